@@ -1,0 +1,91 @@
+//! Where every frame went. Nothing is lost silently: whoever drops something books it here.
+//!
+//! Owns the counters and their balance law; prints nothing.
+use std::collections::BTreeMap;
+
+/// One malformed frame, kept as an example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// File and line, or server.
+    pub place: String,
+    pub reason: String,
+}
+
+/// Counters of one run. `frames = decoded + malformed + skipped`, `decoded = admitted + refused`, `admitted = held + evicted`
+/// (without a store: `= written`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Frames that sources handed over: one a line or one a gRPC message.
+    pub frames: u64,
+    pub decoded: u64,
+    pub malformed: u64,
+    /// Blank lines, and lines that a scan proved not to match.
+    pub skipped: u64,
+    pub admitted: u64,
+    /// Did not pass the filter.
+    pub refused: u64,
+    /// In the store now.
+    pub held: u64,
+    /// Fell out of the bounded store, oldest first. Intentional.
+    pub evicted: u64,
+    /// Rows held whose raw frame fell out of the byte budget.
+    pub raw_evicted: u64,
+    /// Events that servers said they lost, by `node source`.
+    pub lost: BTreeMap<String, u64>,
+    /// The first three malformed frames.
+    pub examples: Vec<Example>,
+    /// How often the live connection had to be made anew.
+    pub reconnects: u64,
+}
+
+impl Ledger {
+    /// Books a frame that could not be read; keeps the first three as examples.
+    pub fn malformed(&mut self, place: impl Into<String>, reason: impl Into<String>) {
+        self.malformed += 1;
+        if self.examples.len() < 3 {
+            self.examples.push(Example { place: place.into(), reason: reason.into() });
+        }
+    }
+
+    /// Books events that a server reports as lost.
+    pub fn lose(&mut self, node: &str, source: &str, count: u64) {
+        let at = self.lost.entry(format!("{node} {source}").trim().to_owned()).or_default();
+        *at = at.saturating_add(count);
+    }
+
+    pub fn lost_total(&self) -> u64 {
+        self.lost.values().fold(0, |a, n| a.saturating_add(*n))
+    }
+
+    /// The balance law; tests assert it after every run.
+    pub fn balanced(&self) -> bool {
+        self.frames == self.decoded + self.malformed + self.skipped
+            && self.decoded == self.admitted + self.refused
+            && self.admitted == self.held + self.evicted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_three_examples_and_counts_all() {
+        let mut l = Ledger::default();
+        for n in 0..10 {
+            l.frames += 1;
+            l.malformed(format!("f:{n}"), "bad");
+        }
+        assert_eq!((l.malformed, l.examples.len()), (10, 3));
+        assert!(l.balanced());
+    }
+
+    #[test]
+    fn losses_sum_per_node_and_source() {
+        let mut l = Ledger::default();
+        l.lose("n1", "HUBBLE_RING_BUFFER", 3);
+        l.lose("n1", "HUBBLE_RING_BUFFER", u64::MAX);
+        assert_eq!(l.lost_total(), u64::MAX);
+        assert_eq!(l.lost.len(), 1);
+    }
+}

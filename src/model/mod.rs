@@ -1,0 +1,10 @@
+//! The vocabulary of flowhy. Depends on nothing of ours, does no I/O, reads no clock.
+pub mod doc;
+pub mod input;
+pub mod ledger;
+pub mod observed;
+pub mod reason;
+pub mod sym;
+pub mod time;
+pub mod view;
+pub mod why;

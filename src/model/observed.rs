@@ -1,0 +1,182 @@
+//! What a flow record says, in the terms that attribution needs: who, whom, how, and what the datapath did.
+//!
+//! Owned strings, because only drops (and what somebody asks about) come this far. Nothing here is derived.
+use super::time::Nanos;
+use std::net::IpAddr;
+
+/// What the datapath did (`flow.Verdict`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Verdict {
+    #[default]
+    Unknown,
+    Forwarded,
+    Dropped,
+    Error,
+    Audit,
+    Redirected,
+    Traced,
+    Translated,
+    /// A number newer than our table.
+    Other(i32),
+}
+
+impl From<i32> for Verdict {
+    fn from(n: i32) -> Self {
+        match n {
+            0 => Self::Unknown,
+            1 => Self::Forwarded,
+            2 => Self::Dropped,
+            3 => Self::Error,
+            4 => Self::Audit,
+            5 => Self::Redirected,
+            6 => Self::Traced,
+            7 => Self::Translated,
+            n => Self::Other(n),
+        }
+    }
+}
+
+/// Whose policy was asked (`flow.TrafficDirection`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub enum Direction {
+    #[serde(rename = "EGRESS")]
+    Egress,
+    #[serde(rename = "INGRESS")]
+    Ingress,
+}
+
+impl Direction {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum L4 {
+    Tcp,
+    Udp,
+    Sctp,
+    Icmp4,
+    Icmp6,
+    Vrrp,
+    Igmp,
+}
+
+impl L4 {
+    /// As policies spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+            Self::Icmp4 => "ICMP",
+            Self::Icmp6 => "ICMPv6",
+            Self::Vrrp => "VRRP",
+            Self::Igmp => "IGMP",
+        }
+    }
+}
+
+/// What the proxy saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum L7 {
+    /// `url` as reported (usually absolute); headers in order.
+    Http { method: String, url: String, code: u32, headers: Vec<(String, String)> },
+    /// `query` with its trailing dot as reported. rcode 5 = REFUSED, 3 = NXDOMAIN.
+    Dns { query: String, rcode: u32, ips: Vec<String>, cnames: Vec<String>, ttl: u32, qtypes: Vec<String> },
+    Kafka { topic: String, api_key: String, api_version: i32, error_code: i32 },
+    Other,
+}
+
+/// One side of a flow. Empty strings and lists: not reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Party {
+    /// Whether the record has this endpoint at all.
+    pub present: bool,
+    pub ip: Option<IpAddr>,
+    /// Numeric security identity; 0 = unknown.
+    pub identity: u32,
+    pub namespace: String,
+    pub pod: String,
+    /// `source:key=value`, as the agent reports them.
+    pub labels: Vec<String>,
+    /// (kind, name) of the owners.
+    pub workloads: Vec<(String, String)>,
+    /// DNS names the agent knows for the address.
+    pub names: Vec<String>,
+    /// (namespace, name) of the service behind the address.
+    pub service: Option<(String, String)>,
+    pub cluster: String,
+}
+
+impl Party {
+    /// `ns/pod`, else `ns/workload`, else a reserved identity's name, else a DNS name, else the address, else `?`.
+    pub fn display(&self) -> String {
+        if !self.pod.is_empty() {
+            return if self.namespace.is_empty() { self.pod.clone() } else { format!("{}/{}", self.namespace, self.pod) };
+        }
+        if let Some(n) = self.names.first() {
+            return n.clone();
+        }
+        let reserved = self.labels.iter().find_map(|l| l.strip_prefix("reserved:"));
+        match (reserved, self.ip) {
+            (Some(r), Some(ip)) if r.starts_with("world") => ip.to_string(),
+            (Some(r), _) => r.to_owned(),
+            (None, Some(ip)) => ip.to_string(),
+            (None, None) => "?".to_owned(),
+        }
+    }
+}
+
+/// A policy that the agent itself names (`flow.Policy`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// What the agent itself says about the cause; kept apart from what we derive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reported {
+    pub egress_denied: Vec<Named>,
+    pub ingress_denied: Vec<Named>,
+    pub egress_allowed: Vec<Named>,
+    pub ingress_allowed: Vec<Named>,
+    pub log: Vec<String>,
+}
+
+/// One flow record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    pub at: Option<Nanos>,
+    pub node: String,
+    pub verdict: Verdict,
+    /// Drop reason number: `drop_reason_desc`, else the old `drop_reason`, else a drop event's sub-type. 0 = none given.
+    pub drop_reason: u32,
+    /// Monitor event type and sub-type (1 drop, 4 trace, 5 policy verdict, 129 L7); `None` = not reported.
+    pub event: Option<(i32, i32)>,
+    /// `None`: unknown or not reported.
+    pub direction: Option<Direction>,
+    pub is_reply: Option<bool>,
+    pub l4: Option<L4>,
+    /// 0 = none.
+    pub src_port: u16,
+    pub dst_port: u16,
+    /// (type, code).
+    pub icmp: Option<(u8, u8)>,
+    /// Whether TCP flags were reported, and SYN without ACK is set: the first packet of a connection.
+    pub syn: Option<bool>,
+    pub src: Party,
+    pub dst: Party,
+    pub l7: Option<L7>,
+    /// The L7 record is a response, not a request.
+    pub l7_response: bool,
+    pub auth_type: i32,
+    /// The program that made the record (`flow.Emitter.name`), empty on older agents.
+    pub emitter: String,
+    pub reported: Reported,
+}

@@ -1,0 +1,217 @@
+//! The explanation of a flow: the `why` object of the JSON stream (UX §5), and beside it what only a screen needs.
+//!
+//! Owns shapes, not judgement. Field order here is the order in the JSON; it is part of the interface.
+use super::observed::Direction;
+use serde::Serialize;
+
+/// What became of the flow, as we derive it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Some policy isolates the subject and no rule allows the flow.
+    DefaultDeny,
+    /// An explicit deny rule matched.
+    DeniedByRule,
+    /// The proxy refused the request; L3/L4 allowed the connection.
+    L7Denied,
+    /// The DNS proxy refused the query.
+    DnsRefused,
+    /// A policy demands mutual authentication that has not happened.
+    AuthRequired,
+    HostFirewall,
+    /// No policy has caused this drop.
+    NotPolicy,
+    /// Dropped, yet the policies at hand allow it or nothing isolates.
+    NowAllowed,
+    /// A fact is missing; `missing[]` names it.
+    Undecidable,
+    /// Passed (only asked for with `--why=all`).
+    Allowed,
+}
+
+impl Outcome {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DefaultDeny => "default-deny",
+            Self::DeniedByRule => "denied-by-rule",
+            Self::L7Denied => "l7-denied",
+            Self::DnsRefused => "dns-refused",
+            Self::AuthRequired => "auth-required",
+            Self::HostFirewall => "host-firewall",
+            Self::NotPolicy => "not-policy",
+            Self::NowAllowed => "now-allowed",
+            Self::Undecidable => "undecidable",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
+/// Whether our model and the datapath say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agreement {
+    Agrees,
+    Disagrees,
+    Unknown,
+}
+
+/// A policy object; `rule` where one rule decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PolicyRef {
+    pub kind: String,
+    /// Absent for cluster-scoped kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+impl PolicyRef {
+    /// `ns/name`, or `name` for cluster-scoped kinds.
+    pub fn path(&self) -> String {
+        match &self.namespace {
+            Some(ns) => format!("{ns}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// One condition that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Failed {
+    /// peer namespace label cidr fqdn entity service node port protocol icmp http dns kafka sni auth
+    pub on: &'static str,
+    pub wanted: String,
+    pub got: String,
+}
+
+/// The rule with the fewest failed conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Nearest {
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    pub name: String,
+    pub rule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line of the first failed condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    pub failed: Vec<Failed>,
+}
+
+/// What the agent itself named, untouched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportedCause {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyRef>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+/// One side, where the flow does not say which was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Side {
+    pub direction: Direction,
+    pub subject: String,
+    pub outcome: Outcome,
+    pub policies: Vec<PolicyRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// A lint that fired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    pub id: &'static str,
+    pub text: String,
+}
+
+/// The `why` object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Why {
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    pub policies: Vec<PolicyRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported: Option<ReportedCause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
+    pub agreement: Agreement,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inferred: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sides: Vec<Side>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<Diagnosis>,
+    pub text: String,
+}
+
+/// A mark at a line of a policy's own text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Counted from 1, in the file.
+    pub line: u32,
+    pub ok: bool,
+    /// `sender has app=cart`, `flow has TCP/5433`.
+    pub text: String,
+}
+
+/// One rule as the *why* screen shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleView {
+    pub policy: PolicyRef,
+    /// `ingress[0]`; empty for a policy (or direction) without rules.
+    pub rule: String,
+    pub file: String,
+    /// First and last line of the rule in the file; of the whole object where there is no rule.
+    pub lines: (u32, u32),
+    pub failed: Vec<Failed>,
+    /// Only where the rule's peer or port matched; else empty, and the sentence is that no rule mentions this peer or port.
+    pub marks: Vec<Mark>,
+}
+
+/// How one direction was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneState {
+    /// The side has no policy of its own (world, remote node, unmanaged).
+    NotManaged,
+    /// Managed, and no policy selects it.
+    Open,
+    Allowed,
+    Denied,
+    Undecidable,
+}
+
+/// One direction on the *why* screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub direction: Direction,
+    pub subject: String,
+    pub state: LaneState,
+    /// `1 policy selects it; 2 rules, none match`.
+    pub text: String,
+    /// The policies that select the subject, each with a short note (`isolates, no rules`).
+    pub policies: Vec<(PolicyRef, String)>,
+}
+
+/// Everything the *why* screen shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    pub why: Why,
+    /// Egress first, then ingress.
+    pub lanes: Vec<Lane>,
+    /// Rules of the judged side, nearest first.
+    pub rules: Vec<RuleView>,
+}
