@@ -4,6 +4,7 @@ pub mod input;
 pub mod ledger;
 pub mod observed;
 pub mod reason;
+pub mod row;
 pub mod sym;
 pub mod time;
 pub mod view;

@@ -1,0 +1,100 @@
+//! A flow, flat and `Copy`: what tables, aggregates and folding need. Everything else is read from the raw frame.
+use super::observed::{Direction, L4, Verdict};
+use super::sym::Sym;
+use super::time::Nanos;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+/// Number of a cause of drops, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CauseId(pub NonZeroU32);
+
+/// An address in 16 bytes; v4 as v4-mapped, `::` = none reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Ip([u8; 16]);
+
+impl Ip {
+    pub fn new(ip: Option<IpAddr>) -> Self {
+        match ip {
+            None => Self::default(),
+            Some(IpAddr::V4(v4)) => Self(v4.to_ipv6_mapped().octets()),
+            Some(IpAddr::V6(v6)) => Self(v6.octets()),
+        }
+    }
+
+    pub fn get(self) -> Option<IpAddr> {
+        let v6 = Ipv6Addr::from(self.0);
+        if v6.is_unspecified() {
+            return None;
+        }
+        Some(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4))
+    }
+}
+
+/// One side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct End {
+    pub ip: Ip,
+    pub identity: u32,
+    pub ns: Sym,
+    pub pod: Sym,
+    /// Name of the first owner, reported or inferred.
+    pub workload: Sym,
+    /// Reserved identity (`world`, `host` …) where there is no pod.
+    pub reserved: Sym,
+    /// First DNS name of the address, reported or learnt.
+    pub name: Sym,
+    pub port: u16,
+}
+
+/// One flow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// Time of the flow; of its response where the flow has none.
+    pub at: Nanos,
+    pub src: End,
+    pub dst: End,
+    pub node: Sym,
+    pub cause: Option<CauseId>,
+    pub verdict: Verdict,
+    /// Drop reason number, 0 = none.
+    pub drop: u16,
+    /// Monitor event type; −1 = not reported.
+    pub event: i16,
+    pub l4: Option<L4>,
+    pub dir: Option<Direction>,
+    pub reply: Option<bool>,
+    /// Whether the record comes from a proxy.
+    pub l7: bool,
+}
+
+impl Row {
+    /// Renames every symbol; used when the interner is swept.
+    pub fn map_syms(&mut self, mut f: impl FnMut(Sym) -> Sym) {
+        for end in [&mut self.src, &mut self.dst] {
+            for s in [&mut end.ns, &mut end.pod, &mut end.workload, &mut end.reserved, &mut end.name] {
+                *s = f(*s);
+            }
+        }
+        self.node = f(self.node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_stays_small() {
+        assert!(size_of::<Row>() <= 128, "{} bytes", size_of::<Row>());
+    }
+
+    #[test]
+    fn addresses_survive() {
+        for ip in ["10.0.0.1", "fd00::1", "255.255.255.255"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            assert_eq!(Ip::new(Some(ip)).get(), Some(ip));
+        }
+        assert_eq!(Ip::new(None).get(), None);
+    }
+}
