@@ -11,7 +11,7 @@ pub struct Example {
     pub reason: String,
 }
 
-/// Counters of one run. `frames = decoded + malformed + skipped`, `decoded = admitted + refused`, `admitted = held + evicted`
+/// Counters of one run. `frames = decoded + malformed + skipped`, `decoded = admitted + refused + notices`, `admitted = held + evicted`
 /// (without a store: `= written`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -24,7 +24,9 @@ pub struct Ledger {
     pub admitted: u64,
     /// Did not pass the filter.
     pub refused: u64,
-    /// In the store now.
+    /// Lost-event, node-status and other records that are no flows: told, not stored.
+    pub notices: u64,
+    /// In the store now; without a store: written.
     pub held: u64,
     /// Fell out of the bounded store, oldest first. Intentional.
     pub evicted: u64,
@@ -60,7 +62,7 @@ impl Ledger {
     /// The balance law; tests assert it after every run.
     pub fn balanced(&self) -> bool {
         self.frames == self.decoded + self.malformed + self.skipped
-            && self.decoded == self.admitted + self.refused
+            && self.decoded == self.admitted + self.refused + self.notices
             && self.admitted == self.held + self.evicted
     }
 }

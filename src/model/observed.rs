@@ -81,7 +81,7 @@ impl L4 {
 }
 
 /// What the proxy saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum L7 {
     /// `url` as reported (usually absolute); headers in order.
     Http { method: String, url: String, code: u32, headers: Vec<(String, String)> },
@@ -92,7 +92,7 @@ pub enum L7 {
 }
 
 /// One side of a flow. Empty strings and lists: not reported.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Party {
     /// Whether the record has this endpoint at all.
     pub present: bool,
@@ -132,7 +132,7 @@ impl Party {
 }
 
 /// A policy that the agent itself names (`flow.Policy`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Named {
     pub kind: String,
     pub namespace: String,
@@ -140,7 +140,7 @@ pub struct Named {
 }
 
 /// What the agent itself says about the cause; kept apart from what we derive.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Reported {
     pub egress_denied: Vec<Named>,
     pub ingress_denied: Vec<Named>,
@@ -150,7 +150,7 @@ pub struct Reported {
 }
 
 /// One flow record.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Observed {
     pub at: Option<Nanos>,
     pub node: String,
