@@ -45,6 +45,8 @@ pub struct End {
     /// First DNS name of the address, reported or learnt.
     pub name: Sym,
     pub port: u16,
+    /// Whether the record has this endpoint at all.
+    pub present: bool,
 }
 
 /// One flow.
