@@ -1,0 +1,187 @@
+//! The token writer under the generated writers: byte for byte what Hubble prints, that is Go's protojson with original field
+//! names, compacted and HTML-escaped by Go's `json.Encoder`.
+use std::io::Write as _;
+
+/// A message that can be written as JSON.
+pub trait WriteJson {
+    /// Each member with a comma before it: `,"name":value`.
+    fn members(&self, w: &mut Writer<'_>);
+}
+
+/// Appends to a buffer.
+pub struct Writer<'a> {
+    pub(super) out: &'a mut Vec<u8>,
+    /// How many `Any`s we are in.
+    pub(super) depth: u32,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, depth: 0 }
+    }
+
+    pub fn raw(&mut self, s: &str) {
+        self.out.extend_from_slice(s.as_bytes());
+    }
+
+    pub fn message<T: WriteJson>(&mut self, m: &T) {
+        self.braced(b'{', |w| m.members(w));
+        self.out.push(b'}');
+    }
+
+    pub fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Self, &T)) {
+        self.braced(b'[', |w| {
+            for item in items {
+                w.out.push(b',');
+                each(w, item);
+            }
+        });
+        self.out.push(b']');
+    }
+
+    /// Lets `inner` write parts that each begin with a comma, and turns the first comma into the opening bracket.
+    pub(super) fn braced(&mut self, open: u8, inner: impl FnOnce(&mut Self)) {
+        let begin = self.out.len();
+        inner(self);
+        match self.out.get_mut(begin) {
+            Some(comma) => *comma = open,
+            None => self.out.push(open),
+        }
+    }
+
+    pub fn string(&mut self, s: &str) {
+        self.out.push(b'"');
+        let bytes = s.as_bytes();
+        let mut done = 0;
+        for (at, b) in bytes.iter().enumerate() {
+            if !needs_a_look(*b) {
+                continue;
+            }
+            let (text, length): (&[u8], usize) = match b {
+                b'"' => (b"\\\"", 1),
+                b'\\' => (b"\\\\", 1),
+                b'\n' => (b"\\n", 1),
+                b'\r' => (b"\\r", 1),
+                b'\t' => (b"\\t", 1),
+                0x08 => (b"\\b", 1),
+                0x0c => (b"\\f", 1),
+                b'<' => (b"\\u003c", 1),
+                b'>' => (b"\\u003e", 1),
+                b'&' => (b"\\u0026", 1),
+                0xe2 => match bytes.get(at + 1..at + 3) {
+                    Some([0x80, 0xa8]) => (b"\\u2028", 3),
+                    Some([0x80, 0xa9]) => (b"\\u2029", 3),
+                    _ => continue,
+                },
+                _ => (b"", 1),
+            };
+            self.out.extend_from_slice(bytes.get(done..at).unwrap_or(&[]));
+            if text.is_empty() {
+                let _ = write!(self.out, "\\u{b:04x}");
+            }
+            self.out.extend_from_slice(text);
+            done = at + length;
+        }
+        self.out.extend_from_slice(bytes.get(done..).unwrap_or(&[]));
+        self.out.push(b'"');
+    }
+
+    pub fn boolean(&mut self, b: bool) {
+        self.raw(if b { "true" } else { "false" });
+    }
+
+    pub fn unsigned(&mut self, n: u64) {
+        let mut digits = [0u8; 20];
+        let (mut rest, mut used) = (n, 0);
+        for d in digits.iter_mut().rev() {
+            *d = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            used += 1;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(digits.get(20 - used..).unwrap_or(&[]));
+    }
+
+    pub fn signed(&mut self, n: i64) {
+        if n < 0 {
+            self.out.push(b'-');
+        }
+        self.unsigned(n.unsigned_abs());
+    }
+
+    pub fn quoted_unsigned(&mut self, n: u64) {
+        self.out.push(b'"');
+        self.unsigned(n);
+        self.out.push(b'"');
+    }
+
+    pub fn quoted_signed(&mut self, n: i64) {
+        self.out.push(b'"');
+        self.signed(n);
+        self.out.push(b'"');
+    }
+
+    /// As Go's `strconv` shortens it: exponents below 1e-6 and from 1e21 on.
+    pub fn double(&mut self, n: f64) {
+        let size = n.abs();
+        let _ = if n.is_nan() {
+            write!(self.out, "\"NaN\"")
+        } else if n.is_infinite() {
+            write!(self.out, "\"{}Infinity\"", if n < 0.0 { "-" } else { "" })
+        } else if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+            let text = format!("{n:e}");
+            let text = if text.contains("e-") { text } else { text.replace('e', "e+") };
+            write!(self.out, "{text}")
+        } else {
+            write!(self.out, "{n}")
+        };
+    }
+
+    pub fn enumeration(&mut self, name: Option<&'static str>, number: i32) {
+        match name {
+            Some(name) => {
+                self.out.push(b'"');
+                self.raw(name);
+                self.out.push(b'"');
+            }
+            None => self.signed(i64::from(number)),
+        }
+    }
+}
+
+const fn needs_a_look(b: u8) -> bool {
+    b < 0x20 || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(f: impl Fn(&mut Writer<'_>)) -> String {
+        let mut out = Vec::new();
+        f(&mut Writer::new(&mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn strings_are_escaped_as_go_does() {
+        assert_eq!(
+            written(|w| w.string("a\u{1b}\u{0}\n<b>&\u{2028}\u{2029}€\u{7f}\"\\\u{8}\u{c}")),
+            "\"a\\u001b\\u0000\\n\\u003cb\\u003e\\u0026\\u2028\\u2029€\u{7f}\\\"\\\\\\b\\f\""
+        );
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(written(|w| w.signed(i64::MIN)), "-9223372036854775808");
+        assert_eq!(written(|w| w.quoted_unsigned(u64::MAX)), "\"18446744073709551615\"");
+        assert_eq!(written(|w| w.unsigned(0)), "0");
+        for (n, want) in
+            [(12.35, "12.35"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-7, "1e-7"), (-0.0, "-0"), (f64::NAN, "\"NaN\"")]
+        {
+            assert_eq!(written(|w| w.double(n)), want);
+        }
+    }
+}
