@@ -7,3 +7,4 @@ pub mod json;
 pub mod note;
 pub mod observed;
 pub mod pb;
+pub mod view;
