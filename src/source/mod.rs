@@ -1,1 +1,37 @@
-//! (room source)
+//! The rim: everything that makes [`Input`](crate::model::input::Input)s. Sources read the wall clock and wait; they never
+//! decode a flow, evaluate a policy or drop anything silently.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `feed` | the bounded channel, and the only way into the core |
+//! | `lines`, `file` | recordings and standard input |
+//! | `replay` | a recording paced by its own clock |
+//! | `manifests` | files and folders of policies |
+//! | `target`, `dial` | where a server is; the connection to it (TLS will stand in `dial`) |
+//! | `hubble`, `status` | the live client; what its failures mean in words |
+//! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
+pub mod backoff;
+pub mod dial;
+pub mod feed;
+pub mod file;
+pub mod hubble;
+pub mod lines;
+pub mod manifests;
+pub mod replay;
+pub mod resume;
+pub mod status;
+pub mod target;
+
+use crate::error::Error;
+use std::pin::Pin;
+
+pub use feed::{Feed, Gone, Inbox, channel};
+/// Cancelled when the program ends.
+pub use tokio_util::sync::CancellationToken as Stop;
+
+/// A place flows come from.
+pub trait Source: Send {
+    /// Runs until the source ends, the reader is gone or `stop` is cancelled, all of which are `Ok`. What the source had to
+    /// say by then is in the feed.
+    fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+}

@@ -1,0 +1,236 @@
+//! Recorded flows from files and standard input: plain, gzip or zstd, told apart by their first bytes, not by their names.
+//!
+//! Owns opening and decompression. Must not decode a line.
+use super::feed::{Feed, Gone};
+use super::lines::Lines;
+use super::{Source, Stop};
+use crate::error::{Error, Kind};
+use crate::model::input::{Codec, Frame, Input};
+use std::fs::File;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A zstd frame may ask for a window of 2 GiB; zstd's own tool refuses more than 128 MiB, and so do we.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// An opened recording.
+pub struct Recording {
+    name: Arc<str>,
+    lines: Lines<Box<dyn Read + Send>>,
+    /// Whether a read may block for long: then what has been read is handed on first.
+    live: bool,
+    packed: Packed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packed {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Recording {
+    /// Opens a file, or standard input for `-`. A missing file or a folder is an error at once; damage is found on reading.
+    pub fn open(path: &str) -> Result<Self, Error> {
+        if path == "-" {
+            return Self::reader("-", Box::new(io::stdin()), true);
+        }
+        let failed = |e: &io::Error| {
+            let error = Error::new(Kind::Input, format!("cannot read {path}")).cause(words(e));
+            match e.kind() {
+                io::ErrorKind::NotFound => error.hint("is the path right? relative paths start at the current folder"),
+                io::ErrorKind::PermissionDenied => error.hint("may this user read it? see ls -l"),
+                _ => error,
+            }
+        };
+        let file = File::open(path).map_err(|e| failed(&e))?;
+        let meta = file.metadata().map_err(|e| failed(&e))?;
+        if meta.is_dir() {
+            return Err(Error::new(Kind::Input, format!("cannot read {path}"))
+                .cause("it is a folder, not a recording")
+                .hint("give the file itself; folders are for --policies"));
+        }
+        Self::reader(path, Box::new(file), !meta.is_file())
+    }
+
+    /// A recording from any reader.
+    pub fn reader(name: &str, mut from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
+        let failed = |e: &io::Error| Error::new(Kind::Input, format!("cannot read {name}")).cause(words(e));
+        let mut magic = [0; 4];
+        let mut n = 0;
+        // A plain pipe's first line may be shorter than any magic number; it tells by its first byte already.
+        while n < magic.len() && looks_packed(&magic[..n]) {
+            match from.read(&mut magic[n..]) {
+                Ok(0) => break,
+                Ok(k) => n = (n + k).min(magic.len()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed(&e)),
+            }
+        }
+        let packed = packed(&magic[..n]);
+        let whole = io::Cursor::new(magic[..n].to_vec()).chain(from);
+        let from: Box<dyn Read + Send> = match packed {
+            Packed::Plain => Box::new(whole),
+            Packed::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, whole))),
+            Packed::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(whole).map_err(|e| failed(&e))?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(|e| failed(&e))?;
+                Box::new(decoder)
+            }
+        };
+        Ok(Self { name: name.into(), lines: Lines::new(from), live, packed })
+    }
+
+    /// The path as given, `-` for standard input.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// The next line as a frame; a line that is there already does not block. `Ok(None)` at the end; `Err` says in words
+    /// why the end was not reached.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, String> {
+        match self.lines.next_line() {
+            Ok(line) => Ok(line.map(|l| self.frame(l))),
+            Err(e) => Err(match (self.packed, e.kind()) {
+                (Packed::Gzip, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the gzip data is cut off".to_owned(),
+                (Packed::Zstd, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the zstd data is cut off".to_owned(),
+                (Packed::Gzip, _) => format!("damaged gzip data: {}", words(&e)),
+                (Packed::Zstd, _) => format!("damaged zstd data: {}", words(&e)),
+                (Packed::Plain, _) => words(&e),
+            }),
+        }
+    }
+
+    /// The next line if it has been read already.
+    pub fn buffered_frame(&mut self) -> Option<Frame> {
+        self.lines.buffered().map(|l| self.frame(l))
+    }
+
+    /// Whether reading may block for long (a pipe, a terminal).
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Reads to the end on the calling thread, then says `End`.
+    pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
+        let end = loop {
+            if stop.is_cancelled() {
+                return feed.blocking_flush();
+            }
+            let frame = match self.buffered_frame() {
+                Some(frame) => frame,
+                None => {
+                    if self.live {
+                        feed.blocking_flush()?;
+                    }
+                    match self.next_frame() {
+                        Ok(Some(frame)) => frame,
+                        Ok(None) => break Ok(()),
+                        Err(why) => break Err(why),
+                    }
+                }
+            };
+            feed.blocking_send(Input::Frame(frame))?;
+        };
+        feed.blocking_send(Input::End(self.name(), end))?;
+        feed.blocking_flush()
+    }
+
+    fn frame(&self, line: super::lines::Line) -> Frame {
+        Frame { codec: Codec::HubbleJson, from: self.name.clone(), line: line.number, bytes: line.bytes, broken: line.broken }
+    }
+}
+
+/// On a thread of its own: a read of standard input cannot be cancelled, and the runtime would wait for it at the end.
+impl Source for Recording {
+    fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+        Box::pin(async move {
+            let name = self.name();
+            let (done, wait) = tokio::sync::oneshot::channel();
+            let cancelled = stop.clone();
+            std::thread::Builder::new()
+                .name("read".to_owned())
+                .spawn(move || {
+                    // `Gone` means that nobody wants more: an end like any other.
+                    let _ = self.pump(&mut feed, &stop);
+                    let _ = done.send(());
+                })
+                .map_err(|e| Error::new(Kind::Input, format!("cannot read {name}")).cause(format!("no thread for it: {e}")))?;
+            tokio::select! {
+                _ = wait => Ok(()),
+                () = cancelled.cancelled() => Ok(()),
+            }
+        })
+    }
+}
+
+fn looks_packed(start: &[u8]) -> bool {
+    const GZIP: &[u8] = &[0x1f, 0x8b];
+    const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+    const SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
+    let meet = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| a == b);
+    meet(start, GZIP)
+        || meet(start, ZSTD)
+        || start.first().is_none_or(|b| b & 0xf0 == 0x50) && meet(start.get(1..).unwrap_or(&[]), SKIPPABLE)
+}
+
+fn packed(start: &[u8]) -> Packed {
+    match start {
+        [0x1f, 0x8b, ..] => Packed::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => Packed::Zstd,
+        [skippable, 0x2a, 0x4d, 0x18] if skippable & 0xf0 == 0x50 => Packed::Zstd,
+        _ => Packed::Plain,
+    }
+}
+
+/// An I/O error as a person would say it, without the number.
+pub(super) fn words(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::UnexpectedEof => "unexpected end of file".to_owned(),
+        _ => {
+            let text = e.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_formats_by_first_bytes() {
+        assert_eq!(packed(&[0x1f, 0x8b]), Packed::Gzip);
+        assert_eq!(packed(&[0x28, 0xb5, 0x2f, 0xfd]), Packed::Zstd);
+        assert_eq!(packed(&[0x54, 0x2a, 0x4d, 0x18]), Packed::Zstd);
+        assert_eq!(packed(b"{\"fl"), Packed::Plain);
+        assert_eq!(packed(b""), Packed::Plain);
+        assert!(looks_packed(b"") && looks_packed(&[0x28, 0xb5]) && !looks_packed(b"{") && !looks_packed(&[0x28, 0x29]));
+    }
+
+    #[test]
+    fn a_short_plain_line_is_not_waited_on() {
+        // `{` cannot be packed: one read must do, or a slow pipe's first line would wait for its second.
+        struct Once(bool);
+        impl Read for Once {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                assert!(!std::mem::replace(&mut self.0, true), "read twice");
+                to[0] = b'{';
+                Ok(1)
+            }
+        }
+        assert!(Recording::reader("t", Box::new(Once(false)), true).is_ok());
+    }
+
+    #[test]
+    fn a_folder_and_a_missing_file_are_errors_in_words() {
+        let folder = Recording::open("/").err().unwrap();
+        assert_eq!((folder.kind, folder.cause.as_deref()), (Kind::Input, Some("it is a folder, not a recording")));
+        let missing = Recording::open("/no/such/file").err().unwrap();
+        assert_eq!(missing.cause.as_deref(), Some("no such file or folder"));
+        assert!(missing.hint.is_some());
+    }
+}
