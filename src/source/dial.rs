@@ -1,1 +1,221 @@
-//! (dial)
+//! The connection to a server, and a look at the first bytes it answers with.
+//!
+//! Owns sockets, and the knowledge of what HTTP/2, TLS and HTTP/1 look like at their beginning, so that a wrong port is
+//! named as what it is. TLS belongs here: a third [`Io`], made in [`dial`] after the TCP connection stands.
+use super::status::{Trouble, clean};
+use super::target::Target;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+/// A frame header of HTTP/2; the first one is all that is looked at.
+const HEADER: usize = 9;
+
+/// An open connection.
+pub struct Conn {
+    io: Io,
+    first: watch::Sender<First>,
+    looking: bool,
+}
+
+enum Io {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// What a server answered first.
+#[derive(Debug, Clone, Default)]
+struct First {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+/// Watches what a server answers first.
+#[derive(Debug, Clone)]
+pub struct Greeting(watch::Receiver<First>);
+
+/// Connects within `limit`, name lookup included.
+pub async fn dial(target: &Target, limit: Duration) -> Result<(Conn, Greeting), Trouble> {
+    let io = match tokio::time::timeout(limit, connect(target)).await {
+        Ok(io) => io?,
+        Err(_) => {
+            return Err(Trouble::new(format!("no answer within {} s", limit.as_secs_f64()))
+                .hint("a firewall or a network policy may drop the packets; is the address right?"));
+        }
+    };
+    let (first, seen) = watch::channel(First::default());
+    Ok((Conn { io, first, looking: true }, Greeting(seen)))
+}
+
+async fn connect(target: &Target) -> Result<Io, Trouble> {
+    match target {
+        Target::Tcp { host, port } => {
+            let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+            let addresses: Vec<_> = match found {
+                Ok(addresses) => addresses.collect(),
+                Err(_) => Vec::new(),
+            };
+            if addresses.is_empty() {
+                return Err(Trouble::new(format!("the name {} is not known", clean(host)))
+                    .hint("names of the cluster are known only inside of it; port-forward relay and use localhost:4245"));
+            }
+            let stream = TcpStream::connect(&addresses[..]).await.map_err(|e| refused(&e, target))?;
+            // Small requests must not wait for more of them; a socket that refuses this works all the same.
+            let _ = stream.set_nodelay(true);
+            Ok(Io::Tcp(stream))
+        }
+        #[cfg(unix)]
+        Target::Unix(path) => Ok(Io::Unix(UnixStream::connect(path).await.map_err(|e| refused(&e, target))?)),
+        #[cfg(not(unix))]
+        Target::Unix(_) => Err(Trouble::new("unix sockets do not exist on this system")),
+    }
+}
+
+fn refused(e: &io::Error, target: &Target) -> Trouble {
+    let unix = matches!(target, Target::Unix(_));
+    let hint = match e.kind() {
+        io::ErrorKind::ConnectionRefused if unix => "the socket is there, but nobody listens on it; does the agent run?",
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; relay: kubectl -n kube-system port-forward service/hubble-relay 4245:80"
+        }
+        io::ErrorKind::PermissionDenied => "only root may use an agent's socket; run as root, or ask relay",
+        io::ErrorKind::NotFound => "there is no such socket; an agent's is /var/run/cilium/hubble.sock, on its node",
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => "is this machine on the cluster's network?",
+        _ => return Trouble::new(super::file::words(e)),
+    };
+    let cause = match e.kind() {
+        io::ErrorKind::NotFound => "no such socket".to_owned(),
+        _ => super::file::words(e),
+    };
+    Trouble::new(cause).hint(hint)
+}
+
+impl Greeting {
+    /// Waits until the server has begun to speak HTTP/2; says in words what it does instead.
+    pub async fn answered(&mut self, limit: Duration) -> Result<(), Trouble> {
+        let heard = self.0.wait_for(|f| f.closed || verdict(&f.bytes).is_some());
+        let in_time = tokio::time::timeout(limit, heard).await.is_ok();
+        if !in_time {
+            return Err(Trouble::new(format!("it accepts connections, but says nothing within {} s", limit.as_secs_f64())).hint(IS_IT));
+        }
+        // If the connection itself is gone meanwhile, its last word stands.
+        self.judge()
+    }
+
+    /// What is known now.
+    pub fn judge(&self) -> Result<(), Trouble> {
+        let first = self.0.borrow();
+        match verdict(&first.bytes) {
+            Some(Speech::Http2) => Ok(()),
+            Some(Speech::Tls) => Err(Trouble::new("the server speaks TLS").hint(
+                "TLS is not built in yet; kubectl -n kube-system port-forward service/hubble-relay 4245:80 gives plain text where relay's TLS is off",
+            )),
+            Some(Speech::Http1) => Err(Trouble::new("an HTTP/1 server answers there, not gRPC").hint(IS_IT)),
+            Some(Speech::Other) => Err(Trouble::new("what answers there does not speak gRPC").hint(IS_IT)),
+            None if first.bytes.is_empty() => {
+                Err(Trouble::new("it closes the connection at once").hint("the server may want TLS, or the port-forward has lost its pod"))
+            }
+            None => Err(Trouble::new("it closes the connection in the middle of its first word").hint(IS_IT)),
+        }
+    }
+}
+
+const IS_IT: &str = "is this the port of relay (4245) or of an agent's Hubble (4244)?";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Speech {
+    Http2,
+    Tls,
+    Http1,
+    Other,
+}
+
+/// What a server speaks, by its first bytes; `None` while there are too few. An HTTP/2 server begins with SETTINGS on
+/// stream 0; a TLS server answers our plain text with an alert.
+fn verdict(bytes: &[u8]) -> Option<Speech> {
+    const HTTP1: &[u8] = b"HTTP/1.";
+    match bytes {
+        [] => None,
+        [0x15 | 0x16, 3, ..] => Some(Speech::Tls),
+        _ if bytes.starts_with(HTTP1) => Some(Speech::Http1),
+        [_, _, _, 4, 0, 0, 0, 0, 0, ..] => Some(Speech::Http2),
+        _ if bytes.len() >= HEADER => Some(Speech::Other),
+        _ => None,
+    }
+}
+
+impl Conn {
+    fn look(&mut self, new: &[u8], closed: bool) {
+        self.first.send_modify(|f| {
+            let room = HEADER.saturating_sub(f.bytes.len());
+            f.bytes.extend_from_slice(&new[..new.len().min(room)]);
+            f.closed |= closed;
+        });
+        self.looking = !closed && self.first.borrow().bytes.len() < HEADER;
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = match &mut self.io {
+            Io::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            #[cfg(unix)]
+            Io::Unix(s) => Pin::new(s).poll_read(cx, buf),
+        };
+        if self.looking && polled.is_ready() {
+            let new = &buf.filled()[before..];
+            self.look(new, new.is_empty());
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+            #[cfg(unix)]
+            Io::Unix(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(s) => Pin::new(s).poll_flush(cx),
+            #[cfg(unix)]
+            Io::Unix(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            #[cfg(unix)]
+            Io::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell_who_answers() {
+        assert_eq!(verdict(&[]), None);
+        assert_eq!(verdict(&[0, 0, 18, 4]), None);
+        assert_eq!(verdict(&[0, 0, 18, 4, 0, 0, 0, 0, 0]), Some(Speech::Http2));
+        assert_eq!(verdict(&[0x15, 3, 1]), Some(Speech::Tls));
+        assert_eq!(verdict(b"HTTP/1.1 400"), Some(Speech::Http1));
+        assert_eq!(verdict(b"SSH-2.0-OpenSSH"), Some(Speech::Other));
+        assert_eq!(verdict(b"SSH"), None);
+    }
+}

@@ -1,1 +1,446 @@
-//! (hubble)
+//! The live client: `observer.Observer/GetFlows` of Relay or of a node's agent, over TCP or a unix socket.
+//!
+//! Owns the call, its reconnection and what is said about both. Messages go into the feed undecoded. It never gives up on a
+//! `follow` unless told to, and never asks again for an answer that was finished.
+use super::backoff::Backoff;
+use super::dial::{self, Conn, Greeting};
+use super::feed::{Feed, Gone};
+use super::resume::Resume;
+use super::status::{Sort, Trouble, clean, trouble};
+use super::target::Target;
+use super::{Source, Stop};
+use crate::error::Error;
+use crate::model::input::{self, Frame, Input, Link};
+use crate::model::time::Nanos;
+use crate::wire::pb::{flow::FlowFilter, observer};
+use bytes::{Buf, Bytes};
+use futures::FutureExt;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codegen::{Service, http};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+use tonic_prost::{ProstCodec, ProstEncoder};
+
+/// The largest message that is taken.
+pub const LARGEST: usize = 64 << 20;
+/// Servers in Go refuse pings more often than every five minutes unless they were told otherwise.
+const CALM: Duration = Duration::from_secs(330);
+
+/// What to ask for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// Flows to begin with, counted from the end, or from the beginning with `first`; 0 is no bound with a time, else none.
+    pub number: u64,
+    pub first: bool,
+    pub follow: bool,
+    pub since: Option<Nanos>,
+    pub until: Option<Nanos>,
+    pub whitelist: Vec<FlowFilter>,
+    pub blacklist: Vec<FlowFilter>,
+    /// Fields of a flow to send; all if empty.
+    pub field_mask: Vec<String>,
+}
+
+/// When to come again after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// Any failure ends it, as with `hubble observe`.
+    #[default]
+    Never,
+    /// A server that was never reached is an error; one that was is waited for.
+    OnceConnected,
+    /// For a screen: wait for the server, however long.
+    Forever,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// To connect, and then to say the first word.
+    pub connect: Duration,
+    /// One question and its answer (`server_status`).
+    pub answer: Duration,
+    /// The first pause before the next try, and the longest.
+    pub first: Duration,
+    pub cap: Duration,
+    /// After so much silence the server is asked whether it is alive.
+    pub keepalive: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self { connect: s(5), answer: s(12), first: Duration::from_millis(500), cap: s(30), keepalive: s(30) }
+    }
+}
+
+/// A live source.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub target: Target,
+    pub request: Request,
+    pub retry: Retry,
+    pub timing: Timing,
+}
+
+/// How a call ended.
+enum Ended {
+    /// The server has sent all.
+    Done,
+    Gone,
+    Failed(Trouble),
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Trouble> for Ended {
+    fn from(t: Trouble) -> Self {
+        Self::Failed(t)
+    }
+}
+
+impl Client {
+    pub fn new(target: Target, request: Request) -> Self {
+        Self { target, request, retry: Retry::default(), timing: Timing::default() }
+    }
+
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// Counters and nodes of a server, over a connection of its own.
+pub async fn server_status(target: &Target, timing: &Timing) -> Result<observer::ServerStatusResponse, Error> {
+    let what = || format!("cannot ask {target} for its status");
+    let asked = async {
+        let (channel, mut greeting) = channel(target, timing, timing.keepalive).await?;
+        let mut client = observer::observer_client::ObserverClient::new(channel);
+        let call = client.server_status(observer::ServerStatusRequest {});
+        let answer = greeted(call, &mut greeting, timing.connect).await?;
+        answer.map(tonic::Response::into_inner).map_err(|s| trouble(&s, false))
+    };
+    match tokio::time::timeout(timing.answer, asked).await {
+        Ok(answer) => answer.map_err(|t| t.error(what())),
+        Err(_) => Err(Trouble::new(format!("no answer within {} s", timing.answer.as_secs_f64())).error(what())),
+    }
+}
+
+impl Source for Client {
+    /// `Err` when it gives up, after `End` with the same cause went into the feed.
+    fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+        Box::pin(async move {
+            let mut session = Session::new(*self);
+            let result = tokio::select! {
+                result = session.drive(&mut feed) => result,
+                () = stop.cancelled() => Ok(()),
+            };
+            // Asked to stop, we do not wait for a reader that has stopped reading.
+            let _ = tokio::time::timeout(Duration::from_millis(100), feed.flush()).await;
+            result
+        })
+    }
+}
+
+/// All connections of one run.
+struct Session {
+    client: Client,
+    server: Arc<str>,
+    resume: Resume,
+    backoff: Backoff,
+    keepalive: Duration,
+    /// When the server was reached first: a `follow` that has seen nothing yet goes on from here.
+    reached: Option<Nanos>,
+    /// New messages on this connection.
+    news: bool,
+}
+
+impl Session {
+    fn new(client: Client) -> Self {
+        let server: Arc<str> = clean(&client.target.to_string()).into();
+        let seed = u64::try_from(now().0).unwrap_or(1) ^ u64::from(std::process::id()) << 32;
+        let backoff = Backoff::new(client.timing.first, client.timing.cap, seed);
+        let keepalive = client.timing.keepalive;
+        Self { client, server, resume: Resume::default(), backoff, keepalive, reached: None, news: false }
+    }
+
+    async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
+        loop {
+            self.news = false;
+            let ended = match self.once(feed).await {
+                Ok(done) | Err(done) => done,
+            };
+            let trouble = match ended {
+                Ended::Gone => return Ok(()),
+                Ended::Done if !self.client.request.follow || self.client.retry == Retry::Never => {
+                    // Gone is an end like any other.
+                    let _ = feed.send(Input::End(self.server.clone(), Ok(()))).await;
+                    let _ = feed.flush().await;
+                    return Ok(());
+                }
+                Ended::Done => Trouble::new("the server ended the stream"),
+                Ended::Failed(t) => t,
+            };
+            let seen = !self.resume.is_empty();
+            let again = match self.client.retry {
+                _ if trouble.sort == Sort::Request => false,
+                // Half an answer cannot be gone on with: asking again would give its first half twice.
+                _ if seen && !self.client.request.follow => false,
+                Retry::Never => false,
+                Retry::OnceConnected => self.reached.is_some(),
+                Retry::Forever => true,
+            };
+            if !again {
+                let _ = feed.send(Input::End(self.server.clone(), Err(trouble.cause.clone()))).await;
+                let _ = feed.flush().await;
+                let what = if self.reached.is_some() { "cannot read flows from" } else { "cannot reach" };
+                return Err(trouble.error(format!("{what} {}", self.server)));
+            }
+            match trouble.sort {
+                Sort::Pings => self.keepalive = self.keepalive.max(CALM),
+                // It would come again for ever. What else lies between is lost with it, and `cause` says so.
+                Sort::TooLarge => self.resume.skip_to(now()),
+                _ => {}
+            }
+            if self.news || trouble.sort == Sort::Pings {
+                self.backoff.reset();
+            }
+            let pause = self.backoff.pause();
+            let cause = match trouble.sort {
+                Sort::TooLarge => format!("{}; going on from now", trouble.cause),
+                _ => trouble.cause,
+            };
+            let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            let down = Link::Down { server: self.server.clone(), cause, hint: trouble.hint, retry_ms };
+            if feed.send(Input::Link(down)).await.is_err() || feed.flush().await.is_err() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = feed.gone() => return Ok(()),
+            }
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn once(&mut self, feed: &mut Feed) -> Result<Ended, Ended> {
+        feed.send(Input::Link(Link::Connecting { server: self.server.clone() })).await?;
+        feed.flush().await?;
+        let wire = self.wire_request();
+        let filtered = !wire.whitelist.is_empty() || !wire.blacklist.is_empty();
+        let timing = self.client.timing;
+        let opening = async {
+            let (channel, mut greeting) = channel(&self.client.target, &timing, self.keepalive).await?;
+            let mut call = Box::pin(get_flows(channel, wire));
+            // A quiet server may send no header before its first flow, hours later; that it speaks HTTP/2 is enough.
+            let early = tokio::select! {
+                answer = &mut call => Some(answer),
+                greeted = greeting.answered(timing.connect) => { greeted?; None }
+            };
+            if matches!(early, Some(Err(_))) {
+                greeting.judge()?;
+            }
+            Ok::<_, Trouble>((early, call))
+        };
+        let (early, call) = tokio::select! {
+            opened = opening => opened?,
+            () = feed.gone() => return Err(Ended::Gone),
+        };
+        self.reached.get_or_insert_with(now);
+        feed.send(Input::Link(Link::Connected { server: self.server.clone() })).await?;
+        feed.flush().await?;
+        let answer = match early {
+            Some(answer) => answer,
+            None => tokio::select! {
+                answer = call => answer,
+                () = feed.gone() => return Err(Ended::Gone),
+            },
+        };
+        match answer {
+            Ok(stream) => self.read(stream, feed, filtered).await,
+            Err(status) => Err(self.failed(&status, filtered, feed).await),
+        }
+    }
+
+    async fn read(&mut self, mut stream: Streaming<Bytes>, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
+        loop {
+            // What is there already is taken without asking the clock; the runtime's budget sees to it that others run.
+            let message = match stream.message().now_or_never() {
+                Some(message) => message,
+                None => tokio::select! {
+                    message = stream.message() => message,
+                    () = feed.due() => {
+                        feed.flush().await?;
+                        continue;
+                    }
+                    () = feed.gone() => return Err(Ended::Gone),
+                },
+            };
+            match message {
+                Ok(Some(bytes)) => {
+                    let new = self.resume.is_new(&bytes);
+                    if new {
+                        self.news = true;
+                        feed.send(self.frame(bytes, None)).await?;
+                    }
+                }
+                Ok(None) => {
+                    feed.flush().await?;
+                    return Ok(Ended::Done);
+                }
+                Err(status) => return Err(self.failed(&status, filtered, feed).await),
+            }
+        }
+    }
+
+    async fn failed(&self, status: &Status, filtered: bool, feed: &mut Feed) -> Ended {
+        // A filter that was good once has not become wrong.
+        let trouble = trouble(status, filtered && self.resume.is_empty());
+        if trouble.sort == Sort::TooLarge {
+            let why = format!("message larger than {} MiB", LARGEST >> 20);
+            if feed.send(self.frame(Bytes::new(), Some(why))).await.is_err() {
+                return Ended::Gone;
+            }
+        }
+        Ended::Failed(trouble)
+    }
+
+    fn frame(&self, bytes: Bytes, broken: Option<String>) -> Input {
+        Input::Frame(Frame { codec: input::Codec::Hubble, from: self.server.clone(), line: 0, bytes, broken })
+    }
+
+    fn wire_request(&mut self) -> observer::GetFlowsRequest {
+        let r = &self.client.request;
+        let mut wire = observer::GetFlowsRequest {
+            number: r.number,
+            first: r.first,
+            follow: r.follow,
+            blacklist: r.blacklist.clone(),
+            whitelist: r.whitelist.clone(),
+            since: r.since.map(stamp),
+            until: r.until.map(stamp),
+            field_mask: (!r.field_mask.is_empty()).then(|| prost_types::FieldMask { paths: r.field_mask.clone() }),
+            ..Default::default()
+        };
+        if r.follow {
+            let fresh = r.number == 0 && r.since.is_none();
+            let since = self.resume.since().or(if fresh && self.resume.is_empty() { self.reached } else { None });
+            if let Some(since) = since {
+                (wire.number, wire.first, wire.since) = (0, false, Some(stamp(since)));
+            }
+            self.resume.look_for_duplicates();
+        }
+        wire
+    }
+}
+
+async fn get_flows(channel: Channel, request: observer::GetFlowsRequest) -> Result<Streaming<Bytes>, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(LARGEST);
+    grpc.ready().await.map_err(|e| Status::from_error(Box::new(e)))?;
+    let path = http::uri::PathAndQuery::from_static("/observer.Observer/GetFlows");
+    Ok(grpc.server_streaming(tonic::Request::new(request), path, Raw).await?.into_inner())
+}
+
+async fn greeted<T>(
+    call: impl Future<Output = Result<T, Status>>,
+    greeting: &mut Greeting,
+    limit: Duration,
+) -> Result<Result<T, Status>, Trouble> {
+    let mut call = std::pin::pin!(call);
+    let answer = tokio::select! {
+        answer = &mut call => answer,
+        greeted = greeting.answered(limit) => { greeted?; call.await }
+    };
+    if answer.is_err() {
+        greeting.judge()?;
+    }
+    Ok(answer)
+}
+
+async fn channel(target: &Target, timing: &Timing, keepalive: Duration) -> Result<(Channel, Greeting), Trouble> {
+    let authority = match target {
+        Target::Tcp { .. } => format!("http://{target}"),
+        // There is no name to speak of; this is what gRPC clients send.
+        Target::Unix(_) => "http://localhost".to_owned(),
+    };
+    let wrong = |e: tonic::transport::Error| Trouble::new(format!("this is no address: {e}")).sort(Sort::Request);
+    let endpoint = Endpoint::from_shared(authority)
+        .and_then(|e| e.user_agent(concat!("flowhy/", env!("CARGO_PKG_VERSION"))))
+        .map_err(wrong)?
+        .http2_keep_alive_interval(keepalive)
+        .keep_alive_timeout(timing.connect.max(Duration::from_secs(1)) * 2)
+        .keep_alive_while_idle(true);
+    let (conn, greeting) = dial::dial(target, timing.connect).await?;
+    let channel = endpoint.connect_with_connector(Given(Some(conn))).await;
+    let channel = channel.map_err(|e| greeting.judge().err().unwrap_or_else(|| Trouble::new(clean(&e.to_string()))))?;
+    Ok((channel, greeting))
+}
+
+/// Hands tonic the one connection that stands already: what went wrong with dialling is known first hand, and a second
+/// connection is ours to make.
+struct Given(Option<Conn>);
+
+impl Service<http::Uri> for Given {
+    type Response = TokioIo<Conn>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<TokioIo<Conn>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        std::future::ready(self.0.take().map(TokioIo::new).ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    }
+}
+
+/// Requests as protobuf, answers as the bytes they are.
+struct Raw;
+
+struct RawDecoder;
+
+impl Codec for Raw {
+    type Encode = observer::GetFlowsRequest;
+    type Decode = Bytes;
+    type Encoder = ProstEncoder<observer::GetFlowsRequest>;
+    type Decoder = RawDecoder;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<observer::GetFlowsRequest, ()>::default().encoder()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        RawDecoder
+    }
+}
+
+impl Decoder for RawDecoder {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let n = from.remaining();
+        Ok(Some(from.copy_to_bytes(n)))
+    }
+}
+
+fn stamp(at: Nanos) -> prost_types::Timestamp {
+    let (seconds, nanos) = at.parts();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn now() -> Nanos {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

@@ -1,1 +1,228 @@
-//! (resume)
+//! How a broken stream goes on: without a gap, and without flows that were there before.
+//!
+//! Owns the memory of what was seen last. It asks again for what began a little before the last flow and drops what it
+//! knows: by uuid, or by the message's own bytes where an agent gives none. It reads of a message only time and uuid.
+use crate::model::time::Nanos;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Messages remembered: two seconds at 64 000 flows a second, 1 MB.
+const REMEMBERED: usize = 128 << 10;
+/// How far back the next request begins. Relay merges nodes by time, but not perfectly.
+pub const OVERLAP: i64 = 2 * Nanos::SECOND;
+/// How long after the old end duplicates are still looked for.
+const LOOK: i64 = 10 * Nanos::SECOND;
+/// The middle of so many times is "now": one node with a wrong clock must not send us into the future or the past.
+const MIDDLE: usize = 15;
+
+/// What has been seen on a stream.
+#[derive(Debug, Default)]
+pub struct Resume {
+    recent: VecDeque<u64>,
+    times: VecDeque<i64>,
+    /// What may come again, and how often. Empty while nothing is looked for.
+    known: HashMap<u64, u32>,
+    /// When to stop looking.
+    until: i64,
+    /// Nothing before this is asked for again, whatever was seen.
+    floor: Option<Nanos>,
+}
+
+impl Resume {
+    /// Takes note of a message; `false` if it was there before the connection broke.
+    pub fn is_new(&mut self, message: &[u8]) -> bool {
+        let (time, uuid) = mark(message);
+        let mut hasher = DefaultHasher::new();
+        match uuid {
+            Some(uuid) => uuid.hash(&mut hasher),
+            None => message.hash(&mut hasher),
+        }
+        let id = hasher.finish();
+        if !self.known.is_empty() {
+            if let Some(n) = self.known.get_mut(&id) {
+                *n -= 1;
+                if *n == 0 {
+                    self.known.remove(&id);
+                }
+                return false;
+            }
+            if time.is_some_and(|t| t.0 > self.until) {
+                self.known = HashMap::new();
+            }
+        }
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(id);
+        if let Some(time) = time {
+            if self.times.len() == MIDDLE {
+                self.times.pop_front();
+            }
+            self.times.push_back(time.0);
+        }
+        true
+    }
+
+    /// Whether any message was seen.
+    pub fn is_empty(&self) -> bool {
+        self.recent.is_empty()
+    }
+
+    /// From where to ask again.
+    pub fn since(&self) -> Option<Nanos> {
+        self.last().map(|last| last.plus(-OVERLAP)).max(self.floor)
+    }
+
+    /// Nothing before `at` is asked for again: what lies there cannot be had.
+    pub fn skip_to(&mut self, at: Nanos) {
+        self.floor = Some(at);
+    }
+
+    /// A new connection begins: what is remembered may come again.
+    pub fn look_for_duplicates(&mut self) {
+        self.known.clear();
+        for id in &self.recent {
+            *self.known.entry(*id).or_insert(0) += 1;
+        }
+        self.until = self.last().map_or(i64::MAX, |last| last.plus(LOOK).0);
+    }
+
+    fn last(&self) -> Option<Nanos> {
+        let mut times: Vec<i64> = self.times.iter().copied().collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).copied().map(Nanos)
+    }
+}
+
+/// Time and uuid of a `GetFlowsResponse`, as far as its bytes can be read.
+fn mark(message: &[u8]) -> (Option<Nanos>, Option<&[u8]>) {
+    let (mut time, mut flow_time, mut uuid) = (None, None, None);
+    walk(message, |field, bytes| match field {
+        1 => walk(bytes, |field, bytes| match field {
+            1 => flow_time = Some(timestamp(bytes)),
+            34 if !bytes.is_empty() => uuid = Some(bytes),
+            _ => {}
+        }),
+        1001 => time = Some(timestamp(bytes)),
+        _ => {}
+    });
+    (time.or(flow_time), uuid)
+}
+
+fn timestamp(message: &[u8]) -> Nanos {
+    let (mut seconds, mut nanos) = (0, 0);
+    let mut rest = message;
+    while let Some(key) = varint(&mut rest) {
+        let Some(value) = (if key & 7 == 0 { varint(&mut rest) } else { None }) else { break };
+        match key >> 3 {
+            1 => seconds = value.cast_signed(),
+            2 => nanos = i32::try_from(value & 0x7fff_ffff).unwrap_or(0),
+            _ => {}
+        }
+    }
+    Nanos::from_parts(seconds, nanos)
+}
+
+/// Calls `each` for every length-delimited field up to the first byte that makes no sense.
+fn walk<'a>(message: &'a [u8], mut each: impl FnMut(u64, &'a [u8])) {
+    let mut rest = message;
+    while let Some(key) = varint(&mut rest) {
+        let skip = match key & 7 {
+            0 => {
+                if varint(&mut rest).is_none() {
+                    return;
+                }
+                0
+            }
+            1 => 8,
+            2 => {
+                let Some(bytes) = varint(&mut rest).and_then(|n| usize::try_from(n).ok()).and_then(|n| rest.get(..n)) else { return };
+                each(key >> 3, bytes);
+                bytes.len()
+            }
+            5 => 4,
+            _ => return,
+        };
+        let Some(after) = rest.get(skip..) else { return };
+        rest = after;
+    }
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::pb::{flow, observer};
+    use prost::Message;
+
+    fn message(second: i64, uuid: &str) -> Vec<u8> {
+        let time = Some(prost_types::Timestamp { seconds: second, nanos: 5 });
+        let flow = flow::Flow { uuid: uuid.to_owned(), time, node_name: "n".to_owned(), ..Default::default() };
+        observer::GetFlowsResponse {
+            node_name: "n".to_owned(),
+            time,
+            response_types: Some(observer::get_flows_response::ResponseTypes::Flow(flow)),
+        }
+        .encode_to_vec()
+    }
+
+    #[test]
+    fn reads_time_and_uuid() {
+        let m = message(1_700_000_000, "abc");
+        assert_eq!(mark(&m), (Some(Nanos::from_parts(1_700_000_000, 5)), Some(&b"abc"[..])));
+        assert_eq!(mark(b"").0, None);
+        // Any bytes are survived.
+        for n in 0..m.len() {
+            let mut torn = m.clone();
+            torn[n] ^= 0xff;
+            mark(&torn);
+            mark(&m[..n]);
+        }
+        mark(&[0xff; 100]);
+    }
+
+    #[test]
+    fn what_was_seen_is_dropped_once_after_a_break() {
+        let mut r = Resume::default();
+        let seen: Vec<_> = (0..100).map(|n| message(1000 + n / 10, &n.to_string())).collect();
+        assert!(seen.iter().all(|m| r.is_new(m)));
+        assert_eq!(r.since().map(|t| t.parts().0), Some(1009 - 2));
+        r.look_for_duplicates();
+        assert!(seen[80..].iter().all(|m| !r.is_new(m)));
+        assert!(r.is_new(&message(1009, "new")));
+        // It breaks again: both what came before and after the first break are known.
+        r.look_for_duplicates();
+        assert!(!r.is_new(&message(1009, "new")) && !r.is_new(&seen[99]));
+    }
+
+    #[test]
+    fn without_uuid_equal_messages_count() {
+        let mut r = Resume::default();
+        let m = message(1, "");
+        assert!(r.is_new(&m) && r.is_new(&m), "twice on one connection is two flows");
+        r.look_for_duplicates();
+        assert_eq!([r.is_new(&m), r.is_new(&m), r.is_new(&m)], [false, false, true]);
+    }
+
+    #[test]
+    fn one_wrong_clock_does_not_move_the_end() {
+        let mut r = Resume::default();
+        for n in 0..20 {
+            r.is_new(&message(1000, &n.to_string()));
+        }
+        r.is_new(&message(99_999_999, "future"));
+        assert_eq!(r.since().map(|t| t.parts().0), Some(998));
+    }
+}
