@@ -1,1 +1,51 @@
-//! (room policy)
+//! Which policy, which rule, which condition. Every kind of policy is compiled into one intermediate form (`ir`), judged by
+//! one evaluator (`eval`), and explained (`explain`).
+//!
+//! Owns the set of policies and how they are judged. Uses no wire format and no filter language; prints nothing.
+pub mod eval;
+pub mod explain;
+pub mod ir;
+pub mod kind;
+pub mod selector;
+mod set;
+
+pub use explain::explain;
+pub use set::{NotUnderstood, PolicySet};
+
+/// Whose reading of the policies counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// As Cilium does it, which is what Hubble shows.
+    #[default]
+    Cilium,
+    /// As the Kubernetes API says it.
+    Kubernetes,
+}
+
+/// Cilium's `enable-policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforcement {
+    #[default]
+    Default,
+    Always,
+    Never,
+}
+
+/// How policies are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    pub engine: Engine,
+    pub enforcement: Enforcement,
+    /// Policies for nodes count, and the host is a subject.
+    pub host_firewall: bool,
+    /// The node a pod runs on may always reach it (`allow-localhost=always`).
+    pub allow_localhost: bool,
+    /// IPv4 and IPv6 worlds are two identities.
+    pub dual_stack: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true, dual_stack: false }
+    }
+}

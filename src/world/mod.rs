@@ -1,1 +1,279 @@
-//! (room world)
+//! What the cluster looks like: namespaces, pods, workloads, services, nodes, address groups, and names learnt from DNS.
+//!
+//! Owns the state that `apply` builds from manifests and the answer to "whose labels are these" (`endpoint`). Judges nothing.
+pub mod dns;
+pub mod endpoint;
+mod json;
+pub mod labels;
+mod objects;
+pub mod yaml;
+
+pub use endpoint::Endpoint;
+pub use labels::{Label, Labels};
+pub use objects::{CidrGroup, Node, PodLike, Service, net};
+
+use crate::model::doc::Doc;
+use crate::model::input::Change;
+use crate::model::observed::{L4, L7, Observed, Party};
+use crate::model::time::Nanos;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// Objects without a namespace stand here.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// A container port with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPort {
+    pub name: String,
+    pub port: u16,
+    pub proto: L4,
+}
+
+/// (namespace, name).
+pub type Key = (String, String);
+
+/// The cluster as known.
+#[derive(Debug, Default)]
+pub struct World {
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+    pods: HashMap<Key, PodLike>,
+    pods_by_ip: HashMap<IpAddr, Key>,
+    /// By namespace: (kind, name, template).
+    workloads: HashMap<String, Vec<(String, String, PodLike)>>,
+    services: BTreeMap<Key, Service>,
+    nodes: BTreeMap<String, Node>,
+    node_ips: HashMap<IpAddr, String>,
+    service_accounts: HashMap<Key, ()>,
+    cidr_groups: BTreeMap<String, CidrGroup>,
+    /// Addresses of endpoints by service.
+    endpoints: HashMap<Key, Vec<IpAddr>>,
+    dns: dns::Names,
+    generation: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts what has been applied; an explanation made under an older number may be stale.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes in an object of a kind that the world is made of; others are left alone.
+    pub fn apply(&mut self, change: &Change) {
+        let Change::Apply(doc) = change else { return };
+        if self.take(doc) {
+            self.generation += 1;
+        }
+    }
+
+    fn take(&mut self, doc: &Doc) -> bool {
+        let name = doc.name().to_owned();
+        let namespace = match doc.namespace() {
+            "" => DEFAULT_NAMESPACE.to_owned(),
+            ns => ns.to_owned(),
+        };
+        let key = (namespace, name);
+        match (group(doc.api_version()), doc.kind()) {
+            ("", "Namespace") => {
+                let mut labels = objects::string_map(doc.root.at(&["metadata", "labels"]));
+                // The API server sets it, whatever the manifest says.
+                labels.insert(labels::METADATA_NAME.to_owned(), key.1.clone());
+                self.namespaces.insert(key.1, labels);
+            }
+            ("", "Pod") => {
+                let Some(spec) = doc.root.get("spec") else { return false };
+                let pod = PodLike::read(doc.root.get("metadata"), Some(spec), doc.root.get("status"));
+                for ip in &pod.ips {
+                    self.pods_by_ip.insert(*ip, key.clone());
+                }
+                self.pods.insert(key, pod);
+            }
+            ("", "Service") => {
+                self.services.insert(key, Service::read(&doc.root));
+            }
+            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
+                let (service, ips) = objects::endpoints(&doc.root, &key.1);
+                let all = self.endpoints.entry((key.0, service)).or_default();
+                ips.into_iter().for_each(|ip| {
+                    if !all.contains(&ip) {
+                        all.push(ip);
+                    }
+                });
+            }
+            ("", "Node") => {
+                let node = Node::read(&doc.root);
+                for ip in &node.ips {
+                    self.node_ips.insert(*ip, key.1.clone());
+                }
+                self.nodes.insert(key.1, node);
+            }
+            ("", "ServiceAccount") => {
+                self.service_accounts.insert(key, ());
+            }
+            ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
+            | ("", kind @ "ReplicationController") => {
+                let spec = if kind == "CronJob" { doc.root.at(&["spec", "jobTemplate", "spec"]) } else { doc.root.get("spec") };
+                let Some(template) = spec.and_then(|s| s.get("template")) else { return false };
+                let pod = PodLike::read(template.get("metadata"), template.get("spec"), None);
+                let list = self.workloads.entry(key.0).or_default();
+                list.retain(|(k, n, _)| !(k == kind && *n == key.1));
+                list.push((kind.to_owned(), key.1, pod));
+            }
+            ("cilium.io", "CiliumCIDRGroup") => {
+                self.cidr_groups.insert(key.1, CidrGroup::read(&doc.root));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
+    pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        self.namespaces.get(namespace)
+    }
+
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
+        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The pod with this address, as (namespace, name).
+    pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
+        self.pods_by_ip.get(&ip)
+    }
+
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
+        self.services.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {
+        self.services.iter()
+    }
+
+    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
+        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice)
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    pub fn node_at(&self, ip: IpAddr) -> Option<&Node> {
+        self.nodes.get(self.node_ips.get(&ip)?)
+    }
+
+    pub fn cidr_group(&self, name: &str) -> Option<&CidrGroup> {
+        self.cidr_groups.get(name)
+    }
+
+    pub fn cidr_groups(&self) -> impl Iterator<Item = (&String, &CidrGroup)> {
+        self.cidr_groups.iter()
+    }
+
+    /// The workload whose template a pod comes from: by the owners the flow names, else by the shape of the pod's name
+    /// (longest owner name wins).
+    pub fn workload_of(&self, namespace: &str, pod: &str, owners: &[(String, String)]) -> Option<(&str, &str, &PodLike)> {
+        let list = self.workloads.get(namespace)?;
+        let named = list.iter().find(|(k, n, _)| owners.iter().any(|(ok, on)| on == n && (ok.is_empty() || ok == k)));
+        let found = named.or_else(|| list.iter().filter(|(_, n, _)| objects::generated_from(pod, n)).max_by_key(|(_, n, _)| n.len()))?;
+        Some((&found.0, &found.1, &found.2))
+    }
+
+    /// The labels of one side of a flow, and whether they were filled in from a workload's template.
+    pub fn labels_of(&self, party: &Party) -> Option<(Labels, bool)> {
+        let e = self.endpoint(party);
+        e.known.then_some((e.labels, e.inferred))
+    }
+
+    /// Learns that `name` was answered with these addresses.
+    pub fn learn_dns(&mut self, name: &str, ips: &[IpAddr], ttl: u32, at: Nanos) {
+        self.dns.learn(name, ips, ttl, at);
+    }
+
+    /// Learns whatever a flow teaches about names: an answer of the DNS proxy.
+    pub fn observe(&mut self, flow: &Observed) {
+        if let (Some(L7::Dns { query, ips, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
+            && !ips.is_empty()
+        {
+            let ips: Vec<IpAddr> = ips.iter().filter_map(|i| i.parse().ok()).collect();
+            self.dns.learn(query, &ips, *ttl, at);
+        }
+    }
+
+    /// Names that this address was the answer to, newest first.
+    pub fn names_of(&self, ip: IpAddr) -> &[dns::Learnt] {
+        self.dns.of(ip)
+    }
+}
+
+/// `apps/v1` → `apps`, `v1` → ``.
+pub fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(g, _)| g)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn world(yaml: &str) -> World {
+        let mut w = World::new();
+        let (docs, faults) = yaml::read("w.yaml", yaml);
+        assert!(faults.is_empty(), "{faults:?}");
+        docs.into_iter().for_each(|d| w.apply(&Change::Apply(Arc::new(d))));
+        w
+    }
+
+    fn party(ns: &str, pod: &str) -> Party {
+        Party { present: true, namespace: ns.into(), pod: pod.into(), ..Party::default() }
+    }
+
+    const APP: &str = "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: cart}\nspec: {template: {metadata: {labels: {app: cart}}}}\n---\nkind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: cart-db}\nspec: {template: {metadata: {labels: {app: db}}, spec: {serviceAccountName: dba}}}\n";
+
+    #[test]
+    fn labels_by_owner_prefix_are_inferred_and_the_longest_wins() {
+        let w = world(APP);
+        let (l, inferred) = w.labels_of(&party("default", "cart-7d9f8b6c4-x7k2p")).unwrap();
+        assert_eq!((l.get(Some("k8s"), "app"), inferred), (Some("cart"), true));
+        let (l, _) = w.labels_of(&party("default", "cart-db-0")).unwrap();
+        assert_eq!(l.get(None, "app"), Some("db"));
+        assert_eq!(l.get(None, labels::SERVICE_ACCOUNT), Some("dba"));
+        assert!(w.labels_of(&party("default", "cart-proxy-front-0")).is_none(), "another's pod");
+        assert!(w.labels_of(&party("shop", "cart-db-0")).is_none(), "another namespace");
+    }
+
+    #[test]
+    fn the_flows_own_labels_are_the_identity() {
+        let w = world(APP);
+        let mut p = party("default", "cart-db-0");
+        p.labels = vec!["k8s:app=new".into()];
+        let (l, inferred) = w.labels_of(&p).unwrap();
+        assert_eq!((l.get(None, "app"), l.namespace(), inferred), (Some("new"), Some("default"), false));
+    }
+
+    #[test]
+    fn a_pods_address_is_enough() {
+        let w = world(
+            "kind: Pod\napiVersion: v1\nmetadata: {name: p, namespace: a, labels: {x: y}}\nspec: {containers: [{ports: [{name: web, containerPort: 80}]}]}\nstatus: {podIP: 10.0.0.7}\n",
+        );
+        let e = w.endpoint(&Party { present: true, ip: Some("10.0.0.7".parse().unwrap()), ..Party::default() });
+        assert_eq!((e.labels.get(None, "x"), e.namespace.as_str(), e.known), (Some("y"), "a", true));
+        assert_eq!(e.named_ports.unwrap()[0].port, 80);
+    }
+
+    #[test]
+    fn namespace_labels_are_known_only_from_flow_or_manifest() {
+        let w = world(&format!("{APP}---\nkind: Namespace\napiVersion: v1\nmetadata: {{name: default, labels: {{env: prod}}}}\n"));
+        let e = w.endpoint(&party("default", "cart-db-0"));
+        assert!(e.namespace_labels);
+        assert_eq!(e.labels.get(None, "io.cilium.k8s.namespace.labels.env"), Some("prod"));
+        let mut p = party("other", "x");
+        p.labels = vec!["k8s:app=x".into()];
+        let e = w.endpoint(&p);
+        assert!(!e.namespace_labels);
+        assert_eq!(e.labels.get(None, "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name"), Some("other"));
+    }
+}

@@ -1,0 +1,229 @@
+//! The one form that every kind of policy is compiled into. Owns shapes; every condition knows its line.
+use super::selector::Selector;
+use crate::model::doc::Text;
+use crate::model::observed::{Direction, L4};
+use crate::model::why::PolicyRef;
+use ipnet::IpNet;
+use regex::Regex;
+use std::sync::Arc;
+
+/// Which stage of judgement a policy belongs to; the order of stages is the engine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// NetworkPolicy, CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy: union of allows, deny wins.
+    Normal,
+}
+
+/// One compiled object.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Without `rule`.
+    pub id: PolicyRef,
+    pub text: Arc<Text>,
+    /// First and last line of the object.
+    pub lines: (u32, u32),
+    pub sections: Vec<Section>,
+}
+
+/// What one policy says for one direction (of one of its `specs`).
+#[derive(Debug, Clone)]
+pub struct Section {
+    pub tier: Tier,
+    pub direction: Direction,
+    pub subject: Subject,
+    /// Whether selecting a subject isolates it.
+    pub default_deny: bool,
+    /// `policyTypes` names this direction; if not, only Cilium enforces it.
+    pub declared: bool,
+    pub rules: Vec<Rule>,
+    /// The line of the section's key, or of `policyTypes`, or of the object.
+    pub line: u32,
+}
+
+#[derive(Debug, Clone)]
+pub enum Subject {
+    Endpoints(Selector),
+    /// Host firewall.
+    Nodes(Selector),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Allow,
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    Disabled,
+    Required,
+    AlwaysFail,
+}
+
+/// One list item under `ingress`, `egress`, `ingressDeny`, `egressDeny`.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// `ingress[0]`, `specs[1].egressDeny[0]`.
+    pub id: String,
+    pub action: Action,
+    pub peers: Peers,
+    pub ports: Ports,
+    pub auth: Option<Auth>,
+    pub lines: (u32, u32),
+}
+
+#[derive(Debug, Clone)]
+pub enum Peers {
+    /// No peer condition.
+    Any,
+    /// Any of these; none of an empty list.
+    Of(Vec<Peer>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// `from[0]` where the kind counts peers as rules of their own, else empty.
+    pub id: String,
+    pub is: PeerIs,
+    pub lines: (u32, u32),
+}
+
+#[derive(Debug, Clone)]
+pub enum PeerIs {
+    Endpoints(Selector),
+    Cidr {
+        net: IpNet,
+        except: Vec<IpNet>,
+    },
+    CidrGroup {
+        name: String,
+        except: Vec<IpNet>,
+    },
+    CidrGroups {
+        selector: Selector,
+        except: Vec<IpNet>,
+    },
+    Entity(String),
+    Fqdn(Pattern),
+    Service {
+        namespace: String,
+        name: String,
+    },
+    Services {
+        namespace: Option<String>,
+        selector: Selector,
+    },
+    Nodes(Selector),
+    /// Cloud provider groups: their addresses are not in any manifest.
+    Groups,
+}
+
+/// `matchName` or `matchPattern`.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    pub text: String,
+    pub regex: Regex,
+}
+
+#[derive(Debug, Clone)]
+pub enum Ports {
+    /// No port condition: every protocol.
+    Any,
+    /// Neither peer nor port in a Cilium rule: it isolates and allows nothing.
+    Nothing,
+    Of(Vec<PortRule>),
+    Icmp(Vec<IcmpField>),
+}
+
+#[derive(Debug, Clone)]
+pub struct PortRule {
+    pub ports: Vec<Port>,
+    pub l7: Option<L7Rules>,
+    /// `serverNames`: TLS SNI.
+    pub sni: bool,
+    pub lines: (u32, u32),
+}
+
+#[derive(Debug, Clone)]
+pub struct Port {
+    pub protocol: Protocol,
+    pub port: PortIs,
+    pub line: u32,
+    /// Line of `protocol`, if it is written.
+    pub protocol_line: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP, UDP, SCTP.
+    Any,
+    One(L4),
+    /// A protocol no flow record can name (GRE, ESP, …).
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortIs {
+    All,
+    Range(u16, u16),
+    Named(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpField {
+    pub v6: bool,
+    pub kind: u8,
+    pub line: u32,
+}
+
+#[derive(Debug, Clone)]
+pub enum L7Rules {
+    Http(Vec<HttpRule>),
+    Dns(Vec<DnsRule>),
+}
+
+#[derive(Debug, Clone)]
+pub struct HttpRule {
+    /// `http[0]`.
+    pub id: String,
+    pub method: Option<Matcher>,
+    pub path: Option<Matcher>,
+    pub host: Option<Matcher>,
+    pub headers: Vec<Header>,
+    pub lines: (u32, u32),
+}
+
+/// A regular expression that has to match as a whole.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    pub text: String,
+    pub regex: Regex,
+    pub line: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Header {
+    pub name: String,
+    /// `None`: present is enough.
+    pub value: Option<String>,
+    pub line: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct DnsRule {
+    /// `dns[0]`.
+    pub id: String,
+    pub pattern: Pattern,
+    pub line: u32,
+}
+
+impl Policy {
+    /// Reference to one of its rules.
+    pub fn rule(&self, rule: &str) -> PolicyRef {
+        PolicyRef { rule: Some(rule.to_owned()), ..self.id.clone() }
+    }
+
+    pub fn rules(&self) -> usize {
+        self.sections.iter().map(|s| s.rules.len()).sum()
+    }
+}

@@ -1,0 +1,251 @@
+//! Label selectors in three-valued logic. Owns matching and its words; knows nothing of kinds.
+use crate::world::Endpoint;
+use crate::world::labels::{CLUSTER, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE};
+use std::collections::BTreeMap;
+
+/// Yes, no, or a fact is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tri {
+    No,
+    Unknown,
+    Yes,
+}
+
+impl Tri {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.min(other)
+    }
+
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    #[must_use]
+    pub fn not(self) -> Self {
+        match self {
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
+            Self::Yes => Self::No,
+        }
+    }
+}
+
+impl From<bool> for Tri {
+    fn from(b: bool) -> Self {
+        if b { Self::Yes } else { Self::No }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+/// One condition on one label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// `None`: a label of any source.
+    pub source: Option<String>,
+    pub key: String,
+    pub op: Op,
+    pub values: Vec<String>,
+    pub line: u32,
+    /// Not written in the policy, but meant (the policy's own namespace).
+    pub implied: bool,
+}
+
+/// All requirements hold. Empty: everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selector {
+    pub all: Vec<Requirement>,
+    /// The peer has to be of the subject's own cluster.
+    pub local_cluster: bool,
+    /// Never matches (an empty, non-nil list).
+    pub lines: (u32, u32),
+}
+
+impl Requirement {
+    pub fn implied(key: &str, op: Op, values: Vec<String>, line: u32) -> Self {
+        Self { source: Some("k8s".into()), key: key.to_owned(), op, values, line, implied: true }
+    }
+
+    pub fn matches(&self, e: &Endpoint, missing: &mut Vec<String>) -> Tri {
+        match self.value(e) {
+            Found::Value(v) => Tri::from(match self.op {
+                Op::In => self.values.iter().any(|w| w == v),
+                Op::NotIn => !self.values.iter().any(|w| w == v),
+                Op::Exists => true,
+                Op::DoesNotExist => false,
+            }),
+            Found::Absent => Tri::from(matches!(self.op, Op::NotIn | Op::DoesNotExist)),
+            Found::Unknown(fact) => {
+                if !missing.contains(&fact) {
+                    missing.push(fact);
+                }
+                Tri::Unknown
+            }
+        }
+    }
+
+    fn value<'a>(&self, e: &'a Endpoint) -> Found<'a> {
+        if let Some(v) = e.labels.get(self.source.as_deref(), &self.key) {
+            return Found::Value(v);
+        }
+        if !e.known {
+            // Its namespace is certain even if nothing else is.
+            if self.key.starts_with(NAMESPACE_LABELS) && e.namespace_labels && e.labels.is_pod() {
+                return Found::Absent;
+            }
+            return Found::Unknown(format!("labels:{}", e.display));
+        }
+        if e.labels.is_pod() && !e.namespace_labels && self.key.starts_with(NAMESPACE_LABELS) {
+            return Found::Unknown(format!("namespace-labels:{}", e.namespace));
+        }
+        if self.key == CLUSTER && e.inferred {
+            return Found::Unknown(format!("cluster:{}", e.display));
+        }
+        Found::Absent
+    }
+
+    /// Whether it speaks of the namespace rather than of the endpoint.
+    pub fn on_namespace(&self) -> bool {
+        self.key == POD_NAMESPACE || self.key.starts_with(NAMESPACE_LABELS)
+    }
+
+    /// The key as a person wrote it.
+    pub fn shown_key(&self) -> &str {
+        self.key.strip_prefix(NAMESPACE_LABELS).unwrap_or(&self.key)
+    }
+
+    /// `app=cart`, `app in (a, b)`, `!app`.
+    pub fn wanted(&self) -> String {
+        let key = match self.key.as_str() {
+            POD_NAMESPACE => "namespace",
+            _ => self.shown_key(),
+        };
+        match (self.op, self.values.as_slice()) {
+            (Op::In, [one]) => format!("{key}={one}"),
+            (Op::In, many) => format!("{key} in ({})", many.join(", ")),
+            (Op::NotIn, [one]) => format!("{key}!={one}"),
+            (Op::NotIn, many) => format!("{key} not in ({})", many.join(", ")),
+            (Op::Exists, _) if self.key == POD_NAMESPACE => "a pod".to_owned(),
+            (Op::Exists, _) => format!("{key} present"),
+            (Op::DoesNotExist, _) => format!("{key} absent"),
+        }
+    }
+
+    /// What the endpoint has instead.
+    pub fn got(&self, e: &Endpoint) -> String {
+        let key = match self.key.as_str() {
+            POD_NAMESPACE => "namespace",
+            _ => self.shown_key(),
+        };
+        match self.value(e) {
+            Found::Value(v) => format!("{key}={v}"),
+            Found::Absent if self.key == POD_NAMESPACE => format!("{}, not a pod", e.display),
+            Found::Absent => match near(&self.key, e) {
+                Some(l) => format!("no label {key} (it has {l})"),
+                None => format!("no label {key}"),
+            },
+            Found::Unknown(_) => "unknown".to_owned(),
+        }
+    }
+}
+
+/// A label of the endpoint whose key ends alike: `app.kubernetes.io/name` for `name`, `k8s-app` for `app`.
+fn near(key: &str, e: &Endpoint) -> Option<String> {
+    let tail = |k: &str| k.rsplit(['/', '-']).next().unwrap_or(k).to_ascii_lowercase();
+    let plain = |k: &str| !k.starts_with("io.cilium.k8s.") && !k.starts_with("io.kubernetes.");
+    e.labels
+        .0
+        .iter()
+        .find(|l| {
+            l.source == "k8s"
+                && plain(&l.key)
+                && plain(key)
+                && l.key != key
+                && (l.key.eq_ignore_ascii_case(key) || tail(&l.key) == tail(key))
+        })
+        .map(|l| format!("{}={}", l.key, l.value))
+}
+
+enum Found<'a> {
+    Value(&'a str),
+    Absent,
+    Unknown(String),
+}
+
+impl Selector {
+    /// `subject` is whose cluster is the local one; `None` if this selects a subject.
+    pub fn matches(&self, e: &Endpoint, subject: Option<&Endpoint>, missing: &mut Vec<String>) -> Tri {
+        let mut answer = Tri::Yes;
+        let mut lacks = Vec::new();
+        for r in &self.all {
+            answer = answer.and(r.matches(e, &mut lacks));
+        }
+        if answer != Tri::No && !self.same_cluster(e, subject) {
+            answer = Tri::No;
+        }
+        // A fact is only missing if it would have mattered.
+        if answer == Tri::Unknown {
+            for l in lacks {
+                if !missing.contains(&l) {
+                    missing.push(l);
+                }
+            }
+        }
+        answer
+    }
+
+    pub fn same_cluster(&self, e: &Endpoint, subject: Option<&Endpoint>) -> bool {
+        let Some(subject) = subject.filter(|_| self.local_cluster) else { return true };
+        match (e.labels.get(Some("k8s"), CLUSTER), subject.labels.get(Some("k8s"), CLUSTER)) {
+            (Some(a), Some(b)) => a == b,
+            (Some(a), None) if !subject.labels.is_pod() => a == "default",
+            _ => true,
+        }
+    }
+
+    /// Plain Kubernetes labels (of services, nodes, groups) against a selector.
+    pub fn matches_map(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.all.iter().all(|r| match (labels.get(&r.key), r.op) {
+            (Some(v), Op::In) => r.values.contains(v),
+            (Some(v), Op::NotIn) => !r.values.contains(v),
+            (found, Op::Exists) => found.is_some(),
+            (found, Op::DoesNotExist) => found.is_none(),
+            (None, op) => op == Op::NotIn,
+        })
+    }
+
+    /// How many conditions a person wrote.
+    pub fn written(&self) -> usize {
+        self.all.iter().filter(|r| !r.implied).count()
+    }
+
+    /// `app=cart, tier=db`.
+    pub fn words(&self) -> String {
+        let written: Vec<String> = self.all.iter().filter(|r| !r.implied).map(Requirement::wanted).collect();
+        if !written.is_empty() {
+            return written.join(", ");
+        }
+        match self.all.iter().find(|r| r.key == POD_NAMESPACE && r.op == Op::In) {
+            Some(r) => format!("any pod of {}", r.values.join(", ")),
+            None => "any pod".to_owned(),
+        }
+    }
+}
+
+/// Label of a namespace as it stands among a pod's labels.
+pub fn namespace_key(key: &str) -> String {
+    format!("{NAMESPACE_LABELS}{key}")
+}
+
+/// Whether the API server sets this label by itself.
+pub fn is_metadata_name(key: &str) -> bool {
+    key.strip_prefix(NAMESPACE_LABELS) == Some(METADATA_NAME)
+}

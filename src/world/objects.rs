@@ -1,0 +1,186 @@
+//! What the world keeps of each kind of object. Owns reading them out of a document's tree.
+use super::NamedPort;
+use crate::model::doc;
+use crate::model::observed::L4;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A pod, or what a workload's template says its pods are.
+#[derive(Debug, Clone, Default)]
+pub struct PodLike {
+    pub labels: BTreeMap<String, String>,
+    pub service_account: String,
+    pub host_network: bool,
+    pub node: String,
+    pub ips: Vec<IpAddr>,
+    pub named_ports: Vec<NamedPort>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Service {
+    pub labels: BTreeMap<String, String>,
+    /// Empty: its addresses come from elsewhere.
+    pub selector: BTreeMap<String, String>,
+    pub ips: Vec<IpAddr>,
+    /// (name, port, protocol).
+    pub ports: Vec<(String, u16, L4)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    pub labels: BTreeMap<String, String>,
+    pub ips: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct CidrGroup {
+    pub labels: BTreeMap<String, String>,
+    pub cidrs: Vec<IpNet>,
+}
+
+/// String values of a map; others are left out.
+pub(super) fn string_map(node: Option<&doc::Node>) -> BTreeMap<String, String> {
+    let entries = node.map(doc::Node::map).unwrap_or(&[]);
+    entries.iter().filter_map(|e| Some((e.key.clone(), scalar(&e.value)?))).collect()
+}
+
+fn scalar(node: &doc::Node) -> Option<String> {
+    match &node.value {
+        doc::Value::Str(s) => Some(s.clone()),
+        // The API server would refuse these; a person means the word.
+        doc::Value::Bool(b) => Some(b.to_string()),
+        doc::Value::Int(i) => Some(i.to_string()),
+        _ => None,
+    }
+}
+
+fn text(node: Option<&doc::Node>) -> String {
+    node.and_then(doc::Node::str).unwrap_or("").to_owned()
+}
+
+pub(super) fn port_number(node: Option<&doc::Node>) -> Option<u16> {
+    match &node?.value {
+        doc::Value::Int(i) => u16::try_from(*i).ok(),
+        doc::Value::Str(s) => s.parse().ok(),
+        _ => None,
+    }
+}
+
+fn protocol(node: Option<&doc::Node>) -> Option<L4> {
+    match node.and_then(doc::Node::str).unwrap_or("TCP").to_ascii_uppercase().as_str() {
+        "TCP" => Some(L4::Tcp),
+        "UDP" => Some(L4::Udp),
+        "SCTP" => Some(L4::Sctp),
+        _ => None,
+    }
+}
+
+fn ips<'a>(nodes: impl Iterator<Item = &'a doc::Node>) -> Vec<IpAddr> {
+    let mut out: Vec<IpAddr> = nodes.filter_map(|n| n.str()?.parse().ok()).collect();
+    out.dedup();
+    out
+}
+
+impl PodLike {
+    pub(super) fn read(metadata: Option<&doc::Node>, spec: Option<&doc::Node>, status: Option<&doc::Node>) -> Self {
+        let field = |k| spec.and_then(|s| s.get(k));
+        // An init container with `restartPolicy: Always` runs beside the others and its ports count.
+        let sidecars =
+            field("initContainers").map(doc::Node::seq).unwrap_or(&[]).iter().filter(|c| text(c.get("restartPolicy")) == "Always");
+        let mut named_ports: Vec<NamedPort> = Vec::new();
+        for c in field("containers").map(doc::Node::seq).unwrap_or(&[]).iter().chain(sidecars) {
+            for p in c.get("ports").map(doc::Node::seq).unwrap_or(&[]) {
+                let name = text(p.get("name"));
+                if let (false, Some(port), Some(proto)) =
+                    (name.is_empty(), port_number(p.get("containerPort")), protocol(p.get("protocol")))
+                {
+                    named_ports.push(NamedPort { name, port, proto });
+                }
+            }
+        }
+        let account = [text(field("serviceAccountName")), text(field("serviceAccount"))].into_iter().find(|a| !a.is_empty());
+        let pod_ips = status.and_then(|s| s.get("podIPs")).map(doc::Node::seq).unwrap_or(&[]).iter().filter_map(|p| p.get("ip"));
+        Self {
+            labels: string_map(metadata.and_then(|m| m.get("labels"))),
+            service_account: account.unwrap_or_else(|| "default".to_owned()),
+            host_network: field("hostNetwork").is_some_and(|n| n.value == doc::Value::Bool(true)),
+            node: text(field("nodeName")),
+            ips: ips(status.and_then(|s| s.get("podIP")).into_iter().chain(pod_ips)),
+            named_ports,
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn read(root: &doc::Node) -> Self {
+        let spec = root.get("spec");
+        let field = |k| spec.and_then(|s| s.get(k));
+        let ports = field("ports").map(doc::Node::seq).unwrap_or(&[]).iter();
+        let cluster_ips = field("clusterIPs").map(doc::Node::seq).unwrap_or(&[]).iter();
+        Self {
+            labels: string_map(root.at(&["metadata", "labels"])),
+            selector: string_map(field("selector")),
+            ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
+            ports: ports.filter_map(|p| Some((text(p.get("name")), port_number(p.get("port"))?, protocol(p.get("protocol"))?))).collect(),
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn read(root: &doc::Node) -> Self {
+        let addresses = root.at(&["status", "addresses"]).map(doc::Node::seq).unwrap_or(&[]);
+        Self { labels: string_map(root.at(&["metadata", "labels"])), ips: ips(addresses.iter().filter_map(|a| a.get("address"))) }
+    }
+}
+
+impl CidrGroup {
+    pub(super) fn read(root: &doc::Node) -> Self {
+        let cidrs = root.at(&["spec", "externalCIDRs"]).map(doc::Node::seq).unwrap_or(&[]);
+        Self { labels: string_map(root.at(&["metadata", "labels"])), cidrs: cidrs.iter().filter_map(|c| net(c.str()?)).collect() }
+    }
+}
+
+/// A prefix, or a bare address as a prefix of full length.
+pub fn net(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// The service's name and the addresses behind it, of Endpoints or an EndpointSlice.
+pub(super) fn endpoints(root: &doc::Node, name: &str) -> (String, Vec<IpAddr>) {
+    let service = root.at(&["metadata", "labels", "kubernetes.io/service-name"]).and_then(doc::Node::str).unwrap_or(name);
+    let slices =
+        root.get("endpoints").map(doc::Node::seq).unwrap_or(&[]).iter().flat_map(|e| e.get("addresses").map(doc::Node::seq).unwrap_or(&[]));
+    let subsets = root.get("subsets").map(doc::Node::seq).unwrap_or(&[]).iter();
+    let addresses = subsets.flat_map(|s| s.get("addresses").map(doc::Node::seq).unwrap_or(&[])).filter_map(|a| a.get("ip"));
+    (service.to_owned(), ips(slices.chain(addresses)))
+}
+
+/// Whether a pod's name looks as if a controller made it from this owner's: `web-0`, `web-x7k2p`, `web-7d9f8b6c4-x7k2p`,
+/// `job-1623329400-8mg2z`. `cart-db-0` is none of Deployment `cart`.
+pub(super) fn generated_from(pod: &str, owner: &str) -> bool {
+    let Some(rest) = pod.strip_prefix(owner) else { return false };
+    if rest.is_empty() {
+        return true;
+    }
+    let Some(rest) = rest.strip_prefix('-') else { return false };
+    let alnum = |s: &str| !s.is_empty() && s.len() <= 10 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    match rest.split('-').collect::<Vec<_>>().as_slice() {
+        [one] => digits(one) || (alnum(one) && (one.len() == 5 || (one.len() > 5 && one.bytes().any(|b| b.is_ascii_digit())))),
+        [hash, random] => (alnum(hash) || digits(hash)) && alnum(random) && random.len() == 5,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_controllers_make() {
+        assert!(generated_from("web-0", "web") && generated_from("web-x7k2p", "web") && generated_from("web-7d9f8b6c4-x7k2p", "web"));
+        assert!(generated_from("cronjob-1623329400-8mg2z", "cronjob"));
+        assert!(!generated_from("cart-db-0", "cart") && !generated_from("website", "web") && !generated_from("web-a-b-c", "web"));
+    }
+}
