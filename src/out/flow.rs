@@ -92,9 +92,7 @@ pub fn verdict(f: &Flow, names: bool, p: &mut Paint<'_>) {
     let judged = f.event_type.is_some_and(|e| e.r#type == POLICY_VERDICT);
     let known = Verdict::try_from(f.verdict);
     let (color, word, by) = match known {
-        Ok(Verdict::Forwarded | Verdict::Redirected) => {
-            (Some(GREEN), "ALLOWED", by(f, &f.egress_allowed_by, &f.ingress_allowed_by))
-        }
+        Ok(Verdict::Forwarded | Verdict::Redirected) => (Some(GREEN), "ALLOWED", by(f, &f.egress_allowed_by, &f.ingress_allowed_by)),
         Ok(Verdict::Dropped | Verdict::Error) => (Some(RED), "DENIED", by(f, &f.egress_denied_by, &f.ingress_denied_by)),
         Ok(Verdict::Audit) => (Some(YELLOW), "AUDITED", &[][..]),
         Ok(Verdict::Traced | Verdict::Translated) => (Some(YELLOW), "", &[][..]),

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn on_a_terminal_nothing_acts() {
-        let hostile: String = ('\0'..'\u{a0}').chain(['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}', '\u{feff}', '\u{e0041}', 'é', '한']).collect();
+        let hostile: String =
+            ('\0'..'\u{a0}').chain(['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}', '\u{feff}', '\u{e0041}', 'é', '한']).collect();
         let mut out = Vec::new();
         spelt(&hostile, &mut out);
         let text = String::from_utf8(out).unwrap();

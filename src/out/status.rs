@@ -111,6 +111,9 @@ mod tests {
 
     #[test]
     fn quoted_as_go_does() {
-        assert_eq!(quoted("a\"\\\n\u{1b}\u{7f}\u{202e}\u{a0}é한e\u{301}\u{e0041}"), "\"a\\\"\\\\\\n\\x1b\\x7f\\u202e\\u00a0é한e\u{301}\\U000e0041\"");
+        assert_eq!(
+            quoted("a\"\\\n\u{1b}\u{7f}\u{202e}\u{a0}é한e\u{301}\u{e0041}"),
+            "\"a\\\"\\\\\\n\\x1b\\x7f\\u202e\\u00a0é한e\u{301}\\U000e0041\""
+        );
     }
 }
