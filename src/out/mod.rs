@@ -1,1 +1,114 @@
-//! (room out)
+//! Text for pipes and terminals: Hubble's own formats to the byte, and what `--why` adds to them.
+//!
+//! Owns the bytes of a line and where they go. Must not judge a flow, and never lets a string from the network reach a terminal
+//! raw.
+pub mod compact;
+mod flow;
+mod host;
+pub mod jsonpb;
+mod paint;
+mod safe;
+mod status;
+pub mod time;
+
+use crate::model::why::Why;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use std::io::{self, Write};
+
+pub use compact::Compact;
+pub use jsonpb::Jsonpb;
+pub use time::TimeFormat;
+
+/// How lines are to look; the defaults are Hubble's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Options {
+    pub color: bool,
+    pub time: TimeFormat,
+    pub node_name: bool,
+    pub policy_names: bool,
+    /// Names in place of addresses; off with `--ip-translation=false` and `--numeric`.
+    pub translate_ip: bool,
+    /// Also node states that are no trouble.
+    pub debug: bool,
+    /// No node states at all.
+    pub silent: bool,
+    /// The lines go to a terminal: escape every control and bidi character that comes from the network. Off: Hubble's bytes.
+    pub terminal: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            color: false,
+            time: TimeFormat::default(),
+            node_name: false,
+            policy_names: false,
+            translate_ip: true,
+            debug: false,
+            silent: false,
+            terminal: false,
+        }
+    }
+}
+
+/// Where responses go.
+pub trait Output {
+    /// One response; `raw` are the bytes it came as (empty where there are none).
+    fn response(&mut self, r: &GetFlowsResponse, raw: &[u8], why: Option<&Why>) -> io::Result<()>;
+    /// Hands on what is buffered here.
+    fn flush(&mut self) -> io::Result<()>;
+    /// After the last response.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+/// A format: how one response becomes a line.
+pub trait Format {
+    /// Appends the line of a flow or of lost events to `out`; nothing for a node's status.
+    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>);
+    /// Appends the line of a node's status, which belongs on stderr; nothing if it is not worth one, and nothing for the rest.
+    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>);
+}
+
+/// Lines of one format: flows and losses to `out`, node states to `err`.
+pub struct Lines<F, W, E> {
+    format: F,
+    out: W,
+    err: E,
+    line: Vec<u8>,
+}
+
+impl<F: Format, W: Write, E: Write> Lines<F, W, E> {
+    pub fn new(format: F, out: W, err: E) -> Self {
+        Self { format, out, err, line: Vec::new() }
+    }
+
+    pub fn into_inner(self) -> (W, E) {
+        (self.out, self.err)
+    }
+}
+
+impl<F: Format, W: Write, E: Write> Output for Lines<F, W, E> {
+    fn response(&mut self, r: &GetFlowsResponse, _raw: &[u8], why: Option<&Why>) -> io::Result<()> {
+        self.line.clear();
+        if let Some(ResponseTypes::NodeStatus(_)) = r.response_types {
+            self.format.status(r, &mut self.line);
+            return self.err.write_all(&self.line);
+        }
+        self.format.line(r, why, &mut self.line);
+        self.out.write_all(&self.line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.err.flush()?;
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,7 @@ impl<'a> Writer<'a> {
             write!(self.out, "\"NaN\"")
         } else if n.is_infinite() {
             write!(self.out, "\"{}Infinity\"", if n < 0.0 { "-" } else { "" })
-        } else if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+        } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
             let text = format!("{n:e}");
             let text = if text.contains("e-") { text } else { text.replace('e', "e+") };
             write!(self.out, "{text}")

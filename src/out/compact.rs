@@ -1,0 +1,115 @@
+//! `-o compact`: one line a flow, Hubble's default.
+use super::host::Side;
+use super::paint::Paint;
+use super::{Format, Options, flow, safe, status};
+use crate::model::why::Why;
+use crate::wire::pb::flow::{Flow, LostEvent, LostEventSource};
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+
+const CYAN: Option<u8> = Some(b'6');
+const YELLOW: Option<u8> = Some(b'3');
+const MAGENTA: Option<u8> = Some(b'5');
+
+/// The compact format.
+#[derive(Debug, Clone)]
+pub struct Compact {
+    options: Options,
+}
+
+impl Compact {
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// Appends the line of a flow or of lost events, and the line below it with what `why` says.
+    pub fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+        let begin = out.len();
+        match &r.response_types {
+            Some(ResponseTypes::Flow(f)) => self.flow(f, out),
+            Some(ResponseTypes::LostEvents(l)) => self.lost(r, l, out),
+            _ => return,
+        }
+        safe::hubble(out, begin, self.options.color);
+        if let Some(why) = why {
+            out.extend_from_slice(b"    ");
+            // Also into a pipe: it is ours, so there is nobody's bytes to match, and one flow keeps to two lines.
+            safe::spelt(&why.text, out);
+            out.push(b'\n');
+        }
+    }
+
+    fn flow(&self, f: &Flow, out: &mut Vec<u8>) {
+        let mut p = Paint::new(out, &self.options);
+        p.time(f.time.as_ref());
+        if self.options.node_name {
+            p.raw(" [");
+            p.text(&f.node_name);
+            p.raw("]");
+        }
+        p.raw(": ");
+        let (source, destination) = (Side::source(f), Side::destination(f));
+        let (left, arrow, right) = match f.is_reply {
+            None => (source, " <> ", destination),
+            Some(false) => (source, " -> ", destination),
+            Some(true) => (destination, " <- ", source),
+        };
+        self.side(&left, &mut p);
+        p.raw(arrow);
+        self.side(&right, &mut p);
+        p.raw(" ");
+        flow::kind(f, &mut p);
+        p.raw(" ");
+        flow::verdict(f, self.options.policy_names, &mut p);
+        p.raw(" (");
+        flow::summary(f, &mut p);
+        p.raw(")\n");
+    }
+
+    fn side(&self, side: &Side<'_>, p: &mut Paint<'_>) {
+        if let Some((host, port)) = side.host(self.options.translate_ip) {
+            p.colored(CYAN, |p| {
+                let bracketed = port != 0 && host.contains(':');
+                if bracketed {
+                    p.raw("[");
+                }
+                p.text(&host);
+                if port != 0 {
+                    p.raw(if bracketed { "]:" } else { ":" });
+                    p.colored(YELLOW, |p| p.raw(&port.to_string()));
+                }
+            });
+        }
+        p.raw(" ");
+        p.colored(MAGENTA, |p| p.raw(&side.identity()));
+    }
+
+    fn lost(&self, r: &GetFlowsResponse, l: &LostEvent, out: &mut Vec<u8>) {
+        let mut p = Paint::new(out, &self.options);
+        p.time(r.time.as_ref());
+        p.raw(" EVENTS LOST: ");
+        match LostEventSource::try_from(l.source) {
+            Ok(s) => p.raw(s.as_str_name()),
+            Err(_) => p.raw(&l.source.to_string()),
+        }
+        p.raw(&format!(" CPU({}) {}", l.cpu.unwrap_or(0), l.num_events_lost));
+        if let (Some(first), Some(last)) = (&l.first, &l.last) {
+            p.raw(" (first: ");
+            p.time(Some(first));
+            p.raw(", last: ");
+            p.time(Some(last));
+            p.raw(")");
+        }
+        p.raw("\n");
+    }
+}
+
+impl Format for Compact {
+    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+        Self::line(self, r, why, out);
+    }
+
+    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
+        status::line(r, &self.options, out);
+    }
+}

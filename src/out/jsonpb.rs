@@ -1,0 +1,58 @@
+//! `-o jsonpb` (also `json`): the response as one object a line, with the `why` object added at its end.
+use super::{Format, Options, safe, status};
+use crate::model::why::Why;
+use crate::wire::json::write_response;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+
+/// Hubble's JSON.
+#[derive(Debug, Clone)]
+pub struct Jsonpb {
+    options: Options,
+}
+
+impl Jsonpb {
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    fn object(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+        let begin = out.len();
+        write_response(r, out);
+        if let Some(why) = why {
+            out.pop();
+            let before = out.len();
+            out.extend_from_slice(if before == begin + 1 { b"\"why\":" } else { b",\"why\":" });
+            // Writing to memory fails only if a map's keys are no strings; `Why` has no maps.
+            if serde_json::to_writer(&mut *out, why).is_err() {
+                out.truncate(before);
+            }
+            out.push(b'}');
+        }
+        if self.options.terminal {
+            safe::spelt_json(out, begin);
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends the line of a flow or of lost events; nothing for the rest.
+    pub fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+        if let Some(ResponseTypes::Flow(_) | ResponseTypes::LostEvents(_)) = r.response_types {
+            self.object(r, why, out);
+        }
+    }
+}
+
+impl Format for Jsonpb {
+    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+        Self::line(self, r, why, out);
+    }
+
+    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
+        if let Some(ResponseTypes::NodeStatus(s)) = &r.response_types
+            && status::shown(s, &self.options)
+        {
+            self.object(r, None, out);
+        }
+    }
+}
