@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(r, Err(Gone));
     }
 
-    #[tokio::test(start_paused = false)]
+    #[tokio::test]
     async fn a_lonely_flow_does_not_wait_long() {
         let (mut feed, mut inbox) = channel(2);
         feed.send(frame(1, 1)).await.unwrap();
