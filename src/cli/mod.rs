@@ -1,1 +1,286 @@
-//! (room cli)
+//! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
+pub mod filter;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use filter::FilterFlags;
+use std::path::PathBuf;
+
+/// Which policy dropped this flow, and why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowhy",
+    version,
+    about = "Which policy dropped this flow, and which rule came nearest to allowing it",
+    long_about = LONG,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub judge: Judge,
+    #[command(flatten)]
+    pub display: Display,
+    /// Filter for the screen, for example: ns:shop drop:policy
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const LONG: &str = "Examples:
+  flowhy demo                                          the screen, on an embedded demo cluster
+  flowhy replay flows.jsonl --policies k8s/            a recording on the screen
+  flowhy why --from flows.jsonl --policies k8s/        one explanation per distinct drop
+  flowhy observe --server localhost:4245 -n shop -f    as `hubble observe`
+  flowhy observe --from flows.jsonl --policies k8s/ --why -o json 'drop:any' | jq .why.text
+
+Which policy dropped this flow, and which rule came nearest to allowing it. Without a command: the screen, on a live server.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Flows without a screen; a drop-in for `hubble observe`
+    Observe(Box<Observe>),
+    /// A recording on the screen
+    Replay(Replay),
+    /// One explanation per distinct drop
+    Why(Box<WhyArgs>),
+    /// An embedded demo cluster with mistakes people really make
+    Demo(Demo),
+}
+
+/// Where flows and policies come from.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Source")]
+pub struct Source {
+    /// Observer to read from: host:port or unix:///path [default: localhost:4245]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub server: Option<String>,
+    /// Read recorded flows from a file (plain, .gz, .zst), - for standard input
+    #[arg(long = "input-file", visible_alias = "from", global = true, value_name = "FILE")]
+    pub input_file: Vec<PathBuf>,
+    /// Manifests: a file, a folder, or - (repeatable)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub policies: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum EngineName {
+    #[default]
+    Cilium,
+    Kubernetes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Enforcement {
+    #[default]
+    Default,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum AllowLocalhost {
+    #[default]
+    Always,
+    Policy,
+}
+
+/// How policies are judged.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Judging")]
+pub struct Judge {
+    /// Whose reading of NetworkPolicy applies
+    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
+    pub engine: EngineName,
+    /// The cluster's policy enforcement mode
+    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
+    pub policy_enforcement: Enforcement,
+    /// The cluster runs with the host firewall
+    #[arg(long, global = true, hide_short_help = true)]
+    pub host_firewall: bool,
+    /// Whether the local host may always reach its pods
+    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
+    pub allow_localhost: AllowLocalhost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How things look.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Display")]
+pub struct Display {
+    /// Colour [default: auto; NO_COLOR is honoured]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub color: Option<When>,
+    /// Draw with ASCII only
+    #[arg(long, global = true, hide_short_help = true)]
+    pub ascii: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum Format {
+    #[default]
+    Compact,
+    #[value(alias = "JSON", alias = "json")]
+    Jsonpb,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhyMode {
+    /// Dropped, audited and L7-denied flows
+    Drops,
+    /// Allowed flows too
+    All,
+}
+
+/// `flowhy observe`.
+#[derive(Debug, Args)]
+pub struct Observe {
+    #[command(flatten)]
+    pub select: Select,
+    #[command(flatten)]
+    pub flags: FilterFlags,
+    #[command(flatten)]
+    pub print: Print,
+    /// `flows`, and a filter, for example: ns:shop drop:policy
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+/// How many flows, and from when.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Selection")]
+pub struct Select {
+    /// The last N flows
+    #[arg(long, value_name = "N")]
+    pub last: Option<u64>,
+    /// The first N flows
+    #[arg(long, value_name = "N")]
+    pub first: Option<u64>,
+    /// All flows that the server holds
+    #[arg(long)]
+    pub all: bool,
+    /// Go on with new flows as they come
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Not before: 5m, or a date
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Not after: 1m, or a date
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+}
+
+/// What is printed.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Output")]
+pub struct Print {
+    /// compact, or jsonpb (= json)
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+    /// Explain drops, audits and L7 denials; --why=all explains allowed flows too
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "drops", value_name = "WHICH")]
+    pub why: Option<WhyMode>,
+    /// Time format of compact output: StampMilli, RFC3339Milli, …
+    #[arg(long, value_name = "FORMAT", default_value = "StampMilli", hide_short_help = true)]
+    pub time_format: String,
+    /// Print the node's name
+    #[arg(long, hide_short_help = true)]
+    pub print_node_name: bool,
+    /// Print the policies that the agent names
+    #[arg(long, hide_short_help = true)]
+    pub print_policy_names: bool,
+    /// Addresses instead of names
+    #[arg(long, hide_short_help = true)]
+    pub numeric: bool,
+    /// Names instead of addresses
+    #[arg(long, hide_short_help = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL")]
+    pub ip_translation: bool,
+    /// Also print informal node messages
+    #[arg(short = 'D', long, hide_short_help = true)]
+    pub debug: bool,
+    /// No messages of nodes on stderr
+    #[arg(short, long, hide_short_help = true)]
+    pub silent_errors: bool,
+    /// Nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `flowhy replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Recordings, and a filter: arguments that are no files are the filter
+    #[arg(value_name = "FILE… [FILTER]", required = true)]
+    pub args: Vec<String>,
+    /// Play at this multiple of the recorded pace; max = as fast as it can be read
+    #[arg(long, default_value = "max", value_name = "N|max")]
+    pub speed: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub enum TextFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// `flowhy why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub flags: FilterFlags,
+    /// text, or json: one object a line
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: TextFormat,
+    /// Not before: 5m, or a date
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Not after: 1m, or a date
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// For example: ns:shop drop:policy
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+/// `flowhy demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Write the stream to stdout instead of opening the screen
+    #[arg(long)]
+    pub headless: bool,
+    /// compact, or jsonpb (= json)
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", requires = "headless")]
+    pub output: Format,
+    /// Explain drops; --why=all explains allowed flows too
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "drops", value_name = "WHICH", requires = "headless")]
+    pub why: Option<WhyMode>,
+    /// Same seed, same cluster, same traffic
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Stop after N records
+    #[arg(long, value_name = "N", requires = "headless")]
+    pub count: Option<u64>,
+    /// Records a second, or max [default: the simulation's own pace]
+    #[arg(long, value_name = "N|max")]
+    pub rate: Option<String>,
+    /// The simulation's clock begins here (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Filter for the screen, for example: ns:shop drop:policy
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}

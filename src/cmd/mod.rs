@@ -1,1 +1,2 @@
-//! (room cmd)
+//! The commands that are not a stream. Each reads an engine that has been fed, and writes text or JSON.
+pub mod why;

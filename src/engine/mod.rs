@@ -2,5 +2,346 @@
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
+mod enrich;
+mod held;
 pub mod raw;
 pub mod store;
+#[cfg(test)]
+mod tests;
+
+use crate::model::doc::Fault;
+use crate::model::input::{Change, Frame, Input, Link};
+use crate::model::ledger::Ledger;
+use crate::model::observed::{L7, Observed, Verdict};
+use crate::model::row::Row;
+use crate::model::time::Nanos;
+use crate::model::view::{Field, Value, View};
+use crate::model::why::{Explanation, Why};
+use crate::policy::{self, PolicySet};
+use crate::query::Predicate;
+use crate::wire::decode::{Decoded, decode};
+use crate::wire::note::Notes;
+use crate::wire::observed::observed;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::world::World;
+use causes::{Causes, Traffic};
+use held::Full;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use store::{Limits, Store};
+
+/// Explanations remembered for drops that are alike; the memo is emptied when full.
+const MOST_MEMOS: usize = 16_384;
+/// Manifest faults kept for the screen; further ones are only counted.
+const MOST_FAULTS: usize = 10_000;
+
+/// Which flows are explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Explain {
+    #[default]
+    Nothing,
+    /// Dropped, audited and L7-denied flows.
+    Drops,
+    /// Forwarded flows too.
+    All,
+}
+
+/// How one run differs from another.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What is kept (and handed to the sink).
+    pub admit: Predicate,
+    /// `None`: nothing is held, as a plain filter needs it.
+    pub hold: Option<Limits>,
+    pub explain: Explain,
+    pub judge: policy::Options,
+    /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
+    pub filter_notices: bool,
+    /// Earliest and latest time of a response, both inclusive; servers do this themselves.
+    pub window: (Option<Nanos>, Option<Nanos>),
+}
+
+/// One admitted response on its way out.
+pub struct Event<'a> {
+    pub response: &'a GetFlowsResponse,
+    pub why: Option<&'a Why>,
+}
+
+/// World, policies, store, causes and ledger, with one way in.
+#[derive(Debug)]
+pub struct Engine {
+    options: Options,
+    world: World,
+    policies: PolicySet,
+    store: Store,
+    causes: Causes,
+    ledger: Ledger,
+    links: BTreeMap<Arc<str>, Link>,
+    ended: Vec<(Arc<str>, Result<(), String>)>,
+    faults: Vec<Fault>,
+    notes: Notes,
+    memo: HashMap<Observed, Arc<Why>>,
+    now: Nanos,
+}
+
+impl Engine {
+    pub fn new(options: Options) -> Self {
+        let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
+        Self {
+            options,
+            world: World::default(),
+            policies: PolicySet::default(),
+            store,
+            causes: Causes::default(),
+            ledger: Ledger::default(),
+            links: BTreeMap::new(),
+            ended: Vec::new(),
+            faults: Vec::new(),
+            notes: Notes::default(),
+            memo: HashMap::new(),
+            now: Nanos::default(),
+        }
+    }
+
+    /// Takes one thing that happened; `sink` gets what is admitted, in order.
+    pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
+        match input {
+            Input::Frame(frame) => self.frame(&frame, sink),
+            Input::World(change) => self.change(&change),
+            Input::Link(link) => self.link(link),
+            Input::End(name, how) => self.ended.push((name, how)),
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        self.memo.clear();
+        self.world.apply(change);
+        let mut faults = self.policies.apply(change);
+        if let Change::Fault(f) = change {
+            faults.push(f.clone());
+        }
+        let room = MOST_FAULTS.saturating_sub(self.faults.len());
+        self.faults.extend(faults.into_iter().take(room));
+    }
+
+    fn link(&mut self, link: Link) {
+        let server = match &link {
+            Link::Connecting { server } | Link::Connected { server } => server.clone(),
+            Link::Down { server, .. } => {
+                self.ledger.reconnects += 1;
+                server.clone()
+            }
+            Link::Clock { at } => {
+                self.now = self.now.max(*at);
+                return;
+            }
+        };
+        self.links.insert(server, link);
+    }
+
+    fn frame(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>)) {
+        self.ledger.frames += 1;
+        let place = || if frame.line == 0 { frame.from.to_string() } else { format!("{}:{}", frame.from, frame.line) };
+        if let Some(reason) = &frame.broken {
+            return self.ledger.malformed(place(), reason);
+        }
+        match decode(frame, &mut self.notes) {
+            Ok(Decoded::Blank) => self.ledger.skipped += 1,
+            Ok(Decoded::Response(response)) => {
+                self.ledger.decoded += 1;
+                self.response(&response, sink);
+            }
+            Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_) | Decoded::World(_)) => {
+                self.ledger.decoded += 1;
+                self.ledger.notices += 1;
+            }
+            Err(bad) => self.ledger.malformed(place(), bad.to_string()),
+        }
+    }
+
+    /// Whether the response lies in the window; one without a time lies before everything.
+    fn in_window(&self, response: &GetFlowsResponse) -> bool {
+        let (since, until) = self.options.window;
+        (since.is_none() && until.is_none()) || {
+            let at = time_of(response);
+            since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
+        }
+    }
+
+    fn response(&mut self, response: &GetFlowsResponse, sink: &mut dyn FnMut(Event<'_>)) {
+        let in_window = self.in_window(response);
+        if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
+            if let Some(ResponseTypes::LostEvents(lost)) = &response.response_types {
+                self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+            }
+            self.ledger.notices += 1;
+            if in_window && (!self.options.filter_notices || self.options.admit.matches(response)) {
+                sink(Event { response, why: None });
+            }
+            return;
+        }
+        let wants_derived = self.options.admit.fields().needs_derived();
+        // The cheap question first: most flows of a filtered stream end here.
+        if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
+            // What a refused DNS answer teaches is still true.
+            self.learn(response);
+            self.ledger.refused += 1;
+            return;
+        }
+        self.learn(response);
+        let explains = self.options.explain;
+        let holds = self.options.hold.is_some();
+        if explains == Explain::Nothing && !holds && !wants_derived {
+            self.ledger.admitted += 1;
+            self.ledger.held += 1;
+            return sink(Event { response, why: None });
+        }
+
+        let reported = observed(response);
+        // What we fill in is for people and filters; attribution sees what was reported, and marks its own inferences.
+        let mut o = reported.clone();
+        enrich::names(&mut o, &self.world);
+        let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported, &o));
+        let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
+        if wants_derived {
+            let owners = [from.workload.as_str(), to.workload.as_str()];
+            let full = Full { response, observed: &o, why: why.as_deref(), cause: None, owners };
+            if !self.options.admit.matches(&full) {
+                self.ledger.refused += 1;
+                return;
+            }
+        }
+        self.ledger.admitted += 1;
+        self.ledger.held += 1;
+        let mut row = enrich::row(&o, &from, &to, time_of(response), &mut self.store);
+        self.now = self.now.max(row.at);
+        if let (true, Some(why)) = (denied, &why) {
+            row.cause = self.causes.add(&o, &row, Why::clone(why), &from.name, &to.name);
+        } else if self.causes.watches()
+            && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
+            && o.is_reply != Some(true)
+            && let Some(direction) = o.direction
+        {
+            let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
+            self.causes.forwarded(&traffic, row.at);
+        }
+        if holds {
+            let seq = self.store.push(row, response);
+            if let Some(id) = row.cause {
+                self.causes.shown_by(id, seq);
+            }
+            let evicted = self.store.evicted();
+            self.ledger.held -= evicted - self.ledger.evicted;
+            self.ledger.evicted = evicted;
+            self.ledger.raw_evicted = self.store.raw_evicted();
+        }
+        sink(Event { response, why: if explains >= Explain::Drops { why.as_deref() } else { None } });
+    }
+
+    /// DNS answers teach names for addresses, whatever the filter says of the flow itself.
+    fn learn(&mut self, response: &GetFlowsResponse) {
+        if let Some(ResponseTypes::Flow(flow)) = &response.response_types
+            && flow.l7.is_some()
+        {
+            let o = observed(response);
+            if let Some(L7::Dns { .. }) = o.l7 {
+                self.world.observe(&o);
+            }
+        }
+    }
+
+    /// The explanation of a flow, remembered for flows that differ only in time, source port and node. The key holds the names
+    /// that DNS gave the addresses, so a new answer makes a new explanation.
+    fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
+        let key = Observed { at: None, src_port: 0, node: String::new(), ..named.clone() };
+        if let Some(why) = self.memo.get(&key) {
+            return why.clone();
+        }
+        let why = Arc::new(policy::explain(reported, &self.world, &self.policies, &self.options.judge).why);
+        if self.memo.len() >= MOST_MEMOS {
+            self.memo.clear();
+        }
+        self.memo.insert(key, why.clone());
+        why
+    }
+
+    /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
+    pub fn policies_given(&mut self) {
+        self.policies.set_given();
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn causes(&self) -> &Causes {
+        &self.causes
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The state of each live server.
+    pub fn links(&self) -> &BTreeMap<Arc<str>, Link> {
+        &self.links
+    }
+
+    /// Sources that came to their end, and how.
+    pub fn ended(&self) -> &[(Arc<str>, Result<(), String>)] {
+        &self.ended
+    }
+
+    /// What could not be used of the manifests.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    pub fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// What the reader met and passed over: unknown fields and enum names.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Time of the newest record, or of the recording's clock.
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
+    pub fn observed(&self, seq: u64) -> Option<Observed> {
+        let mut o = observed(&self.store.response(seq)?);
+        enrich::names(&mut o, &self.world);
+        Some(o)
+    }
+
+    /// The whole explanation of a held flow, made now.
+    pub fn explain(&self, seq: u64) -> Option<Explanation> {
+        let o = observed(&self.store.response(seq)?);
+        Some(policy::explain(&o, &self.world, &self.policies, &self.options.judge))
+    }
+
+    /// Whether a held flow passes a filter.
+    pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
+        let Some(row) = self.store.row(seq) else { return false };
+        held::matches(&self.store, &self.causes, &self.world, seq, row, predicate)
+    }
+}
+
+/// Time of the response, else of its flow: what `--since` and `--until` go by.
+fn time_of(response: &GetFlowsResponse) -> Nanos {
+    match response.field(Field::Time) {
+        Value::Int(n) => Nanos(n),
+        _ => Nanos::default(),
+    }
+}
+
+/// What a row says without its frame.
+pub fn is_drop(row: &Row) -> bool {
+    matches!(row.verdict, Verdict::Dropped | Verdict::Audit)
+}

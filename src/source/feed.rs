@@ -153,6 +153,11 @@ impl Inbox {
         }
     }
 
+    /// Whether no batch is waiting: time to hand on what has been printed so far.
+    pub fn is_idle(&self) -> bool {
+        self.rx.is_empty()
+    }
+
     /// `recv` for a thread outside the runtime.
     pub fn blocking_recv(&mut self) -> Option<Vec<Input>> {
         loop {

@@ -1,0 +1,191 @@
+//! `flowhy why`: one explanation per distinct drop, as text for a person or one JSON object a line.
+//!
+//! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
+use crate::engine::Engine;
+use crate::engine::causes::Cause;
+use crate::model::time::Nanos;
+use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
+use crate::out::clean;
+use crate::wire::json;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// How the report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    pub json: bool,
+    /// Glyphs outside ASCII.
+    pub unicode: bool,
+    /// Colour, and escaping of control characters: the reader is a terminal.
+    pub terminal: bool,
+    pub color: bool,
+}
+
+/// What the report is based on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Basis {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Events that servers said they lost.
+    pub lost: u64,
+    pub filter: String,
+}
+
+/// Writes one entry per cause, oldest first; returns how many.
+pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
+    let now = engine.now();
+    let mut n = 0;
+    for cause in engine.causes().iter() {
+        if style.json {
+            entry_json(engine, cause, basis, now, out)?;
+        } else {
+            if n > 0 {
+                writeln!(out)?;
+            }
+            entry_text(cause, now, style, out)?;
+        }
+        n += 1;
+    }
+    Ok(n)
+}
+
+fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        #[serde(flatten)]
+        why: &'a Why,
+        count: u64,
+        events: u64,
+        first: String,
+        last: String,
+        state: &'static str,
+        flows: Vec<Box<serde_json::value::RawValue>>,
+        basis: &'a Basis,
+    }
+    let mut flow = Vec::new();
+    if let Some(response) = engine.store().response(cause.example) {
+        json::write_response(&response, &mut flow);
+    }
+    let flows = String::from_utf8(flow).ok().and_then(|s| serde_json::value::RawValue::from_string(s).ok()).into_iter().collect();
+    let entry = Entry {
+        why: &cause.why,
+        count: cause.records,
+        events: cause.events,
+        first: cause.first.to_string(),
+        last: cause.last.to_string(),
+        state: cause.state(now).word(),
+        flows,
+        basis,
+    };
+    serde_json::to_writer(&mut *out, &entry)?;
+    out.write_all(b"\n")
+}
+
+fn names(policies: &[PolicyRef]) -> String {
+    let all: Vec<_> = policies
+        .iter()
+        .map(|p| match &p.rule {
+            Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
+            None => format!("{} {}", p.kind, p.path()),
+        })
+        .collect();
+    all.join(", ")
+}
+
+fn policies_label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::DefaultDeny | Outcome::HostFirewall => "isolated by",
+        Outcome::DeniedByRule => "denied by",
+        Outcome::L7Denied | Outcome::DnsRefused => "L7 rules of",
+        Outcome::AuthRequired => "demanded by",
+        Outcome::NowAllowed | Outcome::Allowed => "allowed by",
+        Outcome::NotPolicy | Outcome::Undecidable => "policies",
+    }
+}
+
+/// `5 drops (10 records), 12:53:39 to 12:53:48 on 2026-02-07, ongoing`
+fn tally(cause: &Cause, now: Nanos) -> String {
+    let what = if cause.audit { "audited packet" } else { "drop" };
+    let s = if cause.events == 1 { "" } else { "s" };
+    let records = if cause.records == cause.events { String::new() } else { format!(" ({} records)", cause.records) };
+    let (first, last) = (cause.first.utc(), cause.last.utc());
+    let when = if cause.first == Nanos::default() {
+        "time unknown".to_owned()
+    } else if cause.first == cause.last {
+        first.format("%F %T").to_string()
+    } else if first.date_naive() == last.date_naive() {
+        format!("{} to {}", first.format("%F %T"), last.format("%T"))
+    } else {
+        format!("{} to {}", first.format("%F %T"), last.format("%F %T"))
+    };
+    format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
+}
+
+fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let why = &*cause.why;
+    let (bad, audit, arrow, dot) = if style.unicode { ("✗", "~", "→", "·") } else { ("x", "~", "->", "-") };
+    let glyph = match (cause.audit, why.outcome) {
+        (true, _) => audit,
+        (_, Outcome::NotPolicy) => dot,
+        _ => bad,
+    };
+    let paint = |code: &str, s: &str| if style.color { format!("\x1b[{code}m{s}\x1b[0m") } else { s.to_owned() };
+    let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
+    let red = if cause.audit || why.outcome == Outcome::NotPolicy { "33" } else { "31" };
+
+    let port = match (cause.port, cause.l4) {
+        (0, None) => String::new(),
+        (0, Some(l4)) => format!(" {}", l4.word()),
+        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
+    };
+    let head = text(&format!("{} {arrow} {}{port}", cause.from, cause.to));
+    writeln!(out, "{} {}", paint(red, glyph), paint("1", &head))?;
+    let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
+    let side = match (why.direction, &why.subject) {
+        (Some(d), Some(s)) => format!("{} of {s}: ", d.word()),
+        (Some(d), None) => format!("{}: ", d.word()),
+        _ => String::new(),
+    };
+    row(why.outcome.word(), &format!("{side}{}", why.text))?;
+    if !why.policies.is_empty() {
+        row(policies_label(why.outcome), &names(&why.policies))?;
+    }
+    for side in &why.sides {
+        let also = if side.policies.is_empty() { String::new() } else { format!(", {}", names(&side.policies)) };
+        row("", &format!("{} of {}: {}{also}", side.direction.word(), side.subject, side.outcome.word()))?;
+    }
+    if let Some(n) = &why.nearest {
+        let place = match (&n.file, n.line) {
+            (Some(f), Some(l)) => format!("  ({f}:{l})"),
+            (Some(f), None) => format!("  ({f})"),
+            _ => String::new(),
+        };
+        let path = n.namespace.as_ref().map_or_else(|| n.name.clone(), |ns| format!("{ns}/{}", n.name));
+        row("nearest", &format!("{} {path} {}{place}", n.kind, n.rule))?;
+        for f in &n.failed {
+            row("", &format!("{bad} {}: wanted {}, got {}", f.on, f.wanted, f.got))?;
+        }
+    }
+    if let Some(r) = &why.reported {
+        let log = if r.log.is_empty() { String::new() } else { format!(" log: {}", r.log.join("; ")) };
+        row("reported", &format!("{}{log}", names(&r.policies)))?;
+    }
+    for m in &why.missing {
+        row("missing", m)?;
+    }
+    if why.agreement == Agreement::Disagrees {
+        row("but", "the datapath dropped it, and our evaluation does not")?;
+    }
+    for b in &why.because {
+        row("because", b)?;
+    }
+    for d in &why.diagnosis {
+        row("note", &d.text)?;
+    }
+    if !why.inferred.is_empty() {
+        row("inferred", &why.inferred.join(", "))?;
+    }
+    row("seen", &tally(cause, now))
+}

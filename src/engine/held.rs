@@ -1,0 +1,189 @@
+//! A flow as filters see it inside the engine: the message itself, and beside it what only the engine knows (causes, policies
+//! that we derived, names that DNS taught, owners read from pod names).
+//!
+//! Owns two views of one flow, which have to answer alike: [`Full`] over the decoded message, [`Flat`] over the row alone.
+use super::causes::Causes;
+use super::enrich;
+use super::store::Store;
+use crate::model::observed::{Direction, L4, Observed, Verdict};
+use crate::model::row::{self, Row};
+use crate::model::sym::Sym;
+use crate::model::view::{End, Field, FieldSet, Item, Value, View};
+use crate::model::why::Why;
+use crate::query::Predicate;
+use crate::wire::observed::observed;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::world::World;
+
+/// The message and what the engine knows of it.
+pub struct Full<'a> {
+    pub response: &'a GetFlowsResponse,
+    /// With names filled in ([`enrich::names`]).
+    pub observed: &'a Observed,
+    pub why: Option<&'a Why>,
+    pub cause: Option<row::CauseId>,
+    /// Owner of each side, reported or inferred; empty if there is none.
+    pub owners: [&'a str; 2],
+}
+
+impl View for Full<'_> {
+    fn field(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::Cause => self.why.map_or(Value::Missing, |w| Value::Text(&w.text)),
+            Field::CauseId => self.cause.map_or(Value::Missing, |c| Value::Uint(u64::from(c.0.get()))),
+            Field::Outcome => self.why.map_or(Value::Missing, |w| Value::Text(w.outcome.word())),
+            _ => self.response.field(field),
+        }
+    }
+
+    fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+        let side = |e: End| if e == End::Source { (&self.observed.src, self.owners[0]) } else { (&self.observed.dst, self.owners[1]) };
+        match field {
+            Field::Policies => {
+                let derived = self.why.is_some_and(|w| {
+                    w.policies.iter().any(|p| {
+                        test(Item::Policy { kind: &p.kind, namespace: p.namespace.as_deref().unwrap_or(""), name: &p.name })
+                    })
+                });
+                derived || self.response.any(field, test)
+            }
+            Field::InferredNames(e) => {
+                // Reported names answer to `Names`; what is left was filled in.
+                !self.response.any(Field::Names(e), &mut |_| true) && side(e).0.names.iter().any(|n| test(Item::Text(n)))
+            }
+            Field::Workloads(e) => {
+                let (party, owner) = side(e);
+                let inferred = party.workloads.is_empty() && !owner.is_empty();
+                self.response.any(field, test) || (inferred && test(Item::Pair("", owner)))
+            }
+            _ => self.response.any(field, test),
+        }
+    }
+}
+
+/// What a row can answer without its frame.
+const FLAT: [Field; 21] = [
+    Field::Flow,
+    Field::Time,
+    Field::Verdict,
+    Field::EventType,
+    Field::Direction,
+    Field::IsReply,
+    Field::Transport,
+    Field::Cause,
+    Field::CauseId,
+    Field::Endpoint(End::Source),
+    Field::Endpoint(End::Destination),
+    Field::Namespace(End::Source),
+    Field::Namespace(End::Destination),
+    Field::Pod(End::Source),
+    Field::Pod(End::Destination),
+    Field::Identity(End::Source),
+    Field::Identity(End::Destination),
+    Field::Ip(End::Source),
+    Field::Ip(End::Destination),
+    Field::Port(End::Source),
+    Field::Port(End::Destination),
+];
+
+/// A row alone.
+struct Flat<'a> {
+    row: &'a Row,
+    store: &'a Store,
+    causes: &'a Causes,
+}
+
+impl Flat<'_> {
+    fn end(&self, e: End) -> &row::End {
+        if e == End::Source { &self.row.src } else { &self.row.dst }
+    }
+
+    fn text(&self, s: Sym) -> Value<'_> {
+        Value::Text(self.store.name(s))
+    }
+}
+
+impl View for Flat<'_> {
+    fn field(&self, field: Field) -> Value<'_> {
+        let row = self.row;
+        match field {
+            Field::Flow => Value::Bool(true),
+            Field::Time => Value::Int(row.at.0),
+
+            Field::Verdict => Value::Int(i64::from(number(row.verdict))),
+            Field::EventType if row.event < 0 => Value::Missing,
+            Field::EventType => Value::Int(i64::from(row.event)),
+            Field::Direction => Value::Int(match row.dir {
+                None => 0,
+                Some(Direction::Ingress) => 1,
+                Some(Direction::Egress) => 2,
+            }),
+            Field::IsReply => row.reply.map_or(Value::Missing, Value::Bool),
+            Field::Transport => row.l4.map_or(Value::Missing, |l| Value::Int(transport(l))),
+            Field::CauseId => row.cause.map_or(Value::Missing, |c| Value::Uint(u64::from(c.0.get()))),
+            Field::Cause => match row.cause.and_then(|c| self.causes.get(c)) {
+                Some(c) => Value::Text(&c.why.text),
+                None => Value::Missing,
+            },
+            Field::Endpoint(e) => Value::Bool(self.end(e).present),
+            Field::Namespace(e) => self.text(self.end(e).ns),
+            Field::Pod(e) => self.text(self.end(e).pod),
+            Field::Identity(e) if !self.end(e).present => Value::Missing,
+            Field::Identity(e) => Value::Uint(u64::from(self.end(e).identity)),
+            Field::Ip(e) => self.end(e).ip.get().map_or(Value::Missing, Value::Addr),
+            Field::Port(_) if !matches!(row.l4, Some(L4::Tcp | L4::Udp | L4::Sctp)) => Value::Missing,
+            Field::Port(e) => Value::Uint(u64::from(self.end(e).port)),
+            _ => Value::Missing,
+        }
+    }
+
+    fn any(&self, _: Field, _: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+        false
+    }
+}
+
+fn number(v: Verdict) -> i32 {
+    match v {
+        Verdict::Unknown => 0,
+        Verdict::Forwarded => 1,
+        Verdict::Dropped => 2,
+        Verdict::Error => 3,
+        Verdict::Audit => 4,
+        Verdict::Redirected => 5,
+        Verdict::Traced => 6,
+        Verdict::Translated => 7,
+        Verdict::Other(n) => n,
+    }
+}
+
+fn transport(l: L4) -> i64 {
+    match l {
+        L4::Tcp => 1,
+        L4::Udp => 2,
+        L4::Icmp4 => 3,
+        L4::Icmp6 => 4,
+        L4::Sctp => 5,
+        L4::Vrrp => 6,
+        L4::Igmp => 7,
+    }
+}
+
+/// Whether a held flow passes: by its row if that suffices, else by its frame. A row whose frame is gone answers by its row.
+pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Row, predicate: &Predicate) -> bool {
+    let flat: FieldSet = FLAT.into_iter().collect();
+    if predicate.fields().is_subset(flat) {
+        return predicate.matches(&Flat { row, store, causes });
+    }
+    let Some(response) = store.response(seq) else { return predicate.matches(&Flat { row, store, causes }) };
+    let mut o = observed(&response);
+    enrich::names(&mut o, world);
+    let cause = row.cause.and_then(|c| causes.get(c));
+    let full = Full {
+        response: &response,
+        observed: &o,
+        why: cause.map(|c| &*c.why),
+        cause: row.cause,
+        owners: [store.name(row.src.workload), store.name(row.dst.workload)],
+    };
+    predicate.matches(&full)
+}

@@ -1,0 +1,139 @@
+use super::causes::State;
+use super::*;
+use crate::model::input::Codec;
+use crate::model::why::{Agreement, Outcome};
+use crate::world::yaml;
+
+const POLICY: &str = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db-ingress, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  policyTypes: [Ingress]
+  ingress:
+  - from:
+    - podSelector:
+        matchLabels:
+          app: cart
+    ports:
+    - protocol: TCP
+      port: 5432
+";
+
+fn engine(policy: &str) -> Engine {
+    let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+    e.policies_given();
+    for doc in yaml::read("k8s/db.yaml", policy).0 {
+        e.feed(Input::World(Change::Apply(Arc::new(doc))), &mut |_| {});
+    }
+    e
+}
+
+fn line(e: &mut Engine, text: &str) -> Vec<Option<Why>> {
+    let mut seen = Vec::new();
+    let frame = Frame { codec: Codec::HubbleJson, from: "f".into(), line: e.ledger.frames + 1, bytes: text.to_owned().into(), broken: None };
+    e.feed(Input::Frame(frame), &mut |ev| seen.push(ev.why.cloned()));
+    seen
+}
+
+/// One record of cart → db; `second` within 14:02, source port, verdict, reason, event type.
+fn flow(second: f64, sport: u16, dport: u16, verdict: &str, event: u8) -> String {
+    let time = format!("2026-04-13T14:02:{second:06.3}Z");
+    let reason = if verdict == "DROPPED" { r#","drop_reason_desc":"POLICY_DENIED""# } else { "" };
+    format!(
+        r#"{{"flow":{{"time":"{time}","verdict":"{verdict}","IP":{{"source":"10.0.0.1","destination":"10.0.0.2","ipVersion":"IPv4"}},"l4":{{"TCP":{{"source_port":{sport},"destination_port":{dport},"flags":{{"SYN":true}}}}}},"source":{{"identity":1001,"namespace":"shop","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"cart-7d4b8c9f5-xk2mh"}},"destination":{{"identity":1002,"namespace":"shop","labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"db-0"}},"node_name":"w2","event_type":{{"type":{event}}},"traffic_direction":"INGRESS","is_reply":false{reason}}},"node_name":"w2","time":"{time}"}}"#
+    )
+}
+
+#[test]
+fn a_drop_is_paired_with_its_policy() {
+    let mut e = engine(POLICY);
+    let why = line(&mut e, &flow(1.0, 40_000, 5433, "DROPPED", 5)).remove(0).unwrap();
+    assert_eq!(why.outcome, Outcome::DefaultDeny);
+    assert_eq!(why.policies.iter().map(|p| p.path()).collect::<Vec<_>>(), ["shop/db-ingress"]);
+    let nearest = why.nearest.unwrap();
+    assert_eq!((nearest.file.as_deref(), nearest.line, nearest.failed[0].on), (Some("k8s/db.yaml"), Some(14), "port"));
+    assert_eq!(why.agreement, Agreement::Agrees);
+}
+
+#[test]
+fn two_records_of_one_packet_are_one_event_and_retransmits_are_more() {
+    let mut e = engine(POLICY);
+    for (second, event) in [(1.0, 5), (1.0, 1), (2.1, 5), (2.1, 1), (4.2, 5), (4.2, 1)] {
+        line(&mut e, &flow(second, 40_000, 5433, "DROPPED", event));
+    }
+    let causes: Vec<_> = e.causes().iter().collect();
+    assert_eq!(causes.len(), 1);
+    assert_eq!((causes[0].records, causes[0].events), (6, 3));
+    assert_eq!((causes[0].from.as_str(), causes[0].to.as_str()), ("shop/cart", "shop/db"));
+    assert_eq!(e.store().row(causes[0].example).unwrap().cause, Some(causes[0].id));
+}
+
+#[test]
+fn other_port_other_cause_other_replica_same_cause() {
+    let mut e = engine(POLICY);
+    line(&mut e, &flow(1.0, 1, 5433, "DROPPED", 5));
+    line(&mut e, &flow(1.0, 2, 5434, "DROPPED", 5));
+    line(&mut e, &flow(1.0, 3, 5433, "DROPPED", 5).replace("xk2mh", "b7x9q").replace("10.0.0.1", "10.0.0.9"));
+    assert_eq!(e.causes().iter().map(|c| (c.port, c.events)).collect::<Vec<_>>(), [(5433, 2), (5434, 1)]);
+}
+
+#[test]
+fn a_cause_goes_from_new_to_ongoing_to_quiet_and_a_forwarded_flow_fixes_it() {
+    let mut e = engine(POLICY);
+    let state = |e: &Engine| e.causes().iter().next().unwrap().state(e.now());
+    line(&mut e, &flow(0.0, 1, 5433, "DROPPED", 5));
+    assert_eq!(state(&e), State::New);
+    line(&mut e, &flow(20.0, 2, 5433, "DROPPED", 5));
+    assert_eq!(state(&e), State::Ongoing);
+    line(&mut e, &flow(59.0, 3, 5432, "FORWARDED", 5));
+    assert_eq!(state(&e), State::Quiet, "another port's flow proves nothing");
+    line(&mut e, &flow(59.5, 4, 5433, "FORWARDED", 5));
+    assert_eq!(state(&e), State::Fixed);
+}
+
+#[test]
+fn every_frame_is_booked() {
+    let mut e = engine(POLICY);
+    line(&mut e, "");
+    line(&mut e, "no json");
+    line(&mut e, r#"{"lost_events":{"source":"HUBBLE_RING_BUFFER","num_events_lost":"7"},"node_name":"w1"}"#);
+    line(&mut e, &flow(1.0, 1, 5432, "FORWARDED", 4));
+    let l = e.ledger();
+    assert_eq!((l.frames, l.skipped, l.malformed, l.notices, l.admitted, l.held), (4, 1, 1, 1, 1, 1));
+    assert_eq!(l.lost_total(), 7);
+    assert_eq!(l.examples[0].place, "f:2");
+    assert!(l.balanced());
+}
+
+#[test]
+fn a_full_store_evicts_the_oldest_and_says_so() {
+    let mut e = Engine::new(Options { hold: Some(Limits { rows: 10, raw: 1 << 20 }), ..Options::default() });
+    for n in 0..25 {
+        line(&mut e, &flow(1.0, 1000 + n, 5432, "FORWARDED", 4));
+    }
+    assert_eq!((e.ledger().held, e.ledger().evicted, e.store().seqs()), (10, 15, 15..25));
+    assert!(e.ledger().balanced());
+    assert_eq!(e.store().row(15).unwrap().src.port, 1015);
+    assert!(e.store().row(14).is_none() && e.store().response(14).is_none());
+    assert_eq!(e.observed(24).unwrap().src_port, 1024);
+}
+
+#[test]
+fn only_what_lies_in_the_window_is_admitted() {
+    let at = |s| Nanos::from_utc(chrono::DateTime::parse_from_rfc3339(s).unwrap().to_utc());
+    let window = (Some(at("2026-04-13T14:02:01Z")), Some(at("2026-04-13T14:02:02Z")));
+    let mut e = Engine::new(Options { window, ..Options::default() });
+    let seen: Vec<_> = [0.9, 1.0, 2.0, 2.1].map(|s| line(&mut e, &flow(s, 1, 5432, "FORWARDED", 4)).len()).into();
+    assert_eq!(seen, [0, 1, 1, 0]);
+    assert_eq!((e.ledger().admitted, e.ledger().refused), (2, 2));
+}
+
+#[test]
+fn without_policies_nobody_is_blamed() {
+    let mut e = Engine::new(Options { explain: Explain::Drops, ..Options::default() });
+    let why = line(&mut e, &flow(1.0, 1, 5433, "DROPPED", 5)).remove(0).unwrap();
+    assert_eq!(why.outcome, Outcome::Undecidable);
+    assert_eq!(why.missing, ["policies"]);
+    assert!(why.policies.is_empty());
+}

@@ -1,0 +1,130 @@
+//! From → running sources. Owns which task or thread each source runs on.
+use crate::demo::Simulation;
+use crate::error::{Error, Kind};
+use crate::model::input::{Codec, Frame, Input};
+use crate::model::time::Nanos;
+use crate::plan::{From, Pace, Rate};
+use crate::serve;
+use crate::source::file::Recording;
+use crate::source::hubble::{Client, Request, Retry};
+use crate::source::replay::Replay;
+use crate::source::target::Target;
+use crate::source::{Feed, Source, Stop};
+use prost::Message as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// The demo begins with so much past.
+const HISTORY: i64 = 5 * 60 * Nanos::SECOND;
+/// What the screen asks the demo's server for at first: its whole ring.
+const RING: u64 = 65_536;
+
+/// Starts the sources; the task ends with them, and with the error that ended them.
+pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<JoinHandle<Result<(), Error>>, Error> {
+    let stop = stop.clone();
+    match from {
+        From::Files { paths, pace } => {
+            // All files are opened first: a wrong name is told before the first flow, not after an hour.
+            let recordings = paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>()?;
+            Ok(match pace {
+                Pace::Max => tokio::task::spawn_blocking(move || files(recordings, feed, &stop)),
+                Pace::Times(speed) => tokio::spawn(async move {
+                    for recording in recordings {
+                        let (replay, _remote) = Replay::new(recording, speed);
+                        Box::new(replay).run(feed.clone(), stop.clone()).await?;
+                    }
+                    Ok(())
+                }),
+            })
+        }
+        From::Live { target, request } => {
+            let retry = match (screen, request.follow) {
+                (true, _) => Retry::Forever,
+                (false, true) => Retry::OnceConnected,
+                (false, false) => Retry::Never,
+            };
+            let client = Client::new(target, *request).retry(retry);
+            Ok(tokio::spawn(Box::new(client).run(feed, stop)))
+        }
+        From::Demo { seed, start, rate, count } if screen => {
+            let begin = start.unwrap_or_else(|| now().plus(-HISTORY));
+            let _ = count;
+            let server = serve::demo(Simulation::new(seed, begin), pace(rate), &stop).await?;
+            let target: Target = server.to_string().parse()?;
+            let request = Request { number: RING, follow: true, ..Request::default() };
+            let client = Client::new(target, request).retry(Retry::Forever);
+            Ok(tokio::spawn(Box::new(client).run(feed, stop)))
+        }
+        From::Demo { seed, start, rate, count } => {
+            let begin = start.unwrap_or_else(|| now().plus(-HISTORY));
+            let simulation = Simulation::new(seed, begin);
+            Ok(tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop)))
+        }
+    }
+}
+
+fn now() -> Nanos {
+    Nanos::from_utc(chrono::Utc::now())
+}
+
+fn pace(rate: Rate) -> serve::Rate {
+    match rate {
+        Rate::Own => serve::Rate::Realtime,
+        Rate::PerSecond(n) => serve::Rate::PerSecond(n),
+        Rate::Max => serve::Rate::Max,
+    }
+}
+
+/// One file after the other, so that the same files give the same order.
+fn files(recordings: Vec<Recording>, mut feed: Feed, stop: &Stop) -> Result<(), Error> {
+    for recording in recordings {
+        if recording.pump(&mut feed, stop).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The simulation straight into the feed: five minutes of history at once, then at its pace.
+fn simulate(mut simulation: Simulation, begin: Nanos, rate: Rate, count: Option<u64>, mut feed: Feed, stop: &Stop) -> Result<(), Error> {
+    let name: Arc<str> = Arc::from("demo");
+    let began = Instant::now();
+    let mut n = 0u64;
+    while count.is_none_or(|most| n < most) && !stop.is_cancelled() {
+        let (at, response) = simulation.next();
+        let due = match rate {
+            Rate::Max => Duration::ZERO,
+            Rate::PerSecond(per) => Duration::try_from_secs_f64(n as f64 / per).unwrap_or(Duration::MAX),
+            Rate::Own => Duration::from_nanos(u64::try_from(at.since(begin) - HISTORY).unwrap_or(0)),
+        };
+        let wait = due.saturating_sub(began.elapsed());
+        if wait > Duration::from_millis(1) {
+            if feed.blocking_flush().is_err() {
+                return Ok(());
+            }
+            // In short naps, so that an interrupt is not waited for.
+            let until = Instant::now() + wait.min(Duration::from_secs(3600));
+            while Instant::now() < until && !stop.is_cancelled() && !feed.is_gone() {
+                std::thread::sleep((until - Instant::now()).min(Duration::from_millis(100)));
+            }
+        }
+        let bytes = response.encode_to_vec().into();
+        let frame = Frame { codec: Codec::Hubble, from: name.clone(), line: 0, bytes, broken: None };
+        if feed.blocking_send(Input::Frame(frame)).is_err() {
+            return Ok(());
+        }
+        n += 1;
+    }
+    let _ = feed.blocking_send(Input::End(name, Ok(())));
+    let _ = feed.blocking_flush();
+    Ok(())
+}
+
+/// What a task that panicked leaves behind.
+pub fn joined(result: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(), Error> {
+    match result {
+        Ok(r) => r,
+        Err(e) => Err(Error::new(Kind::Output, "a source failed").cause(e.to_string())),
+    }
+}
