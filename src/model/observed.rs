@@ -113,7 +113,7 @@ pub struct Party {
 }
 
 impl Party {
-    /// `ns/pod`, else `ns/workload`, else a reserved identity's name, else a DNS name, else the address, else `?`.
+    /// `ns/pod`, else a DNS name, else a reserved identity's name, else `ns/app=cart` by a label, else the address, else `?`.
     pub fn display(&self) -> String {
         if !self.pod.is_empty() {
             return if self.namespace.is_empty() { self.pod.clone() } else { format!("{}/{}", self.namespace, self.pod) };
@@ -122,12 +122,25 @@ impl Party {
             return n.clone();
         }
         let reserved = self.labels.iter().find_map(|l| l.strip_prefix("reserved:"));
+        if let (None, Some(label)) = (reserved, self.telling_label()) {
+            return if self.namespace.is_empty() { label } else { format!("{}/{label}", self.namespace) };
+        }
         match (reserved, self.ip) {
             (Some(r), Some(ip)) if r.starts_with("world") => ip.to_string(),
             (Some(r), _) => r.to_owned(),
             (None, Some(ip)) => ip.to_string(),
             (None, None) => "?".to_owned(),
         }
+    }
+}
+
+impl Party {
+    /// The label that says most about what it is, `app=cart`.
+    fn telling_label(&self) -> Option<String> {
+        let plain = |l: &String| l.split_once(':').map_or(l.clone(), |(_, rest)| rest.to_owned());
+        let labels: Vec<String> = self.labels.iter().filter(|l| !l.contains("io.cilium.k8s") && !l.contains("io.kubernetes.pod")).map(plain).collect();
+        let keys = ["app.kubernetes.io/name=", "app=", "k8s-app=", "name=", ""];
+        keys.iter().find_map(|k| labels.iter().find(|l| l.starts_with(k)).cloned())
     }
 }
 
