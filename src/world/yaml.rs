@@ -9,8 +9,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Nodes a file may have once its aliases are expanded.
-const NODE_BUDGET: usize = 2_000_000;
+/// Nodes that aliases may add beyond one per byte of the file.
+const NODE_BUDGET: usize = 100_000;
 /// Nesting; Kubernetes objects stay far below.
 pub(super) const DEPTH: usize = 100;
 /// `List` inside `List`.
@@ -30,7 +30,7 @@ pub fn read(file: &str, body: &str) -> (Vec<Doc>, Vec<Fault>) {
             return (docs, faults);
         }
     }
-    let mut budget = NODE_BUDGET;
+    let mut budget = NODE_BUDGET.saturating_add(body.len());
     for (first, part) in documents(body) {
         let mut out = Vec::new();
         let mut tree = Tree { file, offset: first, budget: &mut budget, faults: &mut faults, anchors: HashMap::new() };
@@ -108,12 +108,28 @@ enum Open {
     Map { entries: Vec<Entry>, key: Option<(String, u32, bool)>, at: (u32, u32), anchor: usize, nodes: usize },
 }
 
+/// What an anchor names: the node, its size and its depth.
+struct Remembered {
+    node: Node,
+    nodes: usize,
+    depth: usize,
+}
+
+fn depth(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::Seq(items) => items.iter().map(depth).max(),
+        Value::Map(entries) => entries.iter().map(|e| depth(&e.value)).max(),
+        _ => return 0,
+    };
+    below.unwrap_or(0) + 1
+}
+
 struct Tree<'a> {
     file: &'a str,
     offset: u32,
     budget: &'a mut usize,
     faults: &'a mut Vec<Fault>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Remembered>,
 }
 
 impl Tree<'_> {
@@ -161,10 +177,15 @@ impl Tree<'_> {
                     self.close(node, anchor, 1, &mut stack, out)?;
                 }
                 Event::Alias(id) => {
-                    let Some((node, nodes)) = self.anchors.get(&id) else {
+                    let Some(known) = self.anchors.get(&id) else {
                         return Err((at.0, "an alias stands inside the very node it names, or names nothing".to_owned()));
                     };
-                    let (nodes, node) = (*nodes, node.clone());
+                    let nodes = known.nodes;
+                    if stack.len() + known.depth > DEPTH {
+                        return Err((at.0, format!("nested more than {DEPTH} deep")));
+                    }
+                    let node = known.node.clone();
+                    self.spend(nodes, at.0)?;
                     if let Some(Open::Map { key: key @ None, .. }) = stack.last_mut() {
                         let Value::Str(s) = node.value else { return Err((at.0, "a key is not a string".to_owned())) };
                         *key = Some((s, at.0, false));
@@ -200,14 +221,12 @@ impl Tree<'_> {
         end.max(first)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Puts a finished node where it belongs. A node is paid for when it is made, and all of it again when it is remembered or repeated.
     fn close(&mut self, node: Node, anchor: usize, nodes: usize, stack: &mut [Open], out: &mut Vec<Node>) -> Result<(), (u32, String)> {
-        // A node is paid for when it is made, and again whenever an alias repeats it.
-        let fresh = if matches!(node.value, Value::Seq(_) | Value::Map(_)) && anchor != usize::MAX { nodes } else { 1 };
-        self.spend(fresh.max(1), node.line)?;
+        self.spend(1, node.line)?;
         if anchor > 0 {
             self.spend(nodes, node.line)?;
-            self.anchors.insert(anchor, (node.clone(), nodes));
+            self.anchors.insert(anchor, Remembered { node: node.clone(), nodes, depth: depth(&node) });
         }
         match stack.last_mut() {
             None => out.push(node),

@@ -1,0 +1,186 @@
+//! Peer conditions: endpoints, address ranges, entities, names, services, nodes. Owns what each kind of peer can match at all.
+use super::Case;
+use crate::policy::Engine;
+use crate::policy::ir::PeerIs;
+use crate::policy::selector::{Selector, Tri};
+use crate::world::Endpoint;
+use crate::world::labels::{CLUSTER, POD_NAMESPACE};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+fn note(missing: &mut Vec<String>, fact: String) -> Tri {
+    if !missing.contains(&fact) {
+        missing.push(fact);
+    }
+    Tri::Unknown
+}
+
+/// Matches whoever it is, so the condition counts as none.
+pub fn is_wildcard(p: &PeerIs) -> bool {
+    matches!(p, PeerIs::Entity(e) if e == "all")
+}
+
+pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
+    match p {
+        PeerIs::Endpoints(s) => endpoints(s, case, missing),
+        PeerIs::Cidr { net, except } => cidr(&[*net], except, case, missing),
+        PeerIs::CidrGroup { name, except } => match case.world.cidr_group(name) {
+            Some(g) => cidr(&g.cidrs, except, case, missing),
+            None => outside(case, &mut Vec::new()).and(note(missing, format!("cidr-group:{name}"))),
+        },
+        PeerIs::CidrGroups { selector, except } => {
+            let mut any = false;
+            let nets: Vec<IpNet> = case
+                .world
+                .cidr_groups()
+                .inspect(|_| any = true)
+                .filter(|(_, g)| selector.matches_map(&g.labels))
+                .flat_map(|(_, g)| g.cidrs.iter().copied())
+                .collect();
+            if any {
+                cidr(&nets, except, case, missing)
+            } else {
+                outside(case, &mut Vec::new()).and(note(missing, "cidr-groups".to_owned()))
+            }
+        }
+        PeerIs::Entity(e) => entity(e, case, missing),
+        PeerIs::Fqdn(pattern) => {
+            if peer.known && !peer.labels.is_world() {
+                return Tri::No;
+            }
+            let by_label = peer.labels.0.iter().any(|l| l.source == "fqdn" && l.key == pattern.text);
+            if by_label || peer.names.iter().any(|n| pattern.regex.is_match(n)) {
+                return outside(case, missing);
+            }
+            if peer.known || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
+        }
+        PeerIs::Service { namespace, name } => service(namespace, name, case, missing),
+        PeerIs::Services { namespace, selector } => {
+            let found: Vec<_> = case.world.services().filter(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns)).collect();
+            if found.is_empty() {
+                return note(missing, "services".to_owned());
+            }
+            let chosen = found.into_iter().filter(|(_, s)| selector.matches_map(&s.labels));
+            chosen.fold(Tri::No, |t, ((ns, name), _)| t.or(service(ns, name, case, missing)))
+        }
+        PeerIs::Nodes(s) => nodes(s, peer, case, missing),
+        PeerIs::Groups => outside(case, &mut Vec::new()).and(note(missing, "cloud-groups".to_owned())),
+    }
+}
+
+fn endpoints(s: &Selector, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
+    // A bare address nobody knows is a pod or is not; a selector for the world's labels is decided as the entity is.
+    if !peer.known && !peer.labels.is_pod() && s.all.iter().any(|r| r.key == POD_NAMESPACE) {
+        return note(missing, format!("labels:{}", peer.display));
+    }
+    s.matches(peer, Some(case.subject), missing)
+}
+
+/// Whether the peer is one that address rules can speak of. Under Cilium these are never pods, hosts or nodes.
+fn outside(case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
+    if case.opt.engine == Engine::Kubernetes {
+        return Tri::Yes;
+    }
+    if peer.labels.is_world() {
+        return Tri::Yes;
+    }
+    if peer.known || peer.labels.is_pod() || peer.host_network {
+        return Tri::No;
+    }
+    note(missing, format!("labels:{}", peer.display))
+}
+
+fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let Some(ip) = case.peer.ip else {
+        // Without an address only "everywhere" can be decided.
+        let everywhere = nets.iter().any(|n| n.prefix_len() == 0) && except.is_empty();
+        return match (everywhere, case.peer.known) {
+            (true, _) => outside(case, missing),
+            (false, true) if case.peer.labels.is_world() => Tri::No,
+            (false, true) => Tri::No,
+            (false, false) => outside(case, &mut Vec::new()).and(note(missing, format!("address:{}", case.peer.display))),
+        };
+    };
+    if !nets.iter().any(|n| covers(n, ip)) || except.iter().any(|n| covers(n, ip)) {
+        return Tri::No;
+    }
+    outside(case, missing)
+}
+
+fn covers(net: &IpNet, ip: IpAddr) -> bool {
+    net.contains(&ip)
+}
+
+fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
+    let l = &peer.labels;
+    if name == "all" {
+        return Tri::Yes;
+    }
+    if name == "none" {
+        return Tri::No;
+    }
+    let reserved = |names: &[&str]| names.iter().any(|n| l.reserved(n));
+    if !peer.known && !l.is_pod() {
+        // A name that nobody could give: not even whether it is inside is certain.
+        return note(missing, format!("labels:{}", peer.display));
+    }
+    let v6 = peer.ip.is_some_and(|ip| ip.is_ipv6());
+    Tri::from(match name {
+        "world" => l.is_world(),
+        "world-ipv4" => l.reserved("world-ipv4") || (l.is_world() && !l.reserved("world-ipv6") && !v6),
+        "world-ipv6" => l.reserved("world-ipv6") || (l.is_world() && !l.reserved("world-ipv4") && v6),
+        "cluster" => {
+            let pod_here = l.is_pod() && same_cluster(peer, case.subject);
+            pod_here || reserved(&["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"])
+        }
+        other => reserved(&[other]),
+    })
+}
+
+fn same_cluster(peer: &Endpoint, subject: &Endpoint) -> bool {
+    match (peer.labels.get(Some("k8s"), CLUSTER), subject.labels.get(Some("k8s"), CLUSTER)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
+}
+
+fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
+    let Some(s) = case.world.service(namespace, name) else {
+        return note(missing, format!("service:{namespace}/{name}"));
+    };
+    if s.selector.is_empty() {
+        return match case.world.service_endpoints(namespace, name) {
+            Some(ips) => {
+                let hit = peer.ip.is_some_and(|ip| ips.contains(&ip));
+                if hit { outside(case, missing) } else { Tri::No }
+            }
+            None => outside(case, &mut Vec::new()).and(note(missing, format!("endpoints:{namespace}/{name}"))),
+        };
+    }
+    if peer.labels.namespace().is_some_and(|ns| ns != namespace) || (peer.known && !peer.labels.is_pod()) {
+        return Tri::No;
+    }
+    if !peer.known {
+        return note(missing, format!("labels:{}", peer.display));
+    }
+    Tri::from(s.selector.iter().all(|(k, v)| peer.labels.get(Some("k8s"), k) == Some(v)))
+}
+
+fn nodes(s: &Selector, peer: &Endpoint, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let node = peer.labels.is_host() || peer.labels.reserved("remote-node");
+    if !node {
+        return if peer.known || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) };
+    }
+    if s.all.is_empty() {
+        return Tri::Yes;
+    }
+    match peer.ip.and_then(|ip| case.world.node_at(ip)) {
+        Some(n) => Tri::from(s.matches_map(&n.labels)),
+        None => note(missing, format!("node-labels:{}", peer.display)),
+    }
+}
