@@ -107,6 +107,11 @@ impl Recording {
         self.lines.buffered().map(|l| self.frame(l))
     }
 
+    /// The most bytes of lines held at once so far; what a decompressor holds comes on top.
+    pub fn peak(&self) -> usize {
+        self.lines.peak()
+    }
+
     /// Whether reading may block for long (a pipe, a terminal).
     pub fn is_live(&self) -> bool {
         self.live
