@@ -99,8 +99,10 @@ fn as_busy_as_a_small_cluster() {
     let all = run(1, 300);
     let rate = all.len() / 300;
     assert!((190..=400).contains(&rate), "{rate} a second");
-    // Five minutes fit into the server's ring.
-    assert!(all.len() < 65_536, "{}", all.len());
+    // Five minutes fit into the server's ring, whatever the seed.
+    for seed in [1, 2, 3] {
+        assert!(run(seed, 300).len() < 65_536);
+    }
     let of = |p: &dyn Fn(&Flow) -> bool| flows(&all).filter(|(_, f)| p(f)).count();
     let dropped = of(&|f| f.verdict == i32::from(pb::Verdict::Dropped));
     assert!(dropped * 100 / all.len() < 15, "{dropped} of {} dropped", all.len());

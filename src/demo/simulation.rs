@@ -14,6 +14,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 const MS: i64 = 1_000_000;
+/// The whole cluster's pace, as a percentage of the table's pauses: five minutes of it have to fit into a server's ring.
+const PACE: i64 = 172;
 
 /// What is due.
 enum Due {
@@ -131,7 +133,7 @@ impl Simulation {
         }
         // A rush of a second and a half every twelve.
         let rush = at.saturating_sub(self.start).rem_euclid(12_000 * MS) > 10_500 * MS;
-        let mean = if rush { mean / 3 } else { mean };
+        let mean = mean * PACE / 100 / if rush { 3 } else { 1 };
         self.rng.between(mean * 3 / 10, mean * 17 / 10).max(MS)
     }
 

@@ -1,4 +1,50 @@
-//! (room serve)
-//STUB
-pub enum Rate { Realtime, PerSecond(f64), Max }
-pub async fn demo(_: crate::demo::Simulation, _: Rate, _: &crate::source::Stop) -> Result<std::net::SocketAddr, crate::error::Error> { Err(crate::error::Error::usage("x")) }
+//! An Observer server over a ring of responses: what Hubble Relay speaks, for the demo and for tests.
+//!
+//! Owns the gRPC service, the ring and the pace of the demo. Every bounded place is the ring: a client that does not keep up is told by
+//! `LostEvent{HUBBLE_RING_BUFFER, n}` how many it has missed, as a real server tells it.
+mod demo;
+mod listen;
+mod observer;
+mod reader;
+mod ring;
+
+pub use demo::{CAPACITY, HISTORY, Rate, demo, now};
+pub use listen::{Listen, Running, listen};
+pub use observer::Service;
+pub use ring::Ring;
+
+use crate::wire::pb::flow::FlowFilter;
+use crate::wire::pb::observer::GetFlowsResponse;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Whether a flow is sent to a client. Only asked about flows.
+pub type Admit = Box<dyn Fn(&GetFlowsResponse) -> bool + Send + Sync>;
+
+/// Makes a request's filters into one test.
+pub trait Filters: Send + Sync + 'static {
+    /// `Err` says what is wrong with the filters.
+    fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<Admit, String>;
+}
+
+/// What a server says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// Stands as node name on the server's own messages.
+    pub name: String,
+    pub version: String,
+    pub cluster: String,
+    /// (name, address).
+    pub nodes: Vec<(String, String)>,
+    pub namespaces: Vec<String>,
+}
+
+/// An observer over `ring`, to be given to `listen`.
+pub fn observer(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Service {
+    Service::new(ring, filters, about)
+}
+
+/// An observer over `ring` on a free loopback port.
+pub async fn loopback(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Result<Running, crate::error::Error> {
+    listen(observer(ring, filters, about), Listen::loopback(), CancellationToken::new()).await
+}
