@@ -197,7 +197,7 @@ async fn status_nodes_namespaces() {
     assert_eq!(c.get_debug_events(GetDebugEventsRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
     running.stop().await.unwrap();
 
-    let demo = serve::demo(1, Rate::Realtime, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
+    let demo = serve::demo(1, None, Rate::Realtime, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
     let mut c = ObserverClient::connect(format!("http://{}", demo.address)).await.unwrap();
     let nodes = c.get_nodes(GetNodesRequest {}).await.unwrap().into_inner().nodes;
     assert_eq!(nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>(), ["worker-1", "worker-2", "worker-3"]);
@@ -209,7 +209,7 @@ async fn status_nodes_namespaces() {
 
 #[tokio::test]
 async fn the_demo_has_a_past_and_goes_on() {
-    let demo = serve::demo(1, Rate::Realtime, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
+    let demo = serve::demo(1, None, Rate::Realtime, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
     let mut c = ObserverClient::connect(format!("http://{}", demo.address)).await.unwrap();
     let s = c.server_status(ServerStatusRequest {}).await.unwrap().into_inner();
     assert!(s.num_flows > 50_000 && s.num_flows == s.seen_flows, "five minutes, all of them: {s:?}");
@@ -229,7 +229,7 @@ async fn the_demo_has_a_past_and_goes_on() {
 #[tokio::test]
 async fn the_demo_keeps_the_rate_it_is_told() {
     for (rate, low, high) in [(Rate::PerSecond(2_000.0), 600, 2_600), (Rate::Max, 3_000, u64::MAX)] {
-        let demo = serve::demo(1, rate, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
+        let demo = serve::demo(1, None, rate, Listen::loopback(), Arc::new(ByVerdict)).await.unwrap();
         let mut c = ObserverClient::connect(format!("http://{}", demo.address)).await.unwrap();
         let before = c.server_status(ServerStatusRequest {}).await.unwrap().into_inner().seen_flows;
         let began = std::time::Instant::now();

@@ -4,19 +4,19 @@ use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
 use crate::plan::{From, Pace, Rate};
-use crate::serve;
+use crate::query;
+use crate::serve::{self, Listen};
 use crate::source::file::Recording;
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::Replay;
 use crate::source::target::Target;
 use crate::source::{Feed, Source, Stop};
+use crate::wire::pb::flow::FlowFilter;
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// The demo begins with so much past.
-const HISTORY: i64 = 5 * 60 * Nanos::SECOND;
 /// What the screen asks the demo's server for at first: its whole ring.
 const RING: u64 = 65_536;
 
@@ -47,25 +47,34 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             let client = Client::new(target, *request).retry(retry);
             Ok(tokio::spawn(Box::new(client).run(feed, stop)))
         }
-        From::Demo { seed, start, rate, count } if screen => {
-            let begin = start.unwrap_or_else(|| now().plus(-HISTORY));
-            let _ = count;
-            let server = serve::demo(Simulation::new(seed, begin), pace(rate), &stop).await?;
-            let target: Target = server.to_string().parse()?;
+        From::Demo { seed, start, rate, .. } if screen => {
+            let server = serve::demo(seed, start, pace(rate), Listen::loopback(), Arc::new(ByQuery)).await?;
+            let target: Target = server.address.parse()?;
             let request = Request { number: RING, follow: true, ..Request::default() };
             let client = Client::new(target, request).retry(Retry::Forever);
-            Ok(tokio::spawn(Box::new(client).run(feed, stop)))
+            Ok(tokio::spawn(async move {
+                let result = Box::new(client).run(feed, stop).await;
+                server.stop.cancel();
+                result
+            }))
         }
         From::Demo { seed, start, rate, count } => {
-            let begin = start.unwrap_or_else(|| now().plus(-HISTORY));
+            let begin = start.unwrap_or_else(|| serve::now().plus(-serve::HISTORY));
             let simulation = Simulation::new(seed, begin);
             Ok(tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop)))
         }
     }
 }
 
-fn now() -> Nanos {
-    Nanos::from_utc(chrono::Utc::now())
+/// The server's filters are ours.
+struct ByQuery;
+
+impl serve::Filters for ByQuery {
+    fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<serve::Admit, String> {
+        let filters = query::Filters { whitelist: whitelist.to_vec(), blacklist: blacklist.to_vec(), ..query::Filters::default() };
+        let predicate = query::compile(&filters)?;
+        Ok(Box::new(move |r| predicate.matches(r)))
+    }
 }
 
 fn pace(rate: Rate) -> serve::Rate {
@@ -96,7 +105,7 @@ fn simulate(mut simulation: Simulation, begin: Nanos, rate: Rate, count: Option<
         let due = match rate {
             Rate::Max => Duration::ZERO,
             Rate::PerSecond(per) => Duration::try_from_secs_f64(n as f64 / per).unwrap_or(Duration::MAX),
-            Rate::Own => Duration::from_nanos(u64::try_from(at.since(begin) - HISTORY).unwrap_or(0)),
+            Rate::Own => Duration::from_nanos(u64::try_from(at.since(begin) - serve::HISTORY).unwrap_or(0)),
         };
         let wait = due.saturating_sub(began.elapsed());
         if wait > Duration::from_millis(1) {

@@ -39,10 +39,11 @@ pub fn now() -> Nanos {
     Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Serves the simulated cluster of `seed`: five minutes of history ending now, then on at `rate` until the server is stopped.
-pub async fn demo(seed: u64, rate: Rate, at: Listen, filters: Arc<dyn Filters>) -> Result<Running, Error> {
+/// Serves the simulated cluster of `seed`: five minutes of history from `start` on (without one: ending now), then on at `rate`
+/// until the server is stopped.
+pub async fn demo(seed: u64, start: Option<Nanos>, rate: Rate, at: Listen, filters: Arc<dyn Filters>) -> Result<Running, Error> {
     let ring = Ring::new(CAPACITY);
-    let start = now().plus(-HISTORY);
+    let start = start.unwrap_or_else(|| now().plus(-HISTORY));
     let filled = Arc::clone(&ring);
     // A second of work in a debug build: not on a thread that others wait for.
     let history = tokio::task::spawn_blocking(move || {
