@@ -11,6 +11,7 @@ use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::source::hubble::Request;
 use crate::source::target::Target;
+use crate::wire::pb::flow::FlowFilter;
 use std::path::Path;
 
 /// What the program finds around it.
@@ -280,21 +281,28 @@ fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe)
         stream.last = o.select.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
         From::Files { paths: texts(&source.input_file), pace: Pace::Max }
     } else {
-        // An explanation needs DNS answers that the filter would keep away, so then everything is asked for and filtered here.
-        let push = explain == Explain::Nothing && by_words.is_all();
-        if !push && !by_words.is_all() {
+        // Names and explanations need DNS answers that the filter would keep away: then those are asked for besides, and
+        // the filter runs here alone. What the flags alone say, the server does.
+        let derives = explain != Explain::Nothing || by_words.fields().needs_derived();
+        let exact = !derives && by_words.is_all();
+        if !exact && !o.select.follow {
             // The server would count flows that the rest of the filter refuses.
             stream.first = o.select.first.filter(|n| *n > 0);
-            stream.last = (!o.select.follow).then(|| o.select.last.or(number.is_some_and(|n| n > 0).then_some(DEFAULT_LAST))).flatten().and_then(|n| usize::try_from(n).ok());
+            stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
+        let bounded = o.select.since.is_some() || o.select.until.is_some();
         let request = Request {
-            number: if push { number.unwrap_or(0) } else { unfiltered(&o.select, number) },
-            first: push && o.select.first.is_some_and(|n| n > 0),
+            number: match number {
+                _ if exact || o.select.follow => number.unwrap_or(0),
+                _ if bounded => 0,
+                _ => u64::MAX,
+            },
+            first: exact && o.select.first.is_some_and(|n| n > 0),
             follow: o.select.follow,
             since: window.0,
-            until: if o.select.follow { None } else { window.1 },
-            whitelist: if push { filters.whitelist.clone() } else { Vec::new() },
-            blacklist: if push { filters.blacklist.clone() } else { Vec::new() },
+            until: window.1,
+            whitelist: if derives { with_dns(&filters.whitelist) } else { filters.whitelist.clone() },
+            blacklist: if derives { Vec::new() } else { filters.blacklist.clone() },
             field_mask: Vec::new(),
         };
         From::Live { target: target(source)?, request: Box::new(request) }
@@ -305,19 +313,24 @@ fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe)
         explain,
         judge,
         filter_notices: files,
-        window: if files { (window.0, if o.select.follow { None } else { window.1 }) } else { (None, None) },
+        window: if files { window } else { (None, None) },
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
 }
 
-/// How many flows to ask for where the filter runs here: all that may be needed to find as many as were asked for.
-fn unfiltered(select: &Select, number: Option<u64>) -> u64 {
-    match number {
-        // Only new flows were asked for.
-        Some(0) | None if select.follow && select.since.is_none() => 0,
-        _ if select.since.is_some() || select.until.is_some() => 0,
-        _ => u64::MAX,
+/// The filters, and DNS besides. No filter already means everything.
+fn with_dns(whitelist: &[FlowFilter]) -> Vec<FlowFilter> {
+    let mut all = whitelist.to_vec();
+    if !all.is_empty() {
+        all.push(FlowFilter { protocol: vec!["dns".to_owned()], ..FlowFilter::default() });
     }
+    all
+}
+
+/// How many of the last flows are wanted in the end; `None`: all of them.
+fn last_of(s: &Select) -> Option<u64> {
+    let unbounded = s.all || s.since.is_some() || s.until.is_some() || s.first.is_some_and(|n| n > 0);
+    s.last.filter(|n| *n > 0).or((!unbounded).then_some(DEFAULT_LAST))
 }
 
 /// The request's number as Hubble's CLI makes it (filters.md §4); `None` for files, which have no such limit.
