@@ -1,6 +1,6 @@
 //! Our lines against Hubble's, byte for byte, with each set of flags.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-use flowhy::out::{Compact, Jsonpb, Lines, Options, Output, TimeFormat};
+use flowhy::out::{Compact, Dict, Jsonpb, Lines, Options, Output, Table, TimeFormat};
 use flowhy::wire::decode::Decoded;
 use flowhy::wire::json::read_line;
 use flowhy::wire::note::Notes;
@@ -45,6 +45,8 @@ fn run(all: &[GetFlowsResponse], args: &[String]) -> (String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut lines: Box<dyn Output + '_> = match &*args[1] {
         "compact" => Box::new(Lines::new(Compact::new(options(args)), &mut out, &mut err)),
+        "dict" => Box::new(Lines::new(Dict::new(options(args)), &mut out, &mut err)),
+        "table" => Box::new(Lines::new(Table::new(options(args)), &mut out, &mut err)),
         "jsonpb" => Box::new(Lines::new(Jsonpb::new(options(args)), &mut out, &mut err)),
         other => panic!("unknown format {other}"),
     };
@@ -74,7 +76,7 @@ fn every_set_of_flags() {
     let all = responses(&flows);
     assert_eq!(all.len(), 82);
     let variants: BTreeMap<String, Vec<String>> = serde_json::from_str(&data("print/variants.json")).unwrap();
-    assert!(variants.len() >= 18, "{}", variants.len());
+    assert!(variants.len() >= 26, "{}", variants.len());
     for (name, args) in variants {
         let (out, err) = run(&all, &args);
         let theirs = if args[1] == "jsonpb" {

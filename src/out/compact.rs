@@ -1,14 +1,12 @@
 //! `-o compact`: one line a flow, Hubble's default.
 use super::host::Side;
 use super::paint::Paint;
-use super::{Format, Options, flow, safe, status};
+use super::{Format, Options, flow, lost, safe, status};
 use crate::model::why::Why;
-use crate::wire::pb::flow::{Flow, LostEvent, LostEventSource};
+use crate::wire::pb::flow::{Flow, LostEvent};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 
-const CYAN: Option<u8> = Some(b'6');
-const YELLOW: Option<u8> = Some(b'3');
 const MAGENTA: Option<u8> = Some(b'5');
 
 /// The compact format.
@@ -31,12 +29,7 @@ impl Compact {
             _ => return,
         }
         safe::hubble(out, begin, self.options.color);
-        if let Some(why) = why {
-            out.extend_from_slice(b"    ");
-            // Also into a pipe: it is ours, so there is nobody's bytes to match, and one flow keeps to two lines.
-            safe::spelt(&why.text, out);
-            out.push(b'\n');
-        }
+        because(why, out);
     }
 
     fn flow(&self, f: &Flow, out: &mut Vec<u8>) {
@@ -67,19 +60,7 @@ impl Compact {
     }
 
     fn side(&self, side: &Side<'_>, p: &mut Paint<'_>) {
-        if let Some((host, port)) = side.host(self.options.translate_ip) {
-            p.colored(CYAN, |p| {
-                let bracketed = port != 0 && host.contains(':');
-                if bracketed {
-                    p.raw("[");
-                }
-                p.text(&host);
-                if port != 0 {
-                    p.raw(if bracketed { "]:" } else { ":" });
-                    p.colored(YELLOW, |p| p.raw(&port.to_string()));
-                }
-            });
-        }
+        side.paint(self.options.translate_ip, p);
         p.raw(" ");
         p.colored(MAGENTA, |p| p.raw(&side.identity()));
     }
@@ -88,28 +69,28 @@ impl Compact {
         let mut p = Paint::new(out, &self.options);
         p.time(r.time.as_ref());
         p.raw(" EVENTS LOST: ");
-        match LostEventSource::try_from(l.source) {
-            Ok(s) => p.raw(s.as_str_name()),
-            Err(_) => p.raw(&l.source.to_string()),
-        }
+        p.raw(&lost::source(l));
         p.raw(&format!(" CPU({}) {}", l.cpu.unwrap_or(0), l.num_events_lost));
-        if let (Some(first), Some(last)) = (&l.first, &l.last) {
-            p.raw(" (first: ");
-            p.time(Some(first));
-            p.raw(", last: ");
-            p.time(Some(last));
-            p.raw(")");
-        }
+        lost::span(l, &mut p);
         p.raw("\n");
     }
 }
 
+/// The line that `--why` adds to a text format. Its strings are made safe into a pipe too: there are nobody's bytes to match.
+pub fn because(why: Option<&Why>, out: &mut Vec<u8>) {
+    if let Some(why) = why {
+        out.extend_from_slice(b"    ");
+        safe::spelt(&why.text, out);
+        out.push(b'\n');
+    }
+}
+
 impl Format for Compact {
-    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
         Self::line(self, r, why, out);
     }
 
-    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
+    fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
         status::line(r, &self.options, out);
     }
 }

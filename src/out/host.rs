@@ -1,6 +1,10 @@
 //! Who a side of a flow is, in Hubble's spelling: address or name, port, identity.
+use super::paint::Paint;
 use crate::wire::pb::flow::layer4::Protocol;
 use crate::wire::pb::flow::{Endpoint, Flow, Service};
+
+const CYAN: Option<u8> = Some(b'6');
+const YELLOW: Option<u8> = Some(b'3');
 
 /// One side.
 pub struct Side<'a> {
@@ -25,8 +29,24 @@ impl<'a> Side<'a> {
         if self.source { source } else { destination }
     }
 
+    /// `host:port`, the port nested in the host's colour.
+    pub fn paint(&self, translate: bool, p: &mut Paint<'_>) {
+        let Some((host, port)) = self.host(translate) else { return };
+        p.colored(CYAN, |p| {
+            let bracketed = port != 0 && host.contains(':');
+            if bracketed {
+                p.raw("[");
+            }
+            p.text(&host);
+            if port != 0 {
+                p.raw(if bracketed { "]:" } else { ":" });
+                p.colored(YELLOW, |p| p.raw(&port.to_string()));
+            }
+        });
+    }
+
     /// Host and port (0 = none). `None`: the record has neither an IP nor an Ethernet header.
-    pub fn host(&self, translate: bool) -> Option<(String, u32)> {
+    fn host(&self, translate: bool) -> Option<(String, u32)> {
         let Some(ip) = &self.flow.ip else {
             let e = self.flow.ethernet.as_ref()?;
             return Some((self.pick(&e.source, &e.destination).clone(), 0));

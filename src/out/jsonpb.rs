@@ -44,11 +44,11 @@ impl Jsonpb {
 }
 
 impl Format for Jsonpb {
-    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
         Self::line(self, r, why, out);
     }
 
-    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
+    fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
         if let Some(ResponseTypes::NodeStatus(s)) = &r.response_types
             && status::shown(s, &self.options)
         {

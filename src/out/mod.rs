@@ -3,12 +3,16 @@
 //! Owns the bytes of a line and where they go. Must not judge a flow, and never lets a string from the network reach a terminal
 //! raw.
 pub mod compact;
+pub mod dict;
 mod flow;
 mod host;
 pub mod jsonpb;
+mod lost;
 mod paint;
 mod safe;
 mod status;
+pub mod table;
+mod tabs;
 pub mod time;
 
 use crate::model::why::Why;
@@ -18,7 +22,9 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 pub use compact::Compact;
+pub use dict::Dict;
 pub use jsonpb::Jsonpb;
+pub use table::Table;
 pub use time::TimeFormat;
 
 /// How lines are to look; the defaults are Hubble's.
@@ -77,9 +83,11 @@ pub trait Output {
 /// A format: how one response becomes a line.
 pub trait Format {
     /// Appends the line of a flow or of lost events to `out`; nothing for a node's status.
-    fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>);
+    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>);
     /// Appends the line of a node's status, which belongs on stderr; nothing if it is not worth one, and nothing for the rest.
-    fn status(&self, r: &GetFlowsResponse, out: &mut Vec<u8>);
+    fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>);
+    /// Appends what was held back until the end.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// Lines of one format: flows and losses to `out`, node states to `err`.
@@ -116,6 +124,9 @@ impl<F: Format, W: Write, E: Write> Output for Lines<F, W, E> {
     }
 
     fn end(&mut self) -> io::Result<()> {
+        self.line.clear();
+        self.format.finish(&mut self.line);
+        self.out.write_all(&self.line)?;
         self.err.flush()?;
         self.out.flush()
     }

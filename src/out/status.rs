@@ -44,7 +44,7 @@ pub fn line(r: &GetFlowsResponse, o: &Options, out: &mut Vec<u8>) {
 }
 
 /// As many names as fit, at least one, and how many more there are.
-fn cut(names: &[String]) -> String {
+pub fn cut(names: &[String]) -> String {
     let mut length = 0;
     let mut fit = names.len();
     for (n, name) in names.iter().enumerate() {
@@ -62,7 +62,7 @@ fn cut(names: &[String]) -> String {
 }
 
 /// Go's `%q`.
-fn quoted(s: &str) -> String {
+pub fn quoted(s: &str) -> String {
     let mut out = String::from("\"");
     for c in s.chars() {
         match c {

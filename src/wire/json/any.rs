@@ -9,7 +9,7 @@ use crate::wire::note::Bad;
 use prost_types::{Any, FieldMask};
 use std::fmt::Write as _;
 
-/// How many `Any`s may hold each other on the way out. Their bytes hide the nesting from prost's own limit.
+/// How many `Any`s may hold each other. Their bytes hide the nesting from prost's own limit.
 const NESTED: u32 = 8;
 
 fn name_of(url: &str) -> &str {
@@ -22,9 +22,14 @@ impl Reader<'_, '_> {
         let (begin, depth) = (self.at, self.depth);
         let Some(type_url) = self.type_url()? else { return Ok(Any::default()) };
         (self.at, self.depth) = (begin, depth);
+        if self.anys >= NESTED {
+            return Err(self.bad(format!("more than {NESTED} extensions inside each other")));
+        }
+        self.anys += 1;
         let outer = std::mem::replace(&mut self.any_at, self.depth + 1);
         let value = generated::encode_any(name_of(&type_url), self)?;
         self.any_at = outer;
+        self.anys -= 1;
         match value {
             Some(value) => Ok(Any { type_url, value }),
             None => Err(self.bad_at(begin, format!("an extension of a type that is not known here: {type_url:?}"))),

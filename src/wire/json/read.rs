@@ -20,6 +20,8 @@ pub struct Reader<'a, 'n> {
     pub(super) depth: u32,
     /// Inside an `Any`, `@type` is no unknown key at this depth.
     pub(super) any_at: u32,
+    /// How many `Any`s we are in.
+    pub(super) anys: u32,
     pub(super) notes: &'n mut Notes,
 }
 
@@ -30,7 +32,7 @@ impl<'a, 'n> Reader<'a, 'n> {
             let good = line.get(..e.valid_up_to()).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
             Bad { column: good.chars().count() + 1, reason: "invalid UTF-8".into() }
         })?;
-        Ok(Self { text, at: 0, depth: 0, any_at: 0, notes })
+        Ok(Self { text, at: 0, depth: 0, any_at: 0, anys: 0, notes })
     }
 
     pub(super) fn peek(&self) -> Option<u8> {

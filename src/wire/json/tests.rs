@@ -1,7 +1,6 @@
 //! Lines as people have them: what is read, what is passed over, what is refused.
 use super::*;
 use crate::wire::pb::flow::layer4::Protocol;
-use std::fmt::Write as _;
 
 fn read_one(line: &str) -> (Result<Decoded, Bad>, Notes) {
     let mut notes = Notes::default();
@@ -116,13 +115,14 @@ fn nesting_is_bounded() {
         let fine = format!(r#"{{"flow":{{"uuid":"u","x":{}1{}}}}}"#, open.repeat(60), close.repeat(60));
         assert_eq!(flow(&fine).uuid, "u");
     }
-    let mut any = String::from("{}");
-    for _ in 0..1000 {
-        let mut outer = String::new();
-        write!(outer, r#"{{"@type":"x/flow.Flow","extensions":{any}}}"#).unwrap();
-        any = outer;
-    }
-    assert_eq!(bad(&format!(r#"{{"flow":{{"extensions":{any}}}}}"#)).1, "nested more than 64 deep");
+    let nested = |n: u32| {
+        let any = (0..n)
+            .fold(String::from(r#"{"@type":"x/flow.Workload"}"#), |any, _| format!(r#"{{"@type":"x/flow.Flow","extensions":{any}}}"#));
+        format!(r#"{{"flow":{{"extensions":{any}}}}}"#)
+    };
+    assert_eq!(written(&nested(7)), nested(7));
+    assert_eq!(bad(&nested(8)).1, "more than 8 extensions inside each other");
+    assert_eq!(bad(&nested(1000)).1, "nested more than 64 deep");
 }
 
 #[test]
