@@ -162,8 +162,9 @@ struct Session {
     keepalive: Duration,
     /// When the server was reached first: a `follow` that has seen nothing yet goes on from here.
     reached: Option<Nanos>,
-    /// New messages on this connection.
+    /// New messages on this connection; any on any.
     news: bool,
+    seen: bool,
 }
 
 impl Session {
@@ -172,7 +173,7 @@ impl Session {
         let seed = u64::try_from(now().0).unwrap_or(1) ^ u64::from(std::process::id()) << 32;
         let backoff = Backoff::new(client.timing.first, client.timing.cap, seed);
         let keepalive = client.timing.keepalive;
-        Self { client, server, resume: Resume::default(), backoff, keepalive, reached: None, news: false }
+        Self { client, server, resume: Resume::default(), backoff, keepalive, reached: None, news: false, seen: false }
     }
 
     async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
@@ -192,11 +193,10 @@ impl Session {
                 Ended::Done => Trouble::new("the server ended the stream"),
                 Ended::Failed(t) => t,
             };
-            let seen = !self.resume.is_empty();
             let again = match self.client.retry {
                 _ if trouble.sort == Sort::Request => false,
                 // Half an answer cannot be gone on with: asking again would give its first half twice.
-                _ if seen && !self.client.request.follow => false,
+                _ if self.seen && !self.client.request.follow => false,
                 Retry::Never => false,
                 Retry::OnceConnected => self.reached.is_some(),
                 Retry::Forever => true,
@@ -289,8 +289,9 @@ impl Session {
             };
             match message {
                 Ok(Some(bytes)) => {
-                    let new = self.resume.is_new(&bytes);
-                    if new {
+                    self.seen = true;
+                    // An answer that ends is never gone on with, so there is nothing to remember.
+                    if !self.client.request.follow || self.resume.is_new(&bytes) {
                         self.news = true;
                         feed.send(self.frame(bytes, None)).await?;
                     }
@@ -306,7 +307,7 @@ impl Session {
 
     async fn failed(&self, status: &Status, filtered: bool, feed: &mut Feed) -> Ended {
         // A filter that was good once has not become wrong.
-        let trouble = trouble(status, filtered && self.resume.is_empty());
+        let trouble = trouble(status, filtered && !self.seen);
         if trouble.sort == Sort::TooLarge {
             let why = format!("message larger than {} MiB", LARGEST >> 20);
             if feed.send(self.frame(Bytes::new(), Some(why))).await.is_err() {
@@ -335,7 +336,7 @@ impl Session {
         };
         if r.follow {
             let fresh = r.number == 0 && r.since.is_none();
-            let since = self.resume.since().or(if fresh && self.resume.is_empty() { self.reached } else { None });
+            let since = self.resume.since().or(if fresh && !self.seen { self.reached } else { None });
             if let Some(since) = since {
                 (wire.number, wire.first, wire.since) = (0, false, Some(stamp(since)));
             }

@@ -20,6 +20,8 @@ const MIDDLE: usize = 15;
 pub struct Resume {
     recent: VecDeque<u64>,
     times: VecDeque<i64>,
+    /// The earliest of the first times: what lies before was never asked for.
+    first: Option<i64>,
     /// What may come again, and how often. Empty while nothing is looked for.
     known: HashMap<u64, u32>,
     /// When to stop looking.
@@ -57,20 +59,18 @@ impl Resume {
         if let Some(time) = time {
             if self.times.len() == MIDDLE {
                 self.times.pop_front();
+            } else {
+                self.first = Some(self.first.map_or(time.0, |first| first.min(time.0)));
             }
             self.times.push_back(time.0);
         }
         true
     }
 
-    /// Whether any message was seen.
-    pub fn is_empty(&self) -> bool {
-        self.recent.is_empty()
-    }
-
     /// From where to ask again.
     pub fn since(&self) -> Option<Nanos> {
-        self.last().map(|last| last.plus(-OVERLAP)).max(self.floor)
+        let back = self.last().map(|last| last.plus(-OVERLAP).max(Nanos(self.first.unwrap_or(i64::MIN))));
+        back.max(self.floor)
     }
 
     /// Nothing before `at` is asked for again: what lies there cannot be had.
@@ -128,6 +128,7 @@ fn walk<'a>(message: &'a [u8], mut each: impl FnMut(u64, &'a [u8])) {
     let mut rest = message;
     while let Some(key) = varint(&mut rest) {
         let skip = match key & 7 {
+            _ if key >> 3 == 0 => return,
             0 => {
                 if varint(&mut rest).is_none() {
                     return;
@@ -219,10 +220,22 @@ mod tests {
     #[test]
     fn one_wrong_clock_does_not_move_the_end() {
         let mut r = Resume::default();
-        for n in 0..20 {
-            r.is_new(&message(1000, &n.to_string()));
-        }
+        assert_eq!(r.since(), None);
         r.is_new(&message(99_999_999, "future"));
-        assert_eq!(r.since().map(|t| t.parts().0), Some(998));
+        for n in 0..40 {
+            r.is_new(&message(980 + n, &n.to_string()));
+        }
+        r.is_new(&message(99_999_999, "future too"));
+        assert_eq!(r.since().map(|t| t.parts().0), Some(1013 - 2));
+    }
+
+    #[test]
+    fn what_lies_before_the_first_flow_is_not_asked_for() {
+        let mut r = Resume::default();
+        r.is_new(&message(1001, "b"));
+        r.is_new(&message(1000, "a"));
+        assert_eq!(r.since().map(|t| t.parts().0), Some(1000));
+        r.skip_to(Nanos::from_parts(1005, 0));
+        assert_eq!(r.since().map(|t| t.parts().0), Some(1005));
     }
 }

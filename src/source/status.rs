@@ -58,7 +58,10 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
         if status.code() == Code::ResourceExhausted || deepest.contains("excessive load") || deepest.contains("too_many_pings") {
             return Trouble::new("the server finds that we ask too often whether it is alive").sort(Sort::Pings);
         }
-        return Trouble::new(format!("the connection broke: {}", clean(&deepest)));
+        if deepest.contains("timed out") {
+            return Trouble::new("the server no longer answers").hint("its node or the way to it is gone, or a port-forward hangs");
+        }
+        return Trouble::new(format!("the connection broke: {}", clean(deepest.split(" (os error").next().unwrap_or_default())));
     }
     let with = |words: &str| if said.is_empty() { words.to_owned() } else { format!("{words}: {said}") };
     match status.code() {
