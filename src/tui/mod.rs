@@ -1,3 +1,12 @@
-//! stub
-#[derive(Default)] pub struct Options { pub filter: String, pub color: bool, pub ascii: bool, pub title: String, pub live: bool }
-pub async fn run(e: crate::engine::Engine, _: crate::source::feed::Inbox, _: Options) -> Result<crate::engine::Engine, crate::error::Error> { Ok(e) }
+//! The screen: keys in, pictures out. Owns the loop and, alone in this room, time and async; everything below is synchronous.
+pub mod action;
+pub mod app;
+pub mod key;
+pub mod model;
+mod prompt;
+mod screen;
+mod text;
+mod theme;
+mod update;
+mod view;
+mod widget;

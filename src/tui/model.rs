@@ -3,6 +3,7 @@ use super::action::{self, Keymap};
 use super::prompt::Prompt;
 use super::theme::Look;
 use super::view::View;
+use super::widget::yaml::Sheet;
 use crate::engine::Engine;
 use crate::engine::causes::State;
 use crate::model::observed::Observed;
@@ -99,6 +100,10 @@ pub struct Case {
     pub scroll: Scroll,
     /// Of the YAML.
     pub yaml: Scroll,
+    /// Text of the rule that is shown, and which rule that is.
+    pub sheet: Option<(usize, Sheet)>,
+    /// Height for which the YAML was scrolled to its rule.
+    pub placed: Option<usize>,
 }
 
 impl Case {
@@ -119,6 +124,8 @@ impl Case {
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
+            sheet: None,
+            placed: None,
         }
     }
 
@@ -138,6 +145,8 @@ impl Case {
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
+            sheet: None,
+            placed: None,
         })
     }
 
@@ -255,6 +264,8 @@ pub struct Model {
     pub meter: Meter,
     pub effects: Vec<Effect>,
     pub done: bool,
+    /// All sources are done.
+    pub closed: bool,
 }
 
 impl Model {
@@ -282,6 +293,7 @@ impl Model {
             meter: Meter::default(),
             effects: Vec::new(),
             done: false,
+            closed: false,
         }
     }
 

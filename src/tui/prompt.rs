@@ -2,7 +2,7 @@
 use super::key::Key;
 use super::text;
 use super::view::View;
-use crate::query::{Completions, QueryError};
+use crate::query::QueryError;
 use crossterm::event::KeyCode;
 
 /// Longest filter that can be typed or pasted.
@@ -22,7 +22,7 @@ pub struct Prompt {
     /// What was being written before the history was opened.
     draft: String,
     /// Offers for the word under the cursor, and which one Tab took last.
-    pub offers: Option<(Completions, Option<usize>)>,
+    pub offers: Option<()>,
 }
 
 /// What a key did to the prompt.

@@ -100,6 +100,11 @@ fn apply(m: &mut Model, engine: &Engine) {
     }
 }
 
+/// The offers for the word under the cursor, a few around the one that Tab took.
+pub fn offered(_p: &Prompt) -> Option<Vec<(String, bool)>> {
+    None
+}
+
 fn complete(m: &mut Model, engine: &Engine, forward: bool) {
     let _ = (engine, forward);
     apply(m, engine);

@@ -10,7 +10,7 @@ use super::screen::{drops, flows};
 use crate::engine::Engine;
 use crate::engine::causes::State;
 
-pub use filter::{paste, start};
+pub use filter::{offered, paste, start};
 
 /// How long a toast stays.
 const TOAST_MS: u64 = 4_000;
@@ -124,9 +124,11 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
                 v.select(at.saturating_add_signed(by), engine, page);
             }
         }
-        // Beside each other the YAML scrolls, for the left half fits.
-        Some(Screen::Why(c)) if c.yaml.most > 0 && c.scroll.most == 0 => c.yaml.by(by),
-        Some(Screen::Why(c)) => c.scroll.by(by),
+        // The evidence scrolls to its end, then the YAML; and back in the other order.
+        Some(Screen::Why(c)) => {
+            let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
+            if evidence { c.scroll.by(by) } else { c.yaml.by(by) }
+        }
         Some(Screen::Describe(d)) => d.scroll.by(by),
         Some(Screen::Ledger(s) | Screen::Help { scroll: s, .. }) => s.by(by),
         Some(Screen::Drops) | None => {}
@@ -137,7 +139,6 @@ fn rule(m: &mut Model, by: isize) {
     if let Some(Screen::Why(c)) = m.stack.last_mut() {
         let n = c.rules().len().max(1);
         c.rule = (c.rule + n).saturating_add_signed(by) % n;
-        c.yaml = Default::default();
     }
 }
 
