@@ -1,27 +1,205 @@
-//! stub
+//! One predicate from two front ends: the filter language and Hubble's flags.
+//!
+//! Owns both grammars, their checking, and the compiled [`Predicate`] that runs over any [`View`]. Must not read a clock (the
+//! moment is in the [`Context`]), a file or the network, and must not know in what kind of view a flow lies.
+//!
+//! ```text
+//!   text  → lex → parse → ast  → compile ┐
+//!                                        ├→ Node (leaves + and/or/not) → Predicate
+//!   flags → split → track → FlowFilter → hubble ┘
+//! ```
+pub mod ast;
+mod compile;
+mod complete;
+pub mod fields;
+pub mod flags;
+mod hubble;
+mod leaf;
+mod lex;
+mod parse;
+mod pattern;
+mod raw;
+mod re2;
+mod selector;
+mod track;
+mod url;
+mod when;
+
+pub use complete::{Completions, Kind as CompletionKind, complete};
+pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
+pub use hubble::compile;
+pub use parse::parse_expr;
+pub use track::{Filters, from_flags};
+pub use when::since;
+
+use crate::error::Error;
 use crate::model::time::Nanos;
 use crate::model::view::{FieldSet, View};
-use crate::wire::pb::flow::FlowFilter;
-#[derive(Debug, Clone, Default)]
-pub struct Predicate;
-impl Predicate {
-    pub fn all() -> Self { Self }
-    pub fn is_all(&self) -> bool { true }
-    pub fn and(self, _: Self) -> Self { self }
-    pub fn matches(&self, _: &dyn View) -> bool { true }
-    pub fn fields(&self) -> FieldSet { FieldSet::EMPTY }
-    pub fn text(&self) -> &str { "" }
+use leaf::Leaf;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a filter means "now" and "today" by. Nothing here reads a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Context {
+    /// `since:5m` counts back from here.
+    pub now: Nanos,
+    /// Seconds east of UTC for times of day without a zone; 0 = UTC.
+    pub offset: i32,
 }
-pub struct Context;
-impl Context { pub fn at(_: Nanos) -> Self { Self } }
+
+impl Context {
+    pub fn at(now: Nanos) -> Self {
+        Self { now, offset: 0 }
+    }
+}
+
+/// A part of the text, in bytes, always at character boundaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    pub start: usize,
+    pub end: usize,
+}
+
+/// What is wrong with a filter, where, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryError {
+    pub span: Span,
+    pub message: String,
+    /// What to write in place of the span.
+    pub suggestion: Option<String>,
+}
+
+impl QueryError {
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), suggestion: None }
+    }
+
+    #[must_use]
+    pub fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+        self.suggestion = suggestion.map(Into::into);
+        self
+    }
+
+    /// The column of the error, counted in characters from 1.
+    pub fn column(&self, text: &str) -> usize {
+        text.char_indices().take_while(|(i, _)| *i < self.span.start).count() + 1
+    }
+
+    /// As the commands report it.
+    pub fn to_error(&self, text: &str) -> Error {
+        let what = format!("cannot read the filter at column {}: {}", self.column(text), self.message);
+        match &self.suggestion {
+            Some(s) => Error::usage(what).hint(format!("did you mean {s}?")),
+            None => Error::usage(what),
+        }
+    }
+}
+
+/// `unknown field "prt" — did you mean port?`
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.suggestion.as_ref().map_or(Ok(()), |s| write!(f, " — did you mean {s}?"))
+    }
+}
+
+/// The compiled tree.
 #[derive(Debug)]
-pub struct QueryError;
-impl QueryError { pub fn to_error(&self, t: &str) -> crate::error::Error { crate::error::Error::usage(t) } }
-pub fn parse(_: &str, _: &Context) -> Result<Predicate, QueryError> { Ok(Predicate) }
+pub(crate) enum Node {
+    True,
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Leaf(Leaf),
+}
+
+impl Node {
+    fn matches(&self, v: &dyn View) -> bool {
+        match self {
+            Self::True => true,
+            Self::And(all) => all.iter().all(|n| n.matches(v)),
+            Self::Or(any) => any.iter().any(|n| n.matches(v)),
+            Self::Not(n) => !n.matches(v),
+            Self::Leaf(l) => l.matches(v),
+        }
+    }
+
+    fn fields(&self, out: &mut FieldSet) {
+        match self {
+            Self::True => {}
+            Self::And(list) | Self::Or(list) => list.iter().for_each(|n| n.fields(out)),
+            Self::Not(n) => n.fields(out),
+            Self::Leaf(l) => l.fields(out),
+        }
+    }
+}
+
+/// A filter, compiled once, cheap to clone and to share between threads.
 #[derive(Debug, Clone)]
-pub struct Flag { pub name: &'static str, pub value: String }
-#[derive(Debug, Clone, Default)]
-pub struct Filters { pub whitelist: Vec<FlowFilter>, pub blacklist: Vec<FlowFilter>, pub warnings: Vec<String> }
-pub fn from_flags(_: &[Flag]) -> Result<Filters, String> { Ok(Filters::default()) }
-pub fn compile(_: &Filters) -> Result<Predicate, String> { Ok(Predicate) }
-pub fn since(_: &str, _: Nanos) -> Result<Nanos, String> { Ok(Nanos(0)) }
+pub struct Predicate {
+    node: Arc<Node>,
+    fields: FieldSet,
+    text: Arc<str>,
+}
+
+impl Default for Predicate {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+impl Predicate {
+    /// Matches everything, also what is no flow.
+    pub fn all() -> Self {
+        Self::new(Node::True, "")
+    }
+
+    pub(crate) fn new(node: Node, text: &str) -> Self {
+        let mut fields = FieldSet::EMPTY;
+        node.fields(&mut fields);
+        Self { node: Arc::new(node), fields, text: Arc::from(text) }
+    }
+
+    pub fn is_all(&self) -> bool {
+        matches!(*self.node, Node::True)
+    }
+
+    /// Both. The texts are joined for show; each stays what it was.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self.is_all() {
+            return other;
+        }
+        if other.is_all() {
+            return self;
+        }
+        let text = format!("({}) ({})", self.text, other.text);
+        let fields = self.fields.union(other.fields);
+        let node = Node::And(vec![Node::Leaf(Leaf::Shared(self.node)), Node::Leaf(Leaf::Shared(other.node))]);
+        Self { node: Arc::new(node), fields, text: Arc::from(text.as_str()) }
+    }
+
+    pub fn matches(&self, flow: &dyn View) -> bool {
+        self.node.matches(flow)
+    }
+
+    /// What it asks of a flow; `needs_derived()` tells whether a view without the engine's knowledge can answer.
+    pub fn fields(&self) -> FieldSet {
+        self.fields
+    }
+
+    /// The filter as it was written; empty for the one that matches everything.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// A filter of the language. The empty text matches everything.
+pub fn parse(text: &str, ctx: &Context) -> Result<Predicate, QueryError> {
+    let expr = parse_expr(text)?;
+    Ok(Predicate::new(compile::node(&expr, ctx)?, text.trim()))
+}
+
+#[cfg(test)]
+mod tests;
