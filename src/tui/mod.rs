@@ -1,3 +1,182 @@
-//! stub
-#[derive(Default)] pub struct Options { pub filter: String, pub color: bool, pub ascii: bool, pub title: String, pub live: bool }
-pub async fn run(e: crate::engine::Engine, _: crate::source::feed::Inbox, _: Options) -> Result<crate::engine::Engine, crate::error::Error> { Ok(e) }
+//! The screen: keys in, pictures out. Owns the loop and, alone in this room, time and async; everything below is synchronous.
+//!
+//! ```text
+//!   keys ─► action ─► update ─► model ─┐
+//!   inputs ─► engine ──────────────────┴─► screen (a pure function) ─► cells
+//! ```
+pub mod action;
+mod app;
+pub mod key;
+mod model;
+mod prompt;
+mod screen;
+mod term;
+mod text;
+mod theme;
+mod update;
+mod view;
+mod widget;
+
+pub use app::App;
+pub use model::{Effect, Options};
+
+use crate::engine::Engine;
+use crate::error::{Error, Kind};
+use crate::model::input::Input;
+use crate::model::time::Nanos;
+use crate::source::feed::Inbox;
+use crossterm::event::{Event, EventStream};
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use futures::StreamExt;
+use key::Key;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use std::collections::VecDeque;
+use std::io::{self, Stdout};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Pictures a second at most; a key is answered at once.
+const FRAME: Duration = Duration::from_millis(33);
+/// How long the loop works on data before it looks at the keys again.
+const SLICE: Duration = Duration::from_millis(4);
+/// Ages and rates move without data too.
+const TICK: Duration = Duration::from_secs(1);
+/// Set by the tests: panic after the first picture.
+const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
+
+type Screen = Terminal<CrosstermBackend<Stdout>>;
+
+/// Runs the screen until somebody leaves it, and gives the engine back for the closing line.
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<Engine, Error> {
+    let mut signals = term::Signals::new()?;
+    let title = format!("flowhy {}", options.title);
+    let guard = term::Guard::enter(&title)?;
+    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?;
+    let mut keys = EventStream::new();
+    let mut app = App::new(engine, options);
+    let mut queue: VecDeque<Input> = VecDeque::new();
+    let mut closed = false;
+    let start = Instant::now();
+    let mut drawn = draw(&mut terminal, &mut app)?;
+    let mut dirty = false;
+    if std::env::var_os(TEST_PANIC).is_some() {
+        on_purpose();
+    }
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !app.done() {
+        let due = tokio::time::Instant::from_std(drawn + FRAME);
+        let mut asked = None;
+        // The order is the order of importance: the hand, the picture, the data.
+        tokio::select! {
+            biased;
+            key = keys.next() => {
+                time(&mut app, start);
+                match key {
+                    Some(Ok(Event::Key(k))) => {
+                        let Some(k) = Key::from_event(&k) else { continue };
+                        app.key(k);
+                    }
+                    Some(Ok(Event::Paste(text))) => app.paste(&text),
+                    Some(Ok(Event::Resize(..))) => {}
+                    Some(Ok(_)) => continue,
+                    // The terminal is gone.
+                    Some(Err(_)) | None => break,
+                }
+                // What a key changes is looked up before the picture, as far as that is quick.
+                let until = Instant::now() + SLICE;
+                app.scan(&mut || Instant::now() < until);
+                for effect in app.effects() {
+                    match effect {
+                        Effect::Copy(text) => copy(&text),
+                        Effect::Redraw => terminal.clear().map_err(|e| drawing(&e))?,
+                        Effect::Suspend => asked = Some(term::Ask::Suspend),
+                    }
+                }
+                if asked.is_none() && !app.done() {
+                    drawn = draw(&mut terminal, &mut app)?;
+                    dirty = false;
+                }
+            }
+            ask = signals.next() => asked = Some(ask),
+            () = tokio::time::sleep_until(due), if dirty => {
+                time(&mut app, start);
+                drawn = draw(&mut terminal, &mut app)?;
+                dirty = false;
+            }
+            batch = inbox.recv(), if !closed && queue.is_empty() => {
+                match batch {
+                    Some(batch) => queue.extend(batch),
+                    None => {
+                        closed = true;
+                        app.close();
+                        dirty = true;
+                    }
+                }
+            }
+            _ = tick.tick() => {
+                time(&mut app, start);
+                dirty = true;
+            }
+            () = std::future::ready(()), if !queue.is_empty() || app.behind() => {}
+        }
+        match asked {
+            Some(term::Ask::Quit) => break,
+            Some(term::Ask::Suspend) => {
+                // The reader of keys must not hold the terminal while the shell has it.
+                drop(keys);
+                guard.suspend(&title)?;
+                keys = EventStream::new();
+                terminal.clear().map_err(|e| drawing(&e))?;
+                drawn = draw(&mut terminal, &mut app)?;
+            }
+            None => {}
+        }
+        dirty |= work(&mut app, &mut queue);
+    }
+    drop(guard);
+    Ok(app.engine)
+}
+
+/// Data, for a slice of time. Returns whether the picture may have changed.
+fn work(app: &mut App, queue: &mut VecDeque<Input>) -> bool {
+    let until = Instant::now() + SLICE;
+    let mut changed = false;
+    while let Some(input) = queue.pop_front() {
+        app.feed_one(input);
+        changed = true;
+        if Instant::now() >= until {
+            return true;
+        }
+    }
+    app.scan(&mut || Instant::now() < until) || changed
+}
+
+fn time(app: &mut App, start: Instant) {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).map(Nanos);
+    app.tick(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX), wall);
+}
+
+fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
+    let mut paint = || {
+        crossterm::queue!(io::stdout(), BeginSynchronizedUpdate)?;
+        terminal.draw(|f| app.draw(f))?;
+        crossterm::execute!(io::stdout(), EndSynchronizedUpdate)
+    };
+    paint().map_err(|e| drawing(&e))?;
+    Ok(Instant::now())
+}
+
+fn drawing(e: &io::Error) -> Error {
+    Error::output("cannot draw on the terminal", e)
+}
+
+/// OSC 52 works over ssh too; whether the terminal obeys cannot be known.
+fn copy(text: &str) {
+    let _ = crossterm::execute!(io::stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text));
+}
+
+#[expect(clippy::panic, reason = "how the tests see that a panic gives the terminal back")]
+fn on_purpose() {
+    panic!("{TEST_PANIC} is set");
+}

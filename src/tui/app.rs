@@ -1,0 +1,93 @@
+//! Model and engine together, driven from outside: keys, inputs, time and pictures. Has no terminal, so that tests can drive it.
+use super::key::Key;
+use super::model::{Effect, Model, Options, Screen};
+use super::view::View;
+use super::{screen, update};
+use crate::engine::Engine;
+use crate::model::input::Input;
+use crate::model::time::Nanos;
+use crate::query::Predicate;
+use ratatui::Frame;
+
+#[derive(Debug)]
+pub struct App {
+    pub model: Model,
+    pub engine: Engine,
+}
+
+impl App {
+    pub fn new(engine: Engine, options: Options) -> Self {
+        let filter = options.filter.clone();
+        let view = View::new(Predicate::all(), &engine);
+        let mut app = Self { model: Model::new(options, view), engine };
+        update::start(&mut app.model, &app.engine, &filter);
+        app
+    }
+
+    pub fn key(&mut self, key: Key) {
+        update::key(&mut self.model, &self.engine, key);
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        update::paste(&mut self.model, &self.engine, text);
+    }
+
+    /// Time since start and the wall clock; returns whether the picture changes by it.
+    pub fn tick(&mut self, ms: u64, wall: Option<Nanos>) -> bool {
+        self.model.wall = wall;
+        update::tick(&mut self.model, ms)
+    }
+
+    /// Takes in one thing that happened.
+    pub fn feed_one(&mut self, input: Input) {
+        let frame = matches!(input, Input::Frame(_));
+        self.engine.feed(input, &mut |_| {});
+        update::fed(&mut self.model, u64::from(frame));
+    }
+
+    /// Takes in everything at once and brings all views up to date, as a test wants it.
+    pub fn feed(&mut self, inputs: Vec<Input>) {
+        for input in inputs {
+            self.feed_one(input);
+        }
+        self.scan(&mut || true);
+    }
+
+    /// No source will send anything any more.
+    pub fn close(&mut self) {
+        self.model.closed = true;
+    }
+
+    /// Brings the views up to date while `more` allows. Returns whether something changed.
+    pub fn scan(&mut self, more: &mut dyn FnMut() -> bool) -> bool {
+        let engine = &self.engine;
+        let mut changed = false;
+        // The view on screen first; those below it have time.
+        for s in self.model.stack.iter_mut().rev() {
+            if let Screen::Flows(v) = s {
+                changed |= v.scan(engine, more);
+            }
+        }
+        changed
+    }
+
+    /// Whether a view waits to be brought up to date.
+    pub fn behind(&self) -> bool {
+        self.model.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(&self.engine)))
+    }
+
+    pub fn draw(&mut self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        update::settle(&mut self.model, &self.engine, area.width, area.height);
+        screen::draw(&self.model, &self.engine, frame);
+    }
+
+    /// What the loop has to do.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.model.effects)
+    }
+
+    pub fn done(&self) -> bool {
+        self.model.done
+    }
+}

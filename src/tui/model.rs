@@ -1,0 +1,335 @@
+//! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
+use super::action::{self, Keymap};
+use super::prompt::Prompt;
+use super::theme::Look;
+use super::view::View;
+use super::widget::yaml::Sheet;
+use crate::engine::Engine;
+use crate::engine::causes::State;
+use crate::model::observed::Observed;
+use crate::model::row::CauseId;
+use crate::model::time::Nanos;
+use crate::model::why::{Explanation, Outcome, RuleView, Why};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What the caller decides.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// First display filter.
+    pub filter: String,
+    pub color: bool,
+    pub ascii: bool,
+    /// First word of the first line: context or file.
+    pub title: String,
+    /// Flows come from a server: leaving loses what is held.
+    pub live: bool,
+    /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
+    pub command: String,
+    /// Seconds east of UTC in which times are shown.
+    pub offset: i32,
+}
+
+/// What the loop has to do for the model, because it touches the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Into the clipboard by OSC 52.
+    Copy(String),
+    Suspend,
+    Redraw,
+}
+
+#[derive(Debug)]
+pub enum Screen {
+    Flows(Box<View>),
+    Drops,
+    Why(Box<Case>),
+    Describe(Box<Fields>),
+    Ledger(Scroll),
+    Help { of: u16, name: &'static str, scroll: Scroll },
+}
+
+impl Screen {
+    /// Its bit in the action table.
+    pub fn bit(&self) -> u16 {
+        match self {
+            Self::Flows(_) => action::FLOWS,
+            Self::Drops => action::DROPS,
+            Self::Why(_) => action::WHY,
+            Self::Describe(_) => action::DESCRIBE,
+            Self::Ledger(_) => action::LEDGER,
+            Self::Help { .. } => action::HELP,
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Flows(_) => "flows",
+            Self::Drops => "drops",
+            Self::Why(_) => "why",
+            Self::Describe(_) => "describe",
+            Self::Ledger(_) => "ledger",
+            Self::Help { .. } => "help",
+        }
+    }
+}
+
+/// A text longer than its room. `most` is what the last drawing could scroll to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scroll {
+    pub at: usize,
+    pub most: usize,
+}
+
+impl Scroll {
+    pub fn by(&mut self, n: isize) {
+        self.at = self.at.saturating_add_signed(n).min(self.most);
+    }
+}
+
+/// One flow and its explanation, as they were when the screen was opened.
+#[derive(Debug)]
+pub struct Case {
+    pub seq: Option<u64>,
+    pub cause: Option<CauseId>,
+    pub why: Option<Arc<Why>>,
+    pub observed: Option<Observed>,
+    pub explanation: Option<Explanation>,
+    /// Which rule is shown.
+    pub rule: usize,
+    pub scroll: Scroll,
+    /// Of the YAML.
+    pub yaml: Scroll,
+    /// Text of the rule that is shown, and which rule that is.
+    pub sheet: Option<(usize, Sheet)>,
+    /// Height for which the YAML was scrolled to its rule.
+    pub placed: Option<usize>,
+}
+
+impl Case {
+    pub fn of_row(engine: &Engine, seq: u64) -> Self {
+        let cause = engine.store().row(seq).and_then(|r| r.cause);
+        let explanation = engine.explain(seq);
+        let why = match (&explanation, cause.and_then(|c| engine.causes().get(c))) {
+            (Some(e), _) => Some(Arc::new(e.why.clone())),
+            (None, Some(c)) => Some(c.why.clone()),
+            (None, None) => None,
+        };
+        Self {
+            seq: Some(seq),
+            cause,
+            why,
+            observed: engine.observed(seq),
+            explanation,
+            rule: 0,
+            scroll: Scroll::default(),
+            yaml: Scroll::default(),
+            sheet: None,
+            placed: None,
+        }
+    }
+
+    /// Of the newest flow of a cause; of its first explanation where no flow is held any more.
+    pub fn of_cause(engine: &Engine, id: CauseId) -> Option<Self> {
+        let cause = engine.causes().get(id)?;
+        let held = engine.store().row(cause.example).is_some_and(|r| r.cause == Some(id));
+        if held {
+            return Some(Self::of_row(engine, cause.example));
+        }
+        Some(Self {
+            seq: None,
+            cause: Some(id),
+            why: Some(cause.why.clone()),
+            observed: None,
+            explanation: None,
+            rule: 0,
+            scroll: Scroll::default(),
+            yaml: Scroll::default(),
+            sheet: None,
+            placed: None,
+        })
+    }
+
+    /// Rules worth showing: none where no policy has to do with it.
+    pub fn rules(&self) -> &[RuleView] {
+        match (&self.explanation, &self.why) {
+            (Some(e), Some(w)) if w.outcome != Outcome::NotPolicy => &e.rules,
+            _ => &[],
+        }
+    }
+}
+
+/// Every field of a flow, as `path` and `value`; `None` = its raw frame is not held any more.
+#[derive(Debug)]
+pub struct Fields {
+    pub seq: u64,
+    pub title: String,
+    pub fields: Option<Vec<(String, String)>>,
+    pub scroll: Scroll,
+}
+
+/// A cause as the picture shows it; a paused picture keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct CauseLine {
+    pub id: CauseId,
+    pub events: u64,
+    pub state: State,
+    pub age: i64,
+    pub rate: [u32; 6],
+}
+
+/// The list of causes: order, selection, and since when it stands so.
+#[derive(Debug, Default)]
+pub struct Drops {
+    pub lines: Vec<CauseLine>,
+    pub sorted_ms: u64,
+    /// `None`: the first one, whichever that is.
+    pub selected: Option<CauseId>,
+    pub offset: usize,
+}
+
+impl Drops {
+    pub fn at(&self) -> usize {
+        self.selected.and_then(|id| self.lines.iter().position(|l| l.id == id)).unwrap_or(0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Info,
+    /// Stays until a key.
+    Error,
+}
+
+#[derive(Debug, Clone)]
+pub struct Toast {
+    pub text: String,
+    pub tone: Tone,
+    pub until_ms: u64,
+}
+
+/// Events per second over the last few seconds.
+#[derive(Debug, Default)]
+pub struct Meter(VecDeque<(u64, u64)>);
+
+impl Meter {
+    const WINDOW: u64 = 3;
+
+    pub fn add(&mut self, ms: u64, n: u64) {
+        let s = ms / 1_000;
+        match self.0.back_mut() {
+            Some((at, sum)) if *at == s => *sum += n,
+            _ => self.0.push_back((s, n)),
+        }
+        while self.0.len() > Self::WINDOW as usize + 1 {
+            self.0.pop_front();
+        }
+    }
+
+    /// Over the whole seconds before this one.
+    pub fn per_second(&self, ms: u64) -> u64 {
+        let s = ms / 1_000;
+        self.0.iter().filter(|(at, _)| *at < s && *at + Self::WINDOW >= s).map(|(_, n)| n).sum::<u64>() / Self::WINDOW
+    }
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub options: Options,
+    pub look: Look,
+    pub keymap: Keymap,
+    /// Milliseconds since start; the only time the model knows.
+    pub ms: u64,
+    /// Wall clock, for relative times and `since:` of a live source; a replay goes by its newest flow.
+    pub wall: Option<Nanos>,
+    pub width: u16,
+    pub height: u16,
+    /// Lines of the list on screen.
+    pub page: usize,
+    /// Never empty; the first is the flows table.
+    pub stack: Vec<Screen>,
+    pub drops: Drops,
+    pub prompt: Option<Prompt>,
+    pub toast: Option<Toast>,
+    /// `y` was pressed: the next key says what to copy.
+    pub copying: bool,
+    /// `q` was pressed once where it throws evidence away.
+    pub asked: bool,
+    /// The keys go to the drops pane, not to the table.
+    pub in_pane: bool,
+    pub hide_pane: bool,
+    pub relative: bool,
+    pub wide: bool,
+    pub history: Vec<String>,
+    pub meter: Meter,
+    pub effects: Vec<Effect>,
+    pub done: bool,
+    /// All sources are done.
+    pub closed: bool,
+}
+
+impl Model {
+    pub fn new(options: Options, view: View) -> Self {
+        Self {
+            look: Look::new(options.color, options.ascii),
+            options,
+            keymap: Keymap::default(),
+            ms: 0,
+            wall: None,
+            width: 80,
+            height: 24,
+            page: 10,
+            stack: vec![Screen::Flows(Box::new(view))],
+            drops: Drops::default(),
+            prompt: None,
+            toast: None,
+            copying: false,
+            asked: false,
+            in_pane: false,
+            hide_pane: false,
+            relative: false,
+            wide: false,
+            history: Vec::new(),
+            meter: Meter::default(),
+            effects: Vec::new(),
+            done: false,
+            closed: false,
+        }
+    }
+
+    pub fn screen(&self) -> Option<&Screen> {
+        self.stack.last()
+    }
+
+    /// The nearest flows table on the stack: what filter and pause belong to.
+    pub fn view(&self) -> Option<&View> {
+        self.stack.iter().rev().find_map(|s| if let Screen::Flows(v) = s { Some(&**v) } else { None })
+    }
+
+    pub fn view_mut(&mut self) -> Option<&mut View> {
+        self.stack.iter_mut().rev().find_map(|s| if let Screen::Flows(v) = s { Some(&mut **v) } else { None })
+    }
+
+    /// What "now" is for ages and `since:`.
+    pub fn now(&self, engine: &Engine) -> Nanos {
+        match self.wall {
+            Some(wall) if self.options.live => wall,
+            _ => engine.now(),
+        }
+    }
+
+    /// The causes of the current view, in the order of the pane.
+    pub fn causes(&self) -> impl Iterator<Item = &CauseLine> {
+        let view = self.view();
+        self.drops.lines.iter().filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// A point in time as the tables show it.
+    pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
+        if self.relative {
+            return format!("-{}", super::text::span(self.now(engine).since(at)).replace(' ', ""));
+        }
+        let local = at.plus(i64::from(self.options.offset) * Nanos::SECOND);
+        local.utc().format("%H:%M:%S").to_string()
+    }
+}

@@ -1,0 +1,140 @@
+//! Drops by cause: one missing rule is one line, whatever number of workloads it hits. As a pane below the table and as a screen.
+use super::row;
+use crate::engine::Engine;
+use crate::engine::causes::{Cause, State};
+use crate::model::why::Outcome;
+use crate::tui::model::{CauseLine, Model, Screen};
+use crate::tui::text::{count, short, span};
+use crate::tui::theme::Look;
+use crate::tui::widget::pen::{Pen, seg};
+use crate::tui::widget::{bar, verdict};
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+/// Lines of the list on the screen.
+pub fn list_height(m: &Model) -> u16 {
+    m.height.saturating_sub(4)
+}
+
+/// What is wrong, in one line: `db-ingress: no rule allows port 5433`.
+pub fn sentence(c: &Cause) -> String {
+    let text = &c.why.text;
+    match (c.why.outcome, verdict::chief(&c.why)) {
+        (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => text.clone(),
+        (Outcome::NotPolicy, _) => format!("not policy: {text}"),
+        (Outcome::Undecidable, _) if !text.contains("decid") => format!("undecidable: {text}"),
+        (_, Some(p)) if !text.contains(p) => format!("{p}: {text}"),
+        _ => text.clone(),
+    }
+}
+
+fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
+    match (state, c.audit, c.why.outcome) {
+        (State::Fixed, ..) => (look.g.ok, look.pass()),
+        (_, true, _) => (look.g.audit, look.warn()),
+        (_, _, Outcome::NotPolicy) => (look.g.dot, look.dim()),
+        _ => (look.g.no, look.drop()),
+    }
+}
+
+fn state(look: Look, l: &CauseLine) -> (String, Style) {
+    match l.state {
+        State::New => (format!("new {}", span(l.age).replace(' ', "")), look.strong()),
+        State::Ongoing => ("ongoing".to_owned(), look.plain()),
+        State::Quiet => ("quiet".to_owned(), look.dim()),
+        State::Fixed => (format!("fixed {}", look.g.ok), look.pass()),
+    }
+}
+
+/// The rule and the causes below the table.
+pub fn pane(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
+    let look = m.look;
+    let all = m.causes().count();
+    let shown = usize::from(area.height.saturating_sub(1));
+    let note = if all > shown { format!("+{} more, 2 shows all", all - shown) } else { String::new() };
+    let title = if m.in_pane { look.accent() } else { look.strong() };
+    pen.rule(row(area, 0), &[seg(" drops by cause", title)], &note);
+    list(pen, m, engine, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, m.in_pane);
+}
+
+/// The whole screen.
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option<Position> {
+    let look = m.look;
+    let cursor = bar::filter(pen, m, engine, row(area, 0));
+    let all = m.causes().count();
+    if !bar::error(pen, m, row(area, 1)) {
+        let mut title = vec![seg(" drops by cause", look.strong())];
+        let known = engine.causes().len();
+        if all < known {
+            title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
+        }
+        let over = engine.causes().overflow;
+        let note = if over > 0 { format!("{} drops found no room in this list", count(over)) } else { String::new() };
+        pen.rule(row(area, 1), &title, &note);
+    }
+    let body = Rect { y: area.y + 2, height: list_height(m), ..area };
+    if all == 0 {
+        let text = match (engine.causes().is_empty(), engine.store().is_empty()) {
+            (_, true) => "no flows yet",
+            (true, _) => "no drops so far",
+            (false, _) => "no drops in this filter; / changes it",
+        };
+        pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());
+    }
+    list(pen, m, engine, body, true);
+    cursor
+}
+
+fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) {
+    let look = m.look;
+    let w = area.width;
+    let height = usize::from(area.height);
+    let at = m.drops.selected.and_then(|id| m.causes().position(|l| l.id == id)).unwrap_or(0);
+    let top = if focus { m.drops.offset.clamp((at + 1).saturating_sub(height), at) } else { 0 };
+    let screen = matches!(m.screen(), Some(Screen::Drops));
+    // Right to left: state, rate, who to whom, and (with room) since when.
+    let state_w = 9;
+    let spark_w = if w >= 60 { 7 } else { 0 };
+    let seen_w = if screen && w >= 110 { 20 } else { 0 };
+    let pair_w = if w >= 60 { (w / 4).max(18) } else { 0 };
+    let text_x = 9;
+    let text_w = w.saturating_sub(text_x + 1 + pair_w + 1 + seen_w + spark_w + state_w);
+    for (y, (i, line)) in (area.y..area.bottom()).zip(m.causes().enumerate().skip(top)) {
+        let Some(c) = engine.causes().get(line.id) else { continue };
+        let (glyph, style) = sign(look, c, line.state);
+        pen.put(area.x + 1, y, 2, glyph, style);
+        pen.number(area.x + 3, y, 5, &if line.events < 10_000 { line.events.to_string() } else { short(line.events) }, look.strong());
+        pen.cell(area.x + text_x, y, text_w, &sentence(c), look.plain());
+        let mut x = area.x + text_x + text_w + 1;
+        if pair_w > 0 {
+            let port = if c.port == 0 || !screen { String::new() } else { format!(":{}", c.port) };
+            pen.cell(x, y, pair_w, &format!("{} {} {}{port}", c.from, look.g.arrow, c.to), look.plain());
+            x += pair_w + 1;
+        }
+        if seen_w > 0 {
+            let text = format!("{} {} {}", m.clock(c.first, engine), look.g.dash, m.clock(c.last, engine));
+            pen.cell(x, y, seen_w - 1, &text, look.dim());
+            x += seen_w;
+        }
+        if spark_w > 0 {
+            pen.put(x, y, 6, &spark(look, &line.rate), style);
+            x += spark_w;
+        }
+        let (text, style) = state(look, line);
+        pen.put(x, y, usize::from(state_w), &text, style);
+        if focus && i == at {
+            pen.put(area.x, y, 1, look.g.here, look.accent());
+            pen.over(Rect { y, height: 1, ..area }, look.selected());
+        }
+    }
+}
+
+/// A bar a bucket; one that has any drop is never as low as one that has none.
+fn spark(look: Look, rate: &[u32]) -> String {
+    let most = rate.iter().copied().max().unwrap_or(0).max(1);
+    let bar = |n: u32| match n {
+        0 => look.g.bars[0],
+        n => look.g.bars.get((u64::from(n) * 7).div_ceil(u64::from(most)) as usize).copied().unwrap_or("?"),
+    };
+    rate.iter().map(|n| bar(*n)).collect()
+}

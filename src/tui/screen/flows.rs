@@ -1,0 +1,229 @@
+//! The flows table with the filter bar above and the drops pane below. Each drop stands beside the policy that caused it.
+use super::{drops, row};
+use crate::engine::Engine;
+use crate::model::input::Link;
+use crate::model::row::Row;
+use crate::tui::model::{Model, Screen};
+use crate::tui::text::{span, width};
+use crate::tui::view::View;
+use crate::tui::widget::name::{fixed_namespace, name, port};
+use crate::tui::widget::pen::{Pen, Seg, seg};
+use crate::tui::widget::{bar, verdict};
+use ratatui::layout::{Position, Rect};
+
+/// Lines of causes in the pane; 0 = no pane.
+pub fn pane_height(m: &Model) -> u16 {
+    if !matches!(m.screen(), Some(Screen::Flows(_))) || m.hide_pane || m.width < 60 {
+        return 0;
+    }
+    let room = match m.height {
+        0..12 => 1,
+        12..18 => 2,
+        h => h / 5,
+    };
+    u16::try_from(m.causes().take(usize::from(room)).count()).unwrap_or(0)
+}
+
+/// Lines of the table: without header, filter bar, heads, pane with its rule, hints.
+pub fn table_height(m: &Model) -> u16 {
+    let pane = pane_height(m);
+    m.height.saturating_sub(4 + if pane > 0 { pane + 1 } else { 0 })
+}
+
+/// Where each column stands and how wide it is; width 0 = not shown. By priority: verdict, to, from, port, time, node.
+struct Columns {
+    time: (u16, u16),
+    from: (u16, u16),
+    to: (u16, u16),
+    port: (u16, u16),
+    verdict: (u16, u16),
+    node: (u16, u16),
+    /// From, to and port in one.
+    folded: bool,
+}
+
+fn columns(w: u16, wide: bool) -> Columns {
+    if w < 60 {
+        let verdict = (w / 3).clamp(13, 24);
+        let flow = w.saturating_sub(verdict + 2);
+        return Columns { time: (0, 0), from: (1, flow), to: (0, 0), port: (0, 0), verdict: (flow + 2, verdict), node: (0, 0), folded: true };
+    }
+    let time = if w < 80 { 5 } else { 8 };
+    let port = if w < 100 { 9 } else { 10 };
+    let node = if w >= 100 { if wide { 22 } else { 14 } } else { 0 };
+    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 2 / 5).min(48) };
+    let fixed = 1 + time + 2 + 1 + 1 + port + 1 + verdict + if node > 0 { node + 1 } else { 0 };
+    let names = w.saturating_sub(fixed);
+    let from = names / 2;
+    let at_from = 1 + time + 2;
+    let at_to = at_from + from + 1;
+    let at_port = at_to + (names - from) + 1;
+    let at_verdict = at_port + port + 1;
+    Columns {
+        time: (1, time),
+        from: (at_from, from),
+        to: (at_to, names - from),
+        port: (at_port, port),
+        verdict: (at_verdict, verdict),
+        node: (at_verdict + verdict + 1, node),
+        folded: false,
+    }
+}
+
+/// Draws the screen; gives back the cursor of the prompt and a note for the last line.
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) -> (Option<Position>, String) {
+    let look = m.look;
+    let cursor = bar::filter(pen, m, engine, row(area, 0));
+    let cols = columns(area.width, m.wide);
+    let head = row(area, 1);
+    if !bar::error(pen, m, head) {
+        let heads = if cols.folded {
+            vec![(cols.from, "FLOW"), (cols.verdict, "VERDICT")]
+        } else {
+            let from = [(cols.time, "TIME"), (cols.from, "FROM"), (cols.to, "TO"), (cols.port, "PORT"), (cols.verdict, "VERDICT"), (cols.node, "NODE")];
+            from.to_vec()
+        };
+        for ((x, w), text) in heads {
+            pen.put(head.x + x, head.y, usize::from(w), text, look.dim());
+        }
+        if !m.in_pane && !v.follow && v.len(engine) > 0 {
+            let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);
+            let text = if below > 0 { format!("{} newer, G follows ", crate::tui::text::count(below as u64)) } else { "held, G follows ".to_owned() };
+            if m.options.live {
+                pen.ends(head, &[], &[seg(text, look.dim())]);
+            }
+        }
+    }
+    let page = table_height(m);
+    let table = Rect { y: area.y + 2, height: page, ..area };
+    let note = if v.len(engine) == 0 {
+        empty(pen, m, engine, v, table);
+        String::new()
+    } else {
+        rows(pen, m, engine, v, table, &cols)
+    };
+    let pane = pane_height(m);
+    if pane > 0 {
+        let at = Rect { y: table.bottom(), height: pane + 1, ..area };
+        drops::pane(pen, m, engine, at);
+    }
+    (cursor, note)
+}
+
+fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, cols: &Columns) -> String {
+    let look = m.look;
+    let fixed = fixed_namespace(v.text());
+    let top = v.top(engine, usize::from(area.height));
+    let selected = v.at(engine);
+    let mut note = String::new();
+    for (y, i) in (area.y..area.bottom()).zip(top..) {
+        let Some((seq, r)) = v.seq(i, engine).and_then(|s| engine.store().row(s).map(|r| (s, r))) else { break };
+        let here = selected == Some(i);
+        let (from, to) = (name(engine.store(), &r.src, fixed, m.wide), name(engine.store(), &r.dst, fixed, m.wide));
+        if cols.folded {
+            let p = if r.dst.port == 0 { String::new() } else { format!(":{}", r.dst.port) };
+            let flow = format!("{from}{}{to}{p}", look.g.arrow);
+            pen.cell(cols.from.0, y, cols.from.1, &flow, look.plain());
+            if here && width(&flow) > usize::from(cols.from.1) {
+                note = flow;
+            }
+        } else {
+            let clock = m.clock(r.at, engine);
+            // Without hours where there is no room.
+            let clock = if !m.relative && cols.time.1 < 8 { clock.get(3..).unwrap_or("").to_owned() } else { clock };
+            pen.cell(cols.time.0, y, cols.time.1, &clock, look.dim());
+            pen.cell(cols.from.0, y, cols.from.1, &from, look.plain());
+            pen.cell(cols.to.0, y, cols.to.1, &to, look.plain());
+            pen.cell(cols.port.0, y, cols.port.1, &port(r), look.plain());
+            if cols.node.1 > 0 {
+                pen.cell(cols.node.0, y, cols.node.1, engine.store().name(r.node), look.dim());
+            }
+            let cut = width(&from) > usize::from(cols.from.1) || width(&to) > usize::from(cols.to.1);
+            if here && cut {
+                note = format!("{from} {} {to}", look.g.arrow);
+            }
+        }
+        let cell = verdict::cell(look, engine, seq, r, area.width >= 80, cols.folded);
+        put_verdict(pen, (cols.verdict.0, y, cols.verdict.1), &cell);
+        if here {
+            let style = if m.in_pane { look.strong() } else { look.selected() };
+            pen.put(area.x, y, 1, look.g.here, look.accent());
+            pen.over(Rect { x: area.x, y, width: area.width, height: 1 }, style);
+        }
+    }
+    note
+}
+
+/// The name in the middle of the cell gives way, so that the side before and the count after stay.
+fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
+    let area = Rect { x, y, width: w, height: 1 };
+    let over = super::super::widget::pen::length(cell).saturating_sub(usize::from(w));
+    if over == 0 || cell.len() < 3 {
+        pen.line(area, cell);
+        return;
+    }
+    let last = cell.last().map_or(0, |s| width(&s.0));
+    // A long end (a path, a sentence) is cut itself.
+    let which = if last > 8 { cell.len() - 1 } else { 2 };
+    let cut: Vec<Seg> = cell
+        .iter()
+        .enumerate()
+        .map(|(i, (s, style))| {
+            let room = width(s).saturating_sub(over);
+            if i == which { (crate::tui::text::clip(s, room.max(3), pen.look.g.gap), *style) } else { (s.clone(), *style) }
+        })
+        .collect();
+    pen.line(area, &cut);
+}
+
+/// One flow as a line of text, for the clipboard.
+pub fn row_text(_m: &Model, engine: &Engine, seq: u64) -> Option<String> {
+    let r: &Row = engine.store().row(seq)?;
+    let look = crate::tui::theme::Look::new(false, false);
+    let cell: String = verdict::cell(look, engine, seq, r, true, false).into_iter().map(|s| s.0).collect();
+    let (from, to) = (name(engine.store(), &r.src, None, true), name(engine.store(), &r.dst, None, true));
+    let text = format!("{} {from} -> {to} {} {cell}", r.at, port(r));
+    Some(crate::tui::text::clean(&text).into_owned())
+}
+
+/// Why there is nothing to see, and what to do about it.
+fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
+    let look = m.look;
+    let mut lines: Vec<Vec<Seg>> = vec![Vec::new()];
+    let say = |s: String, style| vec![seg(format!("  {s}"), style)];
+    if v.behind(engine) {
+        lines.push(say(format!("looking: {} %", v.progress(engine)), look.dim()));
+    } else if !engine.store().is_empty() && !v.is_all() {
+        lines.push(say("no flow matches this filter".to_owned(), look.plain()));
+        lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
+    } else if m.options.live {
+        if engine.links().is_empty() {
+            lines.push(say("starting".to_owned(), look.dim()));
+        }
+        for link in engine.links().values() {
+            match link {
+                Link::Connecting { server } => lines.push(say(format!("connecting to {server}"), look.plain())),
+                Link::Connected { server } => lines.push(say(format!("connected to {server}, waiting for flows"), look.plain())),
+                Link::Down { server, cause, hint, retry_ms } => {
+                    lines.push(say(format!("cannot reach {server}"), look.drop()));
+                    lines.push(say(format!("  cause: {cause}"), look.plain()));
+                    lines.extend(hint.iter().map(|h| say(format!("  hint: {h}"), look.plain())));
+                    let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
+                    lines.push(say(format!("  trying again in {wait}"), look.dim()));
+                }
+                Link::Clock { .. } => {}
+            }
+        }
+    } else if m.closed {
+        lines.push(say("no flows in it".to_owned(), look.plain()));
+        lines.push(say("8 shows where every line went".to_owned(), look.dim()));
+    } else {
+        lines.push(say("reading".to_owned(), look.dim()));
+    }
+    for (_, how) in engine.ended() {
+        if let Err(e) = how {
+            lines.push(say(e.clone(), look.drop()));
+        }
+    }
+    pen.lines(area, &lines, 0);
+}

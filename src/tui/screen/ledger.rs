@@ -1,0 +1,106 @@
+//! Where every frame went: the balance law, losses, what could not be read and why, manifests' faults, links.
+use crate::engine::Engine;
+use crate::model::input::Link;
+use crate::tui::model::Model;
+use crate::tui::text::{count, span, width, wrap};
+use crate::tui::widget::pen::{Seg, seg};
+
+/// Faults listed; further ones are counted.
+const MOST: usize = 200;
+
+pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let l = engine.ledger();
+    let w = usize::from(w);
+    let mut out: Vec<Vec<Seg>> = Vec::new();
+    let head = |out: &mut Vec<Vec<Seg>>, text: &str| {
+        if !out.is_empty() {
+            out.push(Vec::new());
+        }
+        let rule = look.g.rule.repeat(w.saturating_sub(width(text) + 2));
+        out.push(vec![seg(format!(" {text} "), look.strong()), seg(rule, look.dim())]);
+    };
+    head(&mut out, "where every frame went");
+    let widest = [l.frames, l.decoded, l.admitted].iter().map(|n| count(*n).len()).max().unwrap_or(1);
+    let mut law = |name: &str, all: u64, parts: [(&str, u64, bool); 3]| {
+        let mut line = vec![seg(format!("   {name:<9}{:>widest$}  =", count(all)), look.plain())];
+        for (i, (part, n, bad)) in parts.into_iter().filter(|p| !p.0.is_empty()).enumerate() {
+            let style = if bad && n > 0 { look.warn() } else { look.plain() };
+            line.push(seg(format!("{} {part} {}", if i == 0 { "" } else { " +" }, count(n)), style));
+        }
+        out.push(line);
+    };
+    law("frames", l.frames, [("decoded", l.decoded, false), ("malformed", l.malformed, true), ("skipped", l.skipped, false)]);
+    law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("", 0, false)]);
+    law("admitted", l.admitted, [("held", l.held, false), ("evicted", l.evicted, false), ("", 0, false)]);
+    out.push(if l.balanced() {
+        vec![seg(format!("   {} ", look.g.ok), look.pass()), seg("it balances: nothing was lost here", look.plain())]
+    } else {
+        vec![seg(format!("   {} it does not balance: please report this", look.g.no), look.drop())]
+    });
+    if l.raw_evicted > 0 {
+        out.push(vec![seg(format!("   {} of the flows held are without their raw record (byte budget)", count(l.raw_evicted)), look.warn())]);
+    }
+    head(&mut out, "lost before it came here");
+    if l.lost.is_empty() {
+        out.push(vec![seg("   0 lost: no server reported a loss", look.plain())]);
+    }
+    for (place, n) in l.lost.iter().take(MOST) {
+        out.push(vec![seg(format!("   {:>9}  ", count(*n)), look.drop()), seg(place.clone(), look.plain())]);
+    }
+    if l.malformed > 0 {
+        head(&mut out, "could not be read");
+        for e in &l.examples {
+            for (i, part) in wrap(&format!("{}: {}", e.place, e.reason), w.saturating_sub(5)).into_iter().enumerate() {
+                out.push(vec![seg(format!("   {}{part}", if i == 0 { "" } else { "  " }), look.warn())]);
+            }
+        }
+        if l.malformed > l.examples.len() as u64 {
+            out.push(vec![seg(format!("   and {} more", count(l.malformed - l.examples.len() as u64)), look.dim())]);
+        }
+    }
+    head(&mut out, "policies and manifests");
+    let p = engine.policies();
+    out.push(vec![seg(
+        format!("   {} policies judged, {} refused, {} not understood yet", count(p.len() as u64), p.refused().len(), p.not_understood().len()),
+        look.plain(),
+    )]);
+    if !p.given() {
+        out.push(vec![seg("   none were given: --policies FILE|DIR", look.warn())]);
+    }
+    for f in engine.faults().iter().take(MOST) {
+        for (i, part) in wrap(&f.to_string(), w.saturating_sub(5)).into_iter().enumerate() {
+            out.push(vec![seg(format!("   {}{part}", if i == 0 { "" } else { "  " }), look.warn())]);
+        }
+    }
+    if engine.faults().len() > MOST {
+        out.push(vec![seg(format!("   and {} more", count((engine.faults().len() - MOST) as u64)), look.dim())]);
+    }
+    if !engine.links().is_empty() || !engine.ended().is_empty() {
+        head(&mut out, "sources");
+    }
+    for link in engine.links().values() {
+        let (text, style) = match link {
+            Link::Connecting { server } => (format!("{server}  connecting"), look.warn()),
+            Link::Connected { server } => (format!("{server}  connected"), look.plain()),
+            Link::Down { server, cause, hint, retry_ms } => {
+                let hint = hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+                let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
+                (format!("{server}  down: {cause}{hint}, next try in {wait}"), look.drop())
+            }
+            Link::Clock { .. } => continue,
+        };
+        out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
+    }
+    for (name, how) in engine.ended() {
+        let (text, style) = match how {
+            Ok(()) => (format!("{name}  read to its end"), look.plain()),
+            Err(e) => (format!("{name}  {e}"), look.drop()),
+        };
+        out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
+    }
+    if l.reconnects > 0 {
+        out.push(vec![seg(format!("   connected anew {} times", count(l.reconnects)), look.warn())]);
+    }
+    out
+}

@@ -1,0 +1,92 @@
+//! One file a screen. Drawing is a pure function of the model and the engine; nothing here writes either.
+//!
+//! ```text
+//!  line 1   where am I, is it alive          (widget/bar)
+//!  line 2   what am I looking at             (widget/bar, or the screen)
+//!  body     the screen
+//!  last     hints, prompt keys, menu or toast (widget/bar)
+//! ```
+pub mod describe;
+pub mod drops;
+pub mod flows;
+pub mod help;
+pub mod ledger;
+pub mod why;
+
+use super::model::{Model, Screen};
+use super::widget::bar;
+use super::widget::pen::{Pen, Seg, seg};
+use crate::engine::Engine;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+/// The least terminal on which a picture makes sense.
+pub const LEAST: (u16, u16) = (40, 10);
+
+fn row(area: Rect, y: u16) -> Rect {
+    Rect { y: area.y + y, height: 1, ..area }
+}
+
+/// Everything between the first and the last line.
+fn body(width: u16, height: u16) -> Rect {
+    Rect { x: 0, y: 1, width, height: height.saturating_sub(2) }
+}
+
+pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let mut cursor = None;
+    {
+        let mut pen = Pen::new(frame.buffer_mut(), m.look);
+        if area.width < LEAST.0 || area.height < LEAST.1 {
+            return too_small(&mut pen, area);
+        }
+        bar::header(&mut pen, m, engine, row(area, 0));
+        let body = body(area.width, area.height);
+        let mut note = String::new();
+        match m.screen() {
+            Some(Screen::Flows(v)) => (cursor, note) = flows::draw(&mut pen, m, engine, v, body),
+            Some(Screen::Drops) => cursor = drops::draw(&mut pen, m, engine, body),
+            Some(Screen::Why(c)) => why::draw(&mut pen, m, engine, c, body),
+            Some(Screen::Describe(d)) => describe::draw(&mut pen, m, engine, d, body),
+            Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
+            Some(Screen::Help { of, name, scroll }) => text(&mut pen, &format!(" keys on {name}"), &help::lines(m, *of, body.width), scroll.at, body),
+            None => {}
+        }
+        bar::hints(&mut pen, m, engine, row(area, area.height - 1), &note);
+    }
+    if let Some(c) = cursor {
+        frame.set_cursor_position(c);
+    }
+}
+
+fn too_small(pen: &mut Pen<'_>, area: Rect) {
+    let text = format!("too small: {}{}{} needed", LEAST.0, pen.look.g.times, LEAST.1);
+    let x = area.width.saturating_sub(u16::try_from(super::text::width(&text)).unwrap_or(0)) / 2;
+    pen.put(area.x + x, area.y + area.height / 2, usize::from(area.width), &text, pen.look.plain());
+}
+
+/// A page of text with a title line and a place in it.
+fn text(pen: &mut Pen<'_>, title: &str, lines: &[Vec<Seg>], from: usize, area: Rect) {
+    let page = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let n = lines.len();
+    let most = n.saturating_sub(usize::from(page.height));
+    let from = from.min(most);
+    let place = if most == 0 { String::new() } else { format!("{}-{} of {n} ", from + 1, (from + usize::from(page.height)).min(n)) };
+    pen.ends(row(area, 0), &[seg(title, pen.look.strong())], &[seg(place, pen.look.dim())]);
+    pen.lines(page, lines, from);
+}
+
+/// After a change of model or size: how far each text can be scrolled.
+pub fn measure(m: &mut Model, engine: &Engine) {
+    let area = body(m.width, m.height);
+    let page = usize::from(area.height.saturating_sub(1));
+    let mut top = m.stack.pop();
+    match &mut top {
+        Some(Screen::Why(c)) => why::measure(m, engine, c, area),
+        Some(Screen::Describe(d)) => d.scroll.most = describe::lines(m, engine, d, area.width).len().saturating_sub(page),
+        Some(Screen::Ledger(s)) => s.most = ledger::lines(m, engine, area.width).len().saturating_sub(page),
+        Some(Screen::Help { of, scroll, .. }) => scroll.most = help::lines(m, *of, area.width).len().saturating_sub(page),
+        Some(Screen::Flows(_) | Screen::Drops) | None => {}
+    }
+    m.stack.extend(top);
+}

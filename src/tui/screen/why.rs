@@ -1,0 +1,364 @@
+//! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
+use super::row;
+use crate::engine::Engine;
+use crate::model::observed::{Direction, L7, Observed, Verdict};
+use crate::model::reason;
+use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
+use crate::tui::model::{Case, Model};
+use crate::tui::text::{count, span, width, wrap};
+use crate::tui::widget::pen::{Pen, Seg, seg};
+use ratatui::layout::Rect;
+
+/// From this width on the verdict stands left and the YAML right.
+const BESIDE: u16 = 120;
+
+/// Where the evidence and the YAML (its head line first) stand.
+struct Parts {
+    evidence: Rect,
+    yaml: Option<Rect>,
+}
+
+fn parts(area: Rect, lines: usize, yaml: bool) -> Parts {
+    // Line 2 of the screen says which flow; the text comes below it.
+    let text = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if !yaml {
+        return Parts { evidence: text, yaml: None };
+    }
+    if area.width >= BESIDE {
+        let left = (area.width * 48 / 100).min(76);
+        let right = Rect { x: text.x + left + 1, y: text.y + 1, width: area.width - left - 1, height: text.height.saturating_sub(1) };
+        return Parts { evidence: Rect { width: left, ..text }, yaml: Some(right) };
+    }
+    // The line to change is the point of the page: the evidence leaves it at least six lines, or half of a small screen.
+    let keep = 7.min(text.height / 2);
+    let above = u16::try_from(lines).unwrap_or(u16::MAX).min(text.height.saturating_sub(keep));
+    let yaml = Rect { y: text.y + above, height: text.height - above, ..text };
+    Parts { evidence: Rect { height: above, ..text }, yaml: Some(yaml) }
+}
+
+fn text_width(area: Rect, yaml: bool) -> u16 {
+    if yaml && area.width >= BESIDE { (area.width * 48 / 100).min(76) } else { area.width }
+}
+
+/// Loads the text of the rule that is shown, and finds out how far things scroll.
+pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
+    let has_yaml = !c.rules().is_empty();
+    if c.sheet.as_ref().is_none_or(|(of, _)| *of != c.rule) {
+        let rule = c.rules().get(c.rule);
+        let sheet = rule.and_then(|r| engine.policies().text(&r.policy).map(|t| crate::tui::widget::yaml::Sheet::cut(&t, r.lines.0)));
+        c.sheet = Some((c.rule, sheet.unwrap_or_default()));
+        c.placed = None;
+    }
+    let n = lines(m, engine, c, text_width(area, has_yaml)).len();
+    let p = parts(area, n, has_yaml);
+    c.scroll.most = n.saturating_sub(usize::from(p.evidence.height));
+    c.scroll.by(0);
+    let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(head_lines(c))));
+    let Some((_, sheet)) = &c.sheet else { return };
+    c.yaml.most = sheet.lines.len().saturating_sub(page);
+    if c.placed != Some(page)
+        && let Some(rule) = c.rules().get(c.rule)
+    {
+        c.yaml.at = sheet.start(rule, page);
+        c.placed = Some(page);
+    }
+    c.yaml.by(0);
+}
+
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
+    title(pen, m, engine, c, row(area, 0));
+    let has_yaml = !c.rules().is_empty();
+    let lines = lines(m, engine, c, text_width(area, has_yaml));
+    let p = parts(area, lines.len(), has_yaml);
+    pen.lines(p.evidence, &lines, c.scroll.at);
+    let Some(at) = p.yaml else { return };
+    if at.y < area.bottom() && at.width < area.width {
+        for y in area.y + 1..area.bottom() {
+            pen.put(at.x - 1, y, 1, m.look.g.wall, m.look.dim());
+        }
+    }
+    yaml(pen, c, at);
+}
+
+/// Which flow, when, where; and how often.
+fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
+    let look = m.look;
+    let cause = c.cause.and_then(|id| engine.causes().get(id));
+    let mut left = vec![seg(" ", look.plain())];
+    let mut right = Vec::new();
+    match &c.observed {
+        Some(o) => {
+            let proto = o.l4.map_or(String::new(), |l| format!("  {}", l.word().to_ascii_lowercase()));
+            let port = if o.dst_port == 0 { String::new() } else { format!(":{}", o.dst_port) };
+            let flow = format!("{} {} {}{port}", o.src.display(), look.g.arrow, o.dst.display());
+            left.extend([seg(flow, look.strong()), seg(proto, look.dim())]);
+            if let Some(l7) = &o.l7 {
+                left.push(seg(format!("  {}", request(l7)), look.plain()));
+            }
+            if let Some(at) = o.at {
+                let clock = if m.relative {
+                    m.clock(at, engine)
+                } else {
+                    let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
+                    local.utc().format("%H:%M:%S%.3f").to_string()
+                };
+                right.push(seg(clock, look.plain()));
+            }
+            if area.width >= 80 && !o.node.is_empty() {
+                right.push(seg(format!("  node {}", o.node), look.dim()));
+            }
+        }
+        None => {
+            if let Some(cause) = cause {
+                let port = if cause.port == 0 { String::new() } else { format!(":{}", cause.port) };
+                left.push(seg(format!("{} {} {}{port}", cause.from, look.g.arrow, cause.to), look.strong()));
+                right.push(seg("no flow of it is held any more", look.warn()));
+            }
+        }
+    }
+    if let Some(cause) = cause {
+        let (glyph, style) = if cause.audit { (look.g.audit, look.warn()) } else { (look.g.no, look.drop()) };
+        let lasted = cause.last.since(cause.first);
+        let how_long = if lasted < 1_000_000_000 { String::new() } else { format!(" in {}", span(lasted)) };
+        right.push(seg(format!("  {glyph} {}{}{how_long}", count(cause.events), look.g.times), style));
+    }
+    right.push(seg(" ", look.plain()));
+    pen.ends(area, &left, &right);
+}
+
+fn request(l7: &L7) -> String {
+    match l7 {
+        L7::Http { method, url, code, .. } if *code > 0 => format!("{method} {url} {code}"),
+        L7::Http { method, url, .. } => format!("{method} {url}"),
+        L7::Dns { query, .. } => format!("dns {query}"),
+        L7::Kafka { topic, api_key, .. } => format!("kafka {api_key} {topic}"),
+        L7::Other => String::new(),
+    }
+}
+
+/// The evidence, wrapped to a width.
+pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let w = usize::from(w).saturating_sub(2).max(10);
+    let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
+    let Some(why) = &c.why else {
+        for l in passed(c) {
+            out.extend(wrap(&l, w).into_iter().map(|l| vec![seg(format!(" {l}"), look.plain())]));
+        }
+        return out;
+    };
+    out.extend(wrap(&sentence(why, c.observed.as_ref()), w).into_iter().map(|l| vec![seg(format!(" {l}"), look.strong())]));
+    let mut note = |out: &mut Vec<Vec<Seg>>, head: &str, text: &str, style| {
+        let indent = 3 + width(head) + if head.is_empty() { 0 } else { 2 };
+        for (i, l) in wrap(text, w.saturating_sub(indent)).into_iter().enumerate() {
+            let head = if i == 0 && !head.is_empty() { format!("   {head}  ") } else { " ".repeat(indent) };
+            out.push(vec![seg(head, look.dim()), seg(l, style)]);
+        }
+    };
+    if why.outcome == Outcome::NotPolicy
+        && let Some(r) = c.observed.as_ref().and_then(|o| reason::by_number(o.drop_reason)).filter(|r| r.number > 0)
+        && !why.text.contains(r.words)
+    {
+        note(&mut out, "", r.words, look.plain());
+    }
+    out.push(Vec::new());
+    let lanes = c.explanation.as_ref().map_or(&[][..], |e| &e.lanes);
+    let subject = lanes.iter().map(|l| width(&l.subject)).max().unwrap_or(0).min(w / 3);
+    for lane in lanes {
+        out.extend(self::lane(m, lane, subject, w));
+    }
+    out.extend(datapath(m, why, c.observed.as_ref(), subject, w));
+    for because in &why.because {
+        note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
+    }
+    // One line each, where several isolate.
+    let several: Vec<_> = lanes.iter().filter(|l| l.policies.len() > 1).collect();
+    for l in several {
+        out.push(Vec::new());
+        let title = format!("{} policies judge {} of {}", l.policies.len(), l.direction.word(), l.subject);
+        out.push(vec![seg(format!("   {title}"), look.dim())]);
+        for (p, text) in &l.policies {
+            let nearest = why.nearest.as_ref().is_some_and(|n| n.name == p.name && n.namespace == p.namespace && n.kind == p.kind);
+            let mark = if nearest { look.g.here } else { " " };
+            out.push(vec![seg(format!("   {mark} "), look.accent()), seg(p.name.clone(), look.strong()), seg(format!(": {text}"), look.plain())]);
+        }
+    }
+    if let Some(r) = &why.reported {
+        out.push(Vec::new());
+        let names: Vec<String> = r.policies.iter().map(policy).collect();
+        if !names.is_empty() {
+            note(&mut out, "agent names", &names.join(", "), look.plain());
+        }
+        for l in &r.log {
+            note(&mut out, "policy log ", l, look.plain());
+        }
+    }
+    if !why.missing.is_empty() {
+        out.push(Vec::new());
+        note(&mut out, "not known", &why.missing.join(", "), look.warn());
+        if why.missing.iter().any(|m| m == "policies") {
+            note(&mut out, "", "no policies were given: --policies FILE|DIR", look.dim());
+        }
+    }
+    for s in why.sides.iter().filter(|_| why.direction.is_none()) {
+        note(&mut out, s.direction.word(), &format!("{}: {}", s.subject, s.outcome.word()), look.plain());
+    }
+    for d in &why.diagnosis {
+        note(&mut out, "likely", &d.text, look.warn());
+    }
+    if !why.inferred.is_empty() {
+        note(&mut out, "inferred", &why.inferred.join(", "), look.dim());
+    }
+    if c.rules().is_empty() && matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule | Outcome::L7Denied) && c.explanation.is_none() {
+        note(&mut out, "", "the flow itself is not held any more, so the rule cannot be shown", look.dim());
+    }
+    let n = engine.policies().len();
+    if n > 0 && why.outcome != Outcome::NotPolicy {
+        out.push(Vec::new());
+        let unread = engine.policies().not_understood().len() + engine.policies().refused().len();
+        let tail = if unread > 0 { format!(", {} not (8 says why)", count(unread as u64)) } else { String::new() };
+        note(&mut out, "judged with", &format!("{} policies{tail}", count(n as u64)), look.dim());
+    }
+    out.push(Vec::new());
+    out
+}
+
+fn passed(c: &Case) -> Vec<String> {
+    match &c.observed {
+        Some(o) if matches!(o.verdict, Verdict::Dropped | Verdict::Error) => vec!["Dropped; this drop was not judged.".to_owned()],
+        Some(_) => vec!["Passed. Nothing stopped this flow.".to_owned(), "d shows every field of it, n the next cause of drops.".to_owned()],
+        None => vec!["The raw record of this flow is not held any more.".to_owned()],
+    }
+}
+
+/// The one sentence of the page.
+pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
+    let audit = o.is_some_and(|o| o.verdict == Verdict::Audit);
+    let subject = why.subject.as_deref().unwrap_or("");
+    let at = match why.direction {
+        Some(Direction::Ingress) if !subject.is_empty() => format!(" on ingress to {subject}"),
+        Some(Direction::Egress) if !subject.is_empty() => format!(" on egress from {subject}"),
+        Some(d) => format!(" on {}", d.word()),
+        None => String::new(),
+    };
+    let verb = match why.outcome {
+        Outcome::Allowed => "Passed",
+        Outcome::L7Denied => "Refused by the proxy",
+        Outcome::DnsRefused => "DNS query refused",
+        _ if audit => "Audited, enforcement would drop it",
+        _ => "Dropped",
+    };
+    let text = why.text.trim_end_matches('.');
+    match why.outcome {
+        Outcome::NotPolicy => format!("{verb}{at}, and not by a policy: {text}."),
+        _ => format!("{verb}{at}: {text}."),
+    }
+}
+
+fn policy(p: &PolicyRef) -> String {
+    let kind = if p.kind.is_empty() { "policy" } else { &p.kind };
+    p.rule.as_ref().map_or_else(|| format!("{kind} {}", p.path()), |r| format!("{kind} {} {r}", p.path()))
+}
+
+fn lane(m: &Model, l: &Lane, subject: usize, w: usize) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let (glyph, style) = match l.state {
+        LaneState::NotManaged => (look.g.dot, look.dim()),
+        LaneState::Open | LaneState::Allowed => (look.g.ok, look.pass()),
+        LaneState::Denied => (look.g.no, look.drop()),
+        LaneState::Undecidable => ("?", look.warn()),
+    };
+    let name = crate::tui::text::clip(&l.subject, subject, look.g.gap);
+    let pad = subject.saturating_sub(width(&name));
+    let head = format!("   {:<9}{name}{:pad$}  ", l.direction.word(), "");
+    laid(m, head, (glyph, style), &l.text, look.plain(), w)
+}
+
+/// A head, a glyph, and a text that wraps under itself.
+fn laid(m: &Model, head: String, sign: (&str, ratatui::style::Style), text: &str, style: ratatui::style::Style, w: usize) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let indent = width(&head) + width(sign.0) + 2;
+    let mut out = Vec::new();
+    for (i, l) in wrap(text, w.saturating_sub(indent).max(12)).into_iter().enumerate() {
+        out.push(if i == 0 {
+            vec![seg(head.clone(), look.plain()), seg(format!("{}  ", sign.0), sign.1), seg(l, style)]
+        } else {
+            vec![seg(" ".repeat(indent), look.plain()), seg(l, style)]
+        });
+    }
+    if out.is_empty() {
+        out.push(vec![seg(head, look.plain()), seg(sign.0, sign.1)]);
+    }
+    out
+}
+
+/// What the datapath said, beside what we find.
+fn datapath(m: &Model, why: &Why, o: Option<&Observed>, subject: usize, w: usize) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let Some(o) = o else { return Vec::new() };
+    let (glyph, style) = crate::tui::widget::verdict::sign(look, o.verdict);
+    let said = match (o.verdict, reason::by_number(o.drop_reason)) {
+        (Verdict::Dropped, Some(r)) if r.number > 0 && !r.name.is_empty() => r.name.to_owned(),
+        (Verdict::Dropped, Some(r)) if r.number > 0 => r.printed.to_owned(),
+        (Verdict::Dropped, _) if o.drop_reason > 0 => format!("reason {}", o.drop_reason),
+        (Verdict::Dropped, _) if o.l7.is_some() => "refused by the proxy".to_owned(),
+        (Verdict::Dropped, _) => "DROPPED, no reason given".to_owned(),
+        (v, _) => format!("{v:?}").to_ascii_uppercase(),
+    };
+    let head = format!("   {:<9}{:subject$}  ", "datapath", "");
+    let (text, tone) = match why.agreement {
+        Agreement::Agrees => (format!("{said}   our evaluation agrees"), look.plain()),
+        Agreement::Disagrees => (format!("{said}   our evaluation disagrees"), look.warn()),
+        Agreement::Unknown => (said, look.plain()),
+    };
+    laid(m, head, (glyph, style), &text, tone, w)
+}
+
+fn head_lines(c: &Case) -> u16 {
+    1 + u16::from(unmarked(c).is_some())
+}
+
+/// What is said where no line can be marked.
+fn unmarked(c: &Case) -> Option<String> {
+    let rule = c.rules().get(c.rule)?;
+    if !rule.marks.is_empty() {
+        return None;
+    }
+    if rule.rule.is_empty() {
+        return Some("it has no rule for this direction: it only isolates".to_owned());
+    }
+    let failed: Vec<String> = rule.failed.iter().map(|f| format!("{}: wants {}, flow has {}", f.on, f.wanted, f.got)).collect();
+    Some(if failed.is_empty() { "no rule mentions this peer or port".to_owned() } else { failed.join("; ") })
+}
+
+fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
+    let look = pen.look;
+    let Some(rule) = c.rules().get(c.rule) else { return };
+    let title = [seg(format!(" {} ", rule.policy.kind.to_ascii_lowercase()), look.dim()), seg(rule.policy.path(), look.strong())];
+    pen.rule(row(area, 0), &title, &place(c, rule));
+    if let Some(text) = unmarked(c) {
+        pen.line(row(area, 1), &[seg("   ", look.plain()), seg(text, look.warn())]);
+    }
+    let body = Rect { y: area.y + head_lines(c), height: area.height.saturating_sub(head_lines(c)), ..area };
+    match &c.sheet {
+        Some((_, s)) if !s.lines.is_empty() => s.draw(pen, body, rule, c.yaml.at),
+        _ => {
+            pen.put(body.x + 3, body.y, usize::from(body.width), &format!("its text is not at hand ({})", rule.file), look.dim());
+        }
+    }
+}
+
+/// `nearest rule 1 of 2`.
+fn place(c: &Case, rule: &RuleView) -> String {
+    let n = c.rules().len();
+    let allowed = c.why.as_ref().is_some_and(|w| w.outcome == Outcome::Allowed);
+    let word = match (c.rule, rule.rule.is_empty()) {
+        (_, true) => "policy",
+        (0, _) if allowed => "rule",
+        (0, _) if c.why.as_ref().is_some_and(|w| w.outcome == Outcome::DeniedByRule) => "denying rule",
+        (0, _) => "nearest rule",
+        _ => "rule",
+    };
+    let rule = if rule.rule.is_empty() { String::new() } else { format!(" {}", rule.rule) };
+    format!("{word}{rule}, {} of {n}", c.rule + 1)
+}

@@ -1,0 +1,133 @@
+//! The terminal: into raw mode and back, whatever happens. Owns the panic hook and the signals; draws nothing.
+use crate::error::{Error, Kind};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute};
+use std::io::{self, Write};
+use std::panic;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the terminal is ours now; the panic hook asks.
+static OURS: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// Holds the terminal; gives it back when dropped.
+#[derive(Debug)]
+pub struct Guard(());
+
+fn failed(what: &str, e: &io::Error) -> Error {
+    Error::new(Kind::Output, what).cause(e.to_string()).hint("is this a terminal? `flowhy observe` needs none")
+}
+
+impl Guard {
+    pub fn enter(title: &str) -> Result<Self, Error> {
+        HOOK.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                // First the terminal, else the message is lost on the alternate screen.
+                leave();
+                before(info);
+            }));
+        });
+        let guard = Self(());
+        enter(title).map_err(|e| failed("cannot set up the terminal", &e))?;
+        Ok(guard)
+    }
+
+    /// Gives the terminal back, stops the process until somebody says `fg`, and takes the terminal again.
+    pub fn suspend(&self, title: &str) -> Result<(), Error> {
+        leave();
+        stop();
+        enter(title).map_err(|e| failed("cannot take the terminal back", &e))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+fn enter(title: &str) -> io::Result<()> {
+    OURS.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    let title: String = title.chars().filter(|c| !c.is_control()).collect();
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, SetTitle(title), cursor::Hide, Clear(ClearType::All))
+}
+
+/// Does nothing the second time. Errors do not matter: there is nobody left to tell.
+fn leave() {
+    if OURS.swap(false, Ordering::SeqCst) {
+        let mut out = io::stdout();
+        let _ = execute!(out, DisableBracketedPaste, SetTitle(""), LeaveAlternateScreen, cursor::Show);
+        let _ = disable_raw_mode();
+        let _ = out.flush();
+    }
+}
+
+/// SIGSTOP for the whole job, as a shell expects of Ctrl-Z: SIGTSTP itself is caught here.
+#[cfg(unix)]
+fn stop() {
+    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+}
+
+#[cfg(not(unix))]
+fn stop() {}
+
+/// What the system asks of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Quit,
+    Suspend,
+}
+
+/// Signals, as things that can be waited for. On other systems there are none but the keys.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Signals {
+    term: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    stop: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub fn new() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let on = |kind| signal(kind).map_err(|e| failed("cannot listen for signals", &e));
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            hangup: on(SignalKind::hangup())?,
+            interrupt: on(SignalKind::interrupt())?,
+            stop: on(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+        })
+    }
+
+    pub async fn next(&mut self) -> Ask {
+        tokio::select! {
+            _ = self.term.recv() => Ask::Quit,
+            _ = self.hangup.recv() => Ask::Quit,
+            _ = self.interrupt.recv() => Ask::Quit,
+            _ = self.stop.recv() => Ask::Suspend,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub struct Signals(());
+
+#[cfg(not(unix))]
+impl Signals {
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self(()))
+    }
+
+    pub async fn next(&mut self) -> Ask {
+        std::future::pending().await
+    }
+}

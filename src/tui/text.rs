@@ -1,0 +1,179 @@
+//! Text on its way to a terminal: `clean` takes every string that comes from data; cutting, padding and numbers for people.
+//!
+//! Owns the rule that nothing from the network reaches the terminal raw. Knows no style.
+use crate::model::time::Nanos;
+use std::borrow::Cow;
+use unicode_width::UnicodeWidthChar;
+
+/// What stands for a character that must not be printed.
+const HIDDEN: char = '\u{fffd}';
+/// No string on a screen is longer than this, whatever the network says.
+const LONGEST: usize = 4096;
+
+fn hidden(c: char) -> bool {
+    // Width 0 covers zero-width, combining and bidi-formatting characters; `None` the control characters.
+    !matches!(c.width(), Some(1 | 2)) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn safe(c: char) -> char {
+    if hidden(c) { HIDDEN } else { c }
+}
+
+/// `s` without control, bidi and zero-width characters, each shown as U+FFFD, and of bounded length.
+pub fn clean(s: &str) -> Cow<'_, str> {
+    if s.len() <= LONGEST && s.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Cow::Borrowed(s);
+    }
+    Cow::Owned(s.chars().take(LONGEST).map(safe).collect())
+}
+
+/// Columns that a cleaned string takes.
+pub fn width(s: &str) -> usize {
+    s.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// Cleans `s` and cuts it in the middle to `max` columns, the cut shown as `gap`. Never looks at more of `s` than it prints.
+pub fn clip(s: &str, max: usize, gap: &str) -> String {
+    let mut head = String::new();
+    let mut used = 0;
+    let mut fits = true;
+    for c in s.chars().map(safe) {
+        let w = c.width().unwrap_or(0);
+        if used + w > max {
+            fits = false;
+            break;
+        }
+        head.push(c);
+        used += w;
+    }
+    if fits {
+        return head;
+    }
+    let room = max.saturating_sub(width(gap));
+    if room < 2 {
+        return head;
+    }
+    let (front, back) = (room.div_ceil(2), room / 2);
+    let mut out = String::new();
+    take(head.chars(), front, |c| out.push(c));
+    out.push_str(gap);
+    let mut tail = Vec::new();
+    take(s.chars().rev().map(safe), back, |c| tail.push(c));
+    out.extend(tail.into_iter().rev());
+    out
+}
+
+fn take(chars: impl Iterator<Item = char>, room: usize, mut keep: impl FnMut(char)) {
+    let mut used = 0;
+    for c in chars {
+        let w = c.width().unwrap_or(0);
+        if used + w > room {
+            return;
+        }
+        keep(c);
+        used += w;
+    }
+}
+
+/// Breaks `s` (cleaned) at blanks into lines of at most `max` columns; a longer word is cut hard.
+pub fn wrap(s: &str, max: usize) -> Vec<String> {
+    let max = max.max(1);
+    let s = clean(s);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in s.split(' ').filter(|w| !w.is_empty()) {
+        if !line.is_empty() && width(&line) + 1 + width(word) > max {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if width(&line) + c.width().unwrap_or(0) > max && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// `98 120`: groups of three, so that magnitudes are read at a glance.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `98k`, `1.2k`, `4.8M`: at most four columns.
+pub fn short(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..10_000 => format!("{}.{}k", n / 1_000, n % 1_000 / 100),
+        10_000..1_000_000 => format!("{}k", n / 1_000),
+        1_000_000..10_000_000 => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
+        10_000_000..1_000_000_000 => format!("{}M", n / 1_000_000),
+        _ => format!("{}G", n / 1_000_000_000),
+    }
+}
+
+/// A span of time in its largest unit: `340 ms`, `12 s`, `5 min`, `3 h`, `2 d`.
+pub fn span(nanos: i64) -> String {
+    let n = nanos.max(0);
+    let s = n / Nanos::SECOND;
+    match s {
+        0 => format!("{} ms", n / 1_000_000),
+        1..120 => format!("{s} s"),
+        120..7_200 => format!("{} min", s / 60),
+        7_200..172_800 => format!("{} h", s / 3_600),
+        _ => format!("{} d", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hostile_survives() {
+        let evil = "a\x1b[31m\u{202e}b\u{200b}\u{7}\u{9b}\u{2066}\u{feff}\u{e0041}\n\rz\u{301}";
+        for s in [clean(evil).into_owned(), clip(evil, 100, "…"), wrap(evil, 9).concat()] {
+            assert!(s.chars().all(|c| !hidden(c)), "{s:?}");
+            assert!(s.starts_with('a'));
+        }
+        assert!(clean(&"x".repeat(1_000_000)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn long_names_are_cut_in_the_middle() {
+        assert_eq!(clip("checkout-api-7f9c-x7k2p", 12, "…"), "checko…x7k2p");
+        assert_eq!(clip("short", 12, "…"), "short");
+        assert_eq!(clip("漢字漢字漢字", 5, "…"), "漢…字");
+        for max in 0..30 {
+            assert!(width(&clip("a漢字b\u{1b}cdef漢字ghijk", max, "…")) <= max, "{max}");
+        }
+    }
+
+    #[test]
+    fn lines_fit() {
+        assert_eq!(wrap("no rule allows port 5433", 10), ["no rule", "allows", "port 5433"]);
+        assert_eq!(wrap("aaaaaaaaaaaa b", 5), ["aaaaa", "aaaaa", "aa b"]);
+        assert_eq!(wrap("漢字", 1), ["漢", "字"]);
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!([count(7), count(1_204), count(4_812_003)], ["7", "1 204", "4 812 003"]);
+        assert_eq!([short(999), short(1_234), short(98_120), short(4_812_003)], ["999", "1.2k", "98k", "4.8M"]);
+        assert_eq!([span(340_000_000), span(12 * Nanos::SECOND), span(300 * Nanos::SECOND)], ["340 ms", "12 s", "5 min"]);
+    }
+}

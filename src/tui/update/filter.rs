@@ -1,0 +1,111 @@
+//! The filter bar: every edit shows its result at once; a text that is no filter leaves the last valid picture and says why.
+use super::{Tone, toast};
+use crate::engine::Engine;
+use crate::query;
+use crate::tui::key::Key;
+use crate::tui::model::Model;
+use crate::tui::prompt::{Did, Prompt};
+use crate::tui::view::View;
+
+/// Filters remembered.
+const REMEMBERED: usize = 200;
+
+fn context(m: &Model, engine: &Engine) -> query::Context {
+    query::Context { now: m.now(engine), offset: m.options.offset }
+}
+
+/// The first filter; one that cannot be read is put into the prompt with its error, to be mended.
+pub fn start(m: &mut Model, engine: &Engine, text: &str) {
+    if text.trim().is_empty() {
+        return;
+    }
+    open(m);
+    if let Some(p) = &mut m.prompt {
+        p.text = text.to_owned();
+        p.cursor = text.len();
+    }
+    apply(m, engine);
+    if m.prompt.as_ref().is_some_and(|p| p.error.is_none()) {
+        keep(m);
+    }
+}
+
+pub fn open(m: &mut Model) {
+    if let Some(v) = m.view() {
+        m.prompt = Some(Prompt::new(v.text(), v.clone()));
+    }
+}
+
+/// Text pasted into the prompt; elsewhere a paste is not keys.
+pub fn paste(m: &mut Model, engine: &Engine, text: &str) {
+    if let Some(p) = &mut m.prompt {
+        p.insert(text);
+        p.offers = None;
+        apply(m, engine);
+    } else {
+        toast(m, Tone::Info, "press / first: a paste goes into the filter");
+    }
+}
+
+pub fn key(m: &mut Model, engine: &Engine, key: Key) {
+    let history = std::mem::take(&mut m.history);
+    let did = m.prompt.as_mut().map_or(Did::Nothing, |p| p.key(key, &history));
+    m.history = history;
+    match did {
+        Did::Nothing | Did::Moved => {}
+        Did::Changed => apply(m, engine),
+        Did::Keep => match m.prompt.as_ref().and_then(|p| p.error.as_ref()).map(ToString::to_string) {
+            Some(e) => toast(m, Tone::Error, format!("{e}  (Esc restores the old filter)")),
+            None => keep(m),
+        },
+        Did::Restore => {
+            if let Some(p) = m.prompt.take()
+                && let Some(v) = m.view_mut()
+            {
+                *v = *p.old;
+            }
+        }
+        Did::Complete(forward) => complete(m, engine, forward),
+    }
+}
+
+fn keep(m: &mut Model) {
+    let Some(p) = m.prompt.take() else { return };
+    let text = p.text.trim().to_owned();
+    if !text.is_empty() {
+        m.history.retain(|h| *h != text);
+        m.history.push(text);
+        if m.history.len() > REMEMBERED {
+            m.history.remove(0);
+        }
+    }
+}
+
+/// Reads the text; if it is a filter, the view shows it.
+fn apply(m: &mut Model, engine: &Engine) {
+    let ctx = context(m, engine);
+    let Some(p) = &mut m.prompt else { return };
+    match query::parse(&p.text, &ctx) {
+        Err(e) => p.error = Some(e),
+        Ok(filter) => {
+            p.error = None;
+            let page = m.page;
+            if let Some(v) = m.view_mut()
+                && v.text() != filter.text()
+            {
+                *v = View::refilter(v, filter, engine);
+                v.fill(engine, page);
+            }
+        }
+    }
+}
+
+/// The offers for the word under the cursor, a few around the one that Tab took.
+pub fn offered(_p: &Prompt) -> Option<Vec<(String, bool)>> {
+    None
+}
+
+fn complete(m: &mut Model, engine: &Engine, forward: bool) {
+    let _ = (engine, forward);
+    apply(m, engine);
+}

@@ -1,0 +1,207 @@
+//! Moving between screens: a stack that Esc pops, and `n`/`N` through the causes from anywhere.
+use super::{Tone, toast};
+use crate::engine::Engine;
+use crate::model::row::CauseId;
+use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
+use crate::tui::screen::describe;
+use crate::tui::view::View;
+use crate::query;
+
+/// Screens stacked at most; a walk through causes and flows in a circle does not grow for ever.
+const DEEPEST: usize = 32;
+/// Rows looked through for a drop of a cause in the table.
+const FAR: usize = 100_000;
+
+fn push(m: &mut Model, screen: Screen) {
+    if m.stack.len() >= DEEPEST {
+        m.stack.remove(1);
+    }
+    m.in_pane = false;
+    m.stack.push(screen);
+}
+
+pub fn root(m: &mut Model, then: Option<Screen>) {
+    m.stack.truncate(1);
+    m.in_pane = false;
+    if let Some(s) = then {
+        push(m, s);
+    }
+}
+
+fn selected_cause(m: &Model) -> Option<CauseId> {
+    m.drops.selected.filter(|id| m.causes().any(|l| l.id == *id)).or_else(|| m.causes().next().map(|l| l.id))
+}
+
+/// The flow that the screen is about.
+pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
+    match m.screen()? {
+        Screen::Flows(_) if m.in_pane => example(engine, selected_cause(m)?),
+        Screen::Flows(v) => v.selected(engine),
+        Screen::Drops => example(engine, selected_cause(m)?),
+        Screen::Why(c) => c.seq,
+        Screen::Describe(d) => Some(d.seq),
+        Screen::Ledger(_) | Screen::Help { .. } => None,
+    }
+}
+
+fn example(engine: &Engine, id: CauseId) -> Option<u64> {
+    let seq = engine.causes().get(id)?.example;
+    engine.store().row(seq).is_some_and(|r| r.cause == Some(id)).then_some(seq)
+}
+
+pub fn enter(m: &mut Model, engine: &Engine) {
+    let case = match m.screen() {
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq)),
+        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id)),
+        Some(Screen::Why(c)) => {
+            let id = c.cause;
+            return flows_of(m, engine, id);
+        }
+        _ => None,
+    };
+    let Some(case) = case else { return };
+    // What is looked at stands still under the finger.
+    if let Some(v) = m.view_mut() {
+        v.freeze(engine);
+    }
+    push(m, Screen::Why(Box::new(case)));
+}
+
+/// The flows of a cause, as a filter that the bar shows.
+fn flows_of(m: &mut Model, engine: &Engine, id: Option<CauseId>) {
+    let Some(id) = id else { return };
+    match query::parse(&format!("cause:{}", id.0), &query::Context { now: m.now(engine), offset: m.options.offset }) {
+        Ok(p) => push(m, Screen::Flows(Box::new(View::new(p, engine)))),
+        Err(e) => toast(m, Tone::Error, e.to_string()),
+    }
+}
+
+pub fn describe(m: &mut Model, engine: &Engine) {
+    let Some(seq) = selected_flow(m, engine) else { return toast(m, Tone::Info, "no flow of this cause is held any more") };
+    if let Some(v) = m.view_mut() {
+        v.freeze(engine);
+    }
+    let screen = fields(engine, seq);
+    push(m, screen);
+}
+
+fn fields(engine: &Engine, seq: u64) -> Screen {
+    let title = engine.observed(seq).map_or_else(String::new, |o| format!("{} > {}", o.src.display(), o.dst.display()));
+    Screen::Describe(Box::new(Fields { seq, title, fields: describe::fields(engine, seq), scroll: Scroll::default() }))
+}
+
+pub fn help(m: &mut Model) {
+    let Some(s) = m.screen() else { return };
+    if matches!(s, Screen::Help { .. }) {
+        return back(m);
+    }
+    let (of, name) = (s.bit(), s.name());
+    push(m, Screen::Help { of, name, scroll: Scroll::default() });
+}
+
+/// One step out; never quits, never drops a kept filter.
+pub fn back(m: &mut Model) {
+    if m.in_pane {
+        m.in_pane = false;
+        m.drops.selected = None;
+    } else if m.stack.len() > 1 {
+        m.stack.pop();
+        m.drops.selected = None;
+    }
+}
+
+/// Leaves the screen; from the first one the program, asking once where held flows of a server would be lost.
+pub fn leave(m: &mut Model, engine: &Engine, asked: bool) {
+    if m.stack.len() > 1 || m.in_pane {
+        back(m);
+    } else if m.options.live && !engine.store().is_empty() && !asked {
+        let n = crate::tui::text::count(engine.store().len() as u64);
+        toast(m, Tone::Error, format!("{n} flows are held only here: q again leaves, any other key stays"));
+        m.asked = true;
+    } else {
+        m.done = true;
+    }
+}
+
+pub fn maximise(m: &mut Model) {
+    match m.screen() {
+        Some(Screen::Flows(_)) if m.in_pane => push(m, Screen::Drops),
+        Some(Screen::Flows(_)) => m.hide_pane = !m.hide_pane,
+        Some(Screen::Drops) => back(m),
+        _ => {}
+    }
+}
+
+/// Moves in the list of causes. Having moved, its order stands still until the list is left.
+pub fn step_causes(m: &mut Model, by: isize) {
+    let ids: Vec<CauseId> = m.causes().map(|l| l.id).collect();
+    let Some(last) = ids.len().checked_sub(1) else { return };
+    let at = selected_cause(m).and_then(|id| ids.iter().position(|i| *i == id)).unwrap_or(0);
+    let to = at.saturating_add_signed(by).min(last);
+    m.drops.selected = ids.get(to).copied();
+    let page = m.page.max(1);
+    let top = m.drops.offset.min(at);
+    m.drops.offset = top.clamp(to.saturating_sub(page - 1), to);
+}
+
+/// The next or previous cause, round and round: in the table its newest drop, in the list its line, elsewhere its page.
+pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
+    let ids: Vec<CauseId> = m.causes().map(|l| l.id).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let here = match m.screen() {
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().row(s)).and_then(|r| r.cause),
+        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m),
+        Some(Screen::Why(c)) => c.cause,
+        Some(Screen::Describe(d)) => engine.store().row(d.seq).and_then(|r| r.cause),
+        _ => None,
+    };
+    let n = ids.len();
+    let mut at = match here.and_then(|id| ids.iter().position(|i| *i == id)) {
+        Some(i) => (i + n).saturating_add_signed(by) % n,
+        None if by < 0 => n - 1,
+        None => 0,
+    };
+    match m.screen() {
+        Some(Screen::Flows(_)) if !m.in_pane => {
+            let page = m.page;
+            // A cause whose drops the filter hides, or that are not held any more, is passed over.
+            for _ in 0..n {
+                let Some(id) = ids.get(at).copied() else { return };
+                let found = m.view().and_then(|v| newest(v, engine, id));
+                if let Some(seq) = found {
+                    if let Some(v) = m.view_mut() {
+                        v.show(seq, page);
+                    }
+                    return;
+                }
+                at = (at + n).saturating_add_signed(by) % n;
+            }
+            toast(m, Tone::Info, "no drop of any cause is held in this view");
+        }
+        Some(Screen::Flows(_) | Screen::Drops) => {
+            let from = selected_cause(m).and_then(|id| ids.iter().position(|i| *i == id)).unwrap_or(0);
+            step_causes(m, at as isize - from as isize);
+        }
+        _ => {
+            let Some(case) = ids.get(at).and_then(|id| Case::of_cause(engine, *id)) else { return };
+            let screen = match (m.screen(), case.seq) {
+                (Some(Screen::Describe(_)), Some(seq)) => fields(engine, seq),
+                _ => Screen::Why(Box::new(case)),
+            };
+            if matches!(m.screen(), Some(Screen::Why(_) | Screen::Describe(_))) {
+                m.stack.pop();
+            }
+            push(m, screen);
+        }
+    }
+}
+
+/// The newest row of a cause in a view.
+fn newest(v: &View, engine: &Engine, id: CauseId) -> Option<u64> {
+    if let Some(seq) = example(engine, id).filter(|s| v.contains(*s, engine)) {
+        return Some(seq);
+    }
+    (0..v.len(engine)).rev().take(FAR).filter_map(|i| v.seq(i, engine)).find(|s| engine.store().row(*s).is_some_and(|r| r.cause == Some(id)))
+}

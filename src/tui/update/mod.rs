@@ -1,0 +1,228 @@
+//! The only writer of the model: what each action does, and what follows from new data and a new size.
+pub mod copy;
+mod filter;
+mod go;
+
+use super::action::{self, Action};
+use super::key::Key;
+use super::model::{CauseLine, Effect, Model, Screen, Toast, Tone};
+use super::screen::{drops, flows};
+use crate::engine::Engine;
+use crate::engine::causes::State;
+
+pub use filter::{offered, paste, start};
+
+/// How long a toast stays.
+const TOAST_MS: u64 = 4_000;
+/// The order of causes changes at most this often.
+const RESORT_MS: u64 = 1_000;
+
+/// One key.
+pub fn key(m: &mut Model, engine: &Engine, key: Key) {
+    m.toast = None;
+    let asked = std::mem::take(&mut m.asked);
+    if key == Key::ctrl('c') {
+        m.done = true;
+        return;
+    }
+    if m.prompt.is_some() {
+        match key {
+            k if k == Key::ctrl('z') => m.effects.push(Effect::Suspend),
+            k if k == Key::ctrl('l') => m.effects.push(Effect::Redraw),
+            k => filter::key(m, engine, k),
+        }
+        return;
+    }
+    if std::mem::take(&mut m.copying) {
+        copy::choose(m, engine, key);
+        return;
+    }
+    let bit = m.screen().map_or(0, Screen::bit);
+    if let Some(action) = m.keymap.get(key, bit) {
+        match blocked(m, engine, action) {
+            Some(reason) => toast(m, Tone::Info, reason),
+            None => act(m, engine, action, asked),
+        }
+    }
+}
+
+/// Why an action can do nothing now.
+pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static str> {
+    let nothing = "no flow is selected";
+    match (action, m.screen()?) {
+        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
+        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
+        (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
+        (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
+        (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
+        (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => Some(if engine.causes().is_empty() {
+            "no drops so far"
+        } else {
+            "no drops in this filter"
+        }),
+        (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
+        _ => None,
+    }
+}
+
+fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
+    match action {
+        Action::Down => step(m, engine, 1),
+        Action::Up => step(m, engine, -1),
+        Action::PageDown => step(m, engine, page(m, engine)),
+        Action::PageUp => step(m, engine, -page(m, engine)),
+        Action::HalfDown => step(m, engine, (page(m, engine) / 2).max(1)),
+        Action::First => step(m, engine, isize::MIN),
+        Action::Last => step(m, engine, isize::MAX),
+        Action::Filter => filter::open(m),
+        Action::NextCause => go::cause(m, engine, 1),
+        Action::PrevCause => go::cause(m, engine, -1),
+        Action::NextRule => rule(m, 1),
+        Action::PrevRule => rule(m, -1),
+        Action::Enter => go::enter(m, engine),
+        Action::Describe => go::describe(m, engine),
+        Action::Back => go::back(m),
+        Action::Leave => go::leave(m, engine, asked),
+        Action::Quit => m.done = true,
+        Action::NextPane => m.in_pane = !m.in_pane,
+        Action::Pause => pause(m, engine),
+        Action::Follow => follow(m, engine),
+        Action::Time => m.relative = !m.relative,
+        Action::Wide => m.wide = !m.wide,
+        Action::Maximise => go::maximise(m),
+        Action::Copy => m.copying = true,
+        Action::Help => go::help(m),
+        Action::Flows => go::root(m, None),
+        Action::Drops => go::root(m, Some(Screen::Drops)),
+        Action::Ledger => go::root(m, Some(Screen::Ledger(Default::default()))),
+        Action::Suspend => m.effects.push(Effect::Suspend),
+        Action::Redraw => m.effects.push(Effect::Redraw),
+    }
+}
+
+pub(super) fn toast(m: &mut Model, tone: Tone, text: impl Into<String>) {
+    m.toast = Some(Toast { text: text.into(), tone, until_ms: m.ms.saturating_add(TOAST_MS) });
+}
+
+fn page(m: &Model, _engine: &Engine) -> isize {
+    isize::try_from(m.page.saturating_sub(1).max(1)).unwrap_or(1)
+}
+
+/// Moves the selection, or scrolls; the least and greatest number mean the ends.
+fn step(m: &mut Model, engine: &Engine, by: isize) {
+    let page = m.page;
+    if m.in_pane || matches!(m.screen(), Some(Screen::Drops)) {
+        return go::step_causes(m, by);
+    }
+    match m.stack.last_mut() {
+        Some(Screen::Flows(v)) => {
+            let at = v.at(engine).unwrap_or(0);
+            if by == isize::MAX {
+                v.follow = true;
+            } else {
+                v.select(at.saturating_add_signed(by), engine, page);
+            }
+        }
+        // The evidence scrolls to its end, then the YAML; and back in the other order.
+        Some(Screen::Why(c)) => {
+            let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
+            if evidence { c.scroll.by(by) } else { c.yaml.by(by) }
+        }
+        Some(Screen::Describe(d)) => d.scroll.by(by),
+        Some(Screen::Ledger(s) | Screen::Help { scroll: s, .. }) => s.by(by),
+        Some(Screen::Drops) | None => {}
+    }
+}
+
+fn rule(m: &mut Model, by: isize) {
+    if let Some(Screen::Why(c)) = m.stack.last_mut() {
+        let n = c.rules().len().max(1);
+        c.rule = (c.rule + n).saturating_add_signed(by) % n;
+    }
+}
+
+fn pause(m: &mut Model, engine: &Engine) {
+    if let Some(v) = m.view_mut() {
+        if v.is_paused() { v.resume(engine) } else { v.pause(engine) }
+    }
+}
+
+fn follow(m: &mut Model, engine: &Engine) {
+    if let Some(v) = m.view_mut() {
+        if v.follow { v.freeze(engine) } else { v.follow = true }
+    }
+}
+
+/// New data came in.
+pub fn fed(m: &mut Model, frames: u64) {
+    let ms = m.ms;
+    m.meter.add(ms, frames);
+}
+
+/// Time goes on: toasts end. Returns whether the picture changes.
+pub fn tick(m: &mut Model, ms: u64) -> bool {
+    m.ms = ms;
+    let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);
+    if over {
+        m.toast = None;
+    }
+    over
+}
+
+/// Before a picture: causes, size, and what follows from both.
+pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
+    causes(m, engine);
+    let grown = (m.width, m.height) != (width, height);
+    (m.width, m.height) = (width, height);
+    let in_pane = m.in_pane && flows::pane_height(m) > 0;
+    m.in_pane = in_pane;
+    m.page = match m.screen() {
+        Some(Screen::Flows(_)) if in_pane => usize::from(flows::pane_height(m)),
+        Some(Screen::Flows(_)) => usize::from(flows::table_height(m)),
+        Some(Screen::Drops) => usize::from(drops::list_height(m)),
+        _ => usize::from(height.saturating_sub(4)),
+    };
+    let page = usize::from(flows::table_height(m));
+    if let Some(Screen::Flows(v)) = m.stack.last_mut() {
+        if grown || v.behind(engine) { v.fill(engine, page) } else { v.settle(engine, page) }
+    }
+    super::screen::measure(m, engine);
+}
+
+/// Brings the list of causes up to date; order changes only where nothing is under the finger.
+fn causes(m: &mut Model, engine: &Engine) {
+    if m.view().is_some_and(super::view::View::is_paused) {
+        return;
+    }
+    let now = m.now(engine);
+    let known = m.drops.lines.len();
+    let line = |c: &crate::engine::causes::Cause| CauseLine {
+        id: c.id,
+        events: c.events,
+        state: c.state(now),
+        age: now.since(c.first),
+        rate: c.rate(now),
+    };
+    for l in &mut m.drops.lines {
+        if let Some(c) = engine.causes().get(l.id) {
+            *l = line(c);
+        }
+    }
+    m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
+    let due = m.ms >= m.drops.sorted_ms.saturating_add(RESORT_MS) || known == 0;
+    if due && m.drops.selected.is_none() {
+        m.drops.sorted_ms = m.ms;
+        let rank = |s: State| match s {
+            State::New | State::Ongoing => 0,
+            State::Quiet => 1,
+            State::Fixed => 2,
+        };
+        m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id));
+    }
+}
+
+/// Whether an entry of the action table can do something now; else why not.
+pub fn disabled(m: &Model, engine: &Engine, entry: &action::Entry) -> Option<&'static str> {
+    blocked(m, engine, entry.action)
+}

@@ -1,0 +1,254 @@
+//! A filtered list of flows with a selection in it. Holds numbers of rows, never rows.
+//!
+//! Owns: which rows match (kept up as rows arrive, found anew in slices when the filter changes, newest first), what is
+//! selected, following and pausing. A held view never moves: the selection is a row, and its place on the screen stays.
+use crate::engine::Engine;
+use crate::model::row::CauseId;
+use crate::query::Predicate;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Rows looked at between two questions whether time is up.
+const SLICE: usize = 128;
+
+#[derive(Debug, Clone)]
+pub struct View {
+    filter: Predicate,
+    /// Matching rows, ascending; unused while the filter matches everything.
+    hits: VecDeque<u64>,
+    /// Rows from `lo` to `hi` have been looked at.
+    lo: u64,
+    hi: u64,
+    /// Causes of the matching drops.
+    causes: BTreeSet<CauseId>,
+    /// The row the finger chose; the selection is the match nearest to it.
+    anchor: u64,
+    /// Lines above the selection on the screen.
+    pub offset: usize,
+    pub follow: bool,
+    /// While paused: rows from here on are not shown.
+    paused: Option<u64>,
+}
+
+impl View {
+    pub fn new(filter: Predicate, engine: &Engine) -> Self {
+        let end = engine.store().seqs().end;
+        Self {
+            filter,
+            hits: VecDeque::new(),
+            lo: end,
+            hi: end,
+            causes: BTreeSet::new(),
+            anchor: end.saturating_sub(1),
+            offset: usize::MAX,
+            follow: true,
+            paused: None,
+        }
+    }
+
+    /// The same place under another filter: selection, following and pause stay.
+    pub fn refilter(&self, filter: Predicate, engine: &Engine) -> Self {
+        let anchor = self.selected(engine).unwrap_or(self.anchor);
+        Self { anchor, offset: self.offset, follow: self.follow, paused: self.paused, ..Self::new(filter, engine) }
+    }
+
+    pub fn text(&self) -> &str {
+        self.filter.text()
+    }
+
+    pub fn is_all(&self) -> bool {
+        self.filter.is_all()
+    }
+
+    /// Looks at rows not yet seen while `more` allows, new ones first. Returns whether something changed.
+    pub fn scan(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
+        if self.is_all() {
+            return false;
+        }
+        let held = engine.store().seqs();
+        let before = (self.lo, self.hi);
+        while self.hits.front().is_some_and(|s| *s < held.start) {
+            self.hits.pop_front();
+        }
+        if self.hi < held.start {
+            (self.lo, self.hi) = (held.start, held.start);
+        }
+        let mut n = 0;
+        while self.hi < held.end {
+            if self.look(engine, self.hi) {
+                self.hits.push_back(self.hi);
+            }
+            self.hi += 1;
+            n += 1;
+            if n % SLICE == 0 && !more() {
+                return true;
+            }
+        }
+        while self.lo > held.start {
+            self.lo -= 1;
+            if self.look(engine, self.lo) {
+                self.hits.push_front(self.lo);
+            }
+            n += 1;
+            if n % SLICE == 0 && !more() {
+                return true;
+            }
+        }
+        before != (self.lo, self.hi)
+    }
+
+    fn look(&mut self, engine: &Engine, seq: u64) -> bool {
+        let hit = engine.matches(seq, &self.filter);
+        if hit && let Some(cause) = engine.store().row(seq).and_then(|r| r.cause) {
+            self.causes.insert(cause);
+        }
+        hit
+    }
+
+    /// Whether rows wait to be looked at.
+    pub fn behind(&self, engine: &Engine) -> bool {
+        let held = engine.store().seqs();
+        !self.is_all() && (self.hi < held.end || self.lo > held.start)
+    }
+
+    /// Rows looked at, of those held, in percent.
+    pub fn progress(&self, engine: &Engine) -> u64 {
+        let held = engine.store().seqs();
+        let all = held.end - held.start;
+        let seen = self.hi.min(held.end).saturating_sub(self.lo.max(held.start));
+        if self.is_all() || all == 0 { 100 } else { seen * 100 / all }
+    }
+
+    /// Whether the cause has a drop in this view.
+    pub fn has_cause(&self, cause: CauseId) -> bool {
+        self.is_all() || self.causes.contains(&cause)
+    }
+
+    fn end(&self, engine: &Engine) -> u64 {
+        let held = engine.store().seqs();
+        self.paused.map_or(held.end, |p| p.clamp(held.start, held.end))
+    }
+
+    /// Rows of the view, without those that wait behind a pause.
+    pub fn len(&self, engine: &Engine) -> usize {
+        let end = self.end(engine);
+        if self.is_all() {
+            return usize::try_from(end - engine.store().seqs().start).unwrap_or(usize::MAX);
+        }
+        self.upto(end) - self.gone(engine)
+    }
+
+    /// Hits evicted since the last scan.
+    fn gone(&self, engine: &Engine) -> usize {
+        self.upto(engine.store().seqs().start)
+    }
+
+    fn upto(&self, end: u64) -> usize {
+        self.hits.partition_point(|s| *s < end)
+    }
+
+    /// Number of the `i`th row of the view.
+    pub fn seq(&self, i: usize, engine: &Engine) -> Option<u64> {
+        let seq = if self.is_all() {
+            engine.store().seqs().start.checked_add(u64::try_from(i).ok()?)?
+        } else {
+            *self.hits.get(i.checked_add(self.gone(engine))?)?
+        };
+        (seq < self.end(engine)).then_some(seq)
+    }
+
+    /// Place of a row in the view: its own, else of the nearest one before it.
+    fn place(&self, seq: u64, engine: &Engine) -> usize {
+        let start = engine.store().seqs().start;
+        if self.is_all() {
+            return usize::try_from(seq.saturating_sub(start)).unwrap_or(usize::MAX);
+        }
+        self.upto(seq.saturating_add(1)).saturating_sub(1 + self.gone(engine))
+    }
+
+    /// Whether the row is in the view.
+    pub fn contains(&self, seq: u64, engine: &Engine) -> bool {
+        self.seq(self.place(seq, engine), engine) == Some(seq)
+    }
+
+    /// Place of the selection; `None` in an empty view.
+    pub fn at(&self, engine: &Engine) -> Option<usize> {
+        let last = self.len(engine).checked_sub(1)?;
+        Some(if self.follow { last } else { self.place(self.anchor, engine).min(last) })
+    }
+
+    pub fn selected(&self, engine: &Engine) -> Option<u64> {
+        self.seq(self.at(engine)?, engine)
+    }
+
+    /// Selects the row at a place, and holds the view.
+    pub fn select(&mut self, i: usize, engine: &Engine, page: usize) {
+        let Some(from) = self.at(engine) else { return };
+        let to = i.min(self.len(engine).saturating_sub(1));
+        let Some(seq) = self.seq(to, engine) else { return };
+        let last = page.saturating_sub(1);
+        self.offset = if to >= from { self.offset.min(last).saturating_add(to - from) } else { self.offset.min(last).saturating_sub(from - to) }
+            .min(last)
+            .min(to);
+        self.anchor = seq;
+        self.follow = false;
+    }
+
+    /// Selects a certain row and shows it in the middle of the page.
+    pub fn show(&mut self, seq: u64, page: usize) {
+        self.anchor = seq;
+        self.follow = false;
+        self.offset = page / 2;
+    }
+
+    /// Holds the view where it is.
+    pub fn freeze(&mut self, engine: &Engine) {
+        if let Some(seq) = self.selected(engine) {
+            self.anchor = seq;
+        }
+        self.follow = false;
+    }
+
+    /// The first place on a page of that many lines. While following, the newest row stands on the last line.
+    pub fn top(&self, engine: &Engine, page: usize) -> usize {
+        let Some(at) = self.at(engine) else { return 0 };
+        let last = page.saturating_sub(1);
+        at.saturating_sub(if self.follow { last } else { self.offset.min(last) })
+    }
+
+    /// Brings the selection's place on the page into bounds after following or a change of size.
+    pub fn settle(&mut self, engine: &Engine, page: usize) {
+        let last = page.saturating_sub(1);
+        let at = self.at(engine).unwrap_or(0);
+        self.offset = if self.follow { last } else { self.offset.min(last) }.min(at);
+    }
+
+    /// Fills a page that has grown, or a list that has shrunk: no blank lines at the end while rows stand above the top.
+    pub fn fill(&mut self, engine: &Engine, page: usize) {
+        self.settle(engine, page);
+        if let Some(at) = self.at(engine) {
+            let below = self.len(engine) - 1 - at;
+            let need = page.saturating_sub(1).saturating_sub(below).min(at);
+            self.offset = self.offset.max(need);
+        }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    pub fn pause(&mut self, engine: &Engine) {
+        self.paused = Some(engine.store().seqs().end);
+    }
+
+    pub fn resume(&mut self, engine: &Engine) {
+        if !self.follow {
+            self.freeze(engine);
+        }
+        self.paused = None;
+    }
+
+    /// Rows that wait behind a pause, matching or not.
+    pub fn waiting(&self, engine: &Engine) -> u64 {
+        self.paused.map_or(0, |p| engine.store().seqs().end.saturating_sub(p))
+    }
+}

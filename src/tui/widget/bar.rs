@@ -1,0 +1,216 @@
+//! First, second and last line: where am I and is it alive; what am I looking at; what can I press.
+use super::pen::{Pen, Seg, length, seg};
+use crate::engine::Engine;
+use crate::model::input::Link;
+use crate::tui::action::{self, Action};
+use crate::tui::key::parse;
+use crate::tui::model::{Model, Screen, Tone};
+use crate::tui::text::{count, short, span, width};
+use crate::tui::update::{copy, disabled};
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+/// Line 1. The crumbs stay, then the loss, then the link; the rest goes first where there is no room.
+pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
+    let look = m.look;
+    let mut left = vec![seg(" ", look.plain()), seg(if m.options.title.is_empty() { "flowhy" } else { &m.options.title }, look.strong())];
+    for s in &m.stack {
+        let last = m.screen().is_some_and(|l| std::ptr::eq(l, s));
+        left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
+        left.push(seg(s.name(), if last { look.accent() } else { look.dim() }));
+    }
+    if m.stack.len() > 5 {
+        left.drain(4..4 + 2 * (m.stack.len() - 4));
+        left.insert(4, seg(format!(" {} {}", look.g.crumb, look.g.gap), look.dim()));
+    }
+    let state = state(m, engine);
+    let lost = engine.ledger().lost_total();
+    let lost_style = if lost > 0 { look.drop() } else { look.dim() };
+    let held = engine.store().len() as u64;
+    let since = engine.store().row(engine.store().seqs().start).map(|r| r.at);
+    let mut parts: Vec<(u8, Vec<Seg>)> = vec![(1, state)];
+    if let Some(at) = since {
+        let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
+        parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
+    }
+    parts.push((3, vec![seg(format!("{} held", short(held)), look.dim())]));
+    if engine.ledger().malformed > 0 {
+        parts.push((2, vec![seg(format!("{} malformed", short(engine.ledger().malformed)), look.warn())]));
+    }
+    parts.push((0, vec![seg(format!("{} lost ", short(lost)), lost_style)]));
+    // Trouble with a link is long; it goes before the crumbs only as far as there is room.
+    let room = usize::from(area.width).saturating_sub(length(&left).min(usize::from(area.width) / 2) + 2);
+    for worst in (1..=4).rev() {
+        if length(&join(m, &parts)) > room {
+            parts.retain(|(p, _)| *p != worst);
+        }
+    }
+    pen.ends(area, &left, &join(m, &parts));
+}
+
+fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
+    let mut out = Vec::new();
+    for (i, (_, p)) in parts.iter().enumerate() {
+        if i > 0 {
+            out.push(seg(m.look.g.sep, m.look.dim()));
+        }
+        out.extend(p.iter().cloned());
+    }
+    out
+}
+
+/// Is it alive?
+fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
+    let look = m.look;
+    if let Some(v) = m.view().filter(|v| v.is_paused()) {
+        return vec![seg(format!("{} paused, {} wait", look.g.pause, count(v.waiting(engine))), look.warn())];
+    }
+    let failed = engine.ended().iter().find_map(|(_, r)| r.as_ref().err());
+    if let (Some(_), false) = (failed, m.options.live) {
+        return vec![seg(format!("{} not read to its end", look.g.no), look.drop())];
+    }
+    let down = engine.links().values().find_map(|l| match l {
+        Link::Down { retry_ms, .. } => Some(*retry_ms),
+        _ => None,
+    });
+    let connecting = engine.links().values().any(|l| matches!(l, Link::Connecting { .. }));
+    match (m.options.live, down) {
+        (true, Some(ms)) => vec![seg(format!("{} down, retry in {}", look.g.no, span(i64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000))), look.drop())],
+        (true, None) if connecting => vec![seg("connecting", look.warn())],
+        (true, None) if m.closed => vec![seg("ended", look.warn())],
+        (true, None) => vec![seg(format!("{} ", look.g.live), look.pass()), seg(format!("{} ev/s", short(m.meter.per_second(m.ms))), look.plain())],
+        (false, _) if m.closed => vec![seg("read to the end", look.dim())],
+        (false, _) => vec![seg("reading", look.warn())],
+    }
+}
+
+/// Line 2: the filter as it is or as it is being written, and what it finds. Returns where the cursor stands while writing.
+pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option<Position> {
+    let look = m.look;
+    let Some(view) = m.view() else { return None };
+    let held = engine.store().len() as u64;
+    let hits = view.len(engine) as u64;
+    let all = view.is_all();
+    let mut right = Vec::new();
+    match m.prompt.as_ref().and_then(|p| p.error.as_ref()) {
+        Some(_) => right.push(seg(format!("{} not a filter ", look.g.no), look.drop())),
+        None if all => right.push(seg(format!("{} flows ", count(hits)), look.dim())),
+        None => {
+            let (glyph, style) = if view.behind(engine) { (look.g.gap, look.warn()) } else { (look.g.ok, look.pass()) };
+            right.push(seg(format!("{glyph} "), style));
+            right.push(seg(format!("{} of {} ", count(hits), count(held)), look.plain()));
+            if view.behind(engine) {
+                right.push(seg(format!("{} % ", view.progress(engine)), look.dim()));
+            }
+        }
+    }
+    let Some(p) = &m.prompt else {
+        let left = match view.text() {
+            "" => vec![seg(" / ", look.dim()), seg("every flow", look.dim())],
+            text => vec![seg(" / ", look.accent()), seg(text, look.plain())],
+        };
+        pen.ends(area, &left, &right);
+        return None;
+    };
+    // The text scrolls so that the cursor is in sight.
+    let room = usize::from(area.width).saturating_sub(3 + length(&right) + 2).max(1);
+    let skip = p.column(p.cursor).saturating_sub(room);
+    let shown: String = crate::tui::text::clean(&p.text).chars().scan(0, |w, c| {
+        let at = *w;
+        *w += width(c.encode_utf8(&mut [0; 4]));
+        Some((at, c))
+    }).filter(|(at, _)| *at >= skip).map(|(_, c)| c).collect();
+    let style = if p.error.is_some() { look.drop() } else { look.plain() };
+    pen.ends(area, &[seg(" / ", look.accent()), seg(shown, style)], &right);
+    let x = area.x + 3 + u16::try_from(p.column(p.cursor) - skip).unwrap_or(0);
+    Some(Position { x: x.min(area.right().saturating_sub(1)), y: area.y })
+}
+
+/// The line under the prompt while the text is no filter: a caret under the column, and what is wrong.
+pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
+    let Some((p, e)) = m.prompt.as_ref().and_then(|p| p.error.as_ref().map(|e| (p, e))) else { return false };
+    let at = p.column(e.span.start);
+    let carets = p.column(e.span.end).saturating_sub(at).clamp(1, 40);
+    let text = m.look.own(&e.to_string());
+    let room = usize::from(area.width);
+    let caret = 3 + at.min(room.saturating_sub(4));
+    // Behind the caret where it fits, before it where not.
+    let (before, after) = if caret + carets + 1 + width(&text) < room || caret < width(&text) + 2 { ("", text.as_str()) } else { (text.as_str(), "") };
+    let pad = caret.saturating_sub(width(before) + 1);
+    let line = [
+        seg(" ".repeat(pad), m.look.plain()),
+        seg(before, m.look.drop()),
+        seg(" ", m.look.plain()),
+        seg("^".repeat(carets), m.look.drop()),
+        seg(" ", m.look.plain()),
+        seg(after, m.look.drop()),
+    ];
+    let line = if pad == 0 && !before.is_empty() { &line[1..] } else { &line[..] };
+    pen.line(area, if before.is_empty() && pad > 0 { &line[..] } else { line });
+    true
+}
+
+/// The last line: a toast, a menu, the prompt's keys, or what can be pressed on this screen.
+pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &str) {
+    let look = m.look;
+    if let Some(t) = &m.toast {
+        let style = if t.tone == Tone::Error { look.warn() } else { look.accent() };
+        pen.line(area, &[seg(" ", look.plain()), seg(look.own(&t.text), style)]);
+        return;
+    }
+    if m.copying {
+        let mut line = vec![seg(" copy: ", look.accent())];
+        for (key, what) in copy::MENU {
+            line.extend([seg(key.to_string(), look.strong()), seg(format!(" {what}   "), look.dim())]);
+        }
+        line.extend([seg("Esc", look.strong()), seg(" nothing", look.dim())]);
+        pen.line(area, &line);
+        return;
+    }
+    if let Some(p) = &m.prompt {
+        pen.line(area, &prompt(m, p));
+        return;
+    }
+    let mut right: Vec<Seg> = Vec::new();
+    if !note.is_empty() {
+        right.push(seg(format!("{note} "), look.plain()));
+    }
+    pen.ends(area, &keys(m, engine), &right);
+}
+
+fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
+    let look = m.look;
+    if let Some(offers) = super::super::update::offered(p) {
+        let mut line = vec![seg(" ", look.plain())];
+        for (text, here) in offers {
+            line.push(seg(text, if here { look.selected() } else { look.plain() }));
+            line.push(seg(look.g.sep, look.dim()));
+        }
+        return line;
+    }
+    let mut line = vec![seg(" ", look.plain())];
+    for (key, what) in [("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")] {
+        line.extend([seg(key, look.strong()), seg(format!(" {what}   "), look.dim())]);
+    }
+    line
+}
+
+fn keys(m: &Model, engine: &Engine) -> Vec<Seg> {
+    let look = m.look;
+    let bit = m.screen().map_or(0, Screen::bit);
+    let mut line = vec![seg(" ", look.plain())];
+    for e in action::on(bit).filter(|e| !e.hint.is_empty()) {
+        if e.action == Action::Back && m.stack.len() < 2 {
+            continue;
+        }
+        let word = match (e.action, m.view()) {
+            (Action::Pause, Some(v)) if v.is_paused() => "resume",
+            _ => e.hint,
+        };
+        let label = e.keys.first().map_or_else(String::new, |k| parse(k).into_iter().map(crate::tui::key::Key::label).collect());
+        let off = disabled(m, engine, e).is_some();
+        let style: Style = if off { look.dim() } else { look.strong() };
+        line.extend([seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]);
+    }
+    line
+}

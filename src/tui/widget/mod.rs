@@ -1,0 +1,6 @@
+//! Pieces that screens are made of. Each draws into a rectangle it is given and never outside it.
+pub mod bar;
+pub mod name;
+pub mod pen;
+pub mod verdict;
+pub mod yaml;

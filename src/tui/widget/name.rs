@@ -1,0 +1,63 @@
+//! Who stands at an end of a flow, in one word: workload (or pod), reserved identity, DNS name or address.
+use crate::engine::store::Store;
+use crate::model::row::{End, Row};
+
+/// `ns/name`; without the namespace where the filter fixes it to `fixed`. `pods`: the pod rather than its workload.
+pub fn name(store: &Store, end: &End, fixed: Option<&str>, pods: bool) -> String {
+    let (pod, workload, ns) = (store.name(end.pod), store.name(end.workload), store.name(end.ns));
+    let first = if pods { [pod, workload] } else { [workload, pod] };
+    if let Some(n) = first.into_iter().find(|n| !n.is_empty()) {
+        return if ns.is_empty() || fixed == Some(ns) { n.to_owned() } else { format!("{ns}/{n}") };
+    }
+    let (dns, reserved) = (store.name(end.name), store.name(end.reserved));
+    if !dns.is_empty() {
+        return dns.trim_end_matches('.').to_owned();
+    }
+    match end.ip.get() {
+        Some(ip) if reserved.is_empty() || reserved.starts_with("world") => ip.to_string(),
+        Some(ip) if reserved == "unknown" || reserved == "unmanaged" => ip.to_string(),
+        _ if !reserved.is_empty() => reserved.to_owned(),
+        _ if !ns.is_empty() => format!("{ns}/?"),
+        _ => "?".to_owned(),
+    }
+}
+
+/// `tcp 5432`, `icmp`.
+pub fn port(row: &Row) -> String {
+    let proto = row.l4.map_or(String::new(), |l| l.word().to_ascii_lowercase());
+    match row.dst.port {
+        0 => proto,
+        p if proto.is_empty() => p.to_string(),
+        p => format!("{proto} {p}"),
+    }
+}
+
+/// The namespace that a filter fixes for certain: one `ns:` atom with one plain value, and nothing that could undo it.
+pub fn fixed_namespace(filter: &str) -> Option<&str> {
+    let mut found = None;
+    for word in filter.split_whitespace() {
+        if matches!(word.to_ascii_lowercase().as_str(), "or" | "not") || word.contains(['(', ')', '!', '"']) {
+            return None;
+        }
+        if let Some(ns) = word.strip_prefix("ns:").or_else(|| word.strip_prefix("namespace:")) {
+            if ns.is_empty() || ns.contains(['*', ',']) || found.is_some() {
+                return None;
+            }
+            found = Some(ns);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixed_namespace;
+
+    #[test]
+    fn only_a_certain_namespace_is_left_out() {
+        assert_eq!(fixed_namespace("ns:shop port:5432"), Some("shop"));
+        for not in ["", "port:1", "ns:shop or ns:web", "not ns:shop", "!ns:shop", "ns:sh*", "ns:a,b", "(ns:shop)", "ns:a ns:b"] {
+            assert_eq!(fixed_namespace(not), None, "{not}");
+        }
+    }
+}
