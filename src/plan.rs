@@ -258,7 +258,7 @@ fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe)
         }
         _ => {}
     }
-    let (filters, by_flags) = flags_of(&o.flags.flags)?;
+    let (filters, by_flags) = flags_of(&o.flags.0)?;
     let by_words = filter_of(&words, env)?;
     let files = !source.input_file.is_empty();
     let window = window(&o.select, env)?;
@@ -375,7 +375,7 @@ fn window(s: &Select, env: &Env) -> Result<(Option<Nanos>, Option<Nanos>), Error
 
 fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> Result<Plan, Error> {
     both(source)?;
-    let (filters, by_flags) = flags_of(&w.flags.flags)?;
+    let (filters, by_flags) = flags_of(&w.flags.0)?;
     let by_words = filter_of(&w.filter, look.env)?;
     let select = Select { since: w.since, until: w.until, ..Select::default() };
     let window = window(&select, look.env)?;
