@@ -3,6 +3,17 @@ use super::read::Reader;
 use crate::wire::note::Bad;
 use std::borrow::Cow;
 
+/// Bytes at which a run of plain characters in a string ends.
+const STOP: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = b < 0x20 || matches!(b as u8, b'"' | b'\\');
+        b += 1;
+    }
+    table
+};
+
 impl<'a> Reader<'a, '_> {
     /// A string, borrowed where it has no escapes. Stands at its quote.
     pub(super) fn str(&mut self) -> Result<Cow<'a, str>, Bad> {
@@ -11,18 +22,16 @@ impl<'a> Reader<'a, '_> {
         }
         let begin = self.at + 1;
         let bytes = self.text.as_bytes();
-        let mut at = begin;
-        loop {
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(Cow::Borrowed(self.text.get(begin..at).unwrap_or("")));
-                }
-                Some(b'\\') => return self.escaped(begin, at).map(Cow::Owned),
-                Some(0..=0x1f) => return Err(self.bad_at(at, "a control character inside a string")),
-                Some(_) => at += 1,
-                None => return Err(self.bad_at(at, "the line ends inside a string")),
+        let rest = bytes.get(begin..).unwrap_or(&[]);
+        let at = begin + rest.iter().position(|b| STOP[usize::from(*b)]).unwrap_or(rest.len());
+        match bytes.get(at) {
+            Some(b'"') => {
+                self.at = at + 1;
+                Ok(Cow::Borrowed(self.text.get(begin..at).unwrap_or("")))
             }
+            Some(b'\\') => self.escaped(begin, at).map(Cow::Owned),
+            Some(_) => Err(self.bad_at(at, "a control character inside a string")),
+            None => Err(self.bad_at(at, "the line ends inside a string")),
         }
     }
 
@@ -32,7 +41,7 @@ impl<'a> Reader<'a, '_> {
         let mut out = String::from(self.text.get(begin..at).unwrap_or(""));
         loop {
             let run = at;
-            while bytes.get(at).is_some_and(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)) {
+            while bytes.get(at).is_some_and(|b| !STOP[usize::from(*b)]) {
                 at += 1;
             }
             out.push_str(self.text.get(run..at).unwrap_or(""));

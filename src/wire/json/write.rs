@@ -52,11 +52,10 @@ impl<'a> Writer<'a> {
     pub fn string(&mut self, s: &str) {
         self.out.push(b'"');
         let bytes = s.as_bytes();
-        let mut done = 0;
-        for (at, b) in bytes.iter().enumerate() {
-            if !needs_a_look(*b) {
-                continue;
-            }
+        let (mut done, mut from) = (0, 0);
+        while let Some(at) = bytes.get(from..).and_then(|rest| rest.iter().position(|b| LOOK[usize::from(*b)])).map(|n| from + n) {
+            let b = bytes.get(at).copied().unwrap_or(b' ');
+            from = at + 1;
             let (text, length): (&[u8], usize) = match b {
                 b'"' => (b"\\\"", 1),
                 b'\\' => (b"\\\\", 1),
@@ -151,9 +150,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-const fn needs_a_look(b: u8) -> bool {
-    b < 0x20 || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
-}
+/// Bytes that a string may not hold as they are, and the first byte of U+2028 and U+2029.
+const LOOK: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = b < 0x20 || matches!(b as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+        b += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
