@@ -1,11 +1,19 @@
 //! The simulated cluster: repeatable to the byte, honest in every record, and every mistake soon and again.
 use flowhy::demo::{self, Simulation};
+use flowhy::model::input::Change;
+use flowhy::model::observed::{Direction, Verdict};
 use flowhy::model::time::Nanos;
+use flowhy::model::why::Outcome;
+use flowhy::policy::eval::{Case, Decision, Judgement, Traffic, judge, l7::Request};
+use flowhy::policy::{Options, PolicySet};
+use flowhy::wire::observed::observed;
 use flowhy::wire::pb::flow::{self as pb, Flow};
 use flowhy::wire::pb::observer::GetFlowsResponse;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
+use flowhy::world::{World, yaml};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const START: Nanos = Nanos(1_767_225_600_000_000_000);
 const DROP: i32 = 1;
@@ -254,4 +262,69 @@ fn manifests_are_whole() {
             assert!(exists(&p.kind, &p.namespace, &p.name), "{p:?} does not exist");
         }
     }
+}
+
+/// The simulation and the policies beside it are one cluster: what it forwards they allow, what it drops they deny, on the side it says and
+/// by the policies it names. Where this fails either the table in `demo::traffic` or the evaluator is wrong; neither is made from the other.
+#[test]
+fn policies_and_traffic_are_of_one_cluster() {
+    let (mut world, mut set) = (World::new(), PolicySet::new());
+    set.set_given();
+    for (file, text) in demo::manifests() {
+        let (docs, faults) = yaml::read(file, text);
+        assert!(faults.is_empty(), "{faults:?}");
+        for doc in docs {
+            let change = Change::Apply(Arc::new(doc));
+            world.apply(&change);
+            assert!(set.apply(&change).is_empty(), "{file}");
+        }
+    }
+    assert!(set.refused().is_empty() && set.not_understood().is_empty() && set.len() > 20);
+    let opt = Options::default();
+    let all = run(6, 90);
+    let mut judged = 0;
+    for (_, r) in &all {
+        let o = observed(r);
+        world.observe(&o);
+        // Answers are not judged, nor is what was dropped for another reason than policy.
+        if o.src.ip.is_none() || o.is_reply == Some(true) || !matches!(o.drop_reason, 0 | 133 | 181) {
+            continue;
+        }
+        let (src, dst) = (world.endpoint(&o.src), world.endpoint(&o.dst));
+        let traffic = Traffic {
+            l4: o.l4,
+            port: (o.dst_port > 0).then_some(o.dst_port),
+            icmp: o.icmp.map(|(kind, _)| kind),
+            request: Request::of(&o),
+        };
+        let ask = |direction, subject, peer| judge(&Case { direction, subject, peer, traffic: &traffic, world: &world, opt: &opt }, &set);
+        let (egress, ingress) = (ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src));
+        let (side, other) = if o.direction == Some(Direction::Egress) { (&egress, &ingress) } else { (&ingress, &egress) };
+        let what = || format!("{} -> {}:{} {:?} {:?}", o.src.display(), o.dst.display(), o.dst_port, o.verdict, o.direction);
+        let passes = |j: &Judgement| matches!(j.decision, Decision::Allowed | Decision::NotManaged);
+        let mistake = flows(std::slice::from_ref(&(START, r.clone()))).find_map(|(_, f)| demo::mistakes().iter().find(|m| m.shows_in(f)));
+        match (o.verdict, mistake) {
+            (Verdict::Dropped | Verdict::Audit, Some(m)) => {
+                assert_eq!(side.decision, Decision::Denied, "{}: {}", m.id, what());
+                assert!(o.direction == Some(Direction::Egress) || passes(other), "{}: the sender may send it", m.id);
+                if m.outcome == Outcome::DefaultDeny {
+                    let isolating: BTreeSet<_> = side.isolating.iter().map(|p| p.id.name.as_str()).collect();
+                    assert_eq!(isolating, m.policies.iter().map(|p| p.name).collect(), "{}", m.id);
+                } else if m.outcome == Outcome::DeniedByRule {
+                    assert_eq!(side.attributed.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), [m.policies[0].name], "{}", m.id);
+                }
+            }
+            // A connection that audit mode let through is traced like any other.
+            _ if o.src.pod.starts_with("grafana-") && o.dst.pod.starts_with("loki-") => {}
+            _ => assert!(passes(side) && (o.direction == Some(Direction::Egress) || passes(other)), "{}", what()),
+        }
+        let allowed = if o.direction == Some(Direction::Egress) { &o.reported.egress_allowed } else { &o.reported.ingress_allowed };
+        if let Some(named) = allowed.first().filter(|p| !p.name.is_empty()) {
+            assert_eq!(side.attributed.iter().map(|p| &p.name).collect::<Vec<_>>(), [&named.name], "{}", what());
+        }
+        // An agent records verdicts for sides that some policy selects, and for no other.
+        assert!(o.event != Some((VERDICT, 0)) || !side.selecting.is_empty(), "{}", what());
+        judged += 1;
+    }
+    assert!(judged > 8_000, "{judged}");
 }

@@ -43,12 +43,13 @@ pub fn now() -> Nanos {
 /// until the server is stopped.
 pub async fn demo(seed: u64, start: Option<Nanos>, rate: Rate, at: Listen, filters: Arc<dyn Filters>) -> Result<Running, Error> {
     let ring = Ring::new(CAPACITY);
-    let start = start.unwrap_or_else(|| now().plus(-HISTORY));
+    let (began, start) = (Instant::now(), start.unwrap_or_else(|| now().plus(-HISTORY)));
+    let past = start.plus(HISTORY);
     let filled = Arc::clone(&ring);
     // A second of work in a debug build: not on a thread that others wait for.
     let history = tokio::task::spawn_blocking(move || {
         let mut sim = Simulation::new(seed, start);
-        let next = fill(&mut sim, &filled, start.plus(HISTORY));
+        let next = fill(&mut sim, &filled, past);
         (sim, next)
     });
     let (sim, next) = history.await.map_err(|e| Error::new(Kind::Input, "the demo's history could not be made").cause(e.to_string()))?;
@@ -64,7 +65,7 @@ pub async fn demo(seed: u64, start: Option<Nanos>, rate: Rate, at: Listen, filte
     let running = listen(service, at, stop.clone()).await?;
     tokio::spawn(async move {
         tokio::select! {
-            () = feed(sim, next, &ring, rate) => {}
+            () = feed(sim, next, past, began, &ring, rate) => {}
             () = stop.cancelled() => {}
         }
         ring.close();
@@ -83,12 +84,11 @@ fn fill(sim: &mut Simulation, ring: &Ring, until: Nanos) -> (Nanos, GetFlowsResp
     }
 }
 
-async fn feed(mut sim: Simulation, mut next: (Nanos, GetFlowsResponse), ring: &Ring, rate: Rate) {
-    let began = Instant::now();
-    let mut written = 0_u64;
+async fn feed(mut sim: Simulation, mut next: (Nanos, GetFlowsResponse), past: Nanos, began: Instant, ring: &Ring, rate: Rate) {
+    let (mut written, fed) = (0_u64, Instant::now());
     loop {
         let mut turn = 0;
-        while turn < TURN && due(rate, next.0, written, began) {
+        while turn < TURN && due(rate, simulated(next.0, past), written, began, fed) {
             ring.push(next.0, &next.1);
             next = sim.next();
             written += 1;
@@ -99,17 +99,23 @@ async fn feed(mut sim: Simulation, mut next: (Nanos, GetFlowsResponse), ring: &R
             continue;
         }
         let pause = match rate {
-            Rate::Realtime => Duration::from_nanos(u64::try_from(next.0.since(now())).unwrap_or(0)),
+            Rate::Realtime => simulated(next.0, past).saturating_sub(began.elapsed()),
             Rate::PerSecond(_) | Rate::Max => TICK.0,
         };
         tokio::time::sleep(pause.clamp(TICK.0, TICK.1)).await;
     }
 }
 
-fn due(rate: Rate, at: Nanos, written: u64, began: Instant) -> bool {
+/// How long after its past the simulation says this. Its clock need not be ours: it may have been told to start at any time.
+fn simulated(at: Nanos, past: Nanos) -> Duration {
+    Duration::from_nanos(u64::try_from(at.since(past)).unwrap_or(0))
+}
+
+/// `began`: when its past ended by our clock; `fed`: when the first record after it could be written.
+fn due(rate: Rate, at: Duration, written: u64, began: Instant, fed: Instant) -> bool {
     match rate {
-        Rate::Realtime => at <= now(),
-        Rate::PerSecond(n) => (written as f64) < began.elapsed().as_secs_f64() * n,
+        Rate::Realtime => at <= began.elapsed(),
+        Rate::PerSecond(n) => (written as f64) < fed.elapsed().as_secs_f64() * n,
         Rate::Max => true,
     }
 }
