@@ -511,8 +511,11 @@ fn a_server_that_falls_silent_is_noticed_and_one_that_wants_calm_gets_it() {
     let (got, result) = many(1).block_on(run(silent));
     assert_eq!(result.unwrap_err().cause.as_deref(), Some("the server no longer answers"));
     assert!(matches!(got.links.last(), Some(Link::Connected { .. })));
-    for last_stream in [0, 1] {
-        let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last_stream, 0, 0, 0, 11];
+    // As servers in Go do it: a GOAWAY that lets our stream live, with these words, and then the connection closes.
+    let mut goaway = vec![0, 0, 22, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 11];
+    goaway.extend_from_slice(b"too_many_pings");
+    let refused = vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+    for goaway in [goaway, refused] {
         let addr = rude([&settings[..], &goaway].concat(), false);
         let (_, result) = many(1).block_on(run(client(&addr.to_string(), follow(), Retry::Never)));
         assert_eq!(result.unwrap_err().cause.as_deref(), Some("the server finds that we ask too often whether it is alive"));

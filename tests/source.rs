@@ -1,6 +1,6 @@
 //! Recordings as they come: whole, packed, torn, enormous or nonsense. Every byte is accounted for and memory is bounded.
 use flowhy::model::input::{Frame, Input};
-use flowhy::source::file::Recording;
+use flowhy::source::file::{Recording, Reel};
 use flowhy::source::{Inbox, Source, Stop, channel};
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -267,4 +267,28 @@ async fn a_source_ends_when_nobody_reads_and_when_it_is_told_to() {
     let task = tokio::spawn(Box::new(endless()).run(feed, stop.clone()));
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(10), task).await.expect("stops").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_reel_is_read_in_order_and_goes_on_after_a_torn_file() {
+    let reel = Reel(vec![
+        recording("a", &b"1\n2"[..]),
+        recording("torn", io::Cursor::new(gz("3\n4\n")[..12].to_vec())),
+        recording("b", &b"5\n"[..]),
+    ]);
+    let (feed, mut inbox) = channel(2);
+    let task = tokio::spawn(Box::new(reel).run(feed, Stop::new()));
+    let mut said = Vec::new();
+    while let Some(batch) = inbox.recv().await {
+        for input in batch {
+            match input {
+                Input::Frame(f) => said.push(format!("{}:{} {}", f.from, f.line, String::from_utf8_lossy(&f.bytes))),
+                Input::End(name, r) => said.push(format!("{name} {}", r.is_ok())),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    task.await.unwrap().unwrap();
+    said.retain(|s| !s.starts_with("torn:"));
+    assert_eq!(said, ["a:1 1", "a:2 2", "a true", "torn false", "b:1 5", "b true"]);
 }

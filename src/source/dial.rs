@@ -35,6 +35,8 @@ enum Io {
 struct First {
     bytes: Vec<u8>,
     closed: bool,
+    /// It said good-bye because we ping too often.
+    calm: bool,
 }
 
 /// Watches what a server answers first.
@@ -109,6 +111,12 @@ impl Greeting {
         self.judge()
     }
 
+    /// Whether the server hung up because it was pinged too often. A server in Go says so in a GOAWAY and closes; of that only
+    /// the closing reaches the stream.
+    pub fn wants_calm(&self) -> bool {
+        self.0.borrow().calm
+    }
+
     /// What is known now.
     pub fn judge(&self) -> Result<(), Trouble> {
         let first = self.0.borrow();
@@ -170,9 +178,15 @@ impl AsyncRead for Conn {
             #[cfg(unix)]
             Io::Unix(s) => Pin::new(s).poll_read(cx, buf),
         };
-        if self.looking && polled.is_ready() {
+        if polled.is_ready() {
             let new = &buf.filled()[before..];
-            self.look(new, new.is_empty());
+            if self.looking {
+                self.look(new, new.is_empty());
+            }
+            // It comes on a quiet stream, so by itself; large reads are flows.
+            if new.len() < 256 && memchr::memmem::find(new, b"too_many_pings").is_some() {
+                self.first.send_modify(|f| f.calm = true);
+            }
         }
         polled
     }

@@ -147,21 +147,36 @@ impl Recording {
     }
 }
 
-/// On a thread of its own: a read of standard input cannot be cancelled, and the runtime would wait for it at the end.
 impl Source for Recording {
+    fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+        Box::new(Reel(vec![*self])).run(feed, stop)
+    }
+}
+
+/// Recordings one after the other, so that the same files give the same order.
+pub struct Reel(pub Vec<Recording>);
+
+/// On a thread of its own: a read of standard input cannot be cancelled, and the runtime would wait at its end for a
+/// thread that it had lent.
+impl Source for Reel {
     fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
         Box::pin(async move {
-            let name = self.name();
             let (done, wait) = tokio::sync::oneshot::channel();
             let cancelled = stop.clone();
+            let read = move || {
+                for recording in self.0 {
+                    // `Gone` means that nobody wants more: an end like any other.
+                    if stop.is_cancelled() || recording.pump(&mut feed, &stop).is_err() {
+                        break;
+                    }
+                }
+                drop(feed);
+                let _ = done.send(());
+            };
             std::thread::Builder::new()
                 .name("read".to_owned())
-                .spawn(move || {
-                    // `Gone` means that nobody wants more: an end like any other.
-                    let _ = self.pump(&mut feed, &stop);
-                    let _ = done.send(());
-                })
-                .map_err(|e| Error::new(Kind::Input, format!("cannot read {name}")).cause(format!("no thread for it: {e}")))?;
+                .spawn(read)
+                .map_err(|e| Error::new(Kind::Input, "cannot read").cause(format!("no thread for it: {e}")))?;
             tokio::select! {
                 _ = wait => Ok(()),
                 () = cancelled.cancelled() => Ok(()),

@@ -251,9 +251,9 @@ impl Session {
             if matches!(early, Some(Err(_))) {
                 greeting.judge()?;
             }
-            Ok::<_, Trouble>((early, call))
+            Ok::<_, Trouble>((early, call, greeting))
         };
-        let (early, call) = tokio::select! {
+        let (early, call, greeting) = tokio::select! {
             opened = opening => opened?,
             () = feed.gone() => return Err(Ended::Gone),
         };
@@ -267,9 +267,13 @@ impl Session {
                 () = feed.gone() => return Err(Ended::Gone),
             },
         };
-        match answer {
+        let ended = match answer {
             Ok(stream) => self.read(stream, feed, filtered).await,
             Err(status) => Err(self.failed(&status, filtered, feed).await),
+        };
+        match ended {
+            Err(Ended::Failed(t)) if t.sort == Sort::Passing && greeting.wants_calm() => Err(Trouble::calm().into()),
+            ended => ended,
         }
     }
 

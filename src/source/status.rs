@@ -31,6 +31,11 @@ impl Trouble {
         Self { cause: cause.into(), hint: None, sort: Sort::Passing }
     }
 
+    /// The server finds that we ping too often.
+    pub fn calm() -> Self {
+        Self::new("the server finds that we ask too often whether it is alive").sort(Sort::Pings)
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -56,7 +61,7 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
     // A status with a source was made on our side, out of a transport error.
     if let Some(deepest) = deepest(status) {
         if status.code() == Code::ResourceExhausted || deepest.contains("excessive load") || deepest.contains("too_many_pings") {
-            return Trouble::new("the server finds that we ask too often whether it is alive").sort(Sort::Pings);
+            return Trouble::calm();
         }
         if deepest.contains("timed out") {
             return Trouble::new("the server no longer answers").hint("its node or the way to it is gone, or a port-forward hangs");
