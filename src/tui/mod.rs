@@ -21,7 +21,7 @@ pub use app::App;
 pub use model::{Effect, Options};
 
 use crate::engine::Engine;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::model::input::Input;
 use crate::model::time::Nanos;
 use crate::source::feed::Inbox;

@@ -22,7 +22,24 @@ pub struct Prompt {
     /// What was being written before the history was opened.
     draft: String,
     /// Offers for the word under the cursor, and which one Tab took last.
-    pub offers: Option<()>,
+    pub offers: Option<Offers>,
+}
+
+/// What could stand in place of the word under the cursor.
+#[derive(Debug)]
+pub struct Offers {
+    /// Where that word begins, in bytes.
+    pub start: usize,
+    pub items: Vec<Offer>,
+    /// Which one stands there now.
+    pub at: Option<usize>,
+}
+
+#[derive(Debug)]
+pub struct Offer {
+    pub text: String,
+    /// Flows with that value, among the newest.
+    pub count: Option<u64>,
 }
 
 /// What a key did to the prompt.

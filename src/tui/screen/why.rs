@@ -148,7 +148,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         return out;
     };
     out.extend(wrap(&sentence(why, c.observed.as_ref()), w).into_iter().map(|l| vec![seg(format!(" {l}"), look.strong())]));
-    let mut note = |out: &mut Vec<Vec<Seg>>, head: &str, text: &str, style| {
+    let note = |out: &mut Vec<Vec<Seg>>, head: &str, text: &str, style| {
         let indent = 3 + width(head) + if head.is_empty() { 0 } else { 2 };
         for (i, l) in wrap(text, w.saturating_sub(indent)).into_iter().enumerate() {
             let head = if i == 0 && !head.is_empty() { format!("   {head}  ") } else { " ".repeat(indent) };

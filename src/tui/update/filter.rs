@@ -100,12 +100,9 @@ fn apply(m: &mut Model, engine: &Engine) {
     }
 }
 
-/// The offers for the word under the cursor, a few around the one that Tab took.
-pub fn offered(_p: &Prompt) -> Option<Vec<(String, bool)>> {
-    None
-}
-
 fn complete(m: &mut Model, engine: &Engine, forward: bool) {
-    let _ = (engine, forward);
+    if let Some(p) = &mut m.prompt {
+        super::complete::tab(p, engine, forward);
+    }
     apply(m, engine);
 }

@@ -1,4 +1,5 @@
 //! The only writer of the model: what each action does, and what follows from new data and a new size.
+mod complete;
 pub mod copy;
 mod filter;
 mod go;
@@ -10,7 +11,7 @@ use super::screen::{drops, flows};
 use crate::engine::Engine;
 use crate::engine::causes::State;
 
-pub use filter::{offered, paste, start};
+pub use filter::{paste, start};
 
 /// How long a toast stays.
 const TOAST_MS: u64 = 4_000;

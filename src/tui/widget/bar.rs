@@ -180,10 +180,16 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
 
 fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
     let look = m.look;
-    if let Some(offers) = super::super::update::offered(p) {
+    if let Some(offers) = p.offers.as_ref().filter(|o| o.items.len() > 1) {
         let mut line = vec![seg(" ", look.plain())];
-        for (text, here) in offers {
-            line.push(seg(text, if here { look.selected() } else { look.plain() }));
+        // The one taken and what follows it, so that it never leaves the line.
+        let from = offers.at.unwrap_or(0).saturating_sub(2);
+        for (i, o) in offers.items.iter().enumerate().skip(from) {
+            let here = offers.at == Some(i);
+            line.push(seg(o.text.trim_end(), if here { look.selected() } else { look.plain() }));
+            if let Some(n) = o.count {
+                line.push(seg(format!(" {}", count(n)), look.dim()));
+            }
             line.push(seg(look.g.sep, look.dim()));
         }
         return line;

@@ -1,0 +1,273 @@
+//! What keys do: filtering live, following and holding, pausing, walking causes, leaving.
+use crate::kit::*;
+use flowhy::model::input::{Input, Link};
+use flowhy::tui::{App, Effect, Options};
+use std::sync::Arc;
+
+fn selected(app: &mut App) -> String {
+    let t = picture(app, 80, 24);
+    let b = t.backend().buffer();
+    row(b, find(b, &["▸"]))
+}
+
+/// A recording of `n` passed flows, one a second.
+fn many(n: usize) -> String {
+    let line = FLOWS.lines().next().unwrap();
+    let stamp = |i: usize| line.replace("14:02:09.100000000", &format!("15:{:02}:{:02}.000000000", i / 60 % 60, i % 60));
+    (0..n).map(|i| stamp(i) + "\n").collect()
+}
+
+fn live(text: &str) -> App {
+    let mut app = App::new(engine(), Options { live: true, ..options() });
+    app.feed(vec![Input::Link(Link::Connected { server: Arc::from("relay:4245") })]);
+    app.feed(lines(text));
+    app
+}
+
+#[test]
+fn while_following_the_newest_is_selected() {
+    let mut a = live(&many(100));
+    assert!(selected(&mut a).contains("15:01:39"));
+    a.feed(lines(&many(200)));
+    assert!(selected(&mut a).contains("15:03:19"));
+}
+
+#[test]
+fn new_rows_never_shift_a_held_view() {
+    let mut a = live(&many(100));
+    press(&mut a, "kkk", 80, 24);
+    let before = picture(&mut a, 80, 24);
+    a.feed(lines(&many(500)));
+    let after = picture(&mut a, 80, 24);
+    for y in 3..20 {
+        assert_eq!(row(before.backend().buffer(), y), row(after.backend().buffer(), y), "line {y}");
+    }
+    press(&mut a, "G", 80, 24);
+    a.feed(lines(&many(10)));
+    assert!(selected(&mut a).contains("15:00:09"), "G follows again");
+}
+
+#[test]
+fn moving_keeps_the_row_under_the_finger_and_scrolls_at_the_edges_only() {
+    let mut a = live(&many(100));
+    press(&mut a, "g", 80, 24);
+    assert!(selected(&mut a).contains("15:00:00"));
+    press(&mut a, "jj<c-d>k<pgdn><pgup>", 80, 24);
+    let at = selected(&mut a);
+    press(&mut a, "jk", 80, 24);
+    assert_eq!(at, selected(&mut a));
+}
+
+#[test]
+fn enter_freezes_what_is_looked_at() {
+    let mut a = live(&many(50));
+    press(&mut a, "<cr>", 80, 24);
+    a.feed(lines(&many(90)));
+    press(&mut a, "<esc>", 80, 24);
+    assert!(selected(&mut a).contains("15:00:49"));
+}
+
+#[test]
+fn pause_holds_the_picture_and_counts_what_waits() {
+    let mut a = live(&many(30));
+    press(&mut a, "<space>", 80, 24);
+    a.feed(lines(&many(7)));
+    let t = picture(&mut a, 80, 24);
+    assert!(text(&t).contains("paused, 7 wait"), "{}", text(&t));
+    assert!(selected(&mut a).contains("15:00:29"));
+    press(&mut a, "p", 80, 24);
+    assert!(selected(&mut a).contains("15:00:06"));
+}
+
+#[test]
+fn the_table_shows_the_result_while_the_filter_is_typed() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("3 of 17"), "{t}");
+    press(&mut a, "<esc>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("17 flows"), "Esc restores: {t}");
+    press(&mut a, "/port:5433<cr>", 80, 24);
+    press(&mut a, "/<c-u>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("17 flows"), "Ctrl-u clears");
+    press(&mut a, "<esc>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("3 of 17"), "Esc restores what was kept");
+}
+
+#[test]
+fn history_comes_back_with_the_arrows() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>/<c-u>port:53<cr>/<c-u>half<up>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ port:53 "));
+    press(&mut a, "<up>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ port:5433 "));
+    press(&mut a, "<down><down>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ half "), "what was being written is not lost");
+}
+
+#[test]
+fn a_filter_with_a_fault_is_not_kept() {
+    let mut a = app(options());
+    press(&mut a, "/prt:1<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("not a filter") && t.contains("Esc restores"), "{t}");
+    press(&mut a, "<esc>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("17 flows"));
+}
+
+#[test]
+fn a_first_filter_with_a_fault_can_be_mended_in_place() {
+    let mut a = app(Options { filter: "prt:5433".to_owned(), ..options() });
+    assert!(text(&picture(&mut a, 80, 24)).contains("not a filter"));
+    press(&mut a, "<home><del><del><del>port<cr>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("3 of 17"));
+}
+
+#[test]
+fn n_walks_the_causes_on_every_screen() {
+    let mut a = app(options());
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        press(&mut a, "n", 80, 24);
+        seen.push(selected(&mut a));
+    }
+    let mut distinct = seen.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 6, "{seen:#?}");
+    assert!(seen.iter().all(|r| r.contains('✗') || r.contains('~')), "{seen:#?}");
+    for screen in ["<cr>", "d", "2", "8", "?"] {
+        let mut a = app(options());
+        press(&mut a, &format!("{screen}n"), 80, 24);
+        let one = text(&picture(&mut a, 80, 24));
+        press(&mut a, "n", 80, 24);
+        assert_ne!(one, text(&picture(&mut a, 80, 24)), "n on {screen}");
+        press(&mut a, "N", 80, 24);
+        assert_eq!(one, text(&picture(&mut a, 80, 24)), "N goes back on {screen}");
+    }
+}
+
+#[test]
+fn from_the_start_to_the_policy_line_in_two_keys() {
+    let t = play("n<cr>");
+    assert!(t.contains("db-ingress") && t.contains("port: 5432"), "{t}");
+}
+
+#[test]
+fn enter_on_why_shows_all_flows_of_the_cause() {
+    let t = play("/port:5433<cr><cr><cr>");
+    assert!(t.contains("cause:") && t.contains("3 of 17"), "{t}");
+    let back = play("/port:5433<cr><cr><cr><esc><esc>");
+    assert!(back.contains("port:5433") && !back.contains("cause:"), "{back}");
+}
+
+#[test]
+fn tab_goes_to_the_pane_and_escape_back() {
+    let mut a = app(options());
+    press(&mut a, "<tab>j<cr>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("› why"));
+    press(&mut a, "<esc>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("drops by cause"));
+}
+
+#[test]
+fn tab_completes_fields_and_values() {
+    let mut a = app(options());
+    press(&mut a, "/verd<tab>dropp<tab>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ verdict:dropped"));
+    press(&mut a, "<c-u>from.ns:w<tab>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ from.ns:web"));
+}
+
+#[test]
+fn q_leaves_and_quits_a_recording_at_once() {
+    let mut a = app(options());
+    press(&mut a, "<cr>q", 80, 24);
+    assert!(!a.done());
+    press(&mut a, "q", 80, 24);
+    assert!(a.done());
+}
+
+#[test]
+fn q_asks_once_where_flows_are_held_only_here() {
+    let mut a = live(&many(3));
+    press(&mut a, "q", 80, 24);
+    assert!(!a.done());
+    assert!(text(&picture(&mut a, 80, 24)).contains("q again leaves"));
+    press(&mut a, "jq", 80, 24);
+    assert!(!a.done(), "another key takes the question back");
+    press(&mut a, "q", 80, 24);
+    assert!(a.done());
+}
+
+#[test]
+fn control_c_quits_from_anywhere() {
+    for keys in ["<c-c>", "/abc<c-c>", "y<c-c>", "<cr><c-c>", "?<c-c>"] {
+        let mut a = live(&many(3));
+        press(&mut a, keys, 80, 24);
+        assert!(a.done(), "{keys}");
+    }
+}
+
+#[test]
+fn copying_says_what_was_copied() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>yc", 80, 24);
+    assert_eq!(a.effects(), [Effect::Copy("flowhy replay flows.jsonl 'port:5433'".to_owned())]);
+    assert!(text(&picture(&mut a, 80, 24)).contains("copied command line"));
+    press(&mut a, "yr", 80, 24);
+    let effects = a.effects();
+    assert!(matches!(&effects[..], [Effect::Copy(t)] if t.contains("shop/db-0") && t.contains("5433") && t.contains("db-ingress")), "{effects:?}");
+}
+
+#[test]
+fn a_toast_ends_and_an_error_waits_for_a_key() {
+    let mut a = app(options());
+    press(&mut a, "yf", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("there is no filter"));
+    assert!(a.tick(3_900, None) || a.tick(4_000, None));
+    assert!(!text(&picture(&mut a, 80, 24)).contains("there is no filter"));
+}
+
+#[test]
+fn before_the_first_flow_the_screen_says_what_it_waits_for() {
+    let mut a = App::new(engine(), Options { live: true, title: "prod".to_owned(), ..options() });
+    a.feed(vec![Input::Link(Link::Connecting { server: Arc::from("relay:4245") })]);
+    assert!(text(&picture(&mut a, 80, 24)).contains("connecting to relay:4245"));
+    a.feed(vec![Input::Link(Link::Down {
+        server: Arc::from("relay:4245"),
+        cause: "connection refused".to_owned(),
+        hint: Some("is the port right?".to_owned()),
+        retry_ms: 2_000,
+    })]);
+    let t = text(&picture(&mut a, 80, 24));
+    for part in ["cannot reach relay:4245", "connection refused", "is the port right?", "again in 2 s"] {
+        assert!(t.contains(part), "{part}: {t}");
+    }
+    a.feed(vec![Input::Link(Link::Connected { server: Arc::from("relay:4245") })]);
+    assert!(text(&picture(&mut a, 80, 24)).contains("connected to relay:4245, waiting for flows"));
+}
+
+#[test]
+fn relative_times_and_back() {
+    let t = play("t");
+    assert!(t.contains("-0ms") && !t.contains("14:02:12 "), "{t}");
+    assert!(play("tt").contains("14:02:12"));
+}
+
+#[test]
+fn evicted_rows_leave_the_view_in_order() {
+    use flowhy::engine::store::Limits;
+    use flowhy::engine::{Engine, Explain, Options as Run};
+    let run = Run { hold: Some(Limits { rows: 50, raw: 1 << 20 }), explain: Explain::Drops, ..Run::default() };
+    let mut a = App::new(Engine::new(run), options());
+    press(&mut a, "/ns:shop<cr>", 80, 24);
+    for _ in 0..5 {
+        a.feed(lines(&many(30)));
+        press(&mut a, "kkg", 80, 24);
+        assert!(text(&picture(&mut a, 80, 24)).contains("of "));
+    }
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("50 of 50"), "{t}");
+}

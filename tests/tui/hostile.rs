@@ -1,0 +1,105 @@
+//! Every size, random keys, and strings that want to be more than text: never a panic, never a raw control character.
+use crate::kit::*;
+use flowhy::tui::key;
+use proptest::prelude::*;
+
+const SCREENS: &[&str] = &["", "/ns:shop prt", "/ns:<tab>", "n<cr>", "n<cr>)", "d", "2j", "8", "?", "y", "<tab>", "\\", "w", "/http.method:PUT<cr><cr>"];
+
+#[test]
+fn every_size_draws_on_every_screen() {
+    for keys in SCREENS {
+        let mut a = app(options());
+        press(&mut a, keys, 80, 24);
+        for w in (0..=200).step_by(9).chain([1, 2, 3, 39, 40, 59, 60, 61, 79, 80, 81, 99, 100, 119, 120, 121]) {
+            for h in (0..=60).step_by(7).chain([1, 2, 3, 9, 10, 11, 12, 18, 24]) {
+                picture(&mut a, w, h);
+            }
+        }
+    }
+}
+
+#[test]
+fn too_small_says_how_small_is_too_small() {
+    let t = text(&play_at("", 39, 24));
+    assert!(t.contains("40×10 needed"), "{t}");
+    let t = text(&play_at("", 80, 9));
+    assert!(t.contains("40×10 needed"), "{t}");
+}
+
+fn evil() -> String {
+    let names = ["\\u001b[31m\\u001b]0;owned\\u0007", "\\u202eevil\\u2066", "漢字漢字漢字漢字漢字", "\\u0000\\r\\n\\t\\u0085\\u009b", "e\\u0301\\u200b\\ufe0f👩‍👩‍👧"];
+    let long = "x".repeat(10_000);
+    let one = |name: &str| FLOWS.replace("cart-5c8d7f9b6-x7k2p", name).replace("\"cart\"", &format!("\"{name}\"")).replace("/v1/items", name);
+    names.iter().map(|n| one(n)).chain([one(&long)]).collect()
+}
+
+#[test]
+fn nothing_from_the_network_reaches_the_terminal_raw() {
+    let text = evil();
+    for keys in ["", "w", "n<cr>", "<cr>", "d", "dG", "2", "8", "yr"] {
+        for (w, h) in [(80, 24), (41, 10), (200, 60)] {
+            let mut a = app(options());
+            a.feed(lines(&text));
+            press(&mut a, keys, w, h);
+            let t = picture(&mut a, w, h);
+            for c in t.backend().buffer().content() {
+                for c in c.symbol().chars() {
+                    let bad = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+                    assert!(!bad, "{c:?} on screen after {keys:?}");
+                }
+            }
+            for e in a.effects() {
+                assert!(!format!("{e:?}").contains("\\u{1b}"), "{e:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_paste_is_text_and_bounded() {
+    let mut a = app(options());
+    a.paste("q");
+    assert!(!a.done(), "outside the prompt a paste is not keys");
+    press(&mut a, "/", 80, 24);
+    a.paste(&"ns:shop\n\u{1b}[31m".repeat(2_000));
+    picture(&mut a, 80, 24);
+    press(&mut a, "<esc>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("17 flows"));
+}
+
+fn any_key() -> impl Strategy<Value = String> {
+    let named = ["<cr>", "<esc>", "<tab>", "<s-tab>", "<up>", "<down>", "<left>", "<right>", "<home>", "<end>", "<pgup>", "<pgdn>", "<bs>", "<del>", "<c-d>",
+        "<c-b>", "<c-u>", "<c-w>", "<c-k>", "<c-a>", "<c-e>", "<c-l>", "<space>", "ns:shop", "port:5433", "cause:1", "verdict:dropped"];
+    prop_oneof![
+        3 => prop::sample::select(named.to_vec()).prop_map(str::to_owned),
+        4 => prop::sample::select("jkgGnN()dfptwy/\\?128hlSs[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
+        1 => any::<char>().prop_filter("a key", |c| *c != '<').prop_map(|c| c.to_string()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_keys_never_panic_and_escape_leads_home(keys in prop::collection::vec(any_key(), 200), sizes in prop::collection::vec((0u16..130, 0u16..45), 4)) {
+        let mut a = app(options());
+        for (i, k) in keys.iter().enumerate() {
+            for k in key::parse(k) {
+                a.key(k);
+            }
+            a.tick(i as u64 * 97, None);
+            a.scan(&mut || true);
+            if i % 20 == 0 {
+                a.feed(lines(FLOWS));
+            }
+            let (w, h) = sizes[i % sizes.len()];
+            picture(&mut a, w, h);
+        }
+        // `q` among the keys may have left already; that is no panic.
+        if !a.done() {
+            press(&mut a, &"<esc>".repeat(40), 80, 24);
+            let home = text(&picture(&mut a, 80, 24));
+            prop_assert!(home.contains("› flows  ") && !home.contains("flows ›"), "{home}");
+        }
+    }
+}
