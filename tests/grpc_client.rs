@@ -1,4 +1,6 @@
 //! The live client against servers that are well, that die and return, and that are something else altogether.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+
 use bytes::{Buf, BufMut, Bytes};
 use flowhy::error::{Error, Kind};
 use flowhy::model::input::{Codec as Form, Frame, Input, Link};
@@ -254,9 +256,12 @@ fn a_finished_answer_ends_and_the_request_arrives_as_asked() {
     assert_eq!(asked.field_mask.unwrap().paths, ["time"]);
 }
 
+/// Flows and their times in milliseconds.
+type Ring = Arc<Mutex<Vec<(i64, Bytes)>>>;
+
 /// A ring that goes on filling while servers come and go, as a node's does when only Relay dies.
-fn ring(stop: Arc<AtomicBool>, with_uuid: bool) -> (Arc<Mutex<Vec<(i64, Bytes)>>>, Handler) {
-    let ring: Arc<Mutex<Vec<(i64, Bytes)>>> = Arc::default();
+fn ring(stop: Arc<AtomicBool>, with_uuid: bool) -> (Ring, Handler) {
+    let ring = Ring::default();
     let fill = ring.clone();
     std::thread::spawn(move || {
         let mut n = 0u64;
