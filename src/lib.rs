@@ -23,8 +23,9 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 7, 6 | `main` · `run` |
-//! | 5 | `tui`, `out`, `cmd`, `plan` |
+//! | 8, 7 | `main` · `run` |
+//! | 6 | `plan` (it names the options of the rooms it plans for) |
+//! | 5 | `tui`, `out`, `cmd` |
 //! | 4 | `engine`, `source`, `serve`, `cli` |
 //! | 3 | `policy`, `query`, `demo` |
 //! | 2 | `world`, `wire` |

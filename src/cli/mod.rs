@@ -13,7 +13,7 @@ use std::path::PathBuf;
     about = "Which policy dropped this flow, and which rule came nearest to allowing it",
     long_about = LONG,
     args_conflicts_with_subcommands = true,
-    max_term_width = 100,
+    max_term_width = 79,
     disable_help_subcommand = true
 )]
 pub struct Cli {

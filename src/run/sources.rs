@@ -6,7 +6,7 @@ use crate::model::time::Nanos;
 use crate::plan::{From, Pace, Rate};
 use crate::query;
 use crate::serve::{self, Listen};
-use crate::source::file::Recording;
+use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::Replay;
 use crate::source::target::Target;
@@ -28,7 +28,7 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             // All files are opened first: a wrong name is told before the first flow, not after an hour.
             let recordings = paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>()?;
             Ok(match pace {
-                Pace::Max => tokio::task::spawn_blocking(move || files(recordings, feed, &stop)),
+                Pace::Max => tokio::spawn(Box::new(Reel(recordings)).run(feed, stop)),
                 Pace::Times(speed) => tokio::spawn(async move {
                     for recording in recordings {
                         let (replay, _remote) = Replay::new(recording, speed);
@@ -83,16 +83,6 @@ fn pace(rate: Rate) -> serve::Rate {
         Rate::PerSecond(n) => serve::Rate::PerSecond(n),
         Rate::Max => serve::Rate::Max,
     }
-}
-
-/// One file after the other, so that the same files give the same order.
-fn files(recordings: Vec<Recording>, mut feed: Feed, stop: &Stop) -> Result<(), Error> {
-    for recording in recordings {
-        if recording.pump(&mut feed, stop).is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.

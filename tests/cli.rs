@@ -1,0 +1,276 @@
+//! The real binary without a screen: exit codes, stdout against stderr, pipes, torn and hostile input, the article's commands.
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn flowhy() -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+    c.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    c
+}
+
+fn run(args: &[&str]) -> Output {
+    flowhy().args(args).output().unwrap()
+}
+
+fn out(o: &Output) -> String {
+    String::from_utf8_lossy(&o.stdout).into_owned()
+}
+
+fn err(o: &Output) -> String {
+    String::from_utf8_lossy(&o.stderr).into_owned()
+}
+
+fn file(dir: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path: PathBuf = dir.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+/// One flow of now; `more` are further members of the flow.
+fn flow(ns: &str, app: &str, verdict: &str, more: &str) -> String {
+    let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    format!(
+        r#"{{"flow":{{"time":"{time}","verdict":"{verdict}","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"source":{{"namespace":"{ns}","labels":["k8s:app={app}"],"pod_name":"{app}-0"}},"destination":{{"namespace":"kube-system","pod_name":"dns-0"}},"node_name":"n1"{more}}},"node_name":"n1","time":"{time}"}}"#
+    )
+}
+
+#[test]
+fn the_articles_commands_run_verbatim() {
+    let dir = tempfile::tempdir().unwrap();
+    let http = |m: &str, path: &str| format!(r#","Type":"L7","event_type":{{"type":129}},"l7":{{"type":"REQUEST","http":{{"method":"{m}","url":"http://api{path}"}}}}"#);
+    let lines = [
+        flow("production", "api", "FORWARDED", r#","event_type":{"type":4}"#),
+        flow("production", "api", "DROPPED", r#","event_type":{"type":1,"sub_type":133},"drop_reason_desc":"POLICY_DENIED""#),
+        flow("production", "web", "FORWARDED", &http("GET", "/api/v1/x")),
+        flow("production", "web", "FORWARDED", &http("POST", "/api/v1/x")),
+        flow("production", "web", "FORWARDED", r#","Type":"L7","event_type":{"type":129},"l7":{"type":"RESPONSE","dns":{"query":"api.stripe.com."}}"#),
+        flow("production", "web", "FORWARDED", r#","event_type":{"type":4},"destination_names":["api.stripe.com"]"#),
+        flow("staging", "api", "DROPPED", r#","event_type":{"type":1,"sub_type":133}"#),
+    ];
+    let numbered: Vec<_> = lines.iter().enumerate().map(|(n, l)| l.replacen(r#""verdict""#, &format!(r#""uuid":"{n}","verdict""#), 1)).collect();
+    let recording = file(dir.path(), "f.jsonl", numbered.join("\n"));
+    let commands: &[(&str, &[usize])] = &[
+        ("observe --namespace production --since 1m", &[0, 1, 2, 3, 4, 5]),
+        ("observe --namespace production --label app=api --verdict DROPPED", &[1]),
+        (r#"observe --namespace production --http-path /api/v1/.* --method GET"#, &[2]),
+        ("observe --dns --namespace production", &[4]),
+        ("observe --fqdn api.stripe.com --namespace production", &[5]),
+        ("observe --namespace production --type trace --type drop", &[0, 1, 5]),
+        ("observe --verdict DROPPED --since 5m --namespace production", &[1]),
+    ];
+    for (command, wanted) in commands {
+        let o = flowhy().args(command.split(' ')).args(["--input-file", &recording, "-o", "jsonpb"]).output().unwrap();
+        assert_eq!(o.status.code(), Some(0), "{command}: {}", err(&o));
+        let uuid = |l: &str| serde_json::from_str::<serde_json::Value>(l).unwrap()["flow"]["uuid"].as_str().unwrap().parse().unwrap();
+        assert_eq!(out(&o).lines().map(uuid).collect::<Vec<usize>>(), *wanted, "{command}");
+        assert_eq!(err(&o), "", "{command}");
+    }
+}
+
+#[test]
+fn exit_codes_and_three_lines() {
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["observe", "--nope"], 2, "--nope"),
+        (&["observe", "--verdict", "WRONG", "--input-file", "-"], 2, "invalid --verdict value: WRONG"),
+        (&["observe", "prt:80", "--input-file", "-"], 2, "did you mean port"),
+        (&["observe", "--first", "1", "--last", "1", "--input-file", "-"], 2, "cannot set both --first and --last"),
+        (&["observe", "--since", "yesterday", "--input-file", "-"], 2, "failed to parse the since time"),
+        (&["observe", "--input-file", "/no/such/file"], 4, "/no/such/file"),
+        (&["observe", "--input-file", "-", "--policies", "/no/such/dir"], 4, "/no/such/dir"),
+        (&["observe", "--server", "127.0.0.1:1"], 3, "127.0.0.1:1"),
+        (&["observe", "--server", "unix:///no/such/socket"], 3, "/no/such/socket"),
+        (&["why", "--from", "-"], 1, "nothing to explain"),
+        (&["replay", "-"], 2, "use \"flowhy observe\""),
+        (&[], 2, "use \"flowhy observe\""),
+        (&["demo"], 2, "use \"flowhy observe\""),
+    ];
+    for (args, code, words) in cases {
+        let o = run(args);
+        assert_eq!(o.status.code(), Some(*code), "{args:?}: {}", err(&o));
+        assert!(err(&o).contains(words), "{args:?}: {}", err(&o));
+        assert_eq!(out(&o), "", "{args:?}");
+        assert!(err(&o).lines().count() <= 6, "{args:?}: {}", err(&o));
+    }
+}
+
+#[test]
+fn help_fits_a_screen_and_goes_to_stdout() {
+    for command in ["", "observe", "replay", "why", "demo"] {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
+        args.push("-h");
+        let o = run(&args);
+        assert_eq!((o.status.code(), err(&o).as_str()), (Some(0), ""));
+        let text = out(&o);
+        let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+        assert!(widest <= 79, "{command} -h is {widest} wide:\n{text}");
+        assert!(text.lines().count() <= 64, "{command} -h has {} lines:\n{text}", text.lines().count());
+    }
+    assert!(out(&run(&["--help"])).contains("Examples:"));
+}
+
+#[test]
+fn a_closed_pipe_is_a_success() {
+    let mut child =
+        flowhy().args(["demo", "--headless", "--rate", "max", "-o", "jsonpb"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0u8; 4096];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    // The reader is gone now.
+    let o = child.wait_with_output().unwrap();
+    assert_eq!((o.status.code(), err(&o).as_str()), (Some(0), ""));
+    assert!(first.starts_with(b"{\"flow\""));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_flushes_and_is_a_success() {
+    let mut child =
+        flowhy().args(["observe", "--input-file", "-", "-o", "jsonpb"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let line = flow("a", "b", "FORWARDED", "");
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{line}").unwrap();
+    stdin.flush().unwrap();
+    let mut got = vec![0; line.len() + 1];
+    // The line comes at once, although the pipe stays open.
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut got).unwrap();
+    assert_eq!(String::from_utf8(got).unwrap().trim_end(), line);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let began = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    drop(stdin);
+}
+
+#[test]
+fn malformed_lines_are_counted_with_their_place_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = flow("a", "b", "FORWARDED", "");
+    let f = file(dir.path(), "f.jsonl", format!("{good}\nno json\n\n{good}\n{{\"flow\":{{\n"));
+    let o = run(&["observe", "--input-file", &f, "-o", "jsonpb"]);
+    assert_eq!(o.status.code(), Some(0));
+    assert_eq!(out(&o), format!("{good}\n{good}\n"));
+    assert!(err(&o).contains("2 lines could not be read"), "{}", err(&o));
+    assert!(err(&o).contains("f.jsonl:2:") && err(&o).contains("f.jsonl:5:"), "{}", err(&o));
+    assert_eq!(err(&run(&["observe", "-q", "--input-file", &f])), "");
+}
+
+#[test]
+fn a_torn_archive_gives_what_it_has_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut z = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for n in 0..2000 {
+        writeln!(z, "{}", flow("a", &format!("b{n}"), "FORWARDED", "")).unwrap();
+    }
+    let whole = z.finish().unwrap();
+    let o = run(&["observe", "--input-file", &file(dir.path(), "whole.gz", &whole), "-o", "jsonpb"]);
+    assert_eq!((o.status.code(), out(&o).lines().count()), (Some(0), 2000));
+    let o = run(&["observe", "--input-file", &file(dir.path(), "torn.gz", &whole[..whole.len() / 2]), "-o", "jsonpb"]);
+    assert_eq!(o.status.code(), Some(4), "{}", err(&o));
+    assert!(err(&o).contains("torn.gz"), "{}", err(&o));
+    assert!(out(&o).lines().count() > 100);
+}
+
+#[test]
+fn a_hundred_megabytes_of_noise_stay_bounded_and_are_counted() {
+    let mut child = flowhy()
+        .args(["observe", "--input-file", "-", "-o", "jsonpb"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let pid = child.id();
+    let mut peak = 0u64;
+    let mut x = 88_172_645_463_325_252u64;
+    for _ in 0..1600 {
+        let block: Vec<u8> = (0..8192)
+            .flat_map(|_| {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                x.to_le_bytes()
+            })
+            .collect();
+        stdin.write_all(&block).unwrap();
+        peak = peak.max(resident(pid));
+    }
+    drop(stdin);
+    let o = child.wait_with_output().unwrap();
+    assert_eq!((o.status.code(), out(&o).as_str()), (Some(0), ""));
+    assert!(err(&o).contains("lines could not be read"), "{}", err(&o));
+    assert!(peak < 200 << 20, "{} MiB", peak >> 20);
+}
+
+/// Bytes of memory, where /proc says.
+fn resident(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+#[test]
+fn a_line_of_fifty_megabytes_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = flow("a", "b", "FORWARDED", &format!(r#","Summary":"{}""#, "x".repeat(50 << 20)));
+    let f = file(dir.path(), "long.jsonl", format!("{long}\n{}\n", flow("a", "c", "FORWARDED", "")));
+    let o = run(&["observe", "--input-file", &f, "-o", "jsonpb"]);
+    assert_eq!(o.status.code(), Some(0), "{}", err(&o));
+    assert_eq!(o.stdout.len() as u64, fs::metadata(&f).unwrap().len());
+}
+
+#[test]
+fn the_demos_stream_repeats_to_the_byte() {
+    let args = ["demo", "--headless", "-o", "jsonpb", "--seed", "7", "--count", "500", "--rate", "max", "--start", "2026-01-02T03:04:05Z"];
+    let (a, b) = (run(&args), run(&args));
+    assert_eq!(out(&a).lines().count(), 500);
+    assert_eq!(a.stdout, b.stdout);
+    let other: Vec<_> = args.iter().map(|a| if *a == "7" { "8" } else { a }).collect();
+    assert_ne!(run(&other).stdout, a.stdout);
+}
+
+#[test]
+fn why_adds_one_object_and_changes_nothing_else() {
+    let plain = ["demo", "--headless", "-o", "jsonpb", "--count", "3000", "--rate", "max", "--start", "2026-01-02T03:04:05Z"];
+    let mut with = plain.to_vec();
+    with.push("--why");
+    let (plain, with) = (out(&run(&plain)), out(&run(&with)));
+    let mut explained = 0;
+    for (p, w) in plain.lines().zip(with.lines()) {
+        if p != w {
+            let (head, tail) = w.split_once(r#","why":{"#).expect(w);
+            assert_eq!(format!("{head}}}"), p);
+            assert!(tail.ends_with("}}"));
+            explained += 1;
+        }
+    }
+    assert!(explained > 20, "{explained}");
+}
+
+#[test]
+fn a_pipe_has_no_colour_and_always_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = file(dir.path(), "f.jsonl", flow("a", "b", "DROPPED", ""));
+    assert!(!out(&run(&["observe", "--input-file", &f])).contains('\x1b'));
+    assert!(out(&run(&["observe", "--input-file", &f, "--color", "always"])).contains('\x1b'));
+    let o = flowhy().args(["observe", "--input-file", &f]).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").output().unwrap();
+    assert!(!out(&o).contains('\x1b'));
+}
+
+#[test]
+fn manifests_with_faults_warn_with_their_place_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let f = file(dir.path(), "f.jsonl", flow("a", "b", "DROPPED", r#","traffic_direction":"EGRESS","drop_reason_desc":"POLICY_DENIED""#));
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: a}\nspec: {podSelector: {}, policyTypes: [Egress], sepc: 1}\n---\n: : broken [\n---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: g}\n";
+    let p = file(dir.path(), "p.yaml", text);
+    let o = run(&["why", "--from", &f, "--policies", &p, "-o", "json"]);
+    assert_eq!(o.status.code(), Some(0), "{}", err(&o));
+    let why: serde_json::Value = serde_json::from_str(&out(&o)).unwrap();
+    assert_eq!((why["outcome"].as_str(), why["policies"][0]["name"].as_str()), (Some("default-deny"), Some("deny")), "{why}");
+    for place in ["p.yaml:4: ", "p.yaml:6: ", "GlobalNetworkPolicy"] {
+        assert!(err(&o).contains(place), "{place} in {}", err(&o));
+    }
+}
