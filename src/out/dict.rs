@@ -4,9 +4,10 @@ use super::host::Side;
 use super::paint::Paint;
 use super::{Format, Options, flow, lost, safe, status};
 use crate::model::why::Why;
+use crate::wire::pb::flow::{Flow, LostEvent};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
-use crate::wire::pb::relay::NodeState;
+use crate::wire::pb::relay::{NodeState, NodeStatusEvent};
 
 /// The dict format. Counts blocks, on both streams together, because every block but the first has dashes before it.
 #[derive(Debug, Clone)]
@@ -20,91 +21,72 @@ impl Dict {
         Self { options, blocks: 0 }
     }
 
-    /// One block; `lines` are keys with what writes their values.
-    fn block(&mut self, out: &mut Vec<u8>, lines: &[(&str, &dyn Fn(&mut Paint<'_>))]) {
+    fn block(&mut self, out: &mut Vec<u8>, entries: impl FnOnce(&mut Paint<'_>)) {
         let begin = out.len();
         let mut p = Paint::new(out, &self.options);
         if self.blocks > 0 {
             p.raw("------------\n");
         }
-        for (key, value) in lines {
-            p.raw(&format!("{key:>11}: "));
-            value(&mut p);
-            p.raw("\n");
-        }
+        entries(&mut p);
         self.blocks += 1;
         safe::hubble(out, begin, self.options.color);
     }
 }
 
+fn entry(p: &mut Paint<'_>, key: &str, value: impl FnOnce(&mut Paint<'_>)) {
+    p.raw(&format!("{key:>11}: "));
+    value(p);
+    p.raw("\n");
+}
+
+fn flow_entries(f: &Flow, o: &Options, p: &mut Paint<'_>) {
+    entry(p, "TIMESTAMP", |p| p.time(f.time.as_ref()));
+    if o.node_name {
+        entry(p, "NODE", |p| p.text(&f.node_name));
+    }
+    entry(p, "SOURCE", |p| Side::source(f).paint(o.translate_ip, p));
+    entry(p, "DESTINATION", |p| Side::destination(f).paint(o.translate_ip, p));
+    entry(p, "TYPE", |p| flow::kind(f, p));
+    entry(p, "VERDICT", |p| flow::verdict(f, o.policy_names, p));
+    entry(p, "SUMMARY", |p| flow::summary(f, p));
+}
+
+fn lost_entries(r: &GetFlowsResponse, l: &LostEvent, o: &Options, p: &mut Paint<'_>) {
+    entry(p, "TIMESTAMP", |p| p.time(r.time.as_ref()));
+    if o.node_name {
+        entry(p, "NODE", |p| p.text(if r.node_name.is_empty() { "-" } else { &r.node_name }));
+    }
+    entry(p, "SOURCE", |p| p.raw(&lost::source(l)));
+    entry(p, "TYPE", |p| p.raw("EVENTS LOST"));
+    entry(p, "VERDICT", |p| p.raw("-"));
+    entry(p, "SUMMARY", |p| lost::summary(l, p));
+}
+
+fn status_entries(r: &GetFlowsResponse, s: &NodeStatusEvent, p: &mut Paint<'_>) {
+    let state = NodeState::try_from(s.state_change).map_or_else(|_| s.state_change.to_string(), |n| n.as_str_name().to_owned());
+    let message = if s.message.is_empty() { "N/A".to_owned() } else { status::quoted(&s.message) };
+    entry(p, "TIMESTAMP", |p| p.time(r.time.as_ref()));
+    entry(p, "STATE", |p| p.raw(&state));
+    entry(p, "NODES", |p| p.text(&status::cut(&s.node_names)));
+    entry(p, "MESSAGE", |p| p.text(&message));
+}
+
 impl Format for Dict {
     fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
-        let Options { node_name, policy_names, translate_ip, .. } = self.options;
-        let node = |name: &str| name.to_owned();
+        let o = self.options.clone();
         match &r.response_types {
-            Some(ResponseTypes::Flow(f)) => {
-                let at = |p: &mut Paint<'_>| p.time(f.time.as_ref());
-                let node = node(&f.node_name);
-                let on = |p: &mut Paint<'_>| p.text(&node);
-                let source = |p: &mut Paint<'_>| Side::source(f).paint(translate_ip, p);
-                let destination = |p: &mut Paint<'_>| Side::destination(f).paint(translate_ip, p);
-                let kind = |p: &mut Paint<'_>| flow::kind(f, p);
-                let verdict = |p: &mut Paint<'_>| flow::verdict(f, policy_names, p);
-                let summary = |p: &mut Paint<'_>| flow::summary(f, p);
-                let mut lines: Vec<(&str, &dyn Fn(&mut Paint<'_>))> = vec![("TIMESTAMP", &at)];
-                if node_name {
-                    lines.push(("NODE", &on));
-                }
-                lines.extend::<[(&str, &dyn Fn(&mut Paint<'_>)); 5]>([
-                    ("SOURCE", &source),
-                    ("DESTINATION", &destination),
-                    ("TYPE", &kind),
-                    ("VERDICT", &verdict),
-                    ("SUMMARY", &summary),
-                ]);
-                self.block(out, &lines);
-            }
-            Some(ResponseTypes::LostEvents(l)) => {
-                let at = |p: &mut Paint<'_>| p.time(r.time.as_ref());
-                let node = if r.node_name.is_empty() { node("-") } else { node(&r.node_name) };
-                let on = |p: &mut Paint<'_>| p.text(&node);
-                let source = |p: &mut Paint<'_>| p.raw(&lost::source(l));
-                let kind = |p: &mut Paint<'_>| p.raw("EVENTS LOST");
-                let verdict = |p: &mut Paint<'_>| p.raw("-");
-                let summary = |p: &mut Paint<'_>| lost::summary(l, p);
-                let mut lines: Vec<(&str, &dyn Fn(&mut Paint<'_>))> = vec![("TIMESTAMP", &at)];
-                if node_name {
-                    lines.push(("NODE", &on));
-                }
-                lines.extend::<[(&str, &dyn Fn(&mut Paint<'_>)); 4]>([
-                    ("SOURCE", &source),
-                    ("TYPE", &kind),
-                    ("VERDICT", &verdict),
-                    ("SUMMARY", &summary),
-                ]);
-                self.block(out, &lines);
-            }
+            Some(ResponseTypes::Flow(f)) => self.block(out, |p| flow_entries(f, &o, p)),
+            Some(ResponseTypes::LostEvents(l)) => self.block(out, |p| lost_entries(r, l, &o, p)),
             _ => return,
         }
         because(why, out);
     }
 
     fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
-        let Some(ResponseTypes::NodeStatus(s)) = &r.response_types else { return };
-        if !status::shown(s, &self.options) {
-            return;
+        if let Some(ResponseTypes::NodeStatus(s)) = &r.response_types
+            && status::shown(s, &self.options)
+        {
+            self.block(out, |p| status_entries(r, s, p));
         }
-        let state = NodeState::try_from(s.state_change).map_or_else(|_| s.state_change.to_string(), |n| n.as_str_name().to_owned());
-        let (names, message) =
-            (status::cut(&s.node_names), if s.message.is_empty() { "N/A".to_owned() } else { status::quoted(&s.message) });
-        self.block(
-            out,
-            &[
-                ("TIMESTAMP", &|p| p.time(r.time.as_ref())),
-                ("STATE", &|p| p.raw(&state)),
-                ("NODES", &|p| p.text(&names)),
-                ("MESSAGE", &|p| p.text(&message)),
-            ],
-        );
     }
 }
