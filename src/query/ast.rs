@@ -127,7 +127,8 @@ pub fn ends_bare(c: char) -> bool {
 }
 
 fn bare_value(s: &str) -> bool {
-    !s.is_empty() && !s.starts_with('"') && !s.contains(ends_bare)
+    // Behind `<` an equals sign would belong to the operator.
+    !s.is_empty() && !s.starts_with(['"', '=']) && !s.contains(ends_bare)
 }
 
 /// Words that mean something to the grammar.
@@ -135,8 +136,14 @@ pub fn is_keyword(s: &str) -> bool {
     ["and", "or", "not"].iter().any(|k| s.eq_ignore_ascii_case(k)) || matches!(s, "&&" | "||")
 }
 
+/// Bare, these behind a label look like a selector that lacks its quotes.
+pub fn is_selector_word(s: &str) -> bool {
+    matches!(s, "in" | "notin")
+}
+
 fn bare_word(s: &str) -> bool {
-    is_address(s) || (!s.is_empty() && !is_keyword(s) && s.chars().all(|c| c.is_alphanumeric() || "._/*@%+-".contains(c)))
+    is_address(s)
+        || (!s.is_empty() && !is_keyword(s) && !is_selector_word(s) && s.chars().all(|c| c.is_alphanumeric() || "._/*@%+-".contains(c)))
 }
 
 /// An address or a prefix, the one bare word that may have colons.

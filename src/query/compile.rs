@@ -2,18 +2,14 @@
 //!
 //! A field with sides and no prefix means either side, each atom on its own; `!=` is the negation of `:`.
 use super::ast::{Atom, Expr, Op, Text as Val, is_address};
+use super::check::{Result, any, bad, dropped, each, enumerated, numbers, range, rcode, status, time, truth, unknown};
 use super::fields::{Name, nearest};
 use super::leaf::{Leaf, Part, Ranges, Text, Word};
 use super::pattern::Glob;
 use super::selector::Selector;
-use super::{Context, Node, QueryError, hubble, re2, track, when};
-use crate::model::reason;
+use super::{Context, Node, hubble, re2, value, when};
 use crate::model::view::{End, Field};
 use ipnet::IpNet;
-
-type Result<T> = std::result::Result<T, QueryError>;
-
-const MAX: i128 = i128::MAX;
 
 pub fn node(e: &Expr, ctx: &Context) -> Result<Node> {
     let all = |list: &[Expr]| list.iter().map(|e| node(e, ctx)).collect::<Result<Vec<_>>>();
@@ -46,24 +42,6 @@ fn either(side: Option<End>, leaf: impl Fn(End) -> Leaf) -> Node {
     any(sides(side).iter().map(|e| Node::Leaf(leaf(*e))).collect())
 }
 
-fn any(mut list: Vec<Node>) -> Node {
-    match list.len() {
-        1 => list.pop().unwrap_or(Node::True),
-        _ => Node::Or(list),
-    }
-}
-
-fn bad(v: &Val, message: impl Into<String>) -> QueryError {
-    QueryError::new(v.at.0, message)
-}
-
-/// A value that is not in the field's list.
-fn unknown(a: &Atom, v: &Val) -> QueryError {
-    let values = a.name.spec().values;
-    let e = bad(v, format!("{} has no value {:?}; it takes {}", a.name.word(), v.text, values.join(" ")));
-    e.suggest(nearest(&v.text, values.iter().copied()))
-}
-
 fn atom(a: &Atom, ctx: &Context) -> Result<Node> {
     let leaf = |l: Leaf| Ok(Node::Leaf(l));
     let plain = |field: Field, fold: bool| leaf(Leaf::Text { field, test: text(a, fold)?, missing: true });
@@ -83,7 +61,7 @@ fn atom(a: &Atom, ctx: &Context) -> Result<Node> {
             Ok(either(a.side, |e| Leaf::Labels(Field::Labels(e), list.clone())))
         }
         Name::Identity => {
-            let known = |s: &str| track::identity(&s.to_ascii_lowercase()).ok().map(|n| (i128::from(n), i128::from(n)));
+            let known = |s: &str| value::identity(&s.to_ascii_lowercase()).ok().map(|n| (i128::from(n), i128::from(n)));
             let ranges = numbers(a, known, "a security identity is a number or a reserved name", 0)?;
             Ok(either(a.side, |e| Leaf::num(Field::Identity(e), ranges.clone())))
         }
@@ -106,7 +84,7 @@ fn atom(a: &Atom, ctx: &Context) -> Result<Node> {
             enumerated(a, Field::Direction, |s| ["unknown", "ingress", "egress"].iter().zip(0..).find(|(n, _)| **n == s).map(|(_, i)| i))
         }
         Name::Type => {
-            let one = |v: &Val| track::event_type(&v.text.to_ascii_lowercase()).map_err(|_| unknown(a, v));
+            let one = |v: &Val| value::event_type(&v.text.to_ascii_lowercase()).map_err(|_| unknown(a, v));
             leaf(Leaf::Event(each(a, |v| one(v).map(|e| (i64::from(e.r#type), e.match_sub_type.then_some(i64::from(e.sub_type)))))?))
         }
         Name::Proto => Ok(any(each(a, |v| hubble::protocol(&v.text).ok_or_else(|| unknown(a, v)))?)),
@@ -130,7 +108,7 @@ fn atom(a: &Atom, ctx: &Context) -> Result<Node> {
         Name::Flags => {
             let values = a.name.spec().values;
             let one = |v: &Val| {
-                track::flag_set(&v.text).ok_or_else(|| {
+                value::flag_set(&v.text).ok_or_else(|| {
                     let wrong = v.text.split('+').find(|w| !values.contains(&w.to_ascii_lowercase().as_str())).unwrap_or_default();
                     bad(v, format!("no TCP flag {wrong:?}; there are {}", values.join(" "))).suggest(nearest(wrong, values.iter().copied()))
                 })
@@ -176,11 +154,6 @@ fn atom(a: &Atom, ctx: &Context) -> Result<Node> {
         }
         Name::Since | Name::Until | Name::At => time(a, ctx),
     }
-}
-
-/// Every value through `one`.
-fn each<T>(a: &Atom, one: impl FnMut(&Val) -> Result<T>) -> Result<Vec<T>> {
-    a.values.iter().map(one).collect()
 }
 
 fn regexes(a: &Atom) -> Result<Vec<regex::Regex>> {
@@ -276,100 +249,4 @@ fn ip(a: &Atom) -> Result<Node> {
     }
     let nets = each(a, net)?;
     Ok(either(a.side, |e| Leaf::Addr(Field::Ip(e), nets.clone())))
-}
-
-/// Ranges of the numbers, turned by the operator. `least` is the least number that means something.
-fn numbers(a: &Atom, known: impl Fn(&str) -> Option<(i128, i128)>, say: &str, least: i128) -> Result<Ranges> {
-    each(a, |v| {
-        let (lo, hi) = known(&v.text).ok_or_else(|| {
-            let e = bad(v, format!("{:?}: {say}", v.text));
-            e.suggest(nearest(&v.text, a.name.spec().values.iter().copied()))
-        })?;
-        Ok(match a.op {
-            Op::Less => (least, lo - 1),
-            Op::AtMost => (least, hi),
-            Op::Greater => (hi + 1, MAX),
-            Op::AtLeast => (lo, MAX),
-            _ => (lo, hi),
-        })
-    })
-}
-
-fn range(s: &str, max: u32) -> Option<(i128, i128)> {
-    let number = |s: &str| s.parse::<u32>().ok().filter(|n| *n <= max && !s.starts_with('+')).map(i128::from);
-    match s.split_once('-') {
-        Some((lo, hi)) => Some((number(lo)?, number(hi)?)).filter(|(lo, hi)| lo <= hi),
-        None => number(s).map(|n| (n, n)),
-    }
-}
-
-fn status(s: &str) -> Option<(i128, i128)> {
-    let lower = s.to_ascii_lowercase();
-    match lower.strip_suffix("xx") {
-        Some(c) => range(c, 9).map(|(lo, hi)| (lo * 100, hi * 100 + 99)),
-        None => range(s, 999),
-    }
-}
-
-fn rcode(s: &str) -> Option<(i128, i128)> {
-    const CODES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-    let named = CODES.iter().zip(0..).find(|(n, _)| n.eq_ignore_ascii_case(s)).map(|(_, i)| (i, i));
-    named.or_else(|| range(s, 65535))
-}
-
-fn enumerated(a: &Atom, field: Field, known: impl Fn(&str) -> Option<i128>) -> Result<Node> {
-    let ranges = each(a, |v| known(&v.text.to_ascii_lowercase()).map(|n| (n, n)).ok_or_else(|| unknown(a, v)))?;
-    Ok(Node::Leaf(Leaf::num(field, ranges)))
-}
-
-fn truth(a: &Atom, v: &Val) -> Result<bool> {
-    match v.text.to_ascii_lowercase().as_str() {
-        "true" | "yes" => Ok(true),
-        "false" | "no" => Ok(false),
-        _ => Err(unknown(a, v)),
-    }
-}
-
-/// `drop:` asks for dropped flows of a kind, or with a reason.
-fn dropped(a: &Atom, v: &Val) -> Result<Node> {
-    let code = |codes: &[u32]| Node::Leaf(Leaf::num(Field::DropCode, codes.iter().map(|c| (i128::from(*c), i128::from(*c))).collect()));
-    let l7 = || Node::Leaf(Leaf::num(Field::L7Record, vec![(0, MAX)]));
-    let kind = match v.text.to_ascii_lowercase().as_str() {
-        "any" => Node::True,
-        // Whatever a policy does: refuses, denies, demands authentication, or has the proxy refuse.
-        "policy" => any(vec![code(&policy_codes()), l7()]),
-        "deny" => code(&[181]),
-        "auth" => code(&[189]),
-        "l7" => l7(),
-        // Connection tracking: no entry, no map, no room, no sense.
-        "state" => code(&[135, 137, 138, 155, 163, 190]),
-        s => match reason::by_name(s).or_else(|| s.parse().ok().and_then(reason::by_number)) {
-            Some(r) => code(&[r.number]),
-            None => {
-                let names = reason::REASONS.iter().map(|r| r.name).filter(|n| !n.is_empty());
-                let say = nearest(s, a.name.spec().values.iter().copied().chain(names));
-                return Err(bad(v, format!("no drop reason {:?}; kinds are {}", v.text, a.name.spec().values.join(" "))).suggest(say));
-            }
-        },
-    };
-    Ok(Node::And(vec![Node::Leaf(Leaf::num(Field::Verdict, vec![(2, 2)])), kind]))
-}
-
-fn policy_codes() -> Vec<u32> {
-    let policy = |r: &&reason::Reason| !matches!(reason::cause(r.number), reason::Cause::Other | reason::Cause::None);
-    reason::REASONS.iter().filter(policy).map(|r| r.number).collect()
-}
-
-fn time(a: &Atom, ctx: &Context) -> Result<Node> {
-    let ranges = each(a, |v| {
-        let say = || bad(v, format!("{:?} is no time; write 5m, 13:57, 2025-11-23 or 2025-11-23T13:57:00Z", v.text));
-        let (at, lasts) = when::moment(&v.text, ctx).ok_or_else(say)?;
-        let (at, end) = (i128::from(at.0), i128::from(at.0) + i128::from(lasts) - 1);
-        Ok(match a.name {
-            Name::Since => (at, MAX),
-            Name::Until => (i128::MIN, at),
-            _ => (at, end),
-        })
-    })?;
-    Ok(Node::Leaf(Leaf::num(Field::Time, ranges)))
 }

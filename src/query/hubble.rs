@@ -13,8 +13,16 @@ use crate::wire::pb::flow::{self, FlowFilter};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+/// Most filters, and most regular expressions in them: a server compiles what strangers send.
+const MOST: usize = 1000;
+
 /// The predicate of the flags. The error is Hubble's text.
 pub fn compile(filters: &Filters) -> Result<Predicate, String> {
+    let expressions = |f: &FlowFilter| f.http_path.len() + f.http_url.len() + f.dns_query.len();
+    let all = || filters.whitelist.iter().chain(&filters.blacklist);
+    if all().count() > MOST || all().map(expressions).sum::<usize>() > MOST {
+        return Err(format!("more than {MOST} filters or regular expressions"));
+    }
     let list = |l: &[FlowFilter]| l.iter().map(filter).collect::<Result<Vec<_>, _>>();
     let (allow, deny) = (list(&filters.whitelist)?, list(&filters.blacklist)?);
     let deny = (!deny.is_empty()).then(|| Node::Not(Box::new(Node::Or(deny))));

@@ -9,6 +9,7 @@
 //!   flags → split → track → FlowFilter → hubble ┘
 //! ```
 pub mod ast;
+mod check;
 mod compile;
 mod complete;
 pub mod fields;
@@ -23,6 +24,7 @@ mod re2;
 mod selector;
 mod track;
 mod url;
+mod value;
 mod when;
 
 pub use complete::{Completions, Kind as CompletionKind, complete};

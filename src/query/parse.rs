@@ -1,6 +1,6 @@
 //! Tokens → [`Expr`]. Knows precedence (`or` weakest, then `and` or nothing, then `not`) and which fields exist; bounded in
 //! depth and length, so that no text is too bad to be refused.
-use super::ast::{At, Atom, Expr};
+use super::ast::{At, Atom, Expr, is_selector_word};
 use super::fields::{FIELDS, Name, nearest};
 use super::lex::{Lexer, Token};
 use super::{QueryError, Span};
@@ -72,7 +72,7 @@ impl Parser<'_> {
                 }
                 Token::Or | Token::Close | Token::End => return Ok(one_or(items, Expr::And)),
                 // `label:env in (prod)` without quotes is three things to the grammar and one to the hand.
-                Token::Word(w) if matches!(w.text.as_str(), "in" | "notin") => {
+                Token::Word(w) if is_selector_word(&w.text) && w.at.0.end - w.at.0.start == w.text.len() => {
                     if let Some(Expr::Atom(Atom { name: Name::Label, values, .. })) = items.last() {
                         let key = values.last().map_or("", |v| v.text.as_str());
                         let say = format!("label:\"{key} {} (…)\"", w.text);
