@@ -1,4 +1,5 @@
 //! The Observer server in process, asked by the generated client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what broke by panicking")]
 use flowhy::demo::Simulation;
 use flowhy::model::time::Nanos;
 use flowhy::serve::{self, About, Admit, ByQuery, Filters, Listen, Rate, Ring, Running};
