@@ -1,4 +1,5 @@
 //! The simulated cluster: repeatable to the byte, honest in every record, and every mistake soon and again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what broke by panicking")]
 use flowhy::demo::{self, Simulation};
 use flowhy::model::input::Change;
 use flowhy::model::observed::{Direction, Verdict};

@@ -1,7 +1,9 @@
 //! The Observer server in process, asked by the generated client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what broke by panicking")]
 use flowhy::demo::Simulation;
 use flowhy::model::time::Nanos;
-use flowhy::serve::{self, About, Admit, Filters, Listen, Rate, Ring, Running};
+use flowhy::serve::{self, About, Admit, ByQuery, Filters, Listen, Rate, Ring, Running};
+use flowhy::wire::pb::flow::layer7::Record;
 use flowhy::wire::pb::flow::{Flow, FlowFilter, LostEventSource};
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use flowhy::wire::pb::observer::observer_client::ObserverClient;
@@ -121,6 +123,41 @@ async fn filters_are_the_servers() {
     assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "no CEL here"));
     assert_eq!(c.get_flows(GetFlowsRequest { first: true, follow: true, ..ask() }).await.unwrap_err().code(), Code::InvalidArgument);
     running.stop().await.unwrap();
+}
+
+/// The filters of the command line, at the demo's server: the count is that of the same simulation counted by hand.
+#[tokio::test]
+async fn real_filters_at_the_demo() {
+    let demo = serve::demo(9, Some(START), Rate::Realtime, Listen::loopback(), Arc::new(ByQuery)).await.unwrap();
+    let mut c = ObserverClient::connect(format!("http://{}", demo.address)).await.unwrap();
+    let mut count = async |white: Vec<FlowFilter>, black: Vec<FlowFilter>| {
+        let until = time(60);
+        let request = GetFlowsRequest { whitelist: white, blacklist: black, until, ..GetFlowsRequest::default() };
+        let mut stream = c.get_flows(request).await.unwrap().into_inner();
+        let mut n = 0;
+        while let Some(r) = stream.message().await.unwrap() {
+            n += u32::from(matches!(r.response_types, Some(ResponseTypes::Flow(_))));
+        }
+        n
+    };
+    let by_hand = |fits: &dyn Fn(&Flow) -> bool| {
+        let mut sim = Simulation::new(9, START);
+        let first_minute = std::iter::from_fn(|| Some(sim.next())).take_while(|(at, _)| *at <= START.plus(60 * Nanos::SECOND));
+        first_minute.filter(|(_, r)| matches!(&r.response_types, Some(ResponseTypes::Flow(f)) if fits(f))).count() as u32
+    };
+    let dropped = || FlowFilter { verdict: vec![2], ..FlowFilter::default() };
+    let shop = || FlowFilter { source_pod: vec!["shop/".to_owned()], ..FlowFilter::default() };
+    let put = || FlowFilter { http_method: vec!["PUT".to_owned()], ..FlowFilter::default() };
+    let from_shop = |f: &Flow| f.source.as_ref().is_some_and(|s| s.namespace == "shop");
+    assert_eq!(count(vec![], vec![]).await, by_hand(&|_| true));
+    assert_eq!(count(vec![dropped()], vec![]).await, by_hand(&|f| f.verdict == 2));
+    assert_eq!(count(vec![dropped()], vec![shop()]).await, by_hand(&|f| f.verdict == 2 && !from_shop(f)));
+    let is_put = |f: &Flow| f.l7.as_ref().is_some_and(|l| matches!(&l.record, Some(Record::Http(h)) if h.method == "PUT"));
+    let puts = count(vec![put()], vec![]).await;
+    assert!(puts > 10);
+    assert_eq!(puts, by_hand(&is_put));
+    assert_eq!(count(vec![put(), dropped()], vec![]).await, by_hand(&|f| f.verdict == 2 || is_put(f)));
+    demo.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ pub use listen::{Listen, Running, listen};
 pub use observer::Service;
 pub use ring::Ring;
 
+use crate::query;
 use crate::wire::pb::flow::FlowFilter;
 use crate::wire::pb::observer::GetFlowsResponse;
 use std::sync::Arc;
@@ -25,6 +26,18 @@ pub type Admit = Box<dyn Fn(&GetFlowsResponse) -> bool + Send + Sync>;
 pub trait Filters: Send + Sync + 'static {
     /// `Err` says what is wrong with the filters.
     fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<Admit, String>;
+}
+
+/// Filters as the rest of flowhy understands them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByQuery;
+
+impl Filters for ByQuery {
+    fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<Admit, String> {
+        let filters = query::Filters { whitelist: whitelist.to_vec(), blacklist: blacklist.to_vec(), ..query::Filters::default() };
+        let predicate = query::compile(&filters)?;
+        Ok(Box::new(move |r| predicate.matches(r)))
+    }
 }
 
 /// What a server says about itself.
