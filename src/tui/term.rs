@@ -7,12 +7,17 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute};
 use std::io::{self, Write};
 use std::panic;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
+use std::thread::ThreadId;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is ours now; the panic hook asks.
 static OURS: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// The thread that draws.
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+/// What other threads had to say when they panicked.
+static LATE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Holds the terminal; gives it back when dropped.
 #[derive(Debug)]
@@ -27,6 +32,13 @@ impl Guard {
         HOOK.call_once(|| {
             let before = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
+                // A task's panic is its own affair: the screen goes on, and the message waits until it can be read.
+                if OURS.load(Ordering::SeqCst) && OWNER.lock().is_ok_and(|o| o.is_some_and(|id| id != std::thread::current().id())) {
+                    if let Ok(mut late) = LATE.lock() {
+                        late.push(info.to_string());
+                    }
+                    return;
+                }
                 // First the terminal, else the message is lost on the alternate screen.
                 leave();
                 before(info);
@@ -52,6 +64,9 @@ impl Drop for Guard {
 }
 
 fn enter(title: &str) -> io::Result<()> {
+    if let Ok(mut owner) = OWNER.lock() {
+        *owner = Some(std::thread::current().id());
+    }
     OURS.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     let title: String = title.chars().filter(|c| !c.is_control()).collect();
@@ -65,6 +80,9 @@ fn leave() {
         let _ = execute!(out, DisableBracketedPaste, SetTitle(""), LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
+        for late in LATE.lock().map(|mut l| std::mem::take(&mut *l)).unwrap_or_default() {
+            let _ = writeln!(io::stderr(), "{late}");
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::engine::Engine;
 use crate::engine::causes::{Cause, State};
 use crate::model::why::Outcome;
 use crate::tui::model::{CauseLine, Model, Screen};
-use crate::tui::text::{count, short, span};
+use crate::tui::text::{clean, clip, count, short, span, width};
 use crate::tui::theme::Look;
+use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
 use crate::tui::widget::{bar, verdict};
 use ratatui::layout::{Position, Rect};
@@ -18,13 +19,13 @@ pub fn list_height(m: &Model) -> u16 {
 
 /// What is wrong, in one line: `db-ingress: no rule allows port 5433`.
 pub fn sentence(c: &Cause) -> String {
-    let text = &c.why.text;
+    let text = if c.why.text.is_empty() { c.why.outcome.word() } else { c.why.text.as_str() };
     match (c.why.outcome, verdict::chief(&c.why)) {
-        (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => text.clone(),
+        (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => text.to_owned(),
         (Outcome::NotPolicy, _) => format!("not policy: {text}"),
         (Outcome::Undecidable, _) if !text.contains("decid") => format!("undecidable: {text}"),
         (_, Some(p)) if !text.contains(p) => format!("{p}: {text}"),
-        _ => text.clone(),
+        _ => text.to_owned(),
     }
 }
 
@@ -108,7 +109,8 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
         let mut x = area.x + text_x + text_w + 1;
         if pair_w > 0 {
             let port = if c.port == 0 || !screen { String::new() } else { format!(":{}", c.port) };
-            pen.cell(x, y, pair_w, &format!("{} {} {}{port}", c.from, look.g.arrow, c.to), look.plain());
+            let fixed = m.view().and_then(|v| fixed_namespace(v.text()));
+            pen.put(x, y, usize::from(pair_w), &pair(look, (strip(&c.from, fixed), strip(&c.to, fixed)), &port, usize::from(pair_w)), look.plain());
             x += pair_w + 1;
         }
         if seen_w > 0 {
@@ -127,6 +129,31 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
             pen.over(Rect { y, height: 1, ..area }, look.selected());
         }
     }
+}
+
+/// Without the namespace that the filter fixes.
+fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
+    match (name.split_once('/'), fixed) {
+        (Some((ns, rest)), Some(fixed)) if ns == fixed => rest,
+        _ => name,
+    }
+}
+
+/// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
+fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
+    let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
+    let (a, b) = (width(&clean(from)), width(&clean(to)));
+    let half = room / 2;
+    let (fa, fb) = if a + b <= room {
+        (a, b)
+    } else if a <= half {
+        (a, room - a)
+    } else if b <= half {
+        (room - b, b)
+    } else {
+        (half, room - half)
+    };
+    format!("{} {} {}{port}", clip(from, fa, look.g.gap), look.g.arrow, clip(to, fb, look.g.gap))
 }
 
 /// A bar a bucket; one that has any drop is never as low as one that has none.

@@ -81,12 +81,12 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     for link in engine.links().values() {
         let (text, style) = match link {
-            Link::Connecting { server } => (format!("{server}  connecting"), look.warn()),
-            Link::Connected { server } => (format!("{server}  connected"), look.plain()),
+            Link::Connecting { server } => (format!("{server}: connecting"), look.warn()),
+            Link::Connected { server } => (format!("{server}: connected"), look.plain()),
             Link::Down { server, cause, hint, retry_ms } => {
                 let hint = hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
                 let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
-                (format!("{server}  down: {cause}{hint}, next try in {wait}"), look.drop())
+                (format!("{server}: down, {cause}{hint}, next try in {wait}"), look.drop())
             }
             Link::Clock { .. } => continue,
         };
@@ -94,8 +94,8 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     for (name, how) in engine.ended() {
         let (text, style) = match how {
-            Ok(()) => (format!("{name}  read to its end"), look.plain()),
-            Err(e) => (format!("{name}  {e}"), look.drop()),
+            Ok(()) => (format!("{name}: read to its end"), look.plain()),
+            Err(e) => (format!("{name}: {e}"), look.drop()),
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }

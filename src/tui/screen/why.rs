@@ -1,12 +1,12 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
 use super::row;
 use crate::engine::Engine;
-use crate::model::observed::{Direction, L7, Observed, Verdict};
+use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
 use crate::tui::model::{Case, Model};
 use crate::tui::text::{count, span, width, wrap};
-use crate::tui::widget::pen::{Pen, Seg, seg};
+use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use ratatui::layout::Rect;
 
 /// From this width on the verdict stands left and the YAML right.
@@ -80,49 +80,71 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect)
     yaml(pen, c, at);
 }
 
-/// Which flow, when, where; and how often.
+/// How often and how long: `✗ 412× in 5 min`.
+pub fn extent(m: &Model, engine: &Engine, c: &Case) -> Vec<Seg> {
+    let look = m.look;
+    let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)) else { return Vec::new() };
+    let (glyph, style, word) =
+        if cause.audit { (look.g.audit, look.warn(), "audited") } else { (look.g.no, look.drop(), "dropped") };
+    let lasted = cause.last.since(cause.first);
+    let how_long = if lasted < 1_000_000_000 { String::new() } else { format!(" in {}", span(lasted)) };
+    vec![seg(format!("{glyph} {word} {}{}{how_long} ", count(cause.events), look.g.times), style)]
+}
+
+/// One side: the pod, or where that is too long its workload.
+fn side(p: &Party, short: bool) -> String {
+    match p.workloads.first() {
+        Some((_, w)) if short && p.namespace.is_empty() => w.clone(),
+        Some((_, w)) if short => format!("{}/{w}", p.namespace),
+        _ => p.display(),
+    }
+}
+
+/// Which flow, when and where. The node goes first where there is no room, then pods become workloads, then names are cut.
 fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     let look = m.look;
-    let cause = c.cause.and_then(|id| engine.causes().get(id));
-    let mut left = vec![seg(" ", look.plain())];
-    let mut right = Vec::new();
-    match &c.observed {
-        Some(o) => {
-            let proto = o.l4.map_or(String::new(), |l| format!("  {}", l.word().to_ascii_lowercase()));
-            let port = if o.dst_port == 0 { String::new() } else { format!(":{}", o.dst_port) };
-            let flow = format!("{} {} {}{port}", o.src.display(), look.g.arrow, o.dst.display());
-            left.extend([seg(flow, look.strong()), seg(proto, look.dim())]);
-            if let Some(l7) = &o.l7 {
-                left.push(seg(format!("  {}", request(l7)), look.plain()));
-            }
-            if let Some(at) = o.at {
-                let clock = if m.relative {
-                    m.clock(at, engine)
-                } else {
-                    let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
-                    local.utc().format("%H:%M:%S%.3f").to_string()
-                };
-                right.push(seg(clock, look.plain()));
-            }
-            if area.width >= 80 && !o.node.is_empty() {
-                right.push(seg(format!("  node {}", o.node), look.dim()));
-            }
+    let room = usize::from(area.width);
+    let Some(o) = &c.observed else {
+        if let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)) {
+            let port = if cause.port == 0 { String::new() } else { format!(":{}", cause.port) };
+            let flow = seg(format!(" {} {} {}{port}", cause.from, look.g.arrow, cause.to), look.strong());
+            pen.ends(area, &[flow], &[seg("no flow of it is held any more ", look.warn())]);
         }
-        None => {
-            if let Some(cause) = cause {
-                let port = if cause.port == 0 { String::new() } else { format!(":{}", cause.port) };
-                left.push(seg(format!("{} {} {}{port}", cause.from, look.g.arrow, cause.to), look.strong()));
-                right.push(seg("no flow of it is held any more", look.warn()));
-            }
+        return;
+    };
+    let clock = o.at.map_or_else(String::new, |at| {
+        if m.relative {
+            return m.clock(at, engine);
         }
-    }
-    if let Some(cause) = cause {
-        let (glyph, style) = if cause.audit { (look.g.audit, look.warn()) } else { (look.g.no, look.drop()) };
-        let lasted = cause.last.since(cause.first);
-        let how_long = if lasted < 1_000_000_000 { String::new() } else { format!(" in {}", span(lasted)) };
-        right.push(seg(format!("  {glyph} {}{}{how_long}", count(cause.events), look.g.times), style));
-    }
+        at.plus(i64::from(m.options.offset) * 1_000_000_000).utc().format("%H:%M:%S%.3f").to_string()
+    });
+    let mut right = vec![seg(clock, look.plain())];
+    let node = if o.node.is_empty() { Vec::new() } else { vec![seg(format!("  node {}", o.node), look.dim())] };
+    let port = if o.dst_port == 0 { String::new() } else { format!(":{}", o.dst_port) };
+    let proto = o.l4.map_or(String::new(), |l| format!("  {}", l.word().to_ascii_lowercase()));
+    let l7 = o.l7.as_ref().map(request).filter(|r| !r.is_empty()).map_or_else(String::new, |r| format!("  {r}"));
+    let flow = |short| format!("{} {} {}{port}", side(&o.src, short), look.g.arrow, side(&o.dst, short));
+    let tail = width(&proto) + width(&l7) + 4;
+    let fits = |flow: &str, right: &[Seg]| width(flow) + tail + length(right) <= room;
+    let with_node: Vec<Seg> = right.iter().chain(&node).cloned().collect();
+    let long = flow(false);
+    let text = if fits(&long, &with_node) {
+        right = with_node;
+        long
+    } else if fits(&long, &right) {
+        long
+    } else if fits(&flow(true), &with_node) {
+        right = with_node;
+        flow(true)
+    } else if fits(&flow(true), &right) {
+        flow(true)
+    } else {
+        let each = room.saturating_sub(length(&right) + width(&proto) + width(&port) + 8) / 2;
+        let cut = |p: &Party| crate::tui::text::clip(&side(p, true), each.max(6), look.g.gap);
+        format!("{} {} {}{port}", cut(&o.src), look.g.arrow, cut(&o.dst))
+    };
     right.push(seg(" ", look.plain()));
+    let left = [seg(" ", look.plain()), seg(text, look.strong()), seg(proto, look.dim()), seg(l7, look.plain())];
     pen.ends(area, &left, &right);
 }
 
@@ -248,7 +270,10 @@ pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
         _ if audit => "Audited, enforcement would drop it",
         _ => "Dropped",
     };
-    let text = why.text.trim_end_matches('.');
+    let text = match why.text.trim_end_matches('.') {
+        "" => why.outcome.word(),
+        text => text,
+    };
     match why.outcome {
         Outcome::NotPolicy => format!("{verb}{at}, and not by a policy: {text}."),
         _ => format!("{verb}{at}: {text}."),

@@ -86,17 +86,28 @@ fn apply(m: &mut Model, engine: &Engine) {
     let ctx = context(m, engine);
     let Some(p) = &mut m.prompt else { return };
     match query::parse(&p.text, &ctx) {
-        Err(e) => p.error = Some(e),
-        Ok(filter) => {
-            p.error = None;
-            let page = m.page;
-            if let Some(v) = m.view_mut()
-                && v.text() != filter.text()
-            {
-                *v = View::refilter(v, filter, engine);
-                v.fill(engine, page);
+        Err(e) => {
+            // What stands before the fault is shown, if it is a filter by itself; else the last valid one stays.
+            let head = p.text.get(..e.span.start).and_then(|h| query::parse(h, &ctx).ok());
+            p.error = Some(e);
+            if let Some(filter) = head {
+                show(m, engine, filter);
             }
         }
+        Ok(filter) => {
+            p.error = None;
+            show(m, engine, filter);
+        }
+    }
+}
+
+fn show(m: &mut Model, engine: &Engine, filter: query::Predicate) {
+    let page = m.page;
+    if let Some(v) = m.view_mut()
+        && v.text() != filter.text()
+    {
+        *v = View::refilter(v, filter, engine);
+        v.fill(engine, page);
     }
 }
 

@@ -3,7 +3,7 @@ use super::pen::{Pen, Seg, length, seg};
 use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::tui::action::{self, Action};
-use crate::tui::key::parse;
+use crate::tui::key::{Key, parse};
 use crate::tui::model::{Model, Screen, Tone};
 use crate::tui::text::{count, short, span, width};
 use crate::tui::update::{copy, disabled};
@@ -29,6 +29,14 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let held = engine.store().len() as u64;
     let since = engine.store().row(engine.store().seqs().start).map(|r| r.at);
     let mut parts: Vec<(u8, Vec<Seg>)> = vec![(1, state)];
+    if let Some(Screen::Why(c)) = m.screen() {
+        // What is read here is one case; the stream's state comes back with the next screen, a loss is said all the same.
+        let mut right = super::super::screen::why::extent(m, engine, c);
+        if lost > 0 {
+            right.splice(0..0, [seg(format!("{} lost{}", short(lost), look.g.sep), lost_style)]);
+        }
+        return pen.ends(area, &left, &right);
+    }
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
@@ -175,7 +183,8 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     if !note.is_empty() {
         right.push(seg(format!("{note} "), look.plain()));
     }
-    pen.ends(area, &keys(m, engine), &right);
+    let room = usize::from(area.width).saturating_sub(length(&right) + 1);
+    pen.ends(area, &keys(m, engine, room), &right);
 }
 
 fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
@@ -190,7 +199,7 @@ fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
             if let Some(n) = o.count {
                 line.push(seg(format!(" {}", count(n)), look.dim()));
             }
-            line.push(seg(look.g.sep, look.dim()));
+            line.push(seg("   ", look.plain()));
         }
         return line;
     }
@@ -201,10 +210,11 @@ fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
     line
 }
 
-fn keys(m: &Model, engine: &Engine) -> Vec<Seg> {
+/// Hints as far as there is room; help and the way back are always among them.
+fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
     let look = m.look;
     let bit = m.screen().map_or(0, Screen::bit);
-    let mut line = vec![seg(" ", look.plain())];
+    let mut items: Vec<(bool, [Seg; 2])> = Vec::new();
     for e in action::on(bit).filter(|e| !e.hint.is_empty()) {
         if e.action == Action::Back && m.stack.len() < 2 {
             continue;
@@ -213,10 +223,16 @@ fn keys(m: &Model, engine: &Engine) -> Vec<Seg> {
             (Action::Pause, Some(v)) if v.is_paused() => "resume",
             _ => e.hint,
         };
-        let label = e.keys.first().map_or_else(String::new, |k| parse(k).into_iter().map(crate::tui::key::Key::label).collect());
+        let label = e.keys.first().map_or_else(String::new, |k| parse(k).into_iter().map(Key::label).collect());
         let off = disabled(m, engine, e).is_some();
         let style: Style = if off { look.dim() } else { look.strong() };
-        line.extend([seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]);
+        let needed = matches!(e.action, Action::Help | Action::Back);
+        items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));
     }
-    line
+    let long = |items: &[(bool, [Seg; 2])]| 1 + items.iter().map(|i| length(&i.1)).sum::<usize>();
+    while long(&items) > room + 2 {
+        let Some(i) = items.iter().rposition(|(needed, _)| !needed) else { break };
+        items.remove(i);
+    }
+    std::iter::once(seg(" ", look.plain())).chain(items.into_iter().flat_map(|i| i.1)).collect()
 }
