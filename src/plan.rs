@@ -264,6 +264,7 @@ fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe)
     let window = window(&o.select, env)?;
     let explain = explain_of(o.print.why);
     let number = number(&o.select, files)?;
+    table_can(o.print.output, o.select.follow, explain)?;
     let print = out::Options {
         color: look.color(),
         terminal: env.stdout_tty,
@@ -316,6 +317,20 @@ fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe)
         window: if files { window } else { (None, None) },
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
+}
+
+/// A table is written at its end, and has no room for a sentence.
+fn table_can(format: cli::Format, follow: bool, explain: Explain) -> Result<(), Error> {
+    if format != cli::Format::Table {
+        return Ok(());
+    }
+    if follow {
+        return Err(Error::usage("table output format is not compatible with follow mode").hint("use -o compact"));
+    }
+    if explain != Explain::Nothing {
+        return Err(Error::usage("a table has no room for --why").hint("use -o compact or -o json"));
+    }
+    Ok(())
 }
 
 /// The filters, and DNS besides. No filter already means everything.
@@ -428,6 +443,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
         filter_of(&d.filter, look.env)?;
         return Ok(held(from, source, judge, look.tui("demo".to_owned(), d.filter.join(" "))?));
     }
+    table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
     let engine = engine::Options {
         admit: filter_of(&d.filter, look.env)?,

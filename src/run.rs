@@ -7,6 +7,7 @@ use crate::engine::{Engine, Event};
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input, Link};
 use crate::model::ledger::Ledger;
+use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::out::{self, Output};
 use crate::plan::{self, Env, From, Front, Plan, Stream};
@@ -17,12 +18,15 @@ use crate::{demo, tui};
 use clap::Parser as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 mod sources;
 
 /// Batches between the sources and the engine.
 const BATCHES: usize = 64;
+/// How long a source may take to say why it ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Manifest faults printed; the rest is only counted.
 const MOST_FAULTS: usize = 50;
 
@@ -32,8 +36,12 @@ pub fn main() -> u8 {
         Ok(cli) => cli,
         Err(e) => {
             // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe changes neither.
-            let _ = e.print();
-            return if e.use_stderr() { 2 } else { 0 };
+            if !e.use_stderr() {
+                let _ = e.print();
+                return 0;
+            }
+            say_error(&misuse(&e));
+            return 2;
         }
     };
     match plan::plan(cli, &env()).and_then(go) {
@@ -43,6 +51,29 @@ pub fn main() -> u8 {
             e.exit_code()
         }
     }
+}
+
+/// Clap's finding in our three lines.
+fn misuse(e: &clap::Error) -> Error {
+    let text = e.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What follows are the missing arguments or the possible values, then a tip, then the usage.
+    let (mut causes, mut hint) = (Vec::new(), None);
+    for line in lines {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            hint.get_or_insert(tip.to_owned());
+        } else if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        } else {
+            causes.push(line.trim_matches(['[', ']']).to_owned());
+        }
+    }
+    let mut error = Error::usage(what).hint(hint.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list what there is".to_owned()));
+    if !causes.is_empty() {
+        error = error.cause(causes.join(" "));
+    }
+    error
 }
 
 fn env() -> Env {
@@ -64,7 +95,7 @@ fn env() -> Env {
 /// One message on stderr. What comes from the network or a file is made harmless first.
 fn say(kind: &str, text: &str) {
     let mut err = io::stderr().lock();
-    let safe: Vec<_> = text.split('\n').map(|l| out::clean(l).into_owned()).collect();
+    let safe: Vec<_> = text.split('\n').map(|l| clean(l).into_owned()).collect();
     let _ = writeln!(err, "{kind}: {}", safe.join("\n"));
 }
 
@@ -100,16 +131,22 @@ fn go(plan: Plan) -> Result<u8, Error> {
         let (feed, inbox) = feed::channel(BATCHES);
         let screen = matches!(front, Front::Tui { .. });
         let sources = sources::start(from, screen, feed, &stop).await?;
-        let code = match front {
+        let result = match front {
             Front::Tui { title, filter, color, ascii } => {
-                tui::run(engine, inbox, tui::Options { filter, color, ascii, title, live, ..tui::Options::default() }).await?;
-                0
+                let options = tui::Options { filter, color, ascii, title, live, ..tui::Options::default() };
+                tui::run(engine, inbox, options).await.map(|_| 0)
             }
-            Front::Stream(s) => stream(engine, inbox, s, &stop).await?,
-            Front::Why { style, quiet, filter } => why(engine, inbox, style, quiet, filter, &stop).await?,
+            Front::Stream(s) => stream(engine, inbox, s, &stop).await,
+            Front::Why { style, quiet, filter } => why(engine, inbox, style, quiet, filter, &stop).await,
         };
-        // A source that ended by an error has said so nowhere else.
-        if sources.is_finished() { sources::joined(sources.await).map(|()| code) } else { Ok(code) }
+        match result {
+            // The source knows better than we do why it ended early.
+            Err(e) if e.kind == Kind::Input => match tokio::time::timeout(LAST_WORDS, sources).await {
+                Ok(said) => sources::joined(said).and(Err(e)),
+                Err(_) => Err(e),
+            },
+            other => other,
+        }
     });
     stop.cancel();
     // A thread that waits for standard input cannot be waited for.
@@ -196,6 +233,8 @@ async fn interrupted() {
 async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
     let buffered = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut output: Box<dyn Output> = match s.format {
+        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
+        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
         Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
         Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
     };

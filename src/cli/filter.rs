@@ -51,7 +51,7 @@ impl Args for FilterFlags {
                 arg = arg.short(c);
             }
             arg = match f.arg {
-                Takes::Bool | Takes::Mark => arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true).value_name(""),
+                Takes::Bool | Takes::Mark => arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true).value_name("BOOL"),
                 _ => arg.num_args(1).allow_hyphen_values(true).value_name("VALUE"),
             };
             cmd = cmd.arg(arg.hide_short_help(!COMMON.contains(&f.long)));

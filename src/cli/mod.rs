@@ -130,6 +130,9 @@ pub struct Display {
 pub enum Format {
     #[default]
     Compact,
+    Dict,
+    #[value(alias = "tab")]
+    Table,
     #[value(alias = "JSON", alias = "json")]
     Jsonpb,
 }
@@ -184,7 +187,7 @@ pub struct Select {
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Output")]
 pub struct Print {
-    /// compact, or jsonpb (= json)
+    /// compact, dict, table, or jsonpb (= json)
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
     /// Explain drops, audits and L7 denials; --why=all explains allowed flows too
@@ -262,7 +265,7 @@ pub struct Demo {
     /// Write the stream to stdout instead of opening the screen
     #[arg(long)]
     pub headless: bool,
-    /// compact, or jsonpb (= json)
+    /// compact, dict, table, or jsonpb (= json)
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", requires = "headless")]
     pub output: Format,
     /// Explain drops; --why=all explains allowed flows too

@@ -3,9 +3,9 @@
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
+use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
-use crate::out::clean;
 use crate::wire::json;
 use serde::Serialize;
 use std::io::{self, Write};

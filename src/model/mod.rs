@@ -6,6 +6,7 @@ pub mod observed;
 pub mod reason;
 pub mod row;
 pub mod sym;
+pub mod text;
 pub mod time;
 pub mod view;
 pub mod why;

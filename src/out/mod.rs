@@ -18,7 +18,6 @@ pub mod time;
 use crate::model::why::Why;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 pub use compact::Compact;
@@ -58,16 +57,6 @@ impl Default for Options {
             terminal: false,
         }
     }
-}
-
-/// `s` as a terminal may have it: control and bidi characters spelt out.
-pub fn clean(s: &str) -> Cow<'_, str> {
-    if !s.chars().any(safe::acts) {
-        return Cow::Borrowed(s);
-    }
-    let mut out = Vec::with_capacity(s.len() + 8);
-    safe::spelt(s, &mut out);
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// Where responses go.

@@ -2,30 +2,8 @@
 //!
 //! Into a pipe Hubble's rule holds: ESC and CR are spelt out, and with colours on its own colour sequences pass even from the
 //! data. On a terminal every control and bidi character from the network is spelt out.
-
-/// Whether a terminal may act on the character, or a reader be misled by it.
-pub fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-        || ('\u{e0000}'..='\u{e007f}').contains(&c)
-}
-
-/// Appends `s` with every character that acts spelt out.
-pub fn spelt(s: &str, out: &mut Vec<u8>) {
-    if !s.chars().any(acts) {
-        return out.extend_from_slice(s.as_bytes());
-    }
-    for c in s.chars() {
-        match c {
-            '\u{1b}' => out.extend_from_slice(b"^["),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            c if acts(c) => out.extend_from_slice(c.escape_unicode().to_string().as_bytes()),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
+use crate::model::text::acts;
+pub use crate::model::text::spelt;
 
 /// The same inside a JSON text, as JSON's own escapes: they can only stand in strings.
 pub fn spelt_json(out: &mut Vec<u8>, from: usize) {

@@ -64,7 +64,7 @@ fn a_terminal_gets_nothing_that_acts() {
     assert_eq!(ours, "N/A [n\\u{9b}]: a^[[31m\\u{202e}b (unknown) <>  (unknown) UNKNOWN DROPPED (x\\ny\\u{7})\n");
     assert_eq!(line.matches("\u{1b}[31m").count(), 1);
     let json = text(|out| Jsonpb::new(o.clone()).line(&r, None, out));
-    assert!(!json.trim_end().chars().any(safe::acts) && json.contains("\\u202e") && json.contains("\\u009b"));
+    assert!(!json.trim_end().chars().any(crate::model::text::acts) && json.contains("\\u202e") && json.contains("\\u009b"));
     assert_eq!(response(json.trim_end()), r);
 }
 
