@@ -275,7 +275,9 @@ fn escape(c: char, mark: char, out: &mut String) {
 mod tests {
     use super::*;
 
-    fn split(args: &[&str]) -> Result<(Vec<(&'static str, String)>, Vec<String>), String> {
+    type Split = (Vec<(&'static str, String)>, Vec<String>);
+
+    fn split(args: &[&str]) -> Result<Split, String> {
         let args: Vec<String> = args.iter().map(|s| (*s).to_owned()).collect();
         split_args(&args).map(|(f, r)| (f.into_iter().map(|f| (f.name, f.value)).collect(), r))
     }

@@ -57,14 +57,13 @@ impl Requirement {
     fn matches(&self, v: &dyn View, field: Field) -> bool {
         let (negative, mut hit) = (matches!(self.test, Test::Absent | Test::NotIn(_)), false);
         if let Some(net) = self.net {
-            // Several labels may be inside the prefix; the first by key speaks. Rare, so two passes are cheap enough.
+            // Several labels may be inside the prefix; the first by key speaks. Rare, so the copy of a key is cheap enough.
             let mut least: Option<String> = None;
             v.any(field, &mut |i| {
-                if let (_, key, value, true) = in_net(i, net) {
-                    if least.as_deref().is_none_or(|l| key < l) {
-                        least = Some(key.to_owned());
-                        hit = self.value_ok(value);
-                    }
+                let (_, key, value) = split(i.text());
+                if in_net(i, net) && least.as_deref().is_none_or(|l| key < l) {
+                    least = Some(key.to_owned());
+                    hit = self.value_ok(value);
                 }
                 false
             });
@@ -92,9 +91,9 @@ impl Requirement {
     }
 }
 
-fn in_net(item: Item<'_>, net: IpNet) -> (&str, &str, &str, bool) {
-    let (source, key, value) = split(item.text());
-    (source, key, value, source == "cidr" && cidr(key).is_some_and(|n| net.contains(&n)))
+fn in_net(item: Item<'_>, net: IpNet) -> bool {
+    let (source, key, _) = split(item.text());
+    source == "cidr" && cidr(key).is_some_and(|n| net.contains(&n))
 }
 
 /// (source, key, value) of a label as a flow has it.
