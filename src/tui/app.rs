@@ -76,6 +76,14 @@ impl App {
         self.model.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(&self.engine)))
     }
 
+    /// How many of the held flows pass the filter of the first screen.
+    pub fn hits(&self) -> usize {
+        match self.model.stack.first() {
+            Some(Screen::Flows(v)) => v.len(&self.engine),
+            _ => 0,
+        }
+    }
+
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
         let area = frame.area();
         update::settle(&mut self.model, &self.engine, area.width, area.height);
