@@ -175,7 +175,11 @@ fn target(source: &Source) -> Result<Target, Error> {
     source.server.as_deref().unwrap_or_default().parse()
 }
 
-fn both(source: &Source) -> Result<(), Error> {
+fn sound(source: &Source) -> Result<(), Error> {
+    let stdin = |paths: &[std::path::PathBuf]| paths.iter().filter(|p| p.as_os_str() == "-").count();
+    if stdin(&source.input_file) + stdin(&source.policies) > 1 {
+        return Err(Error::usage("standard input can be read only once").hint("give the flows or the policies as a file"));
+    }
     if source.server.is_some() && !source.input_file.is_empty() {
         return Err(Error::usage("cannot use --server and --input-file together").hint("choose one place to read from"));
     }
@@ -183,7 +187,7 @@ fn both(source: &Source) -> Result<(), Error> {
 }
 
 fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: Vec<String>) -> Result<Plan, Error> {
-    both(source)?;
+    sound(source)?;
     filter_of(&filter, look.env)?;
     if !source.input_file.is_empty() {
         let paths = texts(&source.input_file);
@@ -214,6 +218,7 @@ fn title_of(paths: &[String]) -> String {
 fn replay(source: &Source, judge: policy::Options, look: &Look<'_>, r: Replay) -> Result<Plan, Error> {
     // What looks like a file is one: a filter has a colon or no file of its name; `-` is standard input.
     let (paths, filter): (Vec<_>, Vec<_>) = r.args.into_iter().partition(|a| a == "-" || !looks_like_filter(a));
+    sound(source)?;
     if paths.is_empty() {
         return Err(Error::usage("no recording to replay").hint("flowhy replay FILE"));
     }
@@ -248,7 +253,7 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
 }
 
 fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Plan, Error> {
-    both(source)?;
+    sound(source)?;
     let env = look.env;
     let mut words = o.filter;
     match words.first().map(String::as_str) {
@@ -389,7 +394,7 @@ fn window(s: &Select, env: &Env) -> Result<(Option<Nanos>, Option<Nanos>), Error
 }
 
 fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> Result<Plan, Error> {
-    both(source)?;
+    sound(source)?;
     let (filters, by_flags) = flags_of(&w.flags.0)?;
     let by_words = filter_of(&w.filter, look.env)?;
     let select = Select { since: w.since, until: w.until, ..Select::default() };
@@ -453,4 +458,114 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     };
     let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn env() -> Env {
+        Env { stdout_tty: true, stderr_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
+    }
+
+    fn planned(line: &str) -> Result<Plan, Error> {
+        let args = std::iter::once("flowhy").chain(line.split_whitespace());
+        plan(Cli::try_parse_from(args).map_err(|e| Error::usage(e.to_string()))?, &env())
+    }
+
+    fn request(line: &str) -> Request {
+        match planned(line).unwrap().from {
+            From::Live { request, .. } => *request,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn stream(line: &str) -> Stream {
+        match planned(line).unwrap().front {
+            Front::Stream(s) => s,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_are_hubbles() {
+        for (line, number) in [
+            ("observe", 20),
+            ("observe -f", 0),
+            ("observe --last 5 -f", 5),
+            ("observe --all", u64::MAX),
+            ("observe --first 3", 3),
+            ("observe --since 1m", 0),
+            ("observe --last 7 --since 1m", 7),
+            ("observe --last 0", 20),
+        ] {
+            assert_eq!(request(line).number, number, "{line}");
+        }
+        assert!(request("observe --first 3").first);
+    }
+
+    #[test]
+    fn what_the_server_cannot_filter_is_filtered_here() {
+        let r = request("observe -n shop");
+        assert_eq!((r.number, r.whitelist.len()), (20, 2));
+        let r = request("observe -n shop policy:db-*");
+        assert_eq!((r.number, r.whitelist.len()), (u64::MAX, 3), "DNS is asked for besides");
+        assert_eq!(stream("observe -n shop policy:db-*").last, Some(20));
+        let r = request("observe --not --verdict FORWARDED --why");
+        assert!(r.blacklist.is_empty() && r.whitelist.is_empty());
+        assert_eq!(stream("observe --why --since 5m").last, None);
+        assert_eq!(stream("observe --why --first 4").first, Some(4));
+    }
+
+    #[test]
+    fn times_count_back_from_now_and_until_is_ignored_when_following() {
+        let r = request("observe --since 5m --until 1m");
+        assert_eq!((r.since, r.until), (Some(Nanos::from_parts(1_799_999_700, 0)), Some(Nanos::from_parts(1_799_999_940, 0))));
+        assert_eq!(request("observe -f --until nonsense").until, None);
+    }
+
+    #[test]
+    fn conflicts_are_usage_errors() {
+        for line in [
+            "observe --first 1 --last 1",
+            "observe --first 1 -f",
+            "observe --last 1 --all",
+            "observe -o table -f",
+            "observe -o table --why",
+            "observe --from f --server s",
+            "observe --from - --policies -",
+            "observe --from f --last 1000001",
+            "observe debug-events",
+            "replay ns:shop",
+            "replay f --speed 0",
+            "demo --rate -3",
+            "demo --headless --start never",
+        ] {
+            let e = planned(line).unwrap_err();
+            assert_eq!(e.exit_code(), 2, "{line}: {e}");
+        }
+    }
+
+    #[test]
+    fn replay_tells_files_from_filters() {
+        let p = planned("replay a.jsonl dir/b.gz ns:shop not port:53 --speed 4x").unwrap();
+        assert!(matches!(&p.from, From::Files { paths, pace: Pace::Times(4.0) } if *paths == ["a.jsonl", "dir/b.gz"]), "{:?}", p.from);
+        assert!(matches!(&p.front, Front::Tui { filter, title, .. } if filter == "ns:shop not port:53" && title == "a.jsonl +1"));
+    }
+
+    #[test]
+    fn a_screen_needs_a_terminal_and_color_follows_its_order() {
+        let cli = |l: &str| Cli::try_parse_from(l.split(' ')).unwrap();
+        let piped = Env { stdout_tty: false, ..env() };
+        assert_eq!(plan(cli("flowhy demo"), &piped).unwrap_err().exit_code(), 2);
+        let color = |line: &str, env: &Env| match plan(cli(line), env).unwrap().front {
+            Front::Stream(s) => s.print.color,
+            other => panic!("{other:?}"),
+        };
+        assert!(color("flowhy observe", &env()) && !color("flowhy observe", &piped));
+        assert!(color("flowhy observe --color always", &Env { no_color: true, ..piped.clone() }));
+        assert!(!color("flowhy observe", &Env { no_color: true, force_color: true, ..env() }));
+        assert!(color("flowhy observe", &Env { force_color: true, ..piped }));
+    }
 }

@@ -154,7 +154,7 @@ impl Causes {
             to: (o.dst.ip, o.dst_port),
             l4: o.l4,
         };
-        let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).abs() <= ONE_EVENT).map(|(_, id)| *id);
+        let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).abs() < ONE_EVENT).map(|(_, id)| *id);
         let (subject, peer) = match why.direction.or(o.direction) {
             Some(Direction::Ingress) => (to, from),
             _ => (from, to),
@@ -206,8 +206,8 @@ impl Causes {
             return None;
         }
         let id = CauseId(NonZeroU32::new(u32::try_from(self.causes.len() + 1).ok()?)?);
-        // L7 denials pass as connections; only the same request forwarded would prove a fix, so they are not watched for.
-        let watch = !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy);
+        // L7 denials pass as connections, and audited packets are forwarded anyway: neither proves a fix.
+        let watch = o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy);
         if let (true, Some(direction)) = (watch, why.direction) {
             let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
             self.by_traffic.entry(traffic).or_default().push(id);

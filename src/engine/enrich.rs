@@ -2,7 +2,7 @@
 //!
 //! Owns inference of names for people; attribution's own facts (labels, ports) are the policy room's business.
 use super::store::Store;
-use crate::model::observed::{Observed, Party, Verdict};
+use crate::model::observed::{Observed, Party};
 use crate::model::row::{End, Ip, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
@@ -73,7 +73,7 @@ pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> 
         node: store.intern(&o.node),
         cause: None,
         verdict: o.verdict,
-        drop: if o.verdict == Verdict::Dropped { u16::try_from(o.drop_reason).unwrap_or(u16::MAX) } else { 0 },
+        drop: u16::try_from(o.drop_reason).unwrap_or(u16::MAX),
         event: o.event.map_or(-1, |(kind, _)| i16::try_from(kind).unwrap_or(i16::MAX)),
         l4: o.l4,
         dir: o.direction,

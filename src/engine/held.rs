@@ -62,10 +62,11 @@ impl View for Full<'_> {
 }
 
 /// What a row can answer without its frame.
-const FLAT: [Field; 21] = [
+const FLAT: [Field; 22] = [
     Field::Flow,
     Field::Time,
     Field::Verdict,
+    Field::DropCode,
     Field::EventType,
     Field::Direction,
     Field::IsReply,
@@ -111,6 +112,7 @@ impl View for Flat<'_> {
             Field::Time => Value::Int(row.at.0),
 
             Field::Verdict => Value::Int(i64::from(number(row.verdict))),
+            Field::DropCode => Value::Int(i64::from(row.drop)),
             Field::EventType if row.event < 0 => Value::Missing,
             Field::EventType => Value::Int(i64::from(row.event)),
             Field::Direction => Value::Int(match row.dir {

@@ -59,7 +59,7 @@ pub struct Row {
     pub node: Sym,
     pub cause: Option<CauseId>,
     pub verdict: Verdict,
-    /// Drop reason number, 0 = none.
+    /// Reason number as reported, 0 = none.
     pub drop: u16,
     /// Monitor event type; −1 = not reported.
     pub event: i16,

@@ -4,14 +4,12 @@ use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
 use crate::plan::{From, Pace, Rate};
-use crate::query;
 use crate::serve::{self, Listen};
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::Replay;
 use crate::source::target::Target;
 use crate::source::{Feed, Source, Stop};
-use crate::wire::pb::flow::FlowFilter;
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,7 +46,7 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             Ok(tokio::spawn(Box::new(client).run(feed, stop)))
         }
         From::Demo { seed, start, rate, .. } if screen => {
-            let server = serve::demo(seed, start, pace(rate), Listen::loopback(), Arc::new(ByQuery)).await?;
+            let server = serve::demo(seed, start, pace(rate), Listen::loopback(), Arc::new(serve::ByQuery)).await?;
             let target: Target = server.address.parse()?;
             let request = Request { number: RING, follow: true, ..Request::default() };
             let client = Client::new(target, request).retry(Retry::Forever);
@@ -63,17 +61,6 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             let simulation = Simulation::new(seed, begin);
             Ok(tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop)))
         }
-    }
-}
-
-/// The server's filters are ours.
-struct ByQuery;
-
-impl serve::Filters for ByQuery {
-    fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<serve::Admit, String> {
-        let filters = query::Filters { whitelist: whitelist.to_vec(), blacklist: blacklist.to_vec(), ..query::Filters::default() };
-        let predicate = query::compile(&filters)?;
-        Ok(Box::new(move |r| predicate.matches(r)))
     }
 }
 

@@ -31,7 +31,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         out.push(line);
     };
     law("frames", l.frames, [("decoded", l.decoded, false), ("malformed", l.malformed, true), ("skipped", l.skipped, false)]);
-    law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("", 0, false)]);
+    law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("notices", l.notices, false)]);
     law("admitted", l.admitted, [("held", l.held, false), ("evicted", l.evicted, false), ("", 0, false)]);
     out.push(if l.balanced() {
         vec![seg(format!("   {} ", look.g.ok), look.pass()), seg("it balances: nothing was lost here", look.plain())]
