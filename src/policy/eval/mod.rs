@@ -121,7 +121,8 @@ pub fn judge(case: &Case<'_>, set: &PolicySet) -> Judgement {
         && same(&against.isolating, &favour.isolating)
         // Which rule allows is only of interest when something else than default deny decided.
         && (against.attributed == favour.attributed || against.cause == Cause::DefaultDeny);
-    if agree && !unmanaged_maybe {
+    // Where nothing could select it, it does not matter whether it has policy of its own.
+    if agree && (!unmanaged_maybe || against.cause == Cause::NoPolicy) {
         return against;
     }
     Judgement { decision: Decision::Unknown, missing, ..against }

@@ -1,25 +1,339 @@
 //! The explanation of one flow. Owns the order of questions: was it a policy at all, which side, which policies, which rule.
+//!
+//! The datapath is the judge and this is its interpreter: what the flow says and what the policies say are compared
+//! (`agree`), and where a fact is missing the answer is that it is missing.
+mod agree;
+mod l7;
+pub mod near;
+mod side;
+mod words;
+
+use super::eval::l7::Request;
+use super::eval::{Decision, Traffic, managed};
+use super::ir::Auth;
+use super::selector::Tri;
 use super::{Options, PolicySet};
-use crate::model::observed::Observed;
-use crate::model::why::{Agreement, Explanation, Outcome, Why};
-use crate::world::World;
+use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, Verdict};
+use crate::model::reason::{self, Cause as Reason};
+use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
+use crate::world::labels::{Label, Labels};
+use crate::world::{Endpoint, World};
+use side::{Ask, Judged, look};
+
+/// Event type of an access log record.
+const EVENT_L7: i32 = 129;
+
+/// What of a flow the explanation goes by.
+pub(crate) struct Facts {
+    pub dropped: bool,
+    pub audit: bool,
+    /// The proxy's own record.
+    pub proxy: bool,
+    pub reason: Reason,
+}
 
 /// Why this happened to this flow.
-pub fn explain(_o: &Observed, _world: &World, _set: &PolicySet, _opt: &Options) -> Explanation {
-    let why = Why {
+pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
+    let facts = Facts {
+        dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
+            || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == 1))),
+        audit: o.verdict == Verdict::Audit,
+        proxy: o.l7.is_some() || o.event.is_some_and(|e| e.0 == EVENT_L7),
+        reason: if o.verdict == Verdict::Audit { Reason::None } else { reason::cause(o.drop_reason) },
+    };
+    let reply = o.is_reply == Some(true);
+    let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
+    let (src, dst) = (world.endpoint(from), world.endpoint(to));
+    let mut why = blank(o, &facts, world);
+
+    if facts.dropped && facts.reason == Reason::Other {
+        return not_policy(o, why);
+    }
+    if o.verdict == Verdict::Error && o.drop_reason == 0 {
+        why.outcome = Outcome::NotPolicy;
+        why.agreement = Agreement::Agrees;
+        why.text = "the proxy reported an error, not a decision of a policy".to_owned();
+        return bare(why);
+    }
+    if !set.given() {
+        why.missing.push("policies".to_owned());
+        why.text = match facts.reason {
+            Reason::DefaultDeny => "no rule allows it, and there are no policies here to say whose".to_owned(),
+            Reason::DenyRule => "a deny rule matched, and there are no policies here to say whose".to_owned(),
+            Reason::Auth => "a policy demands authentication, and there are no policies here to say which".to_owned(),
+            _ => "there are no policies here to judge it by".to_owned(),
+        };
+        return bare(why);
+    }
+    if !facts.dropped && (reply || !matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)) {
+        why.outcome = Outcome::Allowed;
+        why.because
+            .push(if reply { "a reply: policies judge the first packet of a connection" } else { "not a record of a decision" }.to_owned());
+        why.text = if reply { "a reply to a connection that was allowed" } else { "passed" }.to_owned();
+        return bare(why);
+    }
+
+    let traffic = traffic(o, reply);
+    let (proxy_subject, proxy_peer);
+    let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, &src) {
+        // The proxy of an Ingress asks the ingress policy of its own identity, about the client.
+        (proxy_subject, proxy_peer) = (subject, peer);
+        for fact in ["direction", "subject"] {
+            why.inferred.push(fact.to_owned());
+        }
+        vec![look(&Ask { direction: Direction::Ingress, subject: &proxy_subject, peer: &proxy_peer, traffic: &traffic, world, set, opt })]
+    } else {
+        let ask = |direction, subject, peer| {
+            // A policy drop at the host shows that its firewall is on, whatever we were told.
+            let fire = facts.dropped
+                && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
+                && host(subject)
+                && o.direction == Some(direction);
+            let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
+            look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt })
+        };
+        vec![ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src)]
+    };
+    // A reply's direction is that of the packet, not of the connection.
+    let told = if reply || sides.len() == 1 { None } else { o.direction };
+    let told = told.filter(|d| managed(if *d == Direction::Egress { &src } else { &dst }, opt) != Tri::No || sides_managed(&sides, *d));
+    if sides.len() == 1 {
+        let only = sides.remove(0);
+        conclude(&mut why, &only, o, &facts, set);
+        return Explanation { why, lanes: vec![only.lane], rules: only.rules };
+    }
+    let chosen = match told {
+        Some(d) => sides.iter().position(|s| s.direction == d),
+        None => denying(&sides, facts.dropped),
+    };
+    if told.is_none() {
+        why.sides = sides.iter().map(as_side).collect();
+    }
+    match chosen {
+        Some(i) => {
+            if told.is_none() {
+                why.inferred.push("direction".to_owned());
+            }
+            if let Some(s) = sides.get(i) {
+                conclude(&mut why, s, o, &facts, set);
+            }
+        }
+        None => neither(&mut why, &sides, &facts, set),
+    }
+    if reply && facts.dropped {
+        agree::reply(&mut why);
+    }
+    let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement.decision == Decision::Unknown).unwrap_or(1));
+    let mut lanes = Vec::new();
+    let mut rules = Vec::new();
+    for (i, s) in sides.into_iter().enumerate() {
+        if i == shown {
+            rules = s.rules;
+        }
+        lanes.push(s.lane);
+    }
+    Explanation { why, lanes, rules }
+}
+
+fn host(e: &Endpoint) -> bool {
+    e.labels.is_host() || e.host_network
+}
+
+fn sides_managed(sides: &[Judged], d: Direction) -> bool {
+    sides.iter().any(|s| s.direction == d && s.judgement.decision != Decision::NotManaged)
+}
+
+/// The side that denies where the flow does not say. Egress is asked first, and what it denies the other side never sees.
+fn denying(sides: &[Judged], dropped: bool) -> Option<usize> {
+    for (i, s) in sides.iter().enumerate() {
+        match s.judgement.decision {
+            Decision::Denied => return Some(i),
+            Decision::Unknown if dropped => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn as_side(s: &Judged) -> Side {
+    Side {
+        direction: s.direction,
+        subject: s.subject.clone(),
+        outcome: s.outcome,
+        policies: s.policies.clone(),
+        nearest: s.nearest.clone(),
+        missing: s.judgement.missing.clone(),
+    }
+}
+
+fn blank(o: &Observed, facts: &Facts, world: &World) -> Why {
+    let mut inferred = Vec::new();
+    for p in [&o.src, &o.dst] {
+        let e = world.endpoint(p);
+        if p.labels.is_empty() && e.known {
+            inferred.push(format!("labels:{}", e.display));
+        }
+        if e.names.len() > p.names.len() {
+            inferred.push(format!("names:{}", e.ip.map_or_else(|| e.display.clone(), |ip| ip.to_string())));
+        }
+    }
+    let direction = o.direction;
+    let subject = direction.map(|d| world.endpoint(if d == Direction::Egress { &o.src } else { &o.dst }).display);
+    Why {
         outcome: Outcome::Undecidable,
-        direction: None,
-        subject: None,
+        direction,
+        subject,
         policies: Vec::new(),
-        reported: None,
+        reported: reported(o, facts),
         nearest: None,
         agreement: Agreement::Unknown,
         because: Vec::new(),
-        missing: vec!["policies".to_owned()],
-        inferred: Vec::new(),
+        missing: Vec::new(),
+        inferred,
         sides: Vec::new(),
         diagnosis: Vec::new(),
         text: String::new(),
-    };
+    }
+}
+
+fn bare(why: Why) -> Explanation {
     Explanation { why, lanes: Vec::new(), rules: Vec::new() }
 }
+
+/// What the agent itself named.
+fn reported(o: &Observed, facts: &Facts) -> Option<ReportedCause> {
+    let r = &o.reported;
+    let lists = if facts.dropped && !(r.egress_denied.is_empty() && r.ingress_denied.is_empty()) {
+        [&r.egress_denied, &r.ingress_denied]
+    } else {
+        [&r.egress_allowed, &r.ingress_allowed]
+    };
+    let name = |n: &Named| PolicyRef {
+        kind: n.kind.clone(),
+        namespace: (!n.namespace.is_empty()).then(|| n.namespace.clone()),
+        name: n.name.clone(),
+        rule: None,
+    };
+    let policies: Vec<PolicyRef> = lists.into_iter().flatten().map(name).collect();
+    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, log: r.log.clone() })
+}
+
+fn not_policy(o: &Observed, mut why: Why) -> Explanation {
+    match reason::by_number(o.drop_reason) {
+        Some(r) => {
+            why.outcome = Outcome::NotPolicy;
+            why.agreement = Agreement::Agrees;
+            why.text = r.words.to_owned();
+        }
+        None => {
+            // A number newer than the table may be anything, a policy too.
+            why.missing.push(format!("drop-reason:{}", o.drop_reason));
+            why.text = format!("drop reason {} is not known here", o.drop_reason);
+        }
+    }
+    bare(why)
+}
+
+/// The connection's traffic; for a reply the ports change places.
+fn traffic(o: &Observed, reply: bool) -> Traffic {
+    let l4 = o.l4.or(match o.l7 {
+        Some(L7::Http { .. }) => Some(L4::Tcp),
+        _ => None,
+    });
+    let port = if reply { o.src_port } else { o.dst_port };
+    let port = (port != 0 && l4.is_some_and(super::eval::port::has_ports)).then_some(port);
+    Traffic { l4, port, icmp: o.icmp.map(|(t, _)| t), request: if o.l7_response { None } else { Request::of(o) } }
+}
+
+/// The record of an Ingress proxy carries the proxy's identity on the client's address. Subject and peer of what it asked.
+fn ingress_proxy(o: &Observed, facts: &Facts, src: &Endpoint) -> Option<(Endpoint, Endpoint)> {
+    let outside = |p: &Party| p.pod.is_empty() && p.namespace.is_empty();
+    if !(facts.dropped && facts.proxy && src.labels.reserved("ingress") && outside(&o.src)) {
+        return None;
+    }
+    let ip = src.ip?;
+    let reserved = |name: &str| Labels(vec![Label::new("reserved", name, "")]);
+    let subject =
+        Endpoint { display: "ingress".to_owned(), labels: reserved("ingress"), known: true, namespace_labels: true, ..Endpoint::default() };
+    let peer = Endpoint {
+        display: ip.to_string(),
+        labels: reserved("world"),
+        known: true,
+        namespace_labels: true,
+        ip: Some(ip),
+        ..Endpoint::default()
+    };
+    Some((subject, peer))
+}
+
+/// The answer of the side that counts.
+fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &PolicySet) {
+    why.direction = Some(s.direction);
+    why.subject = Some(s.subject.clone());
+    why.policies = s.policies.clone();
+    why.nearest = s.nearest.clone();
+    why.text = s.text.clone();
+    match s.judgement.decision {
+        Decision::Unknown => {
+            why.outcome = Outcome::Undecidable;
+            why.policies.clear();
+            why.missing = s.judgement.missing.clone();
+            agree::hints(why, set);
+        }
+        Decision::Denied => {
+            why.outcome = s.outcome;
+            agree::denied(why, s, o, facts);
+        }
+        Decision::Allowed | Decision::NotManaged => {
+            let auth = s.judgement.auth;
+            if facts.dropped && (auth == Some(Auth::AlwaysFail) || (auth == Some(Auth::Required) && facts.reason == Reason::Auth)) {
+                why.outcome = Outcome::AuthRequired;
+                why.agreement = Agreement::Agrees;
+                let policy = s.policies.first().map(PolicyRef::path).unwrap_or_default();
+                why.text = format!("{policy} demands mutual authentication, which has not happened");
+            } else if facts.dropped {
+                why.outcome = Outcome::NowAllowed;
+                agree::now_allowed(why, &[s], facts, set);
+            } else {
+                why.outcome = Outcome::Allowed;
+                why.agreement = Agreement::Agrees;
+            }
+        }
+    }
+}
+
+/// No side is known to deny.
+fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
+    (why.direction, why.subject) = (None, None);
+    let unknown: Vec<&Judged> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
+    if unknown.is_empty() {
+        let all: Vec<&Judged> = sides.iter().collect();
+        why.policies = sides.iter().flat_map(|s| s.policies.clone()).collect();
+        why.policies.sort();
+        why.policies.dedup();
+        if facts.dropped {
+            why.outcome = Outcome::NowAllowed;
+            agree::now_allowed(why, &all, facts, set);
+        } else {
+            why.outcome = Outcome::Allowed;
+            why.agreement = Agreement::Agrees;
+            why.text = sides.iter().find(|s| s.judgement.decision == Decision::Allowed).map_or_else(String::new, |s| s.text.clone());
+        }
+        return;
+    }
+    why.outcome = Outcome::Undecidable;
+    // One side may deny for certain; which of the two did is then all that is missing.
+    if sides.iter().any(|s| s.judgement.decision == Decision::Denied) {
+        why.missing.push("direction".to_owned());
+    }
+    for m in unknown.iter().flat_map(|s| &s.judgement.missing) {
+        if !why.missing.contains(m) {
+            why.missing.push(m.clone());
+        }
+    }
+    why.text = format!("cannot be decided without {}", why.missing.join(", "));
+    agree::hints(why, set);
+}
+
+#[cfg(test)]
+mod tests;

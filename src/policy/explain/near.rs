@@ -1,0 +1,298 @@
+//! How near one rule came to allowing a flow: every condition with its line, the value wanted and the value found.
+use crate::model::observed::{Direction, L4};
+use crate::model::why::{Failed, Mark};
+use crate::policy::eval::{Case, peer, port};
+use crate::policy::ir::{IcmpField, Peer, PeerIs, Peers, Port, PortIs, Ports, Protocol, Rule};
+use crate::policy::selector::{Op, Requirement, Selector, Tri};
+use crate::world::labels::POD_NAMESPACE;
+
+/// Ports and addresses named in one condition's words.
+const NAMED: usize = 4;
+
+/// A rule held against a flow.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    pub failed: Vec<(Failed, u32)>,
+    pub marks: Vec<Mark>,
+    /// Conditions that hold.
+    pub held: usize,
+    /// No peer condition fails.
+    pub peer: bool,
+    /// No port condition fails.
+    pub port: bool,
+}
+
+impl Checked {
+    /// Nearest first; a tie goes to the rule with more conditions that do hold.
+    pub fn rank(&self) -> (usize, std::cmp::Reverse<usize>) {
+        (self.failed.len(), std::cmp::Reverse(self.held))
+    }
+
+    /// Whether the rule speaks of this flow's peer or port at all.
+    pub fn speaks(&self) -> bool {
+        self.peer || self.port
+    }
+
+    fn fail(&mut self, on: &'static str, wanted: impl Into<String>, got: impl Into<String>, line: u32) {
+        self.failed.push((Failed { on, wanted: wanted.into(), got: got.into() }, line));
+    }
+
+    fn mark(&mut self, line: u32, ok: bool, text: impl Into<String>) {
+        self.marks.push(Mark { line, ok, text: text.into() });
+    }
+}
+
+pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
+    let mut c = match &rule.peers {
+        Peers::Any => Checked { peer: true, ..Checked::default() },
+        Peers::Of(list) if list.is_empty() => {
+            let mut c = Checked::default();
+            c.fail("peer", "nobody (the list of peers is empty)", case.peer.display.clone(), rule.lines.0);
+            c
+        }
+        Peers::Of(list) => list.iter().map(|p| check_peer(p, case)).min_by_key(Checked::rank).unwrap_or_default(),
+    };
+    check_ports(rule, case, &mut c);
+    if !c.speaks() {
+        c.marks.clear();
+    }
+    c.marks.sort_by_key(|m| m.line);
+    c
+}
+
+/// The peer as a rule of this direction sees it.
+pub fn role(case: &Case<'_>) -> &'static str {
+    if case.direction == Direction::Ingress { "sender" } else { "receiver" }
+}
+
+fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
+    let mut c = Checked::default();
+    let t = peer::matches(&p.is, case, &mut Vec::new());
+    let line = p.lines.0;
+    let who = role(case);
+    match &p.is {
+        PeerIs::Endpoints(s) => check_selector(s, line, case, &mut c),
+        _ if t == Tri::Yes => {
+            c.held += 1;
+            c.mark(line, true, format!("{who} is {}", got_for(&p.is, case)));
+        }
+        _ if t == Tri::Unknown => {}
+        is => {
+            let (on, wanted) = wanted_of(is);
+            let got = got_for(is, case);
+            c.mark(line, false, format!("{who} is {got}"));
+            c.fail(on, wanted, got, line);
+        }
+    }
+    c.peer = c.failed.is_empty();
+    c
+}
+
+fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
+    let e = case.peer;
+    let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    if e.known && !e.labels.is_pod() && pods_only {
+        // Not a pod: its labels are beside the point.
+        let wanted = match s.words() {
+            w if w.starts_with("any pod") => w,
+            w => format!("a pod with {w}"),
+        };
+        let got = outsider(case);
+        c.mark(line, false, format!("{} is {got}", role(case)));
+        c.fail("peer", wanted, got, line);
+        return;
+    }
+    for r in &s.all {
+        let line = if r.implied { line } else { r.line };
+        match r.matches(e, &mut Vec::new()) {
+            Tri::Yes if r.implied => {}
+            Tri::Yes => {
+                c.held += 1;
+                c.mark(line, true, has(r, case));
+            }
+            Tri::Unknown => {}
+            Tri::No => {
+                c.mark(line, false, has(r, case));
+                c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(e), line);
+            }
+        }
+    }
+    if !s.same_cluster(e, Some(case.subject)) {
+        c.mark(line, false, format!("{} is of another cluster", role(case)));
+        c.fail("peer", "a pod of the same cluster", format!("{}, of another cluster", e.display), line);
+    }
+}
+
+/// `sender has app=cart`, `sender has no label app`, `sender's namespace has env=prod`.
+fn has(r: &Requirement, case: &Case<'_>) -> String {
+    let got = r.got(case.peer);
+    let who = role(case);
+    if r.key == POD_NAMESPACE {
+        return format!("{who} is in {got}");
+    }
+    let owner = if r.on_namespace() { format!("{who}'s namespace") } else { who.to_owned() };
+    format!("{owner} has {got}")
+}
+
+/// What the peer is where no label of a pod will do.
+fn outsider(case: &Case<'_>) -> String {
+    let e = case.peer;
+    let reserved = e.labels.0.iter().find(|l| l.source == "reserved").map(|l| l.key.as_str());
+    let kind = match reserved {
+        Some(r) if r.starts_with("world") => "world",
+        Some(r) => r,
+        None if e.labels.is_world() => "world",
+        None => "no pod",
+    };
+    if e.display == kind { kind.to_owned() } else { format!("{} ({kind})", e.display) }
+}
+
+fn list(items: &[String]) -> String {
+    let mut out: Vec<String> = items.iter().take(NAMED).cloned().collect();
+    if items.len() > NAMED {
+        out.push(format!("{} more", items.len() - NAMED));
+    }
+    out.join(", ")
+}
+
+/// Name of the condition and what it wants.
+fn wanted_of(p: &PeerIs) -> (&'static str, String) {
+    let but = |except: &[ipnet::IpNet]| {
+        let all: Vec<String> = except.iter().map(ToString::to_string).collect();
+        if all.is_empty() { String::new() } else { format!(" except {}", list(&all)) }
+    };
+    match p {
+        PeerIs::Endpoints(s) => ("peer", s.words()),
+        PeerIs::Cidr { net, except } => ("cidr", format!("{net}{}", but(except))),
+        PeerIs::CidrGroup { name, except } => ("cidr", format!("group {name}{}", but(except))),
+        PeerIs::CidrGroups { selector, except } => ("cidr", format!("groups with {}{}", selector.words(), but(except))),
+        PeerIs::Entity(e) => ("entity", e.clone()),
+        PeerIs::Fqdn(p) => ("fqdn", p.text.clone()),
+        PeerIs::Service { namespace, name } => ("service", format!("{namespace}/{name}")),
+        PeerIs::Services { selector, .. } => ("service", format!("services with {}", selector.words())),
+        PeerIs::Nodes(s) => ("node", if s.all.is_empty() { "any node".to_owned() } else { format!("nodes with {}", s.words()) }),
+        PeerIs::Groups => ("peer", "a cloud group".to_owned()),
+    }
+}
+
+/// What the peer is, in the terms of the condition.
+fn got_for(p: &PeerIs, case: &Case<'_>) -> String {
+    let e = case.peer;
+    let address = || e.ip.map_or_else(|| e.display.clone(), |ip| ip.to_string());
+    match p {
+        PeerIs::Fqdn(_) if e.labels.is_world() => {
+            if e.names.is_empty() {
+                format!("{}, no name known", address())
+            } else {
+                list(&e.names)
+            }
+        }
+        PeerIs::Cidr { .. } | PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } if e.labels.is_world() => address(),
+        PeerIs::Cidr { .. } | PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } if e.labels.is_pod() => {
+            format!("{}, a pod, which address rules never match", e.display)
+        }
+        PeerIs::Entity(_) if e.labels.is_pod() => format!("{}, a pod", e.display),
+        PeerIs::Fqdn(_) | PeerIs::Service { .. } | PeerIs::Services { .. } if e.labels.is_pod() => format!("{}, a pod", e.display),
+        _ => outsider(case),
+    }
+}
+
+/// `TCP/5433`, `ICMP type 8`.
+pub fn flow_port(case: &Case<'_>) -> String {
+    let Some(l4) = case.traffic.l4 else { return "protocol unknown".to_owned() };
+    match (case.traffic.port, case.traffic.icmp) {
+        (Some(p), _) => format!("{}/{p}", l4.word()),
+        (None, Some(t)) => format!("{} type {t}", l4.word()),
+        _ => l4.word().to_owned(),
+    }
+}
+
+fn port_words(p: &Port, case: &Case<'_>) -> String {
+    let proto = match p.protocol {
+        Protocol::Any => "ANY",
+        Protocol::One(l4) => l4.word(),
+        Protocol::Other => "another protocol",
+    };
+    match &p.port {
+        PortIs::All => format!("{proto}, any port"),
+        PortIs::Range(a, b) if a == b => format!("{proto}/{a}"),
+        PortIs::Range(a, b) => format!("{proto}/{a}-{b}"),
+        PortIs::Named(n) => {
+            let named = case.destination().named_ports.as_ref().and_then(|all| all.iter().find(|x| x.name.eq_ignore_ascii_case(n)));
+            match named {
+                Some(x) => format!("{proto}/{n} ({})", x.port),
+                None => format!("{proto}/{n}, a name that {} does not give to a port", case.destination().display),
+            }
+        }
+    }
+}
+
+fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
+    match &rule.ports {
+        Ports::Any => c.port = true,
+        Ports::Nothing => c.fail("peer", "nothing (the rule is empty)", case.peer.display.clone(), rule.lines.0),
+        Ports::Icmp(fields) => check_icmp(fields, case, c),
+        Ports::Of(rules) => {
+            let all: Vec<&Port> = rules.iter().flat_map(|r| &r.ports).collect();
+            let mut nearest: Option<(bool, &Port)> = None;
+            for p in &all {
+                match port::matches(p, case, &mut Vec::new()).0 {
+                    Tri::Yes => {
+                        c.held += 1;
+                        c.port = true;
+                        if let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
+                            c.mark(l, true, "");
+                        }
+                        c.mark(p.line, true, format!("flow has {}", flow_port(case)));
+                        return;
+                    }
+                    Tri::Unknown => {
+                        c.port = true;
+                        return;
+                    }
+                    Tri::No => {}
+                }
+                let same = port::protocol(p.protocol, case, &mut Vec::new()) == Tri::Yes;
+                if nearest.is_none_or(|(s, _)| same && !s) {
+                    nearest = Some((same, p));
+                }
+            }
+            let Some((same, p)) = nearest else {
+                c.fail("port", "no port (the list is empty)", flow_port(case), rule.lines.0);
+                return;
+            };
+            let number =
+                case.traffic.port.is_some_and(|n| all.iter().any(|p| matches!(p.port, PortIs::Range(a, b) if (a..=b).contains(&n))));
+            let words: Vec<String> = all.iter().map(|p| port_words(p, case)).collect();
+            // The number is right and the protocol is not, or the protocol has no ports at all.
+            let on = if !same && (number || case.traffic.port.is_none()) { "protocol" } else { "port" };
+            let line = if same { p.line } else { p.protocol_line.unwrap_or(p.line) };
+            if same && let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
+                c.mark(l, true, "");
+            }
+            let got = flow_port(case);
+            let short = match (same, case.traffic.port) {
+                (true, Some(n)) => n.to_string(),
+                _ => got.clone(),
+            };
+            c.mark(line, false, format!("flow has {short}"));
+            c.fail(on, list(&words), got, line);
+        }
+    }
+}
+
+fn check_icmp(fields: &[IcmpField], case: &Case<'_>, c: &mut Checked) {
+    let words = |f: &IcmpField| format!("{} type {}", if f.v6 { L4::Icmp6 } else { L4::Icmp4 }.word(), f.kind);
+    for f in fields {
+        if port::icmp(f, case, &mut Vec::new()).0 != Tri::No {
+            c.held += 1;
+            c.port = true;
+            c.mark(f.line, true, format!("flow has {}", flow_port(case)));
+            return;
+        }
+    }
+    let line = fields.first().map_or(0, |f| f.line);
+    let wanted: Vec<String> = fields.iter().map(words).collect();
+    c.mark(line, false, format!("flow has {}", flow_port(case)));
+    c.fail("icmp", list(&wanted), flow_port(case), line);
+}

@@ -1,0 +1,226 @@
+//! One side of a flow: judged, with its rules nearest first and its lane for the screen.
+use super::near::{Checked, check};
+use super::{l7, words};
+use crate::model::observed::Direction;
+use crate::model::why::{Lane, LaneState, Mark, Nearest, Outcome, PolicyRef, RuleView};
+use crate::policy::eval::Traffic;
+use crate::policy::eval::l7::Request;
+use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, selects};
+use crate::policy::ir::{Action, Policy, Ports, Rule};
+use crate::policy::selector::Tri;
+use crate::policy::{Options, PolicySet};
+use crate::world::{Endpoint, World};
+use std::sync::Arc;
+
+/// Rules shown for one side.
+const SHOWN: usize = 200;
+
+/// One side of a connection, before it is judged.
+pub struct Ask<'a> {
+    pub direction: Direction,
+    pub subject: &'a Endpoint,
+    pub peer: &'a Endpoint,
+    pub traffic: &'a Traffic,
+    pub world: &'a World,
+    pub set: &'a PolicySet,
+    pub opt: &'a Options,
+}
+
+/// One side, judged.
+pub struct Judged {
+    pub direction: Direction,
+    pub subject: String,
+    pub judgement: Judgement,
+    pub outcome: Outcome,
+    pub policies: Vec<PolicyRef>,
+    pub nearest: Option<Nearest>,
+    pub rules: Vec<RuleView>,
+    pub lane: Lane,
+    /// Why it is denied, or that it is not.
+    pub text: String,
+}
+
+struct View<'p> {
+    policy: &'p Arc<Policy>,
+    rule: &'p Rule,
+    checked: Checked,
+}
+
+pub fn look(ask: &Ask<'_>) -> Judged {
+    let case =
+        Case { direction: ask.direction, subject: ask.subject, peer: ask.peer, traffic: ask.traffic, world: ask.world, opt: ask.opt };
+    let judgement = judge(&case, ask.set);
+    let host = ask.subject.labels.is_host() || ask.subject.host_network;
+    let outcome = outcome(&judgement, host, ask.traffic);
+    let denying = judgement.decision == Decision::Denied;
+    let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
+    let mut views = views(selecting, &case);
+    let (rules, nearest) = match judgement.cause {
+        Cause::L7Deny => l7_rules(&judgement, &views, &case),
+        Cause::DefaultDeny => {
+            views.retain(|v| v.rule.action == Action::Allow);
+            views.sort_by_key(|v| v.checked.rank());
+            let nearest = views
+                .first()
+                .filter(|v| denying && !matches!(v.rule.ports, Ports::Nothing))
+                .and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked));
+            (shown(selecting, &views), nearest)
+        }
+        _ => {
+            // What decided comes first, then what came near.
+            let decided = |v: &View<'_>| judgement.attributed.iter().any(|a| of_rule(a, v.policy, v.rule));
+            views.sort_by_key(|v| (!decided(v), v.checked.rank()));
+            (shown(selecting, &views), None)
+        }
+    };
+    let policies = policies(&judgement);
+    let text = words::sentence(&case, &judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
+    let lane = lane(&case, &judgement, &views, &policies);
+    let subject = ask.subject.display.clone();
+    Judged { direction: ask.direction, subject, outcome, policies, nearest, rules, lane, text, judgement }
+}
+
+fn outcome(j: &Judgement, host: bool, traffic: &Traffic) -> Outcome {
+    match (j.decision, j.cause) {
+        (Decision::Unknown, _) => Outcome::Undecidable,
+        (Decision::Allowed | Decision::NotManaged, _) => Outcome::Allowed,
+        (Decision::Denied, Cause::L7Deny) if matches!(traffic.request, Some(Request::Dns(_))) => Outcome::DnsRefused,
+        (Decision::Denied, Cause::L7Deny) => Outcome::L7Denied,
+        (Decision::Denied, _) if host => Outcome::HostFirewall,
+        (Decision::Denied, Cause::DenyRule) => Outcome::DeniedByRule,
+        (Decision::Denied, _) => Outcome::DefaultDeny,
+    }
+}
+
+/// The policies of the `why` object for this answer.
+fn policies(j: &Judgement) -> Vec<PolicyRef> {
+    let mut out: Vec<PolicyRef> = match (j.decision, j.cause) {
+        (Decision::Unknown, _) => Vec::new(),
+        (_, Cause::DefaultDeny) => j.isolating.iter().map(|p| p.id.clone()).collect(),
+        (_, Cause::L7Deny) => j.l7_rules.clone(),
+        _ => j.attributed.clone(),
+    };
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// Whether a reference with a rule (`ingress[0].from[1]`) means this rule.
+fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
+    let same = r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name;
+    same && r.rule.as_deref().is_some_and(|id| id == rule.id || id.strip_prefix(rule.id.as_str()).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<View<'p>> {
+    let mut out = Vec::new();
+    for policy in policies {
+        for section in &policy.sections {
+            if selects(section, case, &mut Vec::new()) == Tri::No {
+                continue;
+            }
+            out.extend(section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case) }));
+        }
+    }
+    out
+}
+
+fn view(v: &View<'_>) -> RuleView {
+    RuleView {
+        policy: v.policy.id.clone(),
+        rule: v.rule.id.clone(),
+        file: v.policy.text.file.clone(),
+        lines: v.rule.lines,
+        failed: v.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
+        marks: v.checked.marks.clone(),
+    }
+}
+
+/// The rules, and after them the policies that have none.
+fn shown(policies: &[Arc<Policy>], views: &[View<'_>]) -> Vec<RuleView> {
+    let mut out: Vec<RuleView> = views.iter().take(SHOWN).map(view).collect();
+    for p in policies.iter().take(SHOWN) {
+        if !views.iter().any(|v| Arc::ptr_eq(v.policy, p)) {
+            let (file, lines) = (p.text.file.clone(), p.lines);
+            out.push(RuleView { policy: p.id.clone(), rule: String::new(), file, lines, failed: Vec::new(), marks: Vec::new() });
+        }
+    }
+    out
+}
+
+fn near(policy: &PolicyRef, rule: String, file: &str, c: &Checked) -> Option<Nearest> {
+    let (_, line) = c.failed.first()?;
+    Some(Nearest {
+        kind: policy.kind.clone(),
+        namespace: policy.namespace.clone(),
+        name: policy.name.clone(),
+        rule,
+        file: (!file.is_empty()).then(|| file.to_owned()),
+        line: (*line > 0).then_some(*line),
+        failed: c.failed.iter().map(|(f, _)| f.clone()).collect(),
+    })
+}
+
+fn l7_rules(j: &Judgement, views: &[View<'_>], case: &Case<'_>) -> (Vec<RuleView>, Option<Nearest>) {
+    let chosen: Vec<(&Arc<Policy>, &Rule)> =
+        views.iter().filter(|v| j.l7_rules.iter().any(|r| of_rule(r, v.policy, v.rule))).map(|v| (v.policy, v.rule)).collect();
+    let found = l7::nearest(&chosen, case);
+    let nearest = found.first().and_then(|n| near(&n.policy.id, n.id.clone(), &n.policy.text.file, &n.checked));
+    let rules = found.iter().take(SHOWN).map(|n| {
+        let marks: Vec<Mark> = n.checked.marks.clone();
+        RuleView {
+            policy: n.policy.id.clone(),
+            rule: n.id.clone(),
+            file: n.policy.text.file.clone(),
+            // The whole rule around it: the peer and port that did match belong to the picture.
+            lines: (n.rule.lines.0.min(n.lines.0), n.rule.lines.1.max(n.lines.1)),
+            failed: n.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
+            marks,
+        }
+    });
+    (rules.collect(), nearest)
+}
+
+fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRef]) -> Lane {
+    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
+    let selected = count(j.selecting.len(), "policy selects it", "policies select it");
+    let rules = views.iter().filter(|v| v.rule.action == Action::Allow).count();
+    let first = policies.first().map(PolicyRef::path).unwrap_or_default();
+    let (state, text) = match (j.decision, j.cause) {
+        (Decision::NotManaged, _) => (LaneState::NotManaged, "has no policy of its own".to_owned()),
+        (Decision::Unknown, _) => (LaneState::Undecidable, format!("not known without {}", j.missing.join(", "))),
+        (Decision::Allowed, Cause::NoPolicy) => (LaneState::Open, "no policy selects it".to_owned()),
+        (Decision::Allowed, Cause::DefaultAllow) => (LaneState::Allowed, format!("{selected}; none isolates")),
+        (Decision::Allowed, Cause::AllowLocalhost) => (LaneState::Allowed, format!("{selected}; its own node may always reach it")),
+        (Decision::Allowed, _) => (LaneState::Allowed, format!("{selected}; allowed by {first}")),
+        (Decision::Denied, Cause::DenyRule) => (LaneState::Denied, format!("{selected}; denied by {first}")),
+        (Decision::Denied, Cause::L7Deny) => (LaneState::Denied, format!("{selected}; the port is open, the request is not")),
+        (Decision::Denied, _) if j.selecting.is_empty() => (LaneState::Denied, "in default deny by itself".to_owned()),
+        (Decision::Denied, _) if rules == 0 => (LaneState::Denied, format!("{selected}; no rules")),
+        (Decision::Denied, _) => (LaneState::Denied, format!("{selected}; {}, none match", count(rules, "rule", "rules"))),
+    };
+    let notes = j.selecting.iter().map(|p| (p.id.clone(), note(p, j, views))).collect();
+    Lane { direction: case.direction, subject: case.subject.display.clone(), state, text, policies: notes }
+}
+
+/// `isolates, no rules` · `isolates, 1 rule, port 53 only`.
+fn note(p: &Arc<Policy>, j: &Judgement, views: &[View<'_>]) -> String {
+    let isolates = if j.isolating.iter().any(|i| Arc::ptr_eq(i, p)) { "isolates" } else { "does not isolate" };
+    if let Some(a) = j.attributed.iter().find(|a| p.id.name == a.name && p.id.namespace == a.namespace && p.id.kind == a.kind) {
+        let verb = if j.cause == Cause::DenyRule { "denies" } else { "allows" };
+        return format!("{isolates}, {} {verb} it", a.rule.as_deref().unwrap_or("it"));
+    }
+    let mine: Vec<&View<'_>> = views.iter().filter(|v| Arc::ptr_eq(v.policy, p)).collect();
+    let rules = match mine.len() {
+        0 => "no rules".to_owned(),
+        1 => "1 rule".to_owned(),
+        n => format!("{n} rules"),
+    };
+    let only = match mine.as_slice() {
+        [one] => words::ports_only(one.rule),
+        _ => None,
+    };
+    match only {
+        Some(o) => format!("{isolates}, {rules}, {o} only"),
+        None => format!("{isolates}, {rules}"),
+    }
+}

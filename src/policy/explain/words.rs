@@ -1,0 +1,88 @@
+//! The one sentence of an explanation. Owns wording only.
+use super::near::{Checked, flow_port};
+use crate::model::observed::{Direction, L4};
+use crate::policy::eval::l7::Request;
+use crate::policy::eval::{Case, Cause, Decision, Judgement};
+use crate::policy::ir::{PortIs, Ports, Rule};
+
+/// A query to a name server.
+pub fn is_dns(case: &Case<'_>) -> bool {
+    matches!(case.traffic.request, Some(Request::Dns(_)))
+        || (case.traffic.port == Some(53) && matches!(case.traffic.l4, Some(L4::Udp | L4::Tcp)))
+}
+
+/// Why this side denies, or that it does not.
+pub fn sentence(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> String {
+    match (j.decision, j.cause) {
+        (Decision::Unknown, _) => format!("cannot be decided without {}", j.missing.join(", ")),
+        (Decision::NotManaged, _) => format!("{} has no policy of its own", case.subject.display),
+        (Decision::Allowed, Cause::NoPolicy) => format!("no policy selects {} for {}", case.subject.display, case.direction.word()),
+        (Decision::Allowed, Cause::DefaultAllow) => format!("no policy isolates {} for {}", case.subject.display, case.direction.word()),
+        (Decision::Allowed, Cause::AllowLocalhost) => "a pod's own node may always reach it".to_owned(),
+        (Decision::Allowed, _) => match j.attributed.first() {
+            Some(p) => format!("allowed by {} of {}", p.rule.as_deref().unwrap_or("a rule"), p.path()),
+            None => "allowed".to_owned(),
+        },
+        (Decision::Denied, Cause::DenyRule) => match j.attributed.first() {
+            Some(p) => format!("denied by {} of {}", p.rule.as_deref().unwrap_or("a rule"), p.path()),
+            None => "denied by a rule".to_owned(),
+        },
+        (Decision::Denied, Cause::L7Deny) => match &case.traffic.request {
+            Some(Request::Dns(q)) => format!("no DNS rule allows {q}"),
+            Some(r) => format!("no HTTP rule allows {}", r.words()),
+            None => "no L7 rule allows this request".to_owned(),
+        },
+        (Decision::Denied, _) => default_deny(case, j, rules),
+    }
+}
+
+fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> String {
+    let peer = &case.peer.display;
+    let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
+    if case.direction == Direction::Egress && is_dns(case) {
+        // Where DNS is allowed to somebody, say to whom it is not.
+        let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
+        return if elsewhere { format!("no policy allows DNS egress to {peer}") } else { "no policy allows DNS egress".to_owned() };
+    }
+    if j.isolating.is_empty() && case.subject.labels.reserved("init") {
+        return "the pod has no identity yet, and until then everything is denied".to_owned();
+    }
+    if real.is_empty() {
+        return format!("no policy has an {} rule that allows anything", case.direction.word());
+    }
+    // The nearest rule tells what is wrong; if it speaks of neither, another may still.
+    let (peer_ok, port_ok) = match real.first() {
+        Some(c) if c.speaks() => (c.peer, c.port),
+        _ => (real.iter().any(|c| c.peer), real.iter().any(|c| c.port)),
+    };
+    match (peer_ok, port_ok) {
+        (true, _) => match (case.traffic.port, case.traffic.l4) {
+            (Some(p), Some(L4::Tcp)) => format!("no rule allows port {p}"),
+            (Some(p), Some(l4)) => format!("no rule allows port {p}/{}", l4.word()),
+            _ => format!("no rule allows {}", flow_port(case)),
+        },
+        (false, true) => {
+            let way = if case.direction == Direction::Ingress { "from" } else { "to" };
+            format!("no rule allows traffic {way} {peer}")
+        }
+        (false, false) => "no rule mentions this peer or port".to_owned(),
+    }
+}
+
+/// `port 53`, where a rule is about one port only.
+pub fn ports_only(rule: &Rule) -> Option<String> {
+    let Ports::Of(list) = &rule.ports else { return None };
+    let mut ports: Vec<u16> = Vec::new();
+    for p in list.iter().flat_map(|l| &l.ports) {
+        match p.port {
+            PortIs::Range(a, b) if a == b => ports.push(a),
+            _ => return None,
+        }
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    match ports.as_slice() {
+        [one] => Some(format!("port {one}")),
+        _ => None,
+    }
+}
