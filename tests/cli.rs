@@ -264,13 +264,13 @@ fn a_pipe_has_no_colour_and_always_has() {
 fn manifests_with_faults_warn_with_their_place_and_the_rest_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let f = file(dir.path(), "f.jsonl", flow("a", "b", "DROPPED", r#","traffic_direction":"EGRESS","drop_reason_desc":"POLICY_DENIED""#));
-    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: a}\nspec: {podSelector: {}, policyTypes: [Egress], sepc: 1}\n---\n: : broken [\n---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: g}\n";
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: a}\nspec: {podSelector: {}, policyTypes: [Egress], sepc: 1}\n---\nkind: [NetworkPolicy\n---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: g}\n";
     let p = file(dir.path(), "p.yaml", text);
     let o = run(&["why", "--from", &f, "--policies", &p, "-o", "json"]);
     assert_eq!(o.status.code(), Some(0), "{}", err(&o));
     let why: serde_json::Value = serde_json::from_str(&out(&o)).unwrap();
     assert_eq!((why["outcome"].as_str(), why["policies"][0]["name"].as_str()), (Some("default-deny"), Some("deny")), "{why}");
-    for place in ["p.yaml:4: ", "p.yaml:6: ", "GlobalNetworkPolicy"] {
+    for place in ["p.yaml:4: ", "p.yaml:7: ", "GlobalNetworkPolicy"] {
         assert!(err(&o).contains(place), "{place} in {}", err(&o));
     }
 }

@@ -176,7 +176,8 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
         row("missing", m)?;
     }
     if why.agreement == Agreement::Disagrees {
-        row("but", "the datapath dropped it, and our evaluation does not")?;
+        let did = if cause.audit { "would have dropped" } else { "dropped" };
+        row("but", &format!("the datapath {did} it, and our evaluation does not"))?;
     }
     for b in &why.because {
         row("because", b)?;

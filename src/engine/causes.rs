@@ -46,6 +46,8 @@ impl State {
 /// What makes two drops the same: isolating set, missing condition, subject workload, peer workload or name, port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
+    /// What was only audited is not mixed with what was dropped.
+    audit: bool,
     outcome: Outcome,
     direction: Option<Direction>,
     policies: Vec<PolicyRef>,
@@ -160,6 +162,7 @@ impl Causes {
             _ => (from, to),
         };
         let key = Key {
+            audit: o.verdict == Verdict::Audit,
             outcome: why.outcome,
             direction: why.direction,
             policies: why.policies.clone(),
