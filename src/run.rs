@@ -126,7 +126,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         say_faults(&engine);
     }
     let stop = CancellationToken::new();
-    let live = matches!(from, From::Live { .. } | From::Demo { .. });
+    let live = matches!(from, From::Live { .. });
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(BATCHES);
         let screen = matches!(front, Front::Tui { .. });

@@ -1,7 +1,7 @@
 //! Drops folded: records of one packet into events, events with one cause into a [`Cause`].
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
-use crate::model::observed::{Direction, L4, Observed, Verdict};
+use crate::model::observed::{Direction, L4, Observed, Party, Verdict};
 use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef, Why};
@@ -125,6 +125,25 @@ fn shift(rate: &mut [u32; 6], by: i64) {
     }
 }
 
+/// What was wanted and not there; what the flow had instead may differ from packet to packet.
+fn condition(why: &Why) -> String {
+    match (&why.nearest, why.outcome) {
+        (Some(n), _) => {
+            let wanted: Vec<_> = n.failed.iter().map(|f| format!("{} {}", f.on, f.wanted)).collect();
+            format!("{} {}: {}", n.name, n.rule, wanted.join(", "))
+        }
+        (None, Outcome::NotPolicy) => why.text.clone(),
+        (None, Outcome::Undecidable) => why.missing.join(", "),
+        (None, _) => String::new(),
+    }
+}
+
+/// Outside the cluster, and nobody knows a name for it.
+fn is_nameless_world(party: &Party) -> bool {
+    let world = party.labels.iter().any(|l| l.starts_with("reserved:world")) || matches!(party.identity, 2 | 9 | 10);
+    world && party.pod.is_empty() && party.names.is_empty()
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Packet {
     node: String,
@@ -157,18 +176,21 @@ impl Causes {
             l4: o.l4,
         };
         let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).abs() < ONE_EVENT).map(|(_, id)| *id);
+        // Nameless addresses of the world are one peer: a scanner's thousand addresses are one missing rule.
+        let name = |party: &Party, name: &str| if is_nameless_world(party) { "world".to_owned() } else { name.to_owned() };
+        let (from_key, to_key) = (name(&o.src, from), name(&o.dst, to));
         let (subject, peer) = match why.direction.or(o.direction) {
-            Some(Direction::Ingress) => (to, from),
-            _ => (from, to),
+            Some(Direction::Ingress) => (to_key, from_key),
+            _ => (from_key, to_key),
         };
         let key = Key {
             audit: o.verdict == Verdict::Audit,
             outcome: why.outcome,
             direction: why.direction,
             policies: why.policies.clone(),
-            condition: why.nearest.as_ref().map_or_else(|| why.text.clone(), |n| format!("{}/{} {:?}", n.name, n.rule, n.failed)),
-            subject: subject.to_owned(),
-            peer: peer.to_owned(),
+            condition: condition(&why),
+            subject,
+            peer,
             l4: o.l4,
             port: o.dst_port,
         };
@@ -180,6 +202,12 @@ impl Causes {
         cause.records += 1;
         cause.first = cause.first.min(at);
         cause.last = cause.last.max(at);
+        // The first address stands for the world only as long as it is the only one.
+        for (shown, now, party) in [(&mut cause.from, from, &o.src), (&mut cause.to, to, &o.dst)] {
+            if shown != now && is_nameless_world(party) {
+                "world".clone_into(shown);
+            }
+        }
         // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
         if seen != Some(id) {
             cause.events += 1;

@@ -137,3 +137,16 @@ fn without_policies_nobody_is_blamed() {
     assert_eq!(why.missing, ["policies"]);
     assert!(why.policies.is_empty());
 }
+
+#[test]
+fn nameless_addresses_of_the_world_are_one_cause() {
+    let mut e = engine(POLICY);
+    let world = |ip: &str| {
+        let pod = r#""source":{"identity":1001,"namespace":"shop","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"cart-7d4b8c9f5-xk2mh"}"#;
+        flow(1.0, 1, 5432, "DROPPED", 5).replace(pod, r#""source":{"identity":2,"labels":["reserved:world"]}"#).replace("10.0.0.1", ip)
+    };
+    line(&mut e, &world("203.0.113.7"));
+    assert_eq!(e.causes().iter().map(|c| c.from.as_str()).collect::<Vec<_>>(), ["203.0.113.7"]);
+    line(&mut e, &world("203.0.113.8"));
+    assert_eq!(e.causes().iter().map(|c| (c.from.as_str(), c.events)).collect::<Vec<_>>(), [("world", 2)]);
+}
