@@ -87,7 +87,7 @@ proptest! {
             for k in key::parse(k) {
                 a.key(k);
             }
-            a.tick(i as u64 * 97, None);
+            a.tick(i as u64 * 97);
             a.scan(&mut || true);
             if i % 20 == 0 {
                 a.feed(lines(FLOWS));

@@ -97,7 +97,11 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
     let state_w = 9;
     let spark_w = if w >= 60 { 7 } else { 0 };
     let seen_w = if screen && w >= 110 { 20 } else { 0 };
-    let pair_w = if w >= 60 { (w / 4).max(18) } else { 0 };
+    let pair_w = match w {
+        0..60 => 0,
+        60..100 => (w / 4).max(18),
+        _ => w * 3 / 10,
+    };
     let text_x = 9;
     let text_w = w.saturating_sub(text_x + 1 + pair_w + 1 + seen_w + spark_w + state_w);
     for (y, (i, line)) in (area.y..area.bottom()).zip(m.causes().enumerate().skip(top)) {

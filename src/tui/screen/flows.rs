@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::model::row::Row;
 use crate::tui::model::{Model, Screen};
-use crate::tui::text::{span, width};
+use crate::tui::text::{span, width, wrap};
 use crate::tui::view::View;
 use crate::tui::widget::name::{fixed_namespace, name, port};
 use crate::tui::widget::pen::{Pen, Seg, seg};
@@ -50,8 +50,9 @@ fn columns(w: u16, wide: bool) -> Columns {
     }
     let time = if w < 80 { 5 } else { 8 };
     let port = if w < 100 { 9 } else { 10 };
-    let node = if w >= 100 { if wide { 22 } else { 14 } } else { 0 };
-    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 2 / 5).min(48) };
+    // Names are worth more than the node: it comes when they have their room.
+    let node = if w >= 112 { if wide { 22 } else { 14 } } else { 0 };
+    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 3 / 10).min(48) };
     let fixed = 1 + time + 2 + 1 + 1 + port + 1 + verdict + if node > 0 { node + 1 } else { 0 };
     let names = w.saturating_sub(fixed);
     let from = names / 2;
@@ -206,8 +207,12 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
                 Link::Connected { server } => lines.push(say(format!("connected to {server}, waiting for flows"), look.plain())),
                 Link::Down { server, cause, hint, retry_ms } => {
                     lines.push(say(format!("cannot reach {server}"), look.drop()));
-                    lines.push(say(format!("  cause: {cause}"), look.plain()));
-                    lines.extend(hint.iter().map(|h| say(format!("  hint: {h}"), look.plain())));
+                    for (head, text) in std::iter::once(("cause: ", cause)).chain(hint.iter().map(|h| ("hint: ", h))) {
+                        for (i, l) in wrap(text, usize::from(area.width).saturating_sub(width(head) + 5)).into_iter().enumerate() {
+                            let head = if i == 0 { head.to_owned() } else { " ".repeat(width(head)) };
+                            lines.push(say(format!("  {head}{l}"), look.plain()));
+                        }
+                    }
                     let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
                     lines.push(say(format!("  trying again in {wait}"), look.dim()));
                 }

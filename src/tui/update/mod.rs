@@ -158,6 +158,9 @@ fn follow(m: &mut Model, engine: &Engine) {
 /// New data came in.
 pub fn fed(m: &mut Model, frames: u64) {
     let ms = m.ms;
+    if frames > 0 {
+        m.fed_ms = ms;
+    }
     m.meter.add(ms, frames);
 }
 
