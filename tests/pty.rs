@@ -251,7 +251,10 @@ fn no_color_has_no_coloured_cell() {
     let colours = |t: &Tui| {
         t.screen(|s| {
             let cells = (0..24).flat_map(|y| (0..80).map(move |x| (y, x)));
-            cells.filter_map(|(y, x)| s.cell(y, x)).filter(|c| c.fgcolor() != vt100::Color::Default || c.bgcolor() != vt100::Color::Default).count()
+            cells
+                .filter_map(|(y, x)| s.cell(y, x))
+                .filter(|c| c.fgcolor() != vt100::Color::Default || c.bgcolor() != vt100::Color::Default)
+                .count()
         })
     };
     let mut t = Tui::replay(&[("NO_COLOR", "1")]);

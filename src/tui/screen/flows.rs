@@ -46,7 +46,15 @@ fn columns(w: u16, wide: bool) -> Columns {
     if w < 60 {
         let verdict = (w / 3).clamp(13, 24);
         let flow = w.saturating_sub(verdict + 2);
-        return Columns { time: (0, 0), from: (1, flow), to: (0, 0), port: (0, 0), verdict: (flow + 2, verdict), node: (0, 0), folded: true };
+        return Columns {
+            time: (0, 0),
+            from: (1, flow),
+            to: (0, 0),
+            port: (0, 0),
+            verdict: (flow + 2, verdict),
+            node: (0, 0),
+            folded: true,
+        };
     }
     let time = if w < 80 { 5 } else { 8 };
     let port = if w < 100 { 9 } else { 10 };
@@ -81,7 +89,14 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
         let heads = if cols.folded {
             vec![(cols.from, "FLOW"), (cols.verdict, "VERDICT")]
         } else {
-            let from = [(cols.time, "TIME"), (cols.from, "FROM"), (cols.to, "TO"), (cols.port, "PORT"), (cols.verdict, "VERDICT"), (cols.node, "NODE")];
+            let from = [
+                (cols.time, "TIME"),
+                (cols.from, "FROM"),
+                (cols.to, "TO"),
+                (cols.port, "PORT"),
+                (cols.verdict, "VERDICT"),
+                (cols.node, "NODE"),
+            ];
             from.to_vec()
         };
         for ((x, w), text) in heads {
@@ -89,7 +104,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
         }
         if !m.in_pane && !v.follow && v.len(engine) > 0 {
             let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);
-            let text = if below > 0 { format!("{} newer, G follows ", crate::tui::text::count(below as u64)) } else { "held, G follows ".to_owned() };
+            let text = if below > 0 {
+                format!("{} newer, G follows ", crate::tui::text::count(below as u64))
+            } else {
+                "held, G follows ".to_owned()
+            };
             if m.options.live {
                 pen.ends(head, &[], &[seg(text, look.dim())]);
             }
