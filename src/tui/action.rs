@@ -61,14 +61,7 @@ pub struct Entry {
     pub on: u16,
 }
 
-const fn e(
-    action: Action,
-    name: &'static str,
-    keys: &'static [&'static str],
-    hint: &'static str,
-    help: &'static str,
-    on: u16,
-) -> Entry {
+const fn e(action: Action, name: &'static str, keys: &'static [&'static str], hint: &'static str, help: &'static str, on: u16) -> Entry {
     Entry { action, name, keys, help, hint, on }
 }
 

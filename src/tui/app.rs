@@ -5,7 +5,6 @@ use super::view::View;
 use super::{screen, update};
 use crate::engine::Engine;
 use crate::model::input::Input;
-use crate::model::time::Nanos;
 use crate::query::Predicate;
 use ratatui::Frame;
 
@@ -32,9 +31,8 @@ impl App {
         update::paste(&mut self.model, &self.engine, text);
     }
 
-    /// Time since start and the wall clock; returns whether the picture changes by it.
-    pub fn tick(&mut self, ms: u64, wall: Option<Nanos>) -> bool {
-        self.model.wall = wall;
+    /// Time since start; returns whether the picture changes by it.
+    pub fn tick(&mut self, ms: u64) -> bool {
         update::tick(&mut self.model, ms)
     }
 

@@ -23,7 +23,6 @@ pub use model::{Effect, Options};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::input::Input;
-use crate::model::time::Nanos;
 use crate::source::feed::Inbox;
 use crossterm::event::{Event, EventStream};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
@@ -31,9 +30,10 @@ use futures::StreamExt;
 use key::Key;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use std::collections::VecDeque;
 use std::io::{self, Stdout};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Pictures a second at most; a key is answered at once.
 const FRAME: Duration = Duration::from_millis(33);
@@ -89,7 +89,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
                 for effect in app.effects() {
                     match effect {
                         Effect::Copy(text) => copy(&text),
-                        Effect::Redraw => terminal.clear().map_err(|e| drawing(&e))?,
+                        Effect::Redraw => anew(&mut terminal)?,
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }
                 }
@@ -127,21 +127,24 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
                 drop(keys);
                 guard.suspend(&title)?;
                 keys = EventStream::new();
-                terminal.clear().map_err(|e| drawing(&e))?;
+                anew(&mut terminal)?;
                 drawn = draw(&mut terminal, &mut app)?;
             }
             None => {}
         }
-        dirty |= work(&mut app, &mut queue);
+        dirty |= work(&mut app, &mut queue, start);
     }
     drop(guard);
     Ok(app.engine)
 }
 
 /// Data, for a slice of time. Returns whether the picture may have changed.
-fn work(app: &mut App, queue: &mut VecDeque<Input>) -> bool {
+fn work(app: &mut App, queue: &mut VecDeque<Input>, start: Instant) -> bool {
     let until = Instant::now() + SLICE;
     let mut changed = false;
+    if !queue.is_empty() {
+        time(app, start);
+    }
     while let Some(input) = queue.pop_front() {
         app.feed_one(input);
         changed = true;
@@ -153,8 +156,7 @@ fn work(app: &mut App, queue: &mut VecDeque<Input>) -> bool {
 }
 
 fn time(app: &mut App, start: Instant) {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).map(Nanos);
-    app.tick(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX), wall);
+    app.tick(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
 }
 
 fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
@@ -165,6 +167,12 @@ fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
     };
     paint().map_err(|e| drawing(&e))?;
     Ok(Instant::now())
+}
+
+/// The next picture is drawn in full. `Terminal::clear` would ask the terminal for its cursor, and not every one answers.
+fn anew(terminal: &mut Screen) -> Result<(), Error> {
+    let size = terminal.size().map_err(|e| drawing(&e))?;
+    terminal.resize(Rect::from((Position::ORIGIN, size))).map_err(|e| drawing(&e))
 }
 
 fn drawing(e: &io::Error) -> Error {

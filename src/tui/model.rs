@@ -240,8 +240,8 @@ pub struct Model {
     pub keymap: Keymap,
     /// Milliseconds since start; the only time the model knows.
     pub ms: u64,
-    /// Wall clock, for relative times and `since:` of a live source; a replay goes by its newest flow.
-    pub wall: Option<Nanos>,
+    /// When something came in last.
+    pub fed_ms: u64,
     pub width: u16,
     pub height: u16,
     /// Lines of the list on screen.
@@ -275,7 +275,7 @@ impl Model {
             options,
             keymap: Keymap::default(),
             ms: 0,
-            wall: None,
+            fed_ms: 0,
             width: 80,
             height: 24,
             page: 10,
@@ -310,12 +310,10 @@ impl Model {
         self.stack.iter_mut().rev().find_map(|s| if let Screen::Flows(v) = s { Some(&mut **v) } else { None })
     }
 
-    /// What "now" is for ages and `since:`.
+    /// What "now" is for ages and `since:`: the time of the newest flow, and on a live source what has passed since it came.
     pub fn now(&self, engine: &Engine) -> Nanos {
-        match self.wall {
-            Some(wall) if self.options.live => wall,
-            _ => engine.now(),
-        }
+        let idle = if self.options.live { self.ms.saturating_sub(self.fed_ms) } else { 0 };
+        engine.now().plus(i64::try_from(idle).unwrap_or(0).saturating_mul(1_000_000))
     }
 
     /// The causes of the current view, in the order of the pane.

@@ -1,15 +1,13 @@
 //! The terminal: into raw mode and back, whatever happens. Owns the panic hook and the signals; draws nothing.
 use crate::error::{Error, Kind};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
-use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
-};
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use std::io::{self, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 use std::thread::ThreadId;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the terminal is ours now; the panic hook asks.
 static OURS: AtomicBool = AtomicBool::new(false);

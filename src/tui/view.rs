@@ -186,9 +186,10 @@ impl View {
         let to = i.min(self.len(engine).saturating_sub(1));
         let Some(seq) = self.seq(to, engine) else { return };
         let last = page.saturating_sub(1);
-        self.offset = if to >= from { self.offset.min(last).saturating_add(to - from) } else { self.offset.min(last).saturating_sub(from - to) }
-            .min(last)
-            .min(to);
+        self.offset =
+            if to >= from { self.offset.min(last).saturating_add(to - from) } else { self.offset.min(last).saturating_sub(from - to) }
+                .min(last)
+                .min(to);
         self.anchor = seq;
         self.follow = false;
     }

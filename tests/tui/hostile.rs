@@ -3,7 +3,8 @@ use crate::kit::*;
 use flowhy::tui::key;
 use proptest::prelude::*;
 
-const SCREENS: &[&str] = &["", "/ns:shop prt", "/ns:<tab>", "n<cr>", "n<cr>)", "d", "2j", "8", "?", "y", "<tab>", "\\", "w", "/http.method:PUT<cr><cr>"];
+const SCREENS: &[&str] =
+    &["", "/ns:shop prt", "/ns:<tab>", "n<cr>", "n<cr>)", "d", "2j", "8", "?", "y", "<tab>", "\\", "w", "/http.method:PUT<cr><cr>"];
 
 #[test]
 fn every_size_draws_on_every_screen() {
@@ -27,9 +28,16 @@ fn too_small_says_how_small_is_too_small() {
 }
 
 fn evil() -> String {
-    let names = ["\\u001b[31m\\u001b]0;owned\\u0007", "\\u202eevil\\u2066", "漢字漢字漢字漢字漢字", "\\u0000\\r\\n\\t\\u0085\\u009b", "e\\u0301\\u200b\\ufe0f👩‍👩‍👧"];
+    let names = [
+        "\\u001b[31m\\u001b]0;owned\\u0007",
+        "\\u202eevil\\u2066",
+        "漢字漢字漢字漢字漢字",
+        "\\u0000\\r\\n\\t\\u0085\\u009b",
+        "e\\u0301\\u200b\\ufe0f👩‍👩‍👧",
+    ];
     let long = "x".repeat(10_000);
-    let one = |name: &str| FLOWS.replace("cart-5c8d7f9b6-x7k2p", name).replace("\"cart\"", &format!("\"{name}\"")).replace("/v1/items", name);
+    let one =
+        |name: &str| FLOWS.replace("cart-5c8d7f9b6-x7k2p", name).replace("\"cart\"", &format!("\"{name}\"")).replace("/v1/items", name);
     names.iter().map(|n| one(n)).chain([one(&long)]).collect()
 }
 
@@ -44,7 +52,8 @@ fn nothing_from_the_network_reaches_the_terminal_raw() {
             let t = picture(&mut a, w, h);
             for c in t.backend().buffer().content() {
                 for c in c.symbol().chars() {
-                    let bad = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+                    let bad = c.is_control()
+                        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
                     assert!(!bad, "{c:?} on screen after {keys:?}");
                 }
             }
@@ -68,8 +77,35 @@ fn a_paste_is_text_and_bounded() {
 }
 
 fn any_key() -> impl Strategy<Value = String> {
-    let named = ["<cr>", "<esc>", "<tab>", "<s-tab>", "<up>", "<down>", "<left>", "<right>", "<home>", "<end>", "<pgup>", "<pgdn>", "<bs>", "<del>", "<c-d>",
-        "<c-b>", "<c-u>", "<c-w>", "<c-k>", "<c-a>", "<c-e>", "<c-l>", "<space>", "ns:shop", "port:5433", "cause:1", "verdict:dropped"];
+    let named = [
+        "<cr>",
+        "<esc>",
+        "<tab>",
+        "<s-tab>",
+        "<up>",
+        "<down>",
+        "<left>",
+        "<right>",
+        "<home>",
+        "<end>",
+        "<pgup>",
+        "<pgdn>",
+        "<bs>",
+        "<del>",
+        "<c-d>",
+        "<c-b>",
+        "<c-u>",
+        "<c-w>",
+        "<c-k>",
+        "<c-a>",
+        "<c-e>",
+        "<c-l>",
+        "<space>",
+        "ns:shop",
+        "port:5433",
+        "cause:1",
+        "verdict:dropped",
+    ];
     prop_oneof![
         3 => prop::sample::select(named.to_vec()).prop_map(str::to_owned),
         4 => prop::sample::select("jkgGnN()dfptwy/\\?128hlSs[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
@@ -87,7 +123,7 @@ proptest! {
             for k in key::parse(k) {
                 a.key(k);
             }
-            a.tick(i as u64 * 97, None);
+            a.tick(i as u64 * 97);
             a.scan(&mut || true);
             if i % 20 == 0 {
                 a.feed(lines(FLOWS));

@@ -3,3 +3,4 @@ mod behaviour;
 mod hostile;
 mod kit;
 mod pictures;
+mod speed;

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::engine::causes::{Cause, State};
 use crate::model::why::Outcome;
 use crate::tui::model::{CauseLine, Model, Screen};
-use crate::tui::text::{clean, clip, count, short, span, width};
+use crate::tui::text::{clean, clip, count, short, width};
 use crate::tui::theme::Look;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
@@ -17,16 +17,41 @@ pub fn list_height(m: &Model) -> u16 {
     m.height.saturating_sub(4)
 }
 
-/// What is wrong, in one line: `db-ingress: no rule allows port 5433`.
-pub fn sentence(c: &Cause) -> String {
+/// What is wrong, in two parts: whose policy (or that it is none), and what of it.
+fn parts(c: &Cause) -> (String, String) {
     let text = if c.why.text.is_empty() { c.why.outcome.word() } else { c.why.text.as_str() };
     match (c.why.outcome, verdict::chief(&c.why)) {
-        (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => text.to_owned(),
-        (Outcome::NotPolicy, _) => format!("not policy: {text}"),
-        (Outcome::Undecidable, _) if !text.contains("decid") => format!("undecidable: {text}"),
-        (_, Some(p)) if !text.contains(p) => format!("{p}: {text}"),
-        _ => text.to_owned(),
+        (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => (String::new(), text.to_owned()),
+        (Outcome::NotPolicy, _) => ("not policy".to_owned(), text.to_owned()),
+        (Outcome::Undecidable, _) if !text.contains("decid") => ("undecidable".to_owned(), text.to_owned()),
+        (_, Some(p)) => {
+            // Who is concerned stands beside the sentence, and the policy before it: neither is said twice.
+            let of = text.rsplit_once(" of ").filter(|(_, tail)| *tail == p || tail.ends_with(&format!("/{p}")));
+            let peer = text.strip_prefix("no rule allows traffic ").map(|_| "no rule allows this peer");
+            (p.to_owned(), peer.or(of.map(|(head, _)| head)).unwrap_or(text).to_owned())
+        }
+        _ => (String::new(), text.to_owned()),
     }
+}
+
+/// `db-ingress: no rule allows port 5433`.
+pub fn sentence(c: &Cause) -> String {
+    match parts(c) {
+        (who, what) if who.is_empty() => what,
+        (who, what) => format!("{who}: {what}"),
+    }
+}
+
+/// The same within `w` columns: a long name gives way first, for what is wrong is the point.
+fn cut_sentence(look: Look, c: &Cause, w: usize) -> String {
+    let (who, what) = parts(c);
+    let (who_w, what_w) = (width(&clean(&who)), width(&clean(&what)));
+    if who.is_empty() || who_w + 2 + what_w <= w {
+        return clip(&sentence(c), w, look.g.gap);
+    }
+    let who_w = who_w.min(w.saturating_sub(what_w + 2).max(8.min(w)));
+    let what_w = w.saturating_sub(who_w + 2);
+    format!("{}: {}", clip(&who, who_w, look.g.gap), clip(&what, what_w, look.g.gap))
 }
 
 fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
@@ -40,7 +65,7 @@ fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
 
 fn state(look: Look, l: &CauseLine) -> (String, Style) {
     match l.state {
-        State::New => (format!("new {}", span(l.age).replace(' ', "")), look.strong()),
+        State::New => (format!("new {}s", l.age.max(0) / 1_000_000_000), look.strong()),
         State::Ongoing => ("ongoing".to_owned(), look.plain()),
         State::Quiet => ("quiet".to_owned(), look.dim()),
         State::Fixed => (format!("fixed {}", look.g.ok), look.pass()),
@@ -94,23 +119,30 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
     let top = if focus { m.drops.offset.clamp((at + 1).saturating_sub(height), at) } else { 0 };
     let screen = matches!(m.screen(), Some(Screen::Drops));
     // Right to left: state, rate, who to whom, and (with room) since when.
-    let state_w = 9;
+    let state_w = 8;
     let spark_w = if w >= 60 { 7 } else { 0 };
     let seen_w = if screen && w >= 110 { 20 } else { 0 };
-    let pair_w = if w >= 60 { (w / 4).max(18) } else { 0 };
-    let text_x = 9;
+    let pair_w = match w {
+        0..60 => 0,
+        60..100 => (w / 4 - 1).max(17),
+        _ => w * 3 / 10,
+    };
+    let text_x = 8;
     let text_w = w.saturating_sub(text_x + 1 + pair_w + 1 + seen_w + spark_w + state_w);
     for (y, (i, line)) in (area.y..area.bottom()).zip(m.causes().enumerate().skip(top)) {
         let Some(c) = engine.causes().get(line.id) else { continue };
         let (glyph, style) = sign(look, c, line.state);
         pen.put(area.x + 1, y, 2, glyph, style);
-        pen.number(area.x + 3, y, 5, &if line.events < 10_000 { line.events.to_string() } else { short(line.events) }, look.strong());
-        pen.cell(area.x + text_x, y, text_w, &sentence(c), look.plain());
+        pen.number(area.x + 3, y, 4, &if line.events < 10_000 { line.events.to_string() } else { short(line.events) }, look.strong());
+        pen.put(area.x + text_x, y, usize::from(text_w), &cut_sentence(look, c, usize::from(text_w)), look.plain());
         let mut x = area.x + text_x + text_w + 1;
         if pair_w > 0 {
-            let port = if c.port == 0 || !screen { String::new() } else { format!(":{}", c.port) };
+            let port = if c.port == 0 || !screen || w < 100 { String::new() } else { format!(":{}", c.port) };
             let fixed = m.view().and_then(|v| fixed_namespace(v.text()));
-            pen.put(x, y, usize::from(pair_w), &pair(look, (strip(&c.from, fixed), strip(&c.to, fixed)), &port, usize::from(pair_w)), look.plain());
+            // Within one namespace it is said once.
+            let same = c.from.split_once('/').map(|(ns, _)| ns);
+            let names = (strip(&c.from, fixed), strip(&c.to, fixed.or(same)));
+            pen.put(x, y, usize::from(pair_w), &pair(look, names, &port, usize::from(pair_w)), look.plain());
             x += pair_w + 1;
         }
         if seen_w > 0 {

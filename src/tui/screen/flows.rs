@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::model::row::Row;
 use crate::tui::model::{Model, Screen};
-use crate::tui::text::{span, width};
+use crate::tui::text::{span, width, wrap};
 use crate::tui::view::View;
 use crate::tui::widget::name::{fixed_namespace, name, port};
 use crate::tui::widget::pen::{Pen, Seg, seg};
@@ -46,12 +46,21 @@ fn columns(w: u16, wide: bool) -> Columns {
     if w < 60 {
         let verdict = (w / 3).clamp(13, 24);
         let flow = w.saturating_sub(verdict + 2);
-        return Columns { time: (0, 0), from: (1, flow), to: (0, 0), port: (0, 0), verdict: (flow + 2, verdict), node: (0, 0), folded: true };
+        return Columns {
+            time: (0, 0),
+            from: (1, flow),
+            to: (0, 0),
+            port: (0, 0),
+            verdict: (flow + 2, verdict),
+            node: (0, 0),
+            folded: true,
+        };
     }
     let time = if w < 80 { 5 } else { 8 };
     let port = if w < 100 { 9 } else { 10 };
-    let node = if w >= 100 { if wide { 22 } else { 14 } } else { 0 };
-    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 2 / 5).min(48) };
+    // Names are worth more than the node: it comes when they have their room.
+    let node = if w >= 112 { if wide { 22 } else { 14 } } else { 0 };
+    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 3 / 10).min(48) };
     let fixed = 1 + time + 2 + 1 + 1 + port + 1 + verdict + if node > 0 { node + 1 } else { 0 };
     let names = w.saturating_sub(fixed);
     let from = names / 2;
@@ -80,7 +89,14 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
         let heads = if cols.folded {
             vec![(cols.from, "FLOW"), (cols.verdict, "VERDICT")]
         } else {
-            let from = [(cols.time, "TIME"), (cols.from, "FROM"), (cols.to, "TO"), (cols.port, "PORT"), (cols.verdict, "VERDICT"), (cols.node, "NODE")];
+            let from = [
+                (cols.time, "TIME"),
+                (cols.from, "FROM"),
+                (cols.to, "TO"),
+                (cols.port, "PORT"),
+                (cols.verdict, "VERDICT"),
+                (cols.node, "NODE"),
+            ];
             from.to_vec()
         };
         for ((x, w), text) in heads {
@@ -88,7 +104,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
         }
         if !m.in_pane && !v.follow && v.len(engine) > 0 {
             let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);
-            let text = if below > 0 { format!("{} newer, G follows ", crate::tui::text::count(below as u64)) } else { "held, G follows ".to_owned() };
+            let text = if below > 0 {
+                format!("{} newer, G follows ", crate::tui::text::count(below as u64))
+            } else {
+                "held, G follows ".to_owned()
+            };
             if m.options.live {
                 pen.ends(head, &[], &[seg(text, look.dim())]);
             }
@@ -206,8 +226,12 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
                 Link::Connected { server } => lines.push(say(format!("connected to {server}, waiting for flows"), look.plain())),
                 Link::Down { server, cause, hint, retry_ms } => {
                     lines.push(say(format!("cannot reach {server}"), look.drop()));
-                    lines.push(say(format!("  cause: {cause}"), look.plain()));
-                    lines.extend(hint.iter().map(|h| say(format!("  hint: {h}"), look.plain())));
+                    for (head, text) in std::iter::once(("cause: ", cause)).chain(hint.iter().map(|h| ("hint: ", h))) {
+                        for (i, l) in wrap(text, usize::from(area.width).saturating_sub(width(head) + 5)).into_iter().enumerate() {
+                            let head = if i == 0 { head.to_owned() } else { " ".repeat(width(head)) };
+                            lines.push(say(format!("  {head}{l}"), look.plain()));
+                        }
+                    }
                     let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
                     lines.push(say(format!("  trying again in {wait}"), look.dim()));
                 }

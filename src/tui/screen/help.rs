@@ -17,7 +17,11 @@ pub fn lines(m: &Model, of: u16, w: u16) -> Vec<Vec<Seg>> {
         }
     }
     out.push(Vec::new());
-    let glyphs = [(look.g.ok, look.pass(), "passed"), (look.g.no, look.drop(), "dropped"), (look.g.audit, look.warn(), "audited: enforcement would drop it")];
+    let glyphs = [
+        (look.g.ok, look.pass(), "passed"),
+        (look.g.no, look.drop(), "dropped"),
+        (look.g.audit, look.warn(), "audited: enforcement would drop it"),
+    ];
     for (glyph, style, word) in glyphs {
         out.push(vec![seg(format!("   {glyph:<16} "), style), seg(word, look.plain())]);
     }

@@ -39,7 +39,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         vec![seg(format!("   {} it does not balance: please report this", look.g.no), look.drop())]
     });
     if l.raw_evicted > 0 {
-        out.push(vec![seg(format!("   {} of the flows held are without their raw record (byte budget)", count(l.raw_evicted)), look.warn())]);
+        out.push(vec![seg(
+            format!("   {} of the flows held are without their raw record (byte budget)", count(l.raw_evicted)),
+            look.warn(),
+        )]);
     }
     head(&mut out, "lost before it came here");
     if l.lost.is_empty() {
@@ -62,7 +65,12 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     head(&mut out, "policies and manifests");
     let p = engine.policies();
     out.push(vec![seg(
-        format!("   {} policies judged, {} refused, {} not understood yet", count(p.len() as u64), p.refused().len(), p.not_understood().len()),
+        format!(
+            "   {} policies judged, {} refused, {} not understood yet",
+            count(p.len() as u64),
+            p.refused().len(),
+            p.not_understood().len()
+        ),
         look.plain(),
     )]);
     if !p.given() {

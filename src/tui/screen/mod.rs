@@ -49,7 +49,9 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Why(c)) => why::draw(&mut pen, m, engine, c, body),
             Some(Screen::Describe(d)) => describe::draw(&mut pen, m, engine, d, body),
             Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
-            Some(Screen::Help { of, name, scroll }) => text(&mut pen, &format!(" keys on {name}"), &help::lines(m, *of, body.width), scroll.at, body),
+            Some(Screen::Help { of, name, scroll }) => {
+                text(&mut pen, &format!(" keys on {name}"), &help::lines(m, *of, body.width), scroll.at, body)
+            }
             None => {}
         }
         bar::hints(&mut pen, m, engine, row(area, area.height - 1), &note);

@@ -53,7 +53,7 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
     let p = parts(area, n, has_yaml);
     c.scroll.most = n.saturating_sub(usize::from(p.evidence.height));
     c.scroll.by(0);
-    let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(head_lines(c))));
+    let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(head_lines(c, y.width))));
     let Some((_, sheet)) = &c.sheet else { return };
     c.yaml.most = sheet.lines.len().saturating_sub(page);
     if c.placed != Some(page)
@@ -84,8 +84,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect)
 pub fn extent(m: &Model, engine: &Engine, c: &Case) -> Vec<Seg> {
     let look = m.look;
     let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)) else { return Vec::new() };
-    let (glyph, style, word) =
-        if cause.audit { (look.g.audit, look.warn(), "audited") } else { (look.g.no, look.drop(), "dropped") };
+    let (glyph, style, word) = if cause.audit { (look.g.audit, look.warn(), "audited") } else { (look.g.no, look.drop(), "dropped") };
     let lasted = cause.last.since(cause.first);
     let how_long = if lasted < 1_000_000_000 { String::new() } else { format!(" in {}", span(lasted)) };
     vec![seg(format!("{glyph} {word} {}{}{how_long} ", count(cause.events), look.g.times), style)]
@@ -185,7 +184,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
     }
     out.push(Vec::new());
     let lanes = c.explanation.as_ref().map_or(&[][..], |e| &e.lanes);
-    let subject = lanes.iter().map(|l| width(&l.subject)).max().unwrap_or(0).min(w / 3);
+    let subject = lanes.iter().map(|l| width(&l.subject)).max().unwrap_or(0).min(w * 2 / 7);
     for lane in lanes {
         out.extend(self::lane(m, lane, subject, w));
     }
@@ -202,7 +201,11 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         for (p, text) in &l.policies {
             let nearest = why.nearest.as_ref().is_some_and(|n| n.name == p.name && n.namespace == p.namespace && n.kind == p.kind);
             let mark = if nearest { look.g.here } else { " " };
-            out.push(vec![seg(format!("   {mark} "), look.accent()), seg(p.name.clone(), look.strong()), seg(format!(": {text}"), look.plain())]);
+            out.push(vec![
+                seg(format!("   {mark} "), look.accent()),
+                seg(p.name.clone(), look.strong()),
+                seg(format!(": {text}"), look.plain()),
+            ]);
         }
     }
     if let Some(r) = &why.reported {
@@ -231,14 +234,16 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
     if !why.inferred.is_empty() {
         note(&mut out, "inferred", &why.inferred.join(", "), look.dim());
     }
-    if c.rules().is_empty() && matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule | Outcome::L7Denied) && c.explanation.is_none() {
+    if c.rules().is_empty()
+        && matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule | Outcome::L7Denied)
+        && c.explanation.is_none()
+    {
         note(&mut out, "", "the flow itself is not held any more, so the rule cannot be shown", look.dim());
     }
     let n = engine.policies().len();
     if n > 0 && why.outcome != Outcome::NotPolicy {
-        out.push(Vec::new());
         let unread = engine.policies().not_understood().len() + engine.policies().refused().len();
-        let tail = if unread > 0 { format!(", {} not (8 says why)", count(unread as u64)) } else { String::new() };
+        let tail = if unread > 0 { format!(", {} could not be (8 says why)", count(unread as u64)) } else { String::new() };
         note(&mut out, "judged with", &format!("{} policies{tail}", count(n as u64)), look.dim());
     }
     out.push(Vec::new());
@@ -248,7 +253,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
 fn passed(c: &Case) -> Vec<String> {
     match &c.observed {
         Some(o) if matches!(o.verdict, Verdict::Dropped | Verdict::Error) => vec!["Dropped; this drop was not judged.".to_owned()],
-        Some(_) => vec!["Passed. Nothing stopped this flow.".to_owned(), "d shows every field of it, n the next cause of drops.".to_owned()],
+        Some(_) => {
+            vec!["Passed. Nothing stopped this flow.".to_owned(), "d shows every field of it, n the next cause of drops.".to_owned()]
+        }
         None => vec!["The raw record of this flow is not held any more.".to_owned()],
     }
 }
@@ -274,8 +281,9 @@ pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
         "" => why.outcome.word(),
         text => text,
     };
-    match why.outcome {
-        Outcome::NotPolicy => format!("{verb}{at}, and not by a policy: {text}."),
+    match (why.outcome, text.strip_prefix("it was dropped, yet ")) {
+        (Outcome::NotPolicy, _) => format!("{verb}{at}, and not by a policy: {text}."),
+        (Outcome::NowAllowed, Some(rest)) => format!("{verb}{at}, yet {rest}."),
         _ => format!("{verb}{at}: {text}."),
     }
 }
@@ -332,15 +340,22 @@ fn datapath(m: &Model, why: &Why, o: Option<&Observed>, subject: usize, w: usize
     };
     let head = format!("   {:<9}{:subject$}  ", "datapath", "");
     let (text, tone) = match why.agreement {
-        Agreement::Agrees => (format!("{said}   our evaluation agrees"), look.plain()),
-        Agreement::Disagrees => (format!("{said}   our evaluation disagrees"), look.warn()),
+        // A drop that no policy causes was not evaluated.
+        _ if why.outcome == Outcome::NotPolicy => (said, look.plain()),
+        Agreement::Agrees => (format!("{said}{}our evaluation agrees", look.g.sep), look.plain()),
+        Agreement::Disagrees => (format!("{said}{}our evaluation disagrees", look.g.sep), look.warn()),
         Agreement::Unknown => (said, look.plain()),
     };
     laid(m, head, (glyph, style), &text, tone, w)
 }
 
-fn head_lines(c: &Case) -> u16 {
-    1 + u16::from(unmarked(c).is_some())
+/// Lines above the YAML: its rule, and what is said where nothing can be marked.
+fn head_lines(c: &Case, w: u16) -> u16 {
+    1 + u16::try_from(said(c, w).len()).unwrap_or(0)
+}
+
+fn said(c: &Case, w: u16) -> Vec<String> {
+    unmarked(c).map_or_else(Vec::new, |t| wrap(&t, usize::from(w).saturating_sub(5)).into_iter().take(3).collect())
 }
 
 /// What is said where no line can be marked.
@@ -359,12 +374,21 @@ fn unmarked(c: &Case) -> Option<String> {
 fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
     let look = pen.look;
     let Some(rule) = c.rules().get(c.rule) else { return };
-    let title = [seg(format!(" {} ", rule.policy.kind.to_ascii_lowercase()), look.dim()), seg(rule.policy.path(), look.strong())];
-    pen.rule(row(area, 0), &title, &place(c, rule));
-    if let Some(text) = unmarked(c) {
-        pen.line(row(area, 1), &[seg("   ", look.plain()), seg(text, look.warn())]);
+    let hot = rule.marks.iter().find(|m| !m.ok).map_or(rule.lines.0, |m| m.line);
+    let file = rule.file.rsplit('/').next().unwrap_or("");
+    let mut title = vec![seg(format!(" {} ", rule.policy.kind.to_ascii_lowercase()), look.dim()), seg(rule.policy.path(), look.strong())];
+    let note = place(c, rule);
+    // The place to edit, where it fits beside the rest.
+    if length(&title) + width(file) + width(&note) + 14 < usize::from(area.width) {
+        title.push(seg(format!("  {file}:{hot}"), look.plain()));
     }
-    let body = Rect { y: area.y + head_lines(c), height: area.height.saturating_sub(head_lines(c)), ..area };
+    pen.rule(row(area, 0), &title, &note);
+    let said = said(c, area.width);
+    for (y, text) in (area.y + 1..area.bottom()).zip(&said) {
+        pen.line(Rect { y, height: 1, ..area }, &[seg("   ", look.plain()), seg(text.clone(), look.warn())]);
+    }
+    let head = head_lines(c, area.width).min(area.height);
+    let body = Rect { y: area.y + head, height: area.height - head, ..area };
     match &c.sheet {
         Some((_, s)) if !s.lines.is_empty() => s.draw(pen, body, rule, c.yaml.at),
         _ => {
@@ -373,17 +397,15 @@ fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
     }
 }
 
-/// `nearest rule 1 of 2`.
+/// `nearest rule, 1 of 2`.
 fn place(c: &Case, rule: &RuleView) -> String {
-    let n = c.rules().len();
-    let allowed = c.why.as_ref().is_some_and(|w| w.outcome == Outcome::Allowed);
-    let word = match (c.rule, rule.rule.is_empty()) {
-        (_, true) => "policy",
-        (0, _) if allowed => "rule",
-        (0, _) if c.why.as_ref().is_some_and(|w| w.outcome == Outcome::DeniedByRule) => "denying rule",
-        (0, _) => "nearest rule",
+    let outcome = c.why.as_ref().map(|w| w.outcome);
+    let word = match (outcome, c.rule) {
+        _ if rule.rule.is_empty() => "policy",
+        (Some(Outcome::Allowed | Outcome::NowAllowed), 0) => "allowing rule",
+        (Some(Outcome::DeniedByRule), 0) => "denying rule",
+        (_, 0) => "nearest rule",
         _ => "rule",
     };
-    let rule = if rule.rule.is_empty() { String::new() } else { format!(" {}", rule.rule) };
-    format!("{word}{rule}, {} of {n}", c.rule + 1)
+    format!("{word}, {} of {}", c.rule + 1, c.rules().len())
 }

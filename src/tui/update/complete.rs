@@ -53,7 +53,11 @@ fn gather(p: &Prompt, engine: &Engine) -> Offers {
 
 /// A value as the language reads it back.
 fn quoted(v: &str) -> String {
-    if v.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '"')) { format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\"")) } else { v.to_owned() }
+    if v.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '"')) {
+        format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        v.to_owned()
+    }
 }
 
 /// Values of a field among the newest flows, most frequent first. `source`: only that side.

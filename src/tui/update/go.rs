@@ -2,10 +2,10 @@
 use super::{Tone, toast};
 use crate::engine::Engine;
 use crate::model::row::CauseId;
+use crate::query;
 use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
 use crate::tui::screen::describe;
 use crate::tui::view::View;
-use crate::query;
 
 /// Screens stacked at most; a walk through causes and flows in a circle does not grow for ever.
 const DEEPEST: usize = 32;
@@ -203,5 +203,9 @@ fn newest(v: &View, engine: &Engine, id: CauseId) -> Option<u64> {
     if let Some(seq) = example(engine, id).filter(|s| v.contains(*s, engine)) {
         return Some(seq);
     }
-    (0..v.len(engine)).rev().take(FAR).filter_map(|i| v.seq(i, engine)).find(|s| engine.store().row(*s).is_some_and(|r| r.cause == Some(id)))
+    (0..v.len(engine))
+        .rev()
+        .take(FAR)
+        .filter_map(|i| v.seq(i, engine))
+        .find(|s| engine.store().row(*s).is_some_and(|r| r.cause == Some(id)))
 }

@@ -57,11 +57,9 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static st
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
-        (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => Some(if engine.causes().is_empty() {
-            "no drops so far"
-        } else {
-            "no drops in this filter"
-        }),
+        (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => {
+            Some(if engine.causes().is_empty() { "no drops so far" } else { "no drops in this filter" })
+        }
         (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
         _ => None,
     }
@@ -158,6 +156,9 @@ fn follow(m: &mut Model, engine: &Engine) {
 /// New data came in.
 pub fn fed(m: &mut Model, frames: u64) {
     let ms = m.ms;
+    if frames > 0 {
+        m.fed_ms = ms;
+    }
     m.meter.add(ms, frames);
 }
 

@@ -33,7 +33,8 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
         // What is read here is one case; the stream's state comes back with the next screen, a loss is said all the same.
         let mut right = super::super::screen::why::extent(m, engine, c);
         if lost > 0 {
-            right.splice(0..0, [seg(format!("{} lost{}", short(lost), look.g.sep), lost_style)]);
+            let sep = if right.is_empty() { " " } else { look.g.sep };
+            right.splice(0..0, [seg(format!("{} lost{sep}", short(lost)), lost_style)]);
         }
         return pen.ends(area, &left, &right);
     }
@@ -83,10 +84,15 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
     });
     let connecting = engine.links().values().any(|l| matches!(l, Link::Connecting { .. }));
     match (m.options.live, down) {
-        (true, Some(ms)) => vec![seg(format!("{} down, retry in {}", look.g.no, span(i64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000))), look.drop())],
+        (true, Some(ms)) => vec![seg(
+            format!("{} down, retry in {}", look.g.no, span(i64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000))),
+            look.drop(),
+        )],
         (true, None) if connecting => vec![seg("connecting", look.warn())],
         (true, None) if m.closed => vec![seg("ended", look.warn())],
-        (true, None) => vec![seg(format!("{} ", look.g.live), look.pass()), seg(format!("{} ev/s", short(m.meter.per_second(m.ms))), look.plain())],
+        (true, None) => {
+            vec![seg(format!("{} ", look.g.live), look.pass()), seg(format!("{} ev/s", short(m.meter.per_second(m.ms))), look.plain())]
+        }
         (false, _) if m.closed => vec![seg("read to the end", look.dim())],
         (false, _) => vec![seg("reading", look.warn())],
     }
@@ -123,11 +129,16 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
     // The text scrolls so that the cursor is in sight.
     let room = usize::from(area.width).saturating_sub(3 + length(&right) + 2).max(1);
     let skip = p.column(p.cursor).saturating_sub(room);
-    let shown: String = crate::tui::text::clean(&p.text).chars().scan(0, |w, c| {
-        let at = *w;
-        *w += width(c.encode_utf8(&mut [0; 4]));
-        Some((at, c))
-    }).filter(|(at, _)| *at >= skip).map(|(_, c)| c).collect();
+    let shown: String = crate::tui::text::clean(&p.text)
+        .chars()
+        .scan(0, |w, c| {
+            let at = *w;
+            *w += width(c.encode_utf8(&mut [0; 4]));
+            Some((at, c))
+        })
+        .filter(|(at, _)| *at >= skip)
+        .map(|(_, c)| c)
+        .collect();
     let style = if p.error.is_some() { look.drop() } else { look.plain() };
     pen.ends(area, &[seg(" / ", look.accent()), seg(shown, style)], &right);
     let x = area.x + 3 + u16::try_from(p.column(p.cursor) - skip).unwrap_or(0);
@@ -143,7 +154,8 @@ pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
     let room = usize::from(area.width);
     let caret = 3 + at.min(room.saturating_sub(4));
     // Behind the caret where it fits, before it where not.
-    let (before, after) = if caret + carets + 1 + width(&text) < room || caret < width(&text) + 2 { ("", text.as_str()) } else { (text.as_str(), "") };
+    let (before, after) =
+        if caret + carets + 1 + width(&text) < room || caret < width(&text) + 2 { ("", text.as_str()) } else { (text.as_str(), "") };
     let pad = caret.saturating_sub(width(before) + 1);
     let line = [
         seg(" ".repeat(pad), m.look.plain()),

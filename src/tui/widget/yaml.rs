@@ -51,36 +51,32 @@ impl Sheet {
     pub fn draw(&self, pen: &mut Pen<'_>, area: Rect, rule: &RuleView, from: usize) {
         let look = pen.look;
         let digits = (self.first as usize + self.lines.len()).to_string().len();
-        let hot = worst(&rule.marks);
-        let marked = |n: u32| rule.marks.iter().filter(move |m| m.line == n);
+        let hot = rule.marks.iter().filter(|m| !m.ok).map(|m| m.line).min();
         let indent = usize::from(area.width / 20).clamp(1, 3);
-        // Marks stand in one column, right of every line that has one, as far as there is room.
-        let longest = self.lines.iter().enumerate().filter(|(i, _)| marked(self.first + *i as u32).next().is_some());
-        let longest = longest.map(|(_, l)| width(l)).max().unwrap_or(0);
-        let widest = rule.marks.iter().map(|m| width(&m.text) + 3).max().unwrap_or(0);
         let text_at = digits + indent + 3;
-        let column = (text_at + longest + 2).max(34).min(usize::from(area.width).saturating_sub(widest));
+        let column = self.column(rule, text_at, usize::from(area.width));
         for (y, (i, line)) in (area.y..area.bottom()).zip(self.lines.iter().enumerate().skip(from)) {
             let n = self.first + i as u32;
+            let notes: Vec<&Mark> = rule.marks.iter().filter(|m| m.line == n).collect();
             let inside = (rule.lines.0..=rule.lines.1).contains(&n);
-            let bad = marked(n).any(|m| !m.ok);
-            let here = hot == Some(n);
-            let style = match (bad, inside) {
+            let style = match (notes.iter().any(|m| !m.ok), inside) {
                 (true, _) => look.drop(),
                 (false, true) => look.plain(),
                 (false, false) => look.dim(),
             };
-            let row = Rect { y, height: 1, ..area };
             let head: [Seg; 2] = [
-                seg(if here { look.g.here } else { " " }, look.drop()),
+                seg(if hot == Some(n) { look.g.here } else { " " }, look.drop()),
                 seg(format!("{n:>w$}{:1$}", "", indent + 1, w = digits + 1), look.dim()),
             ];
-            pen.line(row, &head);
-            let notes: Vec<&Mark> = marked(n).collect();
+            pen.line(Rect { y, height: 1, ..area }, &head);
+            let (w, long) = (usize::from(area.width), text_at + width(line));
+            let need: usize = notes.iter().map(|m| note_width(m) + 2).sum::<usize>().saturating_sub(2);
+            // In the common column; else left of it, as far as the line leaves room; else over the end of the line.
+            let at = column.min(w.saturating_sub(need)).max(long + 2).min(w.saturating_sub(need.min(w / 2)));
+            let end = if notes.is_empty() { w } else { at.saturating_sub(1) };
             let x = area.x + u16::try_from(text_at).unwrap_or(0);
-            let end = if notes.is_empty() { usize::from(area.width) } else { column.max(text_at + 6) };
             pen.put(x, y, end.saturating_sub(text_at), line, style);
-            let mut at = area.x + u16::try_from((text_at + width(line) + 2).min(column).max(column)).unwrap_or(0);
+            let mut at = area.x + u16::try_from(at).unwrap_or(0);
             for m in notes {
                 let (glyph, style) = if m.ok { (look.g.ok, look.pass()) } else { (look.g.no, look.drop()) };
                 let room = usize::from(area.right().saturating_sub(at));
@@ -88,6 +84,18 @@ impl Sheet {
             }
         }
     }
+
+    /// Where the marks stand, right of every line that has one, as far as there is room.
+    fn column(&self, rule: &RuleView, text_at: usize, w: usize) -> usize {
+        let marked = rule.marks.iter().filter_map(|m| self.lines.get((m.line.checked_sub(self.first)?) as usize));
+        let least = text_at + marked.map(|l| width(l)).max().unwrap_or(0) + 2;
+        let widest = rule.marks.iter().map(note_width).max().unwrap_or(0);
+        if least.max(34) + widest <= w { least.max(34) } else { w.saturating_sub(widest) }
+    }
+}
+
+fn note_width(m: &Mark) -> usize {
+    width(&m.text) + 3
 }
 
 /// The line of the first failed mark, else of the first mark.
