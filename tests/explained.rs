@@ -135,7 +135,15 @@ fn what_the_demo_forwards_is_allowed_by_its_policies() {
             if matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected) && o.is_reply != Some(true) {
                 n += 1;
                 if !matches!(why.outcome, Outcome::Allowed) {
-                    wrong.insert(format!("{} -> {}:{} {:?}: {:?} {}", o.src.display(), o.dst.display(), o.dst_port, o.direction, why.outcome, why.text));
+                    wrong.insert(format!(
+                        "{} -> {}:{} {:?}: {:?} {}",
+                        o.src.display(),
+                        o.dst.display(),
+                        o.dst_port,
+                        o.direction,
+                        why.outcome,
+                        why.text
+                    ));
                 }
             }
         });
