@@ -408,12 +408,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         From::Live { target: target(source)?, request: Box::new(request) }
     };
     let json = w.output == cli::TextFormat::Json;
-    let style = crate::cmd::why::Style {
-        json,
-        unicode: !look.ascii(),
-        terminal: look.env.stdout_tty,
-        color: !json && look.color(),
-    };
+    let style = crate::cmd::why::Style { json, unicode: !look.ascii(), terminal: look.env.stdout_tty, color: !json && look.color() };
     let filter = by_words.text().to_owned();
     let engine = engine::Options {
         admit: by_flags.and(by_words),
@@ -450,12 +445,8 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     }
     table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
-    let engine = engine::Options {
-        admit: filter_of(&d.filter, look.env)?,
-        explain: explain_of(d.why),
-        judge,
-        ..engine::Options::default()
-    };
+    let engine =
+        engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
     let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
 }
@@ -466,7 +457,14 @@ mod tests {
     use clap::Parser as _;
 
     fn env() -> Env {
-        Env { stdout_tty: true, stderr_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
+        Env {
+            stdout_tty: true,
+            stderr_tty: true,
+            utf8: true,
+            term: "xterm".into(),
+            now: Nanos::from_parts(1_800_000_000, 0),
+            ..Env::default()
+        }
     }
 
     fn planned(line: &str) -> Result<Plan, Error> {

@@ -69,7 +69,8 @@ fn misuse(e: &clap::Error) -> Error {
             causes.push(line.trim_matches(['[', ']']).to_owned());
         }
     }
-    let mut error = Error::usage(what).hint(hint.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list what there is".to_owned()));
+    let mut error =
+        Error::usage(what).hint(hint.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list what there is".to_owned()));
     if !causes.is_empty() {
         error = error.cause(causes.join(" "));
     }
@@ -189,7 +190,13 @@ fn say_faults(engine: &Engine) {
 }
 
 /// Feeds batches to the engine until the sources end, the user interrupts, or `each` says it has enough.
-async fn pump(engine: &mut Engine, inbox: &mut Inbox, stop: &CancellationToken, mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>, mut idle: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+async fn pump(
+    engine: &mut Engine,
+    inbox: &mut Inbox,
+    stop: &CancellationToken,
+    mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
+    mut idle: impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut interrupt = std::pin::pin!(interrupted());
     loop {
         let batch = tokio::select! {
@@ -309,7 +316,14 @@ impl Tail {
     }
 }
 
-async fn why(mut engine: Engine, mut inbox: Inbox, style: cmd::why::Style, quiet: bool, filter: String, stop: &CancellationToken) -> Result<u8, Error> {
+async fn why(
+    mut engine: Engine,
+    mut inbox: Inbox,
+    style: cmd::why::Style,
+    quiet: bool,
+    filter: String,
+    stop: &CancellationToken,
+) -> Result<u8, Error> {
     let mut first: Option<Nanos> = None;
     pump(
         &mut engine,

@@ -40,17 +40,25 @@ fn flow(ns: &str, app: &str, verdict: &str, more: &str) -> String {
 #[test]
 fn the_articles_commands_run_verbatim() {
     let dir = tempfile::tempdir().unwrap();
-    let http = |m: &str, path: &str| format!(r#","Type":"L7","event_type":{{"type":129}},"l7":{{"type":"REQUEST","http":{{"method":"{m}","url":"http://api{path}"}}}}"#);
+    let http = |m: &str, path: &str| {
+        format!(r#","Type":"L7","event_type":{{"type":129}},"l7":{{"type":"REQUEST","http":{{"method":"{m}","url":"http://api{path}"}}}}"#)
+    };
     let lines = [
         flow("production", "api", "FORWARDED", r#","event_type":{"type":4}"#),
         flow("production", "api", "DROPPED", r#","event_type":{"type":1,"sub_type":133},"drop_reason_desc":"POLICY_DENIED""#),
         flow("production", "web", "FORWARDED", &http("GET", "/api/v1/x")),
         flow("production", "web", "FORWARDED", &http("POST", "/api/v1/x")),
-        flow("production", "web", "FORWARDED", r#","Type":"L7","event_type":{"type":129},"l7":{"type":"RESPONSE","dns":{"query":"api.stripe.com."}}"#),
+        flow(
+            "production",
+            "web",
+            "FORWARDED",
+            r#","Type":"L7","event_type":{"type":129},"l7":{"type":"RESPONSE","dns":{"query":"api.stripe.com."}}"#,
+        ),
         flow("production", "web", "FORWARDED", r#","event_type":{"type":4},"destination_names":["api.stripe.com"]"#),
         flow("staging", "api", "DROPPED", r#","event_type":{"type":1,"sub_type":133}"#),
     ];
-    let numbered: Vec<_> = lines.iter().enumerate().map(|(n, l)| l.replacen(r#""verdict""#, &format!(r#""uuid":"{n}","verdict""#), 1)).collect();
+    let numbered: Vec<_> =
+        lines.iter().enumerate().map(|(n, l)| l.replacen(r#""verdict""#, &format!(r#""uuid":"{n}","verdict""#), 1)).collect();
     let recording = file(dir.path(), "f.jsonl", numbered.join("\n"));
     let commands: &[(&str, &[usize])] = &[
         ("observe --namespace production --since 1m", &[0, 1, 2, 3, 4, 5]),
@@ -113,8 +121,12 @@ fn help_fits_a_screen_and_goes_to_stdout() {
 
 #[test]
 fn a_closed_pipe_is_a_success() {
-    let mut child =
-        flowhy().args(["demo", "--headless", "--rate", "max", "-o", "jsonpb"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = flowhy()
+        .args(["demo", "--headless", "--rate", "max", "-o", "jsonpb"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut first = [0u8; 4096];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     // The reader is gone now.

@@ -137,7 +137,15 @@ fn what_the_demo_forwards_is_allowed_by_its_policies() {
                 // What a policy in audit mode lets through goes on as forwarded, although enforcement would stop it.
                 let audited = o.dst.display().contains("loki");
                 if !matches!(why.outcome, Outcome::Allowed) && !audited {
-                    wrong.insert(format!("{} -> {}:{} {:?}: {:?} {}", o.src.display(), o.dst.display(), o.dst_port, o.direction, why.outcome, why.text));
+                    wrong.insert(format!(
+                        "{} -> {}:{} {:?}: {:?} {}",
+                        o.src.display(),
+                        o.dst.display(),
+                        o.dst_port,
+                        o.direction,
+                        why.outcome,
+                        why.text
+                    ));
                 }
             }
         });

@@ -207,9 +207,12 @@ fn rust_version_is_what_the_dependencies_need_at_most() {
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let meta: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    let version = |p: &serde_json::Value| -> Option<Vec<u32>> { p["rust_version"].as_str().map(|v| v.split('.').filter_map(|n| n.parse().ok()).collect()) };
+    let version = |p: &serde_json::Value| -> Option<Vec<u32>> {
+        p["rust_version"].as_str().map(|v| v.split('.').filter_map(|n| n.parse().ok()).collect())
+    };
     let packages = meta["packages"].as_array().unwrap();
     let own = packages.iter().find(|p| p["name"] == "flowhy").and_then(version).unwrap();
-    let newer: Vec<_> = packages.iter().filter(|p| version(p).is_some_and(|v| v[..2.min(v.len())] > own[..2])).map(|p| p["id"].to_string()).collect();
+    let newer: Vec<_> =
+        packages.iter().filter(|p| version(p).is_some_and(|v| v[..2.min(v.len())] > own[..2])).map(|p| p["id"].to_string()).collect();
     assert!(newer.is_empty(), "need a newer Rust than rust-version: {newer:?}");
 }

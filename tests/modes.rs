@@ -66,10 +66,12 @@ fn recordings() -> (tempfile::TempDir, Vec<String>) {
         .args(["demo", "--headless", "-o", "jsonpb", "--rate", "max", "--count", "4000", "--start", "2026-01-02T03:04:05Z"])
         .output()
         .unwrap();
-    let noisy = [o.stdout, b"\nno flow at all\n{\"lost_events\":{\"source\":\"HUBBLE_RING_BUFFER\",\"num_events_lost\":\"3\"}}\n".to_vec()].concat();
+    let noisy = [o.stdout, b"\nno flow at all\n{\"lost_events\":{\"source\":\"HUBBLE_RING_BUFFER\",\"num_events_lost\":\"3\"}}\n".to_vec()]
+        .concat();
     fs::write(&demo, noisy).unwrap();
     let mut all = vec![demo.to_string_lossy().into_owned()];
-    let shared = std::env::var_os("FLOWHY_SHARED").map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
+    let shared =
+        std::env::var_os("FLOWHY_SHARED").map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
     match fs::read_dir(shared.join("data/flows")) {
         Ok(entries) => {
             let mut found: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl")).collect();

@@ -47,7 +47,7 @@ fn acend_frontend_backend() {
     assert_eq!(drops.len(), 6);
     for o in drops {
         let w = p.scene.why(&o);
-        assert_eq!((w.outcome, w.agreement, w.direction), (Outcome::DefaultDeny, Agreement::Agrees, Some(Direction::INGRESS)));
+        assert_eq!((w.outcome, w.agreement, w.direction), (Outcome::DefaultDeny, Agreement::Agrees, Some(Direction::Ingress)));
         assert_eq!(w.names(), ["default/backend-allow-ingress-frontend", "default/backend-ingress-deny"]);
         assert_eq!(w.failed(), [(On::Label, "app=frontend", "app=not-frontend")]);
         assert_eq!(w.nearest.unwrap().rule, "ingress[0]");
@@ -64,7 +64,7 @@ fn cf2cnp_demo26() {
     assert_eq!(pos.names(), ["cf2cnp-lab/shop"]);
     for o in &flows[1..4] {
         let w = p.scene.why(o);
-        assert_eq!((w.outcome, w.agreement, w.direction), (Outcome::DefaultDeny, Agreement::Agrees, Some(Direction::INGRESS)));
+        assert_eq!((w.outcome, w.agreement, w.direction), (Outcome::DefaultDeny, Agreement::Agrees, Some(Direction::Ingress)));
         assert_eq!(w.names(), ["cf2cnp-lab/shop", "cf2cnp-lab/shop-default-deny-ingress"]);
         assert_eq!(w.subject.as_deref(), Some("cf2cnp-lab/shop-6d7d797759-4ddlt"));
         let n = w.nearest.clone().unwrap();
@@ -125,7 +125,7 @@ fn sandbox_np_deny() {
     assert_eq!(drops.len(), 10);
     for o in &drops {
         let w = p.scene.why(o);
-        assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::DefaultDeny, Some(Direction::INGRESS), Agreement::Agrees));
+        assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::DefaultDeny, Some(Direction::Ingress), Agreement::Agrees));
         assert_eq!((w.names(), w.nearest), (vec!["demo/deny-all-ingress".to_owned()], None));
     }
     // Stage B lets the client in: the recorded drop is then older than the policies.
@@ -141,7 +141,7 @@ fn servicemesh_external_lockdown() {
     assert_eq!(drops.len(), 1);
     let w = p.scene.why(&drops[0]);
     assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["external-lockdown".to_owned()], Agreement::Agrees));
-    assert_eq!((w.direction, w.subject.as_deref()), (Some(Direction::INGRESS), Some("ingress")));
+    assert_eq!((w.direction, w.subject.as_deref()), (Some(Direction::Ingress), Some("ingress")));
     assert_eq!(w.failed(), [(On::Entity, "cluster", "172.18.0.1 (world)")]);
 }
 
@@ -151,7 +151,7 @@ fn starwars_l3l4() {
     let flows = p.texts();
     let (audited, xwing) = (&flows[0], &flows[3]);
     let w = p.scene.why(xwing);
-    assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::DefaultDeny, Some(Direction::INGRESS), Agreement::Agrees));
+    assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::DefaultDeny, Some(Direction::Ingress), Agreement::Agrees));
     assert_eq!(w.names(), ["default/empire-default-deny", "default/rule1"]);
     assert_eq!(w.nearest.as_ref().map(|n| (n.name.as_str(), n.rule.as_str())), Some(("rule1", "ingress[0]")));
     assert_eq!(w.failed(), [(On::Label, "org=empire", "org=alliance")]);
@@ -166,7 +166,7 @@ fn starwars_l7() {
     let Some(p) = pair("starwars-docs-l7") else { return };
     let flows = p.flows();
     let (w, e) = p.scene.explain(&flows[1]);
-    assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::L7Denied, Some(Direction::INGRESS), Agreement::Agrees));
+    assert_eq!((w.outcome, w.direction, w.agreement), (Outcome::L7Denied, Some(Direction::Ingress), Agreement::Agrees));
     assert_eq!(w.names(), ["default/rule1"]);
     let n = w.nearest.clone().unwrap();
     assert_eq!((n.name.as_str(), n.rule.as_str(), n.line), ("rule1", "ingress[0].http[0]", Some(21)));

@@ -8,7 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 pub struct FilterFlags(pub Vec<Flag>);
 
 /// Flags that stand in the one-screen help; `--help` has all.
-const COMMON: &[&str] = &["not", "namespace", "pod", "label", "verdict", "type", "protocol", "port", "ip", "fqdn", "http-path", "http-method"];
+const COMMON: &[&str] =
+    &["not", "namespace", "pod", "label", "verdict", "type", "protocol", "port", "ip", "fqdn", "http-path", "http-method"];
 
 fn filters() -> impl Iterator<Item = &'static FlagSpec> {
     FLAGS.iter().filter(|f| f.group == Group::Filter || (f.group == Group::Raw && f.arg == Takes::Text))
@@ -51,7 +52,9 @@ impl Args for FilterFlags {
                 arg = arg.short(c);
             }
             arg = match f.arg {
-                Takes::Bool | Takes::Mark => arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true).value_name("BOOL"),
+                Takes::Bool | Takes::Mark => {
+                    arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true).value_name("BOOL")
+                }
                 _ => arg.num_args(1).allow_hyphen_values(true).value_name("VALUE"),
             };
             cmd = cmd.arg(arg.hide_short_help(!COMMON.contains(&f.long)));
@@ -96,7 +99,10 @@ mod tests {
     fn order_is_kept_across_flags() {
         let got = flags("--not --verdict DROPPED --port 53 --not -n a --not --port=80 -A");
         let names: Vec<_> = got.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        assert_eq!(names, ["not=true", "verdict=DROPPED", "port=53", "not=true", "namespace=a", "not=true", "port=80", "all-namespaces=true"]);
+        assert_eq!(
+            names,
+            ["not=true", "verdict=DROPPED", "port=53", "not=true", "namespace=a", "not=true", "port=80", "all-namespaces=true"]
+        );
     }
 
     #[test]

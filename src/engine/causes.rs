@@ -168,13 +168,8 @@ impl Causes {
     /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
     pub fn add(&mut self, o: &Observed, row: &Row, why: Why, from: &str, to: &str) -> Option<CauseId> {
         let at = row.at;
-        let packet = Packet {
-            node: o.node.clone(),
-            direction: o.direction,
-            from: (o.src.ip, o.src_port),
-            to: (o.dst.ip, o.dst_port),
-            l4: o.l4,
-        };
+        let packet =
+            Packet { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 };
         let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).abs() < ONE_EVENT).map(|(_, id)| *id);
         // Nameless addresses of the world are one peer: a scanner's thousand addresses are one missing rule.
         let name = |party: &Party, name: &str| if is_nameless_world(party) { "world".to_owned() } else { name.to_owned() };

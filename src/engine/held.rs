@@ -41,9 +41,9 @@ impl View for Full<'_> {
         match field {
             Field::Policies => {
                 let derived = self.why.is_some_and(|w| {
-                    w.policies.iter().any(|p| {
-                        test(Item::Policy { kind: &p.kind, namespace: p.namespace.as_deref().unwrap_or(""), name: &p.name })
-                    })
+                    w.policies
+                        .iter()
+                        .any(|p| test(Item::Policy { kind: &p.kind, namespace: p.namespace.as_deref().unwrap_or(""), name: &p.name }))
                 });
                 derived || self.response.any(field, test)
             }

@@ -144,7 +144,14 @@ mod tests {
         let mut x = 1u64;
         for _ in 0..5_000 {
             // Incompressible, so that blocks cost what they hold.
-            let frame: Vec<u8> = (0..200).map(|_| { x ^= x << 13; x ^= x >> 7; x ^= x << 17; (x & 255) as u8 }).collect();
+            let frame: Vec<u8> = (0..200)
+                .map(|_| {
+                    x ^= x << 13;
+                    x ^= x >> 7;
+                    x ^= x << 17;
+                    (x & 255) as u8
+                })
+                .collect();
             raw.push(&frame);
         }
         assert!(raw.bytes <= 100_000);

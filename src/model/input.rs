@@ -48,10 +48,21 @@ pub enum Change {
 /// How a live connection fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    Connecting { server: Arc<str> },
-    Connected { server: Arc<str> },
+    Connecting {
+        server: Arc<str>,
+    },
+    Connected {
+        server: Arc<str>,
+    },
     /// The connection failed or ended; the next try comes after `retry_ms`.
-    Down { server: Arc<str>, cause: String, hint: Option<String>, retry_ms: u64 },
+    Down {
+        server: Arc<str>,
+        cause: String,
+        hint: Option<String>,
+        retry_ms: u64,
+    },
     /// Playback: the recording's clock stands here.
-    Clock { at: Nanos },
+    Clock {
+        at: Nanos,
+    },
 }

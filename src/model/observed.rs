@@ -84,10 +84,27 @@ impl L4 {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum L7 {
     /// `url` as reported (usually absolute); headers in order.
-    Http { method: String, url: String, code: u32, headers: Vec<(String, String)> },
+    Http {
+        method: String,
+        url: String,
+        code: u32,
+        headers: Vec<(String, String)>,
+    },
     /// `query` with its trailing dot as reported. rcode 5 = REFUSED, 3 = NXDOMAIN.
-    Dns { query: String, rcode: u32, ips: Vec<String>, cnames: Vec<String>, ttl: u32, qtypes: Vec<String> },
-    Kafka { topic: String, api_key: String, api_version: i32, error_code: i32 },
+    Dns {
+        query: String,
+        rcode: u32,
+        ips: Vec<String>,
+        cnames: Vec<String>,
+        ttl: u32,
+        qtypes: Vec<String>,
+    },
+    Kafka {
+        topic: String,
+        api_key: String,
+        api_version: i32,
+        error_code: i32,
+    },
     Other,
 }
 
@@ -138,7 +155,8 @@ impl Party {
     /// The label that says most about what it is, `app=cart`.
     fn telling_label(&self) -> Option<String> {
         let plain = |l: &String| l.split_once(':').map_or(l.clone(), |(_, rest)| rest.to_owned());
-        let labels: Vec<String> = self.labels.iter().filter(|l| !l.contains("io.cilium.k8s") && !l.contains("io.kubernetes.pod")).map(plain).collect();
+        let labels: Vec<String> =
+            self.labels.iter().filter(|l| !l.contains("io.cilium.k8s") && !l.contains("io.kubernetes.pod")).map(plain).collect();
         let keys = ["app.kubernetes.io/name=", "app=", "k8s-app=", "name=", ""];
         keys.iter().find_map(|k| labels.iter().find(|l| l.starts_with(k)).cloned())
     }

@@ -21,15 +21,6 @@ impl Tri {
     pub fn or(self, other: Self) -> Self {
         self.max(other)
     }
-
-    #[must_use]
-    pub fn not(self) -> Self {
-        match self {
-            Self::No => Self::Yes,
-            Self::Unknown => Self::Unknown,
-            Self::Yes => Self::No,
-        }
-    }
 }
 
 impl From<bool> for Tri {
@@ -206,7 +197,6 @@ impl Selector {
         let Some(subject) = subject.filter(|_| self.local_cluster) else { return true };
         match (e.labels.get(Some("k8s"), CLUSTER), subject.labels.get(Some("k8s"), CLUSTER)) {
             (Some(a), Some(b)) => a == b,
-            (Some(a), None) if !subject.labels.is_pod() => a == "default",
             _ => true,
         }
     }

@@ -34,7 +34,9 @@ impl World {
     /// All that is known about one side of a flow.
     pub fn endpoint(&self, p: &Party) -> Endpoint {
         let (mut namespace, mut pod) = (p.namespace.clone(), p.pod.clone());
-        let own = (!p.labels.is_empty()).then(|| Labels::parse(&p.labels));
+        // `reserved:unknown` is how an agent says that it does not know either.
+        let told = Labels::parse(&p.labels);
+        let own = (!told.0.is_empty() && !told.reserved("unknown")).then_some(told);
         let by_identity = || labels::of_identity(p.identity);
         if own.is_none()
             && pod.is_empty()
@@ -77,10 +79,7 @@ impl World {
             (None, _) => {
                 if let Some(l) = by_identity() {
                     (e.labels, e.known) = (l, true);
-                } else if let Some(node) = p.ip.filter(|_| namespace.is_empty()).and_then(|ip| self.node_at(ip)) {
-                    // Some node; which one it is to the subject is not known, so only what all nodes share can be said.
-                    let _ = node;
-                } else if !namespace.is_empty() {
+                } else if !namespace.is_empty() && !host_network {
                     // A pod nobody describes: its namespace at least is certain.
                     e.labels.push("k8s", POD_NAMESPACE, &namespace);
                 }

@@ -178,7 +178,9 @@ impl World {
     pub fn workload_of(&self, namespace: &str, pod: &str, owners: &[(String, String)]) -> Option<(&str, &str, &PodLike)> {
         let list = self.workloads.get(namespace)?;
         let named = list.iter().find(|(k, n, _)| owners.iter().any(|(ok, on)| on == n && (ok.is_empty() || ok == k)));
-        let found = named.or_else(|| list.iter().filter(|(_, n, _)| objects::generated_from(pod, n)).max_by_key(|(_, n, _)| n.len()))?;
+        let by_name = || list.iter().filter(|(_, n, _)| objects::generated_from(pod, n)).max_by_key(|(_, n, _)| n.len());
+        // Where the flow names its owner, a look-alike is not it.
+        let found = named.or_else(|| if owners.is_empty() { by_name() } else { None })?;
         Some((&found.0, &found.1, &found.2))
     }
 

@@ -164,11 +164,15 @@ pub(super) fn generated_from(pod: &str, owner: &str) -> bool {
         return true;
     }
     let Some(rest) = rest.strip_prefix('-') else { return false };
-    let alnum = |s: &str| !s.is_empty() && s.len() <= 10 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let alnum = |s: &str| s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let digit = |s: &str| s.bytes().any(|b| b.is_ascii_digit());
+    // Five characters without vowels is what the API server makes up; a word like `proxy` is somebody's name.
+    let random = |s: &str| s.len() == 5 && alnum(s) && (digit(s) || s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz".contains(&b)));
+    let hash = |s: &str| (5..=10).contains(&s.len()) && alnum(s) && digit(s);
     match rest.split('-').collect::<Vec<_>>().as_slice() {
-        [one] => digits(one) || (alnum(one) && (one.len() == 5 || (one.len() > 5 && one.bytes().any(|b| b.is_ascii_digit())))),
-        [hash, random] => (alnum(hash) || digits(hash)) && alnum(random) && random.len() == 5,
+        [one] => digits(one) || random(one) || hash(one),
+        [first, last] => hash(first) && random(last),
         _ => false,
     }
 }
@@ -181,6 +185,7 @@ mod tests {
     fn names_that_controllers_make() {
         assert!(generated_from("web-0", "web") && generated_from("web-x7k2p", "web") && generated_from("web-7d9f8b6c4-x7k2p", "web"));
         assert!(generated_from("cronjob-1623329400-8mg2z", "cronjob"));
+        assert!(!generated_from("cart-db-x7k2p", "cart") && !generated_from("web-proxy", "web"), "another's pod");
         assert!(!generated_from("cart-db-0", "cart") && !generated_from("website", "web") && !generated_from("web-a-b-c", "web"));
     }
 }

@@ -19,8 +19,10 @@ pub enum Outcome {
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Clone, Copy)]
 pub enum Direction {
-    INGRESS,
-    EGRESS,
+    #[serde(rename = "INGRESS")]
+    Ingress,
+    #[serde(rename = "EGRESS")]
+    Egress,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq, Clone, Copy)]
@@ -144,7 +146,7 @@ pub fn read(json: &str) -> Why {
     check(!why.text.is_empty() && !why.text.ends_with('.') && !why.text.contains('\n'), "text is one sentence without a full stop");
     check(why.missing.is_empty() != (why.outcome == Outcome::Undecidable), "missing[] names facts exactly where it is undecidable");
     check(why.outcome != Outcome::NowAllowed || why.agreement == Agreement::Disagrees, "now-allowed disagrees");
-    check(why.agreement != Agreement::Disagrees || !why.because.is_empty(), "a disagreement has reasons");
+    check(why.agreement == Agreement::Agrees || !why.because.is_empty(), "what does not agree has reasons");
     check(why.agreement != Agreement::Agrees || why.because.is_empty(), "agreement needs no reasons");
     check(
         why.outcome != Outcome::NotPolicy || (why.policies.is_empty() && why.nearest.is_none()),

@@ -266,7 +266,8 @@ fn rule_entries<'p>(
             for pr in list {
                 for p in &pr.ports {
                     let (mut t, key) = port::matches(p, case, &mut port_missing);
-                    if pr.sni && t != Tri::No {
+                    // The packet is let through to the proxy, which then asks for the server's name.
+                    if pr.sni && t != Tri::No && case.traffic.request.is_some() {
                         port_missing.push("tls-server-name".to_owned());
                         t = Tri::Unknown;
                     }

@@ -71,6 +71,9 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
 
 fn endpoints(s: &Selector, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let peer = case.peer;
+    if peer.host_network {
+        return Tri::No;
+    }
     // A bare address nobody knows is a pod or is not; a selector for the world's labels is decided as the entity is.
     if !peer.known && !peer.labels.is_pod() && s.all.iter().any(|r| r.key == POD_NAMESPACE) {
         return note(missing, format!("labels:{}", peer.display));

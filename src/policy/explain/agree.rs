@@ -17,7 +17,7 @@ fn disagree(why: &mut Why, because: impl Into<String>) {
 }
 
 /// The policies deny it.
-pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts) {
+pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &PolicySet) {
     if !facts.dropped {
         return disagree(why, "the datapath let it pass, and the policies at hand deny it: they may be newer than the flow");
     }
@@ -46,6 +46,9 @@ pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts) {
     {
         let path = if n.namespace.is_empty() { n.name.clone() } else { format!("{}/{}", n.namespace, n.name) };
         disagree(why, format!("the agent names {} {path}", n.kind));
+    }
+    if why.agreement == Agreement::Disagrees {
+        hints(why, set);
     }
 }
 
@@ -84,6 +87,13 @@ fn by_name(p: &PolicyRef, set: &PolicySet) -> bool {
         })
     };
     set.find(p).is_some_and(|policy| fqdn(policy))
+}
+
+/// Neither yes nor no can be said.
+pub(super) fn undecided(why: &mut Why, set: &PolicySet) {
+    why.agreement = Agreement::Unknown;
+    why.because.push(format!("not known: {}", why.missing.join(", ")));
+    hints(why, set);
 }
 
 /// Policies that could not be judged may be the reason.

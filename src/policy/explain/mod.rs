@@ -63,6 +63,7 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
             Reason::Auth => "a policy demands authentication, and there are no policies here to say which".to_owned(),
             _ => "there are no policies here to judge it by".to_owned(),
         };
+        agree::undecided(&mut why, set);
         return bare(why);
     }
     if !facts.dropped && (reply || !matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)) {
@@ -118,7 +119,13 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
                 conclude(&mut why, s, o, &facts, set);
             }
         }
-        None => neither(&mut why, &sides, &facts, set),
+        None => {
+            if reply {
+                // The packet's direction is not the connection's.
+                (why.direction, why.subject) = (None, None);
+            }
+            neither(&mut why, &sides, &facts, set);
+        }
     }
     if reply && facts.dropped {
         agree::reply(&mut why);
@@ -229,6 +236,7 @@ fn not_policy(o: &Observed, mut why: Why) -> Explanation {
             // A number newer than the table may be anything, a policy too.
             why.missing.push(format!("drop-reason:{}", o.drop_reason));
             why.text = format!("drop reason {} is not known here", o.drop_reason);
+            why.because.push("it may be a policy's or not".to_owned());
         }
     }
     bare(why)
@@ -278,11 +286,11 @@ fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &Policy
             why.outcome = Outcome::Undecidable;
             why.policies.clear();
             why.missing = s.judgement.missing.clone();
-            agree::hints(why, set);
+            agree::undecided(why, set);
         }
         Decision::Denied => {
             why.outcome = s.outcome;
-            agree::denied(why, s, o, facts);
+            agree::denied(why, s, o, facts, set);
         }
         Decision::Allowed | Decision::NotManaged => {
             let auth = s.judgement.auth;
@@ -304,7 +312,6 @@ fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &Policy
 
 /// No side is known to deny.
 fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
-    (why.direction, why.subject) = (None, None);
     let unknown: Vec<&Judged> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
     if unknown.is_empty() {
         let all: Vec<&Judged> = sides.iter().collect();
@@ -332,7 +339,7 @@ fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
         }
     }
     why.text = format!("cannot be decided without {}", why.missing.join(", "));
-    agree::hints(why, set);
+    agree::undecided(why, set);
 }
 
 #[cfg(test)]

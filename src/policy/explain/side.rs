@@ -6,7 +6,7 @@ use crate::model::why::{Lane, LaneState, Mark, Nearest, Outcome, PolicyRef, Rule
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, selects};
-use crate::policy::ir::{Action, Policy, Ports, Rule};
+use crate::policy::ir::{Action, Peers, Policy, Ports, Rule};
 use crate::policy::selector::Tri;
 use crate::policy::{Options, PolicySet};
 use crate::world::{Endpoint, World};
@@ -59,10 +59,10 @@ pub fn look(ask: &Ask<'_>) -> Judged {
         Cause::L7Deny => l7_rules(&judgement, &views, &case),
         Cause::DefaultDeny => {
             views.retain(|v| v.rule.action == Action::Allow);
-            views.sort_by_key(|v| v.checked.rank());
+            views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
             let nearest = views
                 .first()
-                .filter(|v| denying && !matches!(v.rule.ports, Ports::Nothing))
+                .filter(|v| denying && !hopeless(v.rule))
                 .and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked));
             (shown(selecting, &views), nearest)
         }
@@ -90,6 +90,11 @@ fn outcome(j: &Judgement, host: bool, traffic: &Traffic) -> Outcome {
         (Decision::Denied, Cause::DenyRule) => Outcome::DeniedByRule,
         (Decision::Denied, _) => Outcome::DefaultDeny,
     }
+}
+
+/// A rule that allows nobody cannot come near.
+fn hopeless(rule: &Rule) -> bool {
+    matches!(rule.ports, Ports::Nothing) || matches!(&rule.peers, Peers::Of(list) if list.is_empty())
 }
 
 /// The policies of the `why` object for this answer.

@@ -67,6 +67,12 @@ pub const KINDS: &[Kind] = &[
 /// Compiles an object if it is a policy.
 pub fn compile(doc: &Doc, faults: &mut Vec<Fault>) -> Verdict {
     let Some(kind) = KINDS.iter().find(|k| k.kind == doc.kind() && k.group == group(doc.api_version())) else {
+        // A look-alike of an unknown group, or a vendor's own: never passed over in silence.
+        if doc.kind().ends_with("NetworkPolicy") || KINDS.iter().any(|k| k.kind == doc.kind()) {
+            let namespace = (!doc.namespace().is_empty()).then(|| doc.namespace().to_owned());
+            let kind = format!("{} of {}", doc.kind(), if doc.api_version().is_empty() { "no apiVersion" } else { doc.api_version() });
+            return Verdict::NotUnderstood(PolicyRef { kind, namespace, name: doc.name().to_owned(), rule: None });
+        }
         return Verdict::NoPolicy;
     };
     let namespace = match (kind.namespaced, doc.namespace()) {
