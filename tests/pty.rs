@@ -1,4 +1,5 @@
 //! The real binary in a real terminal, driven and read as a person would: what is seen, and what is left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what broke by panicking")]
 #![cfg(unix)]
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};

@@ -103,6 +103,27 @@ fn why_says_when_the_policies_at_hand_allow_it() {
 }
 
 #[test]
+fn why_without_policies_names_what_is_missing() {
+    let run = flowhy::engine::Options { hold: Some(Default::default()), explain: flowhy::engine::Explain::Drops, ..Default::default() };
+    let mut a = flowhy::tui::App::new(flowhy::engine::Engine::new(run), options());
+    a.feed(lines(FLOWS));
+    press(&mut a, "/port:5433<cr><cr>", 80, 24);
+    assert_snapshot!(text(&picture(&mut a, 80, 24)));
+}
+
+#[test]
+fn why_keeps_what_the_agent_names_apart_from_what_we_derive() {
+    let named = r#""ingress_denied_by":[{"name":"other-policy","namespace":"shop","kind":"CiliumNetworkPolicy"}],"policy_log":["ticket 42"],"Type""#;
+    let flow = FLOWS.lines().find(|l| l.contains("5433")).unwrap().replace(r#""Type""#, named);
+    let mut a = app(options());
+    a.feed(lines(&flow));
+    press(&mut a, "<cr>", 100, 36);
+    let t = text(&picture(&mut a, 100, 36));
+    assert!(t.contains("agent names") && t.contains("shop/other-policy") && t.contains("ticket 42"), "{t}");
+    assert!(t.contains("networkpolicy shop/db-ingress"), "{t}");
+}
+
+#[test]
 fn describe_has_every_field() {
     assert_snapshot!(play("/port:5433<cr>d"));
 }

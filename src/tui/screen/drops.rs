@@ -49,7 +49,8 @@ fn cut_sentence(look: Look, c: &Cause, w: usize) -> String {
     if who.is_empty() || who_w + 2 + what_w <= w {
         return clip(&sentence(c), w, look.g.gap);
     }
-    let who_w = who_w.min(w.saturating_sub(what_w + 2).max(8.min(w)));
+    let least = if c.why.outcome == Outcome::NotPolicy { who_w } else { w / 3 };
+    let who_w = who_w.min(w.saturating_sub(what_w + 2).max(least));
     let what_w = w.saturating_sub(who_w + 2);
     format!("{}: {}", clip(&who, who_w, look.g.gap), clip(&what, what_w, look.g.gap))
 }

@@ -222,7 +222,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         out.push(Vec::new());
         note(&mut out, "not known", &why.missing.join(", "), look.warn());
         if why.missing.iter().any(|m| m == "policies") {
-            note(&mut out, "", "no policies were given: --policies FILE|DIR", look.dim());
+            note(&mut out, "         ", "no policies were given: --policies FILE|DIR", look.dim());
         }
     }
     for s in why.sides.iter().filter(|_| why.direction.is_none()) {

@@ -100,8 +100,8 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
         Name::Node => tally(rows.map(|r| store.name(r.node).to_owned()).filter(|n| !n.is_empty()).collect()),
         // Only the ports that flows go to: the others are countless and mean nothing.
         Name::Port => tally(rows.map(|r| r.dst.port).filter(|p| *p > 0).map(|p| p.to_string()).collect()),
-        Name::Ip => tally(rows.flat_map(|r| ends(r)).filter_map(|e| e.ip.get()).map(|ip| ip.to_string()).collect()),
-        Name::Identity => tally(rows.flat_map(|r| ends(r)).map(|e| e.identity).filter(|i| *i > 0).map(|i| i.to_string()).collect()),
+        Name::Ip => tally(rows.flat_map(ends).filter_map(|e| e.ip.get()).map(|ip| ip.to_string()).collect()),
+        Name::Identity => tally(rows.flat_map(ends).map(|e| e.identity).filter(|i| *i > 0).map(|i| i.to_string()).collect()),
         Name::Cause => engine.causes().iter().map(|c| (c.id.0.to_string(), c.events)).collect(),
         Name::Policy => {
             let all = engine.causes().iter().flat_map(|c| c.why.policies.iter().map(|p| (p.path(), c.events)));

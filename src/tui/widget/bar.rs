@@ -5,6 +5,7 @@ use crate::model::input::Link;
 use crate::tui::action::{self, Action};
 use crate::tui::key::{Key, parse};
 use crate::tui::model::{Model, Screen, Tone};
+use crate::tui::prompt::Prompt;
 use crate::tui::text::{count, short, span, width};
 use crate::tui::update::{copy, disabled};
 use ratatui::layout::{Position, Rect};
@@ -101,7 +102,7 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
 /// Line 2: the filter as it is or as it is being written, and what it finds. Returns where the cursor stands while writing.
 pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option<Position> {
     let look = m.look;
-    let Some(view) = m.view() else { return None };
+    let view = m.view()?;
     let held = engine.store().len() as u64;
     let hits = view.len(engine) as u64;
     let all = view.is_all();
@@ -126,9 +127,7 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
         pen.ends(area, &left, &right);
         return None;
     };
-    // The text scrolls so that the cursor is in sight.
-    let room = usize::from(area.width).saturating_sub(3 + length(&right) + 2).max(1);
-    let skip = p.column(p.cursor).saturating_sub(room);
+    let skip = skipped(m, p, usize::from(area.width));
     let shown: String = crate::tui::text::clean(&p.text)
         .chars()
         .scan(0, |w, c| {
@@ -148,26 +147,31 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
 /// The line under the prompt while the text is no filter: a caret under the column, and what is wrong.
 pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
     let Some((p, e)) = m.prompt.as_ref().and_then(|p| p.error.as_ref().map(|e| (p, e))) else { return false };
-    let at = p.column(e.span.start);
-    let carets = p.column(e.span.end).saturating_sub(at).clamp(1, 40);
-    let text = m.look.own(&e.to_string());
     let room = usize::from(area.width);
-    let caret = 3 + at.min(room.saturating_sub(4));
-    // Behind the caret where it fits, before it where not.
-    let (before, after) =
-        if caret + carets + 1 + width(&text) < room || caret < width(&text) + 2 { ("", text.as_str()) } else { (text.as_str(), "") };
-    let pad = caret.saturating_sub(width(before) + 1);
-    let line = [
-        seg(" ".repeat(pad), m.look.plain()),
-        seg(before, m.look.drop()),
-        seg(" ", m.look.plain()),
-        seg("^".repeat(carets), m.look.drop()),
-        seg(" ", m.look.plain()),
-        seg(after, m.look.drop()),
-    ];
-    let line = if pad == 0 && !before.is_empty() { &line[1..] } else { &line[..] };
-    pen.line(area, if before.is_empty() && pad > 0 { &line[..] } else { line });
+    let skip = skipped(m, p, room);
+    let (from, to) = (p.column(e.span.start).saturating_sub(skip), p.column(e.span.end).saturating_sub(skip));
+    let caret = (3 + from).min(room.saturating_sub(1));
+    let carets = to.saturating_sub(from).clamp(1, room.saturating_sub(caret).max(1));
+    let text = m.look.own(&e.to_string());
+    let put = |pen: &mut Pen<'_>, x: usize, s: &str| {
+        let x16 = area.x + u16::try_from(x).unwrap_or(u16::MAX).min(area.width);
+        pen.put(x16, area.y, room.saturating_sub(x), s, m.look.drop());
+    };
+    put(pen, caret, &"^".repeat(carets));
+    // Behind the caret; before it where only that has the room.
+    let behind = caret + carets + 1;
+    match caret.checked_sub(width(&text) + 1) {
+        Some(before) if behind + width(&text) > room => put(pen, before, &text),
+        _ => put(pen, behind, &text),
+    }
     true
+}
+
+/// Columns of the text that are scrolled out on the left, so that the cursor is in sight.
+fn skipped(m: &Model, p: &Prompt, room: usize) -> usize {
+    // Room for the hits on the right, at their longest.
+    let right = if p.error.is_some() { width(m.look.g.no) + 15 } else { 34 };
+    p.column(p.cursor).saturating_sub(room.saturating_sub(3 + right).max(8))
 }
 
 /// The last line: a toast, a menu, the prompt's keys, or what can be pressed on this screen.
@@ -199,7 +203,7 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     pen.ends(area, &keys(m, engine, room), &right);
 }
 
-fn prompt(m: &Model, p: &crate::tui::prompt::Prompt) -> Vec<Seg> {
+fn prompt(m: &Model, p: &Prompt) -> Vec<Seg> {
     let look = m.look;
     if let Some(offers) = p.offers.as_ref().filter(|o| o.items.len() > 1) {
         let mut line = vec![seg(" ", look.plain())];
