@@ -287,3 +287,31 @@ fn every_policy_file_loads_or_says_where_it_does_not() {
         eprintln!("  refused {r}");
     }
 }
+
+/// Real recordings against policies that were not theirs: nothing panics, every answer keeps to the interface, and a drop that no
+/// policy caused is never blamed on one.
+#[test]
+fn every_recorded_flow_gets_an_answer_that_keeps_to_the_interface() {
+    let Some(shared) = shared() else { return };
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: deny-all}\nspec: {endpointSelector: {}, ingress: [{}], egress: [{}]}\n";
+    let mut article = article(&[]).unwrap();
+    article.add("deny.yaml", deny);
+    let mut seen = std::collections::BTreeMap::new();
+    for e in std::fs::read_dir(shared.join("data/flows")).unwrap() {
+        let path = e.unwrap().path();
+        let Ok(body) = std::fs::read_to_string(&path) else { continue };
+        for o in body.lines().filter_map(flow) {
+            if o.verdict != Verdict::Dropped && o.verdict != Verdict::Audit && o.src_port % 16 != 0 {
+                continue;
+            }
+            let w = article.why(&o);
+            if std::env::var_os("FLOWHY_SHOW").is_some() && o.verdict == Verdict::Dropped {
+                eprintln!("{:?} {} -> {} {:?} {}: {}", w.outcome, o.src.display(), o.dst.display(), o.l4, o.dst_port, w.text);
+            }
+            let other = flowhy::model::reason::cause(o.drop_reason) == flowhy::model::reason::Cause::Other && o.verdict == Verdict::Dropped;
+            assert_eq!(other, w.outcome == Outcome::NotPolicy);
+            *seen.entry(format!("{:?} {:?}", o.verdict, w.outcome)).or_insert(0) += 1;
+        }
+    }
+    eprintln!("{seen:#?}");
+}

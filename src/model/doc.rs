@@ -26,7 +26,7 @@ pub struct Node {
     pub last: u32,
 }
 
-/// Scalars are resolved as Kubernetes' YAML reader does (YAML 1.1 booleans only as `true`/`false` spellings; a bare `y` is a string).
+/// Scalars are resolved as Kubernetes' YAML reader does (`true`, `yes`, `on` and their opposites are booleans; a bare `y` is a string).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Null,

@@ -49,3 +49,6 @@ impl Default for Options {
         Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true, dual_stack: false }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -418,6 +418,33 @@ mod tests {
     }
 
     #[test]
+    fn windows_line_ends_and_a_byte_order_mark() {
+        let (docs, faults) = read("f.yaml", "\u{feff}kind: A\r\n---\r\nkind: B\r\nspec: |\r\n  x\r\n");
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(docs.iter().map(|d| (d.kind(), d.root.line)).collect::<Vec<_>>(), [("A", 1), ("B", 3)]);
+    }
+
+    #[test]
+    fn an_alias_cannot_nest_deeper_than_a_document_may() {
+        let mut s = format!("a0: &a0 {}{}\n", "[".repeat(60), "]".repeat(60));
+        for i in 1..40 {
+            s.push_str(&format!("a{i}: &a{i} {}*a{}{}\n", "[".repeat(60), i - 1, "]".repeat(60)));
+        }
+        let (_, faults) = read("f.yaml", &s);
+        assert!(faults[0].what.contains("deep"), "{}", faults[0]);
+    }
+
+    proptest::proptest! {
+        /// Whatever the bytes, there is an answer, and every fault has a line.
+        #[test]
+        fn any_text_has_an_answer(s in "([-?:,{}\\[\\]&*!|>'\"%@`#a0 \t\n\r~.<]|---\n|kind: List\n|items:\n|: |- |&a |\\*a |<<: ){0,60}") {
+            let (docs, faults) = read("f", &s);
+            proptest::prop_assert!(faults.iter().all(|f| f.line > 0));
+            proptest::prop_assert!(docs.iter().all(|d| d.root.line > 0 && d.root.last >= d.root.line));
+        }
+    }
+
+    #[test]
     fn json_with_tabs_keeps_lines() {
         let (d, f) = one("{\n\t\"kind\": \"A\",\n\t\"spec\": {\n\t\t\"p\": \"a\\/b\\ud83d\\ude00\"\n\t}\n}\n");
         assert!(f.is_empty());

@@ -127,6 +127,12 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
             neither(&mut why, &sides, &facts, set);
         }
     }
+    if why.outcome == Outcome::NowAllowed
+        && let Some(d) = sides.iter().find(|s| s.judgement.decision == Decision::Denied)
+    {
+        // The record speaks of one side; the other is still worth a word.
+        why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject, d.text));
+    }
     if reply && facts.dropped {
         agree::reply(&mut why);
     }
@@ -341,6 +347,3 @@ fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
     why.text = format!("cannot be decided without {}", why.missing.join(", "));
     agree::undecided(why, set);
 }
-
-#[cfg(test)]
-mod tests;
