@@ -19,6 +19,7 @@ mod widget;
 
 pub use app::App;
 pub use model::{Effect, Options};
+pub use text::count;
 
 use crate::engine::Engine;
 use crate::error::Error;

@@ -22,7 +22,7 @@ pub struct Options {
     pub ascii: bool,
     /// First word of the first line: context or file.
     pub title: String,
-    /// Flows come from a server: leaving loses what is held.
+    /// What is held is held nowhere else: leaving loses it, so `q` asks once.
     pub live: bool,
     /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
     pub command: String,
@@ -312,8 +312,13 @@ impl Model {
 
     /// What "now" is for ages and `since:`: the time of the newest flow, and on a live source what has passed since it came.
     pub fn now(&self, engine: &Engine) -> Nanos {
-        let idle = if self.options.live { self.ms.saturating_sub(self.fed_ms) } else { 0 };
+        let idle = if self.streams(engine) { self.ms.saturating_sub(self.fed_ms) } else { 0 };
         engine.now().plus(i64::try_from(idle).unwrap_or(0).saturating_mul(1_000_000))
+    }
+
+    /// Whether flows come from a server (a demo's too), not from a file.
+    pub fn streams(&self, engine: &Engine) -> bool {
+        self.options.live || !engine.links().is_empty()
     }
 
     /// The causes of the current view, in the order of the pane.

@@ -255,6 +255,18 @@ fn before_the_first_flow_the_screen_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_stream_is_alive_even_where_nothing_would_be_lost() {
+    // The demo's flows come from a server too, yet they are nobody's evidence.
+    let mut a = App::new(engine(), options());
+    a.feed(vec![Input::Link(Link::Connected { server: Arc::from("127.0.0.1:1") })]);
+    a.feed(lines(&many(30)));
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("ev/s") && !t.contains("reading"), "{t}");
+    press(&mut a, "q", 80, 24);
+    assert!(a.done());
+}
+
+#[test]
 fn relative_times_and_back() {
     let t = play("t");
     assert!(t.contains("-0ms") && !t.contains("14:02:12 "), "{t}");

@@ -4,4 +4,5 @@ mod behaviour;
 mod hostile;
 mod kit;
 mod pictures;
+mod recordings;
 mod speed;

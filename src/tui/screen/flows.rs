@@ -109,7 +109,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
             } else {
                 "held, G follows ".to_owned()
             };
-            if m.options.live {
+            if m.streams(engine) {
                 pen.ends(head, &[], &[seg(text, look.dim())]);
             }
         }
@@ -216,7 +216,7 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     } else if !engine.store().is_empty() && !v.is_all() {
         lines.push(say("no flow matches this filter".to_owned(), look.plain()));
         lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
-    } else if m.options.live {
+    } else if m.streams(engine) {
         if engine.links().is_empty() {
             lines.push(say("starting".to_owned(), look.dim()));
         }

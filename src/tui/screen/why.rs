@@ -377,11 +377,15 @@ fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
     let hot = rule.marks.iter().find(|m| !m.ok).map_or(rule.lines.0, |m| m.line);
     let file = rule.file.rsplit('/').next().unwrap_or("");
     let mut title = vec![seg(format!(" {} ", rule.policy.kind.to_ascii_lowercase()), look.dim()), seg(rule.policy.path(), look.strong())];
-    let note = place(c, rule);
-    // The place to edit, where it fits beside the rest.
-    if length(&title) + width(file) + width(&note) + 14 < usize::from(area.width) {
-        title.push(seg(format!("  {file}:{hot}"), look.plain()));
-    }
+    // The place to edit is worth more than the number of the rule, and that more than its word.
+    let file = format!("  {file}:{hot}");
+    let number = format!("{} of {}", c.rule + 1, c.rules().len());
+    let room = usize::from(area.width).saturating_sub(length(&title) + 5);
+    let (file, note) = [(file.as_str(), place(c, rule)), (file.as_str(), number.clone()), (file.as_str(), String::new()), ("", number)]
+        .into_iter()
+        .find(|(f, n)| width(f) + width(n) <= room)
+        .unwrap_or_default();
+    title.push(seg(file, look.plain()));
     pen.rule(row(area, 0), &title, &note);
     let said = said(c, area.width);
     for (y, text) in (area.y + 1..area.bottom()).zip(&said) {

@@ -72,11 +72,12 @@ fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
 /// Is it alive?
 fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
     let look = m.look;
+    let live = m.streams(engine);
     if let Some(v) = m.view().filter(|v| v.is_paused()) {
         return vec![seg(format!("{} paused, {} wait", look.g.pause, count(v.waiting(engine))), look.warn())];
     }
     let failed = engine.ended().iter().find_map(|(_, r)| r.as_ref().err());
-    if let (Some(_), false) = (failed, m.options.live) {
+    if let (Some(_), false) = (failed, live) {
         return vec![seg(format!("{} not read to its end", look.g.no), look.drop())];
     }
     let down = engine.links().values().find_map(|l| match l {
@@ -84,7 +85,7 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
         _ => None,
     });
     let connecting = engine.links().values().any(|l| matches!(l, Link::Connecting { .. }));
-    match (m.options.live, down) {
+    match (live, down) {
         (true, Some(ms)) => vec![seg(
             format!("{} down, retry in {}", look.g.no, span(i64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000))),
             look.drop(),
