@@ -1,4 +1,11 @@
 //! The real binary without a screen: exit codes, stdout against stderr, pipes, torn and hostile input, the article's commands.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

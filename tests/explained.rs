@@ -1,4 +1,11 @@
 //! The demo's mistakes, each explained by the engine and compared with what was written down beside it by hand.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 use flowhy::demo::{self, Mistake, Simulation};
 use flowhy::engine::causes::Cause;
 use flowhy::engine::{Engine, Explain, Options, store::Limits};

@@ -1,4 +1,11 @@
 //! One recording, three ways to run it: as a filter, on the screen, replayed at a pace. The counts are the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 use flowhy::engine::{Engine, Explain, Options, store::Limits};
 use flowhy::model::ledger::Ledger;
 use flowhy::source::file::{Recording, Reel};
