@@ -55,9 +55,20 @@ pub enum Rate {
 /// What is made of the flows.
 #[derive(Debug, Clone)]
 pub enum Front {
-    Tui { title: String, filter: String, color: bool, ascii: bool },
+    Tui {
+        title: String,
+        filter: String,
+        color: bool,
+        ascii: bool,
+        /// What opens this picture again, without the filter.
+        command: String,
+    },
     Stream(Stream),
-    Why { style: crate::cmd::why::Style, quiet: bool, filter: String },
+    Why {
+        style: crate::cmd::why::Style,
+        quiet: bool,
+        filter: String,
+    },
 }
 
 /// Headless output.
@@ -126,11 +137,11 @@ impl Look<'_> {
         self.ascii || !self.env.utf8 || matches!(self.env.term.as_str(), "linux" | "dumb")
     }
 
-    fn tui(&self, title: String, filter: String) -> Result<Front, Error> {
+    fn tui(&self, title: String, filter: String, command: String) -> Result<Front, Error> {
         if !self.env.stdout_tty {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
-        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii() })
+        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), command })
     }
 }
 
@@ -192,18 +203,36 @@ fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: Vec<
     if !source.input_file.is_empty() {
         let paths = texts(&source.input_file);
         let title = title_of(&paths);
-        return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "))?));
+        let command = command("flowhy replay", &paths, source);
+        return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), command)?));
     }
     let target = target(source)?;
     let title = target.to_string();
+    let command = command("flowhy --server", std::slice::from_ref(&title), source);
     let request = Request { number: SCREEN_LAST, follow: true, ..Request::default() };
-    Ok(held(From::Live { target, request: Box::new(request) }, source, judge, look.tui(title, filter.join(" "))?))
+    Ok(held(From::Live { target, request: Box::new(request) }, source, judge, look.tui(title, filter.join(" "), command)?))
 }
 
 /// A plan that holds flows and explains drops.
 fn held(from: From, source: &Source, judge: policy::Options, front: Front) -> Plan {
     let engine = engine::Options { hold: Some(Limits::default()), explain: Explain::Drops, judge, ..engine::Options::default() };
     Plan { from, policies: texts(&source.policies), engine, front, warnings: Vec::new() }
+}
+
+/// The words that open the same picture in a shell.
+fn command(head: &str, args: &[String], source: &Source) -> String {
+    let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c));
+    let word = |s: &str| if plain(s) { s.to_owned() } else { format!("'{}'", s.replace('\'', "'\\''")) };
+    let mut line = head.to_owned();
+    for arg in args {
+        line.push(' ');
+        line.push_str(&word(arg));
+    }
+    for path in texts(&source.policies) {
+        line.push_str(" --policies ");
+        line.push_str(&word(&path));
+    }
+    line
 }
 
 fn title_of(paths: &[String]) -> String {
@@ -233,7 +262,8 @@ fn replay(source: &Source, judge: policy::Options, look: &Look<'_>, r: Replay) -
     let mut paths = paths;
     paths.extend(texts(&source.input_file));
     let title = title_of(&paths);
-    Ok(held(From::Files { paths, pace }, source, judge, look.tui(title, filter.join(" "))?))
+    let command = command("flowhy replay", &paths, source);
+    Ok(held(From::Files { paths, pace }, source, judge, look.tui(title, filter.join(" "), command)?))
 }
 
 fn looks_like_filter(arg: &str) -> bool {
@@ -441,7 +471,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {
         filter_of(&d.filter, look.env)?;
-        return Ok(held(from, source, judge, look.tui("demo".to_owned(), d.filter.join(" "))?));
+        return Ok(held(from, source, judge, look.tui("demo".to_owned(), d.filter.join(" "), format!("flowhy demo --seed {}", d.seed))?));
     }
     table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
@@ -549,6 +579,7 @@ mod tests {
     fn replay_tells_files_from_filters() {
         let p = planned("replay a.jsonl dir/b.gz ns:shop not port:53 --speed 4x").unwrap();
         assert!(matches!(&p.from, From::Files { paths, pace: Pace::Times(4.0) } if *paths == ["a.jsonl", "dir/b.gz"]), "{:?}", p.from);
+        assert!(matches!(&p.front, Front::Tui { command, .. } if command == "flowhy replay a.jsonl dir/b.gz"));
         assert!(matches!(&p.front, Front::Tui { filter, title, .. } if filter == "ns:shop not port:53" && title == "a.jsonl +1"));
     }
 

@@ -133,8 +133,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
         let screen = matches!(front, Front::Tui { .. });
         let sources = sources::start(from, screen, feed, &stop).await?;
         let result = match front {
-            Front::Tui { title, filter, color, ascii } => {
-                let options = tui::Options { filter, color, ascii, title, live, ..tui::Options::default() };
+            Front::Tui { title, filter, color, ascii, command } => {
+                let options =
+                    tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => stream(engine, inbox, s, &stop).await,
@@ -142,7 +143,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         };
         match result {
             // The source knows better than we do why it ended early.
-            Err(e) if e.kind == Kind::Input => match tokio::time::timeout(LAST_WORDS, sources).await {
+            Err(e) if e.kind == Kind::Input => match tokio::time::timeout(LAST_WORDS, sources.task).await {
                 Ok(said) => sources::joined(said).and(Err(e)),
                 Err(_) => Err(e),
             },

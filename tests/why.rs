@@ -71,7 +71,7 @@ fn near_misses_in_words() {
     let why = |src| s.why(&drop(src, db(), L4::Tcp, 5432, Some(D::Ingress)));
     let w = why(pod("shop", "x", "app=card"));
     assert_eq!(w.failed(), [(On::Label, "app=cart", "app=card")]);
-    assert_eq!((w.nearest.as_ref().unwrap().line, w.text.as_str()), (Some(12), "no rule allows traffic from shop/x"));
+    assert_eq!((w.nearest.as_ref().unwrap().line, w.text.as_str()), (Some(12), "the nearest rule wants app=cart, sender has app=card"));
     let w = why(pod("shop", "x", "app.kubernetes.io/app=cart"));
     assert_eq!(w.failed(), [(On::Label, "app=cart", "no label app (it has app.kubernetes.io/app=cart)")]);
     // The right label in another namespace: the policy's own namespace is what fails.

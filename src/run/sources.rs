@@ -7,7 +7,7 @@ use crate::plan::{From, Pace, Rate};
 use crate::serve::{self, Listen};
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
-use crate::source::replay::Replay;
+use crate::source::replay::{Remote, Replay};
 use crate::source::target::Target;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
@@ -18,23 +18,41 @@ use tokio::task::JoinHandle;
 /// What the screen asks the demo's server for at first: its whole ring.
 const RING: u64 = 65_536;
 
-/// Starts the sources; the task ends with them, and with the error that ended them.
-pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<JoinHandle<Result<(), Error>>, Error> {
+/// Sources at work.
+pub struct Running {
+    /// Ends with the sources, and with the error that ended them.
+    pub task: JoinHandle<Result<(), Error>>,
+    /// Where a recording is played at a pace.
+    pub remote: Option<Remote>,
+}
+
+/// Starts the sources.
+pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<Running, Error> {
     let stop = stop.clone();
-    match from {
+    let mut remote = None;
+    let task = match from {
         From::Files { paths, pace } => {
             // All files are opened first: a wrong name is told before the first flow, not after an hour.
             let recordings = paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>()?;
-            Ok(match pace {
+            match pace {
                 Pace::Max => tokio::spawn(Box::new(Reel(recordings)).run(feed, stop)),
-                Pace::Times(speed) => tokio::spawn(async move {
-                    for recording in recordings {
-                        let (replay, _remote) = Replay::new(recording, speed);
-                        Box::new(replay).run(feed.clone(), stop.clone()).await?;
+                Pace::Times(speed) => {
+                    let mut recordings = recordings.into_iter();
+                    let mut players = Vec::new();
+                    if let Some(first) = recordings.next() {
+                        let (player, handle) = Replay::new(first, speed);
+                        players.push(player);
+                        players.extend(recordings.map(|r| Replay::after(r, &handle)));
+                        remote = Some(handle);
                     }
-                    Ok(())
-                }),
-            })
+                    tokio::spawn(async move {
+                        for player in players {
+                            Box::new(player).run(feed.clone(), stop.clone()).await?;
+                        }
+                        Ok(())
+                    })
+                }
+            }
         }
         From::Live { target, request } => {
             let retry = match (screen, request.follow) {
@@ -43,25 +61,26 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
                 (false, false) => Retry::Never,
             };
             let client = Client::new(target, *request).retry(retry);
-            Ok(tokio::spawn(Box::new(client).run(feed, stop)))
+            tokio::spawn(Box::new(client).run(feed, stop))
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, pace(rate), Listen::loopback(), Arc::new(serve::ByQuery)).await?;
             let target: Target = server.address.parse()?;
             let request = Request { number: RING, follow: true, ..Request::default() };
             let client = Client::new(target, request).retry(Retry::Forever);
-            Ok(tokio::spawn(async move {
+            tokio::spawn(async move {
                 let result = Box::new(client).run(feed, stop).await;
                 server.stop.cancel();
                 result
-            }))
+            })
         }
         From::Demo { seed, start, rate, count } => {
             let begin = start.unwrap_or_else(|| serve::now().plus(-serve::HISTORY));
             let simulation = Simulation::new(seed, begin);
-            Ok(tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop)))
+            tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop))
         }
-    }
+    };
+    Ok(Running { task, remote })
 }
 
 fn pace(rate: Rate) -> serve::Rate {

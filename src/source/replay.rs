@@ -69,6 +69,13 @@ impl Replay {
     }
 }
 
+impl Replay {
+    /// The next recording on the same player.
+    pub fn after(recording: Recording, remote: &Remote) -> Self {
+        Self { recording, pace: remote.0.subscribe() }
+    }
+}
+
 fn sound(speed: f64) -> f64 {
     if speed > 0.0 { speed.max(1e-3) } else { f64::INFINITY }
 }

@@ -54,6 +54,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
     let guard = term::Guard::enter(&title)?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?;
     let mut keys = EventStream::new();
+    let remote = options.remote.clone();
     let mut app = App::new(engine, options);
     let mut queue: VecDeque<Input> = VecDeque::new();
     let mut closed = false;
@@ -90,6 +91,11 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
                 for effect in app.effects() {
                     match effect {
                         Effect::Copy(text) => copy(&text),
+                        Effect::Hold(held) => {
+                            if let Some(remote) = &remote {
+                                remote.pause(held);
+                            }
+                        }
                         Effect::Redraw => anew(&mut terminal)?,
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }

@@ -10,6 +10,7 @@ use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
+use crate::source::replay::Remote;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Options {
     pub command: String,
     /// Seconds east of UTC in which times are shown.
     pub offset: i32,
+    /// The player of a recording that is played at a pace: pausing the picture stops its clock.
+    pub remote: Option<Remote>,
 }
 
 /// What the loop has to do for the model, because it touches the world.
@@ -35,6 +38,8 @@ pub struct Options {
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
+    /// Stop the player's clock, or let it run.
+    Hold(bool),
     Suspend,
     Redraw,
 }

@@ -160,7 +160,8 @@ fn near(policy: &PolicyRef, rule: String, file: &str, c: &Checked) -> Option<Nea
         name: policy.name.clone(),
         rule,
         file: (!file.is_empty()).then(|| file.to_owned()),
-        line: (*line > 0).then_some(*line),
+        // A rule that speaks of neither this peer nor this port is no place to look at.
+        line: (*line > 0 && c.speaks()).then_some(*line),
         failed: c.failed.iter().map(|(f, _)| f.clone()).collect(),
     })
 }

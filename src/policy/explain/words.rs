@@ -1,5 +1,5 @@
 //! The one sentence of an explanation. Owns wording only.
-use super::near::{Checked, flow_port};
+use super::near::{Checked, flow_port, role};
 use crate::model::observed::{Direction, L4};
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{Case, Cause, Decision, Judgement};
@@ -56,16 +56,35 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
         _ => (real.iter().any(|c| c.peer), real.iter().any(|c| c.port)),
     };
     match (peer_ok, port_ok) {
-        (true, _) => match (case.traffic.port, case.traffic.l4) {
-            (Some(p), Some(L4::Tcp)) => format!("no rule allows port {p}"),
-            (Some(p), Some(l4)) => format!("no rule allows port {p}/{}", l4.word()),
-            _ => format!("no rule allows {}", flow_port(case)),
-        },
-        (false, true) => {
+        (true, _) => {
+            let port = match (case.traffic.port, case.traffic.l4) {
+                (Some(p), Some(L4::Tcp)) => format!("port {p}"),
+                (Some(p), Some(l4)) => format!("port {p}/{}", l4.word()),
+                _ => flow_port(case),
+            };
+            // Somebody else may be allowed there.
+            let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
+            if elsewhere { format!("no rule allows {} on {port}", role(case)) } else { format!("no rule allows {port}") }
+        }
+        (false, true) => one_label(case, real.first()).unwrap_or_else(|| {
             let way = if case.direction == Direction::Ingress { "from" } else { "to" };
             format!("no rule allows traffic {way} {peer}")
-        }
+        }),
         (false, false) => "no rule mentions this peer or port".to_owned(),
+    }
+}
+
+/// Where one label is all that the nearest rule lacks, the sentence says which: it is true of every replica, not of one pod.
+fn one_label(case: &Case<'_>, nearest: Option<&&Checked>) -> Option<String> {
+    let [(f, _)] = nearest?.failed.as_slice() else { return None };
+    let who = match f.on {
+        "label" => role(case).to_owned(),
+        "namespace" => format!("{}'s namespace", role(case)),
+        _ => return None,
+    };
+    match (f.wanted.strip_prefix("namespace="), f.got.strip_prefix("namespace=")) {
+        (Some(wanted), Some(got)) => Some(format!("the nearest rule wants namespace {wanted}, {} is in {got}", role(case))),
+        _ => Some(format!("the nearest rule wants {}, {who} has {}", f.wanted, f.got)),
     }
 }
 

@@ -28,7 +28,13 @@ fn parts(c: &Cause) -> (String, String) {
             // Who is concerned stands beside the sentence, and the policy before it: neither is said twice.
             let of = text.rsplit_once(" of ").filter(|(_, tail)| *tail == p || tail.ends_with(&format!("/{p}")));
             let peer = text.strip_prefix("no rule allows traffic ").map(|_| "no rule allows this peer");
-            (p.to_owned(), peer.or(of.map(|(head, _)| head)).unwrap_or(text).to_owned())
+            let text = peer.or(of.map(|(head, _)| head)).unwrap_or(text);
+            // The same in fewer words, where one condition is all that failed.
+            let short = match c.why.nearest.as_ref().filter(|n| n.name == p).map(|n| n.failed.as_slice()) {
+                Some([f]) if text.starts_with("the nearest rule wants ") => Some(format!("wants {}, got {}", f.wanted, f.got)),
+                _ => None,
+            };
+            (p.to_owned(), short.unwrap_or_else(|| text.to_owned()))
         }
         _ => (String::new(), text.to_owned()),
     }

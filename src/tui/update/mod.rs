@@ -143,7 +143,13 @@ fn rule(m: &mut Model, by: isize) {
 
 fn pause(m: &mut Model, engine: &Engine) {
     if let Some(v) = m.view_mut() {
-        if v.is_paused() { v.resume(engine) } else { v.pause(engine) }
+        if v.is_paused() {
+            v.resume(engine)
+        } else {
+            v.pause(engine)
+        }
+        let held = v.is_paused();
+        m.effects.push(Effect::Hold(held));
     }
 }
 
