@@ -1,5 +1,6 @@
 //! The values that Hubble reads while it parses the flags: event types, TCP flags, identities and the like, with its error texts.
 use super::flags::{parse_uint, quote};
+use crate::model::event::TRACE_POINTS;
 use crate::wire::pb::flow::{self, DropReason, IpVersion, TrafficDirection};
 
 pub fn tcp_flags(value: &str) -> Result<flow::TcpFlags, String> {
@@ -24,22 +25,6 @@ pub fn tcp_flags(value: &str) -> Result<flow::TcpFlags, String> {
 
 const TYPES: [(&str, i32); 8] =
     [("drop", 1), ("debug", 2), ("capture", 3), ("trace", 4), ("policy-verdict", 5), ("trace-sock", 7), ("l7", 129), ("agent", 130)];
-const TRACE: [&str; 14] = [
-    "to-endpoint",
-    "to-proxy",
-    "to-host",
-    "to-stack",
-    "to-overlay",
-    "from-endpoint",
-    "from-proxy",
-    "from-host",
-    "from-stack",
-    "from-overlay",
-    "from-network",
-    "to-network",
-    "from-crypto",
-    "to-crypto",
-];
 const AGENT: [&str; 11] = [
     "unspecified",
     "message",
@@ -66,7 +51,7 @@ pub fn event_type(value: &str) -> Result<flow::EventTypeFilter, String> {
     };
     let Some(sub) = sub else { return Ok(flow::EventTypeFilter { r#type, ..Default::default() }) };
     let names: &[&str] = match kind {
-        "trace" => &TRACE,
+        "trace" => &TRACE_POINTS,
         "agent" => &AGENT,
         _ => &[],
     };
