@@ -2,7 +2,7 @@
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
 use crate::model::observed::{Direction, L4, Observed, Party, Verdict};
-use crate::model::row::{CauseId, Row};
+use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef, Why};
 use std::collections::HashMap;
@@ -19,7 +19,8 @@ const QUIET: i64 = 30 * Nanos::SECOND;
 const BUCKET: i64 = 10 * Nanos::SECOND;
 /// Causes held; further ones are folded into `overflow`.
 const MOST_CAUSES: usize = 10_000;
-/// Open events remembered for folding; older ones are forgotten first.
+/// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
+/// across that moment counts as two.
 const MOST_EVENTS: usize = 65_536;
 
 /// How a cause fares.
@@ -166,11 +167,10 @@ pub struct Causes {
 
 impl Causes {
     /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
-    pub fn add(&mut self, o: &Observed, row: &Row, why: Why, from: &str, to: &str) -> Option<CauseId> {
-        let at = row.at;
+    pub fn add(&mut self, o: &Observed, at: Nanos, why: Why, from: &str, to: &str) -> Option<CauseId> {
         let packet =
             Packet { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 };
-        let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).abs() < ONE_EVENT).map(|(_, id)| *id);
+        let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs()).map(|(_, id)| *id);
         // Nameless addresses of the world are one peer: a scanner's thousand addresses are one missing rule.
         let name = |party: &Party, name: &str| if is_nameless_world(party) { "world".to_owned() } else { name.to_owned() };
         let (from_key, to_key) = (name(&o.src, from), name(&o.dst, to));

@@ -80,6 +80,8 @@ pub struct Engine {
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
+    /// Faults that found no room in `faults`.
+    more_faults: usize,
     notes: Notes,
     memo: HashMap<Observed, Arc<Why>>,
     now: Nanos,
@@ -98,6 +100,7 @@ impl Engine {
             links: BTreeMap::new(),
             ended: Vec::new(),
             faults: Vec::new(),
+            more_faults: 0,
             notes: Notes::default(),
             memo: HashMap::new(),
             now: Nanos::default(),
@@ -122,6 +125,7 @@ impl Engine {
             faults.push(f.clone());
         }
         let room = MOST_FAULTS.saturating_sub(self.faults.len());
+        self.more_faults += faults.len().saturating_sub(room);
         self.faults.extend(faults.into_iter().take(room));
     }
 
@@ -215,21 +219,24 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let mut row = enrich::row(&o, &from, &to, time_of(response), &mut self.store);
-        self.now = self.now.max(row.at);
+        let at = time_of(response);
+        self.now = self.now.max(at);
+        let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
-            row.cause = self.causes.add(&o, &row, Why::clone(why), &from.name, &to.name);
+            cause = self.causes.add(&o, at, Why::clone(why), &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
             && o.is_reply != Some(true)
             && let Some(direction) = o.direction
         {
             let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
-            self.causes.forwarded(&traffic, row.at);
+            self.causes.forwarded(&traffic, at);
         }
+        // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
+            let row = Row { cause, ..enrich::row(&o, &from, &to, at, &mut self.store) };
             let seq = self.store.push(row, response);
-            if let Some(id) = row.cause {
+            if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
             }
             let evicted = self.store.evicted();
@@ -294,9 +301,14 @@ impl Engine {
         &self.ended
     }
 
-    /// What could not be used of the manifests.
+    /// What could not be used of the manifests; the first [`MOST_FAULTS`] of it.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// How many faults there were, those not kept included.
+    pub fn fault_count(&self) -> usize {
+        self.faults.len() + self.more_faults
     }
 
     pub fn policies(&self) -> &PolicySet {
@@ -339,9 +351,4 @@ fn time_of(response: &GetFlowsResponse) -> Nanos {
         Value::Int(n) => Nanos(n),
         _ => Nanos::default(),
     }
-}
-
-/// What a row says without its frame.
-pub fn is_drop(row: &Row) -> bool {
-    matches!(row.verdict, Verdict::Dropped | Verdict::Audit)
 }

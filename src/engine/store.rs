@@ -98,6 +98,12 @@ impl Store {
         self.syms.name(sym)
     }
 
+    /// How many strings are held, the empty one included.
+    #[cfg(test)]
+    pub fn names(&self) -> usize {
+        self.syms.len()
+    }
+
     pub fn intern(&mut self, s: &str) -> Sym {
         self.syms.intern(s)
     }

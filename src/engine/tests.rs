@@ -151,3 +151,34 @@ fn nameless_addresses_of_the_world_are_one_cause() {
     line(&mut e, &world("203.0.113.8"));
     assert_eq!(e.causes().iter().map(|c| (c.from.as_str(), c.events)).collect::<Vec<_>>(), [("world", 2)]);
 }
+
+#[test]
+fn times_at_the_ends_of_the_range_do_no_harm() {
+    let mut e = engine(POLICY);
+    for year in ["2026", "0001", "9999", "0001", "2026"] {
+        line(&mut e, &flow(1.0, 1, 5433, "DROPPED", 5).replace("2026", year));
+    }
+    let cause = e.causes().iter().next().unwrap();
+    assert_eq!((e.causes().len(), cause.records, cause.events), (1, 5, 5));
+    assert_eq!((cause.first, cause.last), (Nanos(i64::MIN), Nanos(i64::MAX)));
+    assert_eq!(cause.rate(e.now()).iter().sum::<u32>(), 1);
+}
+
+#[test]
+fn a_filter_that_explains_and_holds_nothing_remembers_no_names() {
+    let mut e = Engine::new(Options { explain: Explain::All, ..Options::default() });
+    for n in 0..50 {
+        line(&mut e, &flow(1.0, 1, 5432, "FORWARDED", 4).replace("xk2mh", &format!("xk2m{n}")));
+    }
+    assert!(e.store().is_empty());
+    assert_eq!(e.store().names(), 1, "only the empty string");
+}
+
+#[test]
+fn faults_that_are_not_kept_are_counted() {
+    let mut e = Engine::new(Options::default());
+    for line in 0..12_000 {
+        e.feed(Input::World(Change::Fault(Fault { file: "f".into(), line, what: "bad".into() })), &mut |_| {});
+    }
+    assert_eq!((e.faults().len(), e.fault_count()), (MOST_FAULTS, 12_000));
+}

@@ -3,6 +3,10 @@
 //! Owns the counters and their balance law; prints nothing.
 use std::collections::BTreeMap;
 
+/// Nodes and sources whose losses are told apart: their names come from the network, and a hostile server has more of them than
+/// the largest cluster (5 000 nodes).
+const MOST_LOSERS: usize = 16_384;
+
 /// One malformed frame, kept as an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
@@ -30,9 +34,9 @@ pub struct Ledger {
     pub held: u64,
     /// Fell out of the bounded store, oldest first. Intentional.
     pub evicted: u64,
-    /// Rows held whose raw frame fell out of the byte budget.
+    /// Frames that fell out of the byte budget before their rows left.
     pub raw_evicted: u64,
-    /// Events that servers said they lost, by `node source`.
+    /// Events that servers said they lost, by `node source`; what comes after the first [`MOST_LOSERS`] of those is under `others`.
     pub lost: BTreeMap<String, u64>,
     /// The first three malformed frames.
     pub examples: Vec<Example>,
@@ -51,7 +55,11 @@ impl Ledger {
 
     /// Books events that a server reports as lost.
     pub fn lose(&mut self, node: &str, source: &str, count: u64) {
-        let at = self.lost.entry(format!("{node} {source}").trim().to_owned()).or_default();
+        let mut who = format!("{node} {source}").trim().to_owned();
+        if self.lost.len() >= MOST_LOSERS && !self.lost.contains_key(&who) {
+            "others".clone_into(&mut who);
+        }
+        let at = self.lost.entry(who).or_default();
         *at = at.saturating_add(count);
     }
 
@@ -89,5 +97,15 @@ mod tests {
         l.lose("n1", "HUBBLE_RING_BUFFER", u64::MAX);
         assert_eq!(l.lost_total(), u64::MAX);
         assert_eq!(l.lost.len(), 1);
+    }
+
+    #[test]
+    fn invented_nodes_do_not_fill_the_memory_and_are_counted() {
+        let mut l = Ledger::default();
+        for n in 0..MOST_LOSERS + 10 {
+            l.lose(&format!("n{n}"), "", 1);
+        }
+        assert_eq!((l.lost.len(), l.lost["others"]), (MOST_LOSERS + 1, 10));
+        assert_eq!(l.lost_total(), MOST_LOSERS as u64 + 10);
     }
 }

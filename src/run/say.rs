@@ -50,7 +50,7 @@ pub fn faults(engine: &Engine) {
     for fault in engine.faults().iter().take(MOST_FAULTS) {
         say("warning", &fault.to_string());
     }
-    let rest = engine.faults().len().saturating_sub(MOST_FAULTS);
+    let rest = engine.fault_count().saturating_sub(MOST_FAULTS);
     if rest > 0 {
         say("warning", &format!("{rest} more faults in the manifests"));
     }

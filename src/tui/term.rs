@@ -67,7 +67,7 @@ fn enter(title: &str) -> io::Result<()> {
     }
     OURS.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    let title: String = title.chars().filter(|c| !c.is_control()).collect();
+    let title: String = title.chars().filter(|c| !acts(*c)).collect();
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, SetTitle(title), cursor::Hide, Clear(ClearType::All))
 }
 

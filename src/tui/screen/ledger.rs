@@ -81,8 +81,8 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             out.push(vec![seg(format!("   {}{part}", if i == 0 { "" } else { "  " }), look.warn())]);
         }
     }
-    if engine.faults().len() > MOST {
-        out.push(vec![seg(format!("   and {} more", count((engine.faults().len() - MOST) as u64)), look.dim())]);
+    if engine.fault_count() > MOST {
+        out.push(vec![seg(format!("   and {} more", count((engine.fault_count() - MOST) as u64)), look.dim())]);
     }
     if !engine.links().is_empty() || !engine.ended().is_empty() {
         head(&mut out, "sources");
