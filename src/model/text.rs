@@ -1,11 +1,22 @@
 //! What of a string from the network may reach a person's terminal. Owns the rule; every edge that writes to one goes by it.
+//!
+//! How such a character is shown is the edge's business: where there is room it is spelt out ([`clean`]), where columns are
+//! counted it is one [`HIDDEN`].
 use std::borrow::Cow;
+
+/// Stands for one character that acts, where it may take one column only.
+pub const HIDDEN: char = '\u{fffd}';
 
 /// Whether a terminal may act on the character, or a reader be misled by it.
 pub fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-        || ('\u{e0000}'..='\u{e007f}').contains(&c)
+        || ('\u{e0000}'..='\u{e0fff}').contains(&c)
+}
+
+/// `c`, or [`HIDDEN`] in its place.
+pub fn shown(c: char) -> char {
+    if acts(c) { HIDDEN } else { c }
 }
 
 /// Appends `s` with every character that acts spelt out.

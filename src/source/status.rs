@@ -3,6 +3,7 @@
 //! Owns the translation of gRPC codes and transport errors. Words from the network are stripped of control characters here,
 //! before they can reach a terminal.
 use crate::error::{Error, Kind};
+use crate::model::text::shown;
 use tonic::{Code, Status};
 
 /// Why a connection failed or ended.
@@ -113,16 +114,11 @@ fn deepest(status: &Status) -> Option<String> {
 /// Text from the network for a person: one line, no control characters, not longer than 300 characters.
 pub fn clean(text: &str) -> String {
     const LONGEST: usize = 300;
-    let mut out: String = text.chars().take(LONGEST).map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
+    let mut out: String = text.chars().take(LONGEST).map(shown).collect();
     if text.chars().nth(LONGEST).is_some() {
         out.push('…');
     }
     out.trim().to_owned()
-}
-
-/// Control characters, and the marks that turn the direction of writing around.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

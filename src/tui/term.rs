@@ -1,5 +1,6 @@
 //! The terminal: into raw mode and back, whatever happens. Owns the panic hook and the signals; draws nothing.
 use crate::error::{Error, Kind};
+use crate::model::text::acts;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
@@ -67,7 +68,7 @@ fn enter(title: &str) -> io::Result<()> {
     }
     OURS.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    let title: String = title.chars().filter(|c| !c.is_control()).collect();
+    let title: String = title.chars().filter(|c| !acts(*c)).collect();
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, SetTitle(title), cursor::Hide, Clear(ClearType::All))
 }
 

@@ -1,18 +1,17 @@
 //! Text on its way to a terminal: `clean` takes every string that comes from data; cutting, padding and numbers for people.
 //!
-//! Owns the rule that nothing from the network reaches the terminal raw. Knows no style.
+//! Nothing from the network reaches the screen but through here; which characters act is `model::text`'s rule. Knows no style.
+use crate::model::text::{HIDDEN, acts};
 use crate::model::time::Nanos;
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
-/// What stands for a character that must not be printed.
-const HIDDEN: char = '\u{fffd}';
 /// No string on a screen is longer than this, whatever the network says.
 const LONGEST: usize = 4096;
 
 fn hidden(c: char) -> bool {
-    // Width 0 covers zero-width, combining and bidi-formatting characters; `None` the control characters.
-    !matches!(c.width(), Some(1 | 2)) || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    // Besides what acts: what takes no column of its own (combining marks) would sit on a neighbour's cell.
+    acts(c) || !matches!(c.width(), Some(1 | 2))
 }
 
 fn safe(c: char) -> char {
