@@ -17,9 +17,7 @@ use std::path::Path;
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
 pub struct Env {
-    pub stdin_tty: bool,
     pub stdout_tty: bool,
-    pub stderr_tty: bool,
     pub no_color: bool,
     pub force_color: bool,
     /// `$TERM`.
@@ -158,7 +156,6 @@ fn judge_options(j: &cli::Judge) -> policy::Options {
         },
         host_firewall: j.host_firewall,
         allow_localhost: j.allow_localhost == cli::AllowLocalhost::Always,
-        ..policy::Options::default()
     }
 }
 
@@ -487,14 +484,7 @@ mod tests {
     use clap::Parser as _;
 
     fn env() -> Env {
-        Env {
-            stdout_tty: true,
-            stderr_tty: true,
-            utf8: true,
-            term: "xterm".into(),
-            now: Nanos::from_parts(1_800_000_000, 0),
-            ..Env::default()
-        }
+        Env { stdout_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
     }
 
     fn planned(line: &str) -> Result<Plan, Error> {
