@@ -21,8 +21,6 @@ mod headless;
 mod say;
 mod sources;
 
-/// Batches between the sources and the engine.
-const BATCHES: usize = 64;
 /// How long a source may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -53,9 +51,7 @@ fn env() -> Env {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
     let locale = [var("LC_ALL"), var("LC_CTYPE"), var("LANG")].into_iter().find(|v| !v.is_empty()).unwrap_or_default().to_lowercase();
     Env {
-        stdin_tty: io::stdin().is_terminal(),
         stdout_tty: io::stdout().is_terminal(),
-        stderr_tty: io::stderr().is_terminal(),
         no_color: !var("NO_COLOR").is_empty(),
         force_color: !matches!(var("CLICOLOR_FORCE").as_str(), "" | "0"),
         term: var("TERM"),
@@ -88,7 +84,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
     let stop = CancellationToken::new();
     let live = matches!(from, From::Live { .. });
     let result = runtime.block_on(async {
-        let (feed, inbox) = feed::channel(BATCHES);
+        let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
         let sources = sources::start(from, screen, feed, &stop).await?;
         let result = match front {

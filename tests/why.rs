@@ -247,7 +247,15 @@ fn fqdn_of_the_world() {
     let w = s.why(&to(&["api.stripe.com"]));
     assert_eq!(w.outcome, Outcome::NowAllowed);
     assert!(w.because.iter().any(|b| b.contains("expired")), "{:?}", w.because);
-    s.world.learn_dns("Api.PayPal.com.", &["54.187.1.1".parse().unwrap()], 30, flowhy::model::time::Nanos(0));
+    let answer = L7::Dns {
+        query: "Api.PayPal.com.".into(),
+        rcode: 0,
+        ips: vec!["54.187.1.1".into()],
+        cnames: Vec::new(),
+        ttl: 30,
+        qtypes: vec!["A".into()],
+    };
+    s.world.observe(&Observed { l7: Some(answer), at: Some(flowhy::model::time::Nanos(0)), ..Observed::default() });
     let w = s.why(&to(&[]));
     assert_eq!(
         (w.failed(), w.inferred.clone()),

@@ -175,11 +175,6 @@ impl Field {
             Self::InferredNames(e) => two(12, e),
         }
     }
-
-    /// Whether only the engine knows the whole answer: what a plain flow view says is less.
-    pub fn is_derived(self) -> bool {
-        matches!(self, Self::Cause | Self::CauseId | Self::Outcome | Self::Policies | Self::InferredNames(_))
-    }
 }
 
 /// An answer, borrowed from the flow.
@@ -297,7 +292,7 @@ impl FieldSet {
         self.0 == 0
     }
 
-    /// Whether a field is among them that only the engine can answer ([`Field::is_derived`]).
+    /// Whether a field is among them that only the engine can answer whole: a plain flow view says less.
     pub fn needs_derived(self) -> bool {
         const DERIVED: [Field; 6] = [
             Field::Cause,
@@ -350,7 +345,7 @@ mod tests {
     fn sets() {
         let set: FieldSet = [Field::Pod(End::Source), Field::Outcome].into_iter().collect();
         assert!(set.contains(Field::Outcome) && !set.contains(Field::Pod(End::Destination)));
-        assert!(set.needs_derived() && Field::Outcome.is_derived());
+        assert!(set.needs_derived());
         let row: FieldSet = [Field::Pod(End::Source), Field::Port(End::Source)].into_iter().collect();
         assert!(!set.is_subset(row) && !row.needs_derived());
     }

@@ -7,13 +7,6 @@ use ipnet::IpNet;
 use regex::Regex;
 use std::sync::Arc;
 
-/// Which stage of judgement a policy belongs to; the order of stages is the engine's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// NetworkPolicy, CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy: union of allows, deny wins.
-    Normal,
-}
-
 /// One compiled object.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -28,7 +21,6 @@ pub struct Policy {
 /// What one policy says for one direction (of one of its `specs`).
 #[derive(Debug, Clone)]
 pub struct Section {
-    pub tier: Tier,
     pub direction: Direction,
     pub subject: Subject,
     /// Whether selecting a subject isolates it.

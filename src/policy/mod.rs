@@ -40,13 +40,11 @@ pub struct Options {
     pub host_firewall: bool,
     /// The node a pod runs on may always reach it (`allow-localhost=always`).
     pub allow_localhost: bool,
-    /// IPv4 and IPv6 worlds are two identities.
-    pub dual_stack: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true, dual_stack: false }
+        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true }
     }
 }
 

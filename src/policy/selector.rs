@@ -1,6 +1,6 @@
 //! Label selectors in three-valued logic. Owns matching and its words; knows nothing of kinds.
 use crate::world::Endpoint;
-use crate::world::labels::{CLUSTER, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE};
+use crate::world::labels::{CLUSTER, NAMESPACE_LABELS, POD_NAMESPACE};
 use std::collections::BTreeMap;
 
 /// Yes, no, or a fact is missing.
@@ -233,9 +233,4 @@ impl Selector {
 /// Label of a namespace as it stands among a pod's labels.
 pub fn namespace_key(key: &str) -> String {
     format!("{NAMESPACE_LABELS}{key}")
-}
-
-/// Whether the API server sets this label by itself.
-pub fn is_metadata_name(key: &str) -> bool {
-    key.strip_prefix(NAMESPACE_LABELS) == Some(METADATA_NAME)
 }

@@ -127,11 +127,6 @@ impl PolicySet {
         self.find(policy).map(|p| p.text.clone())
     }
 
-    /// A text by the file it came from, where several objects have one name.
-    pub fn text_of(&self, file: &str) -> Option<Arc<Text>> {
-        self.policies.iter().find(|p| p.text.file == file).map(|p| p.text.clone())
-    }
-
     /// First and last line of a policy in its text.
     pub fn lines(&self, policy: &PolicyRef) -> Option<(u32, u32)> {
         self.find(policy).map(|p| p.lines)

@@ -34,8 +34,6 @@ impl Listen {
 pub struct Running {
     /// As a client wants it: `127.0.0.1:4245`, `unix:///run/x.sock`.
     pub address: String,
-    /// The port's address; `None` on a unix socket.
-    pub socket: Option<SocketAddr>,
     pub stop: CancellationToken,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -81,7 +79,7 @@ pub async fn listen(service: Service, at: Listen, stop: CancellationToken) -> Re
                     () = patience => Ok(()),
                 }
             });
-            Ok(Running { address: socket.to_string(), socket: Some(socket), stop, task })
+            Ok(Running { address: socket.to_string(), stop, task })
         }
         #[cfg(unix)]
         Listen::Unix(path) => {
@@ -97,7 +95,7 @@ pub async fn listen(service: Service, at: Listen, stop: CancellationToken) -> Re
                 let _gone = std::fs::remove_file(&path);
                 ended
             });
-            Ok(Running { address: format!("unix://{name}"), socket: None, stop, task })
+            Ok(Running { address: format!("unix://{name}"), stop, task })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The terminal: into raw mode and back, whatever happens. Owns the panic hook and the signals; draws nothing.
 use crate::error::{Error, Kind};
+use crate::model::text::acts;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};

@@ -55,19 +55,6 @@ impl Notes {
         self.total += 1;
         count(&mut self.enums, &format!("{} {:?}", cut(field), cut(name)));
     }
-
-    /// Adds what another reader noted.
-    pub fn absorb(&mut self, other: &Self) {
-        self.total += other.total;
-        for (mine, theirs) in [(&mut self.fields, &other.fields), (&mut self.enums, &other.enums)] {
-            for (name, n) in theirs {
-                count(mine, name);
-                if let Some(at) = mine.get_mut(name) {
-                    *at += n - 1;
-                }
-            }
-        }
-    }
 }
 
 fn count(names: &mut BTreeMap<String, u64>, name: &str) {
@@ -94,16 +81,5 @@ mod tests {
         }
         assert_eq!((n.fields.len(), n.total), (Notes::NAMES, 1000));
         assert!(n.fields.keys().all(|k| k.len() <= 80));
-    }
-
-    #[test]
-    fn absorbing_adds_up() {
-        let (mut a, mut b) = (Notes::default(), Notes::default());
-        a.field("x");
-        b.field("x");
-        b.field("x");
-        b.enumeration("verdict", "ALLOWED");
-        a.absorb(&b);
-        assert_eq!((a.fields["x"], a.enums["verdict \"ALLOWED\""], a.total), (3, 1, 4));
     }
 }

@@ -14,8 +14,7 @@ pub use objects::{CidrGroup, Node, PodLike, Service, net};
 
 use crate::model::doc::Doc;
 use crate::model::input::Change;
-use crate::model::observed::{L4, L7, Observed, Party};
-use crate::model::time::Nanos;
+use crate::model::observed::{L4, L7, Observed};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -184,17 +183,6 @@ impl World {
         Some((&found.0, &found.1, &found.2))
     }
 
-    /// The labels of one side of a flow, and whether they were filled in from a workload's template.
-    pub fn labels_of(&self, party: &Party) -> Option<(Labels, bool)> {
-        let e = self.endpoint(party);
-        e.known.then_some((e.labels, e.inferred))
-    }
-
-    /// Learns that `name` was answered with these addresses.
-    pub fn learn_dns(&mut self, name: &str, ips: &[IpAddr], ttl: u32, at: Nanos) {
-        self.dns.learn(name, ips, ttl, at);
-    }
-
     /// Learns whatever a flow teaches about names: an answer of the DNS proxy.
     pub fn observe(&mut self, flow: &Observed) {
         if let (Some(L7::Dns { query, ips, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
@@ -219,6 +207,7 @@ pub fn group(api_version: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::observed::Party;
     use std::sync::Arc;
 
     fn world(yaml: &str) -> World {
@@ -233,18 +222,24 @@ mod tests {
         Party { present: true, namespace: ns.into(), pod: pod.into(), ..Party::default() }
     }
 
+    /// The labels of one side, and whether they were filled in from a workload's template.
+    fn labels_of(w: &World, party: &Party) -> Option<(Labels, bool)> {
+        let e = w.endpoint(party);
+        e.known.then_some((e.labels, e.inferred))
+    }
+
     const APP: &str = "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: cart}\nspec: {template: {metadata: {labels: {app: cart}}}}\n---\nkind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: cart-db}\nspec: {template: {metadata: {labels: {app: db}}, spec: {serviceAccountName: dba}}}\n";
 
     #[test]
     fn labels_by_owner_prefix_are_inferred_and_the_longest_wins() {
         let w = world(APP);
-        let (l, inferred) = w.labels_of(&party("default", "cart-7d9f8b6c4-x7k2p")).unwrap();
+        let (l, inferred) = labels_of(&w, &party("default", "cart-7d9f8b6c4-x7k2p")).unwrap();
         assert_eq!((l.get(Some("k8s"), "app"), inferred), (Some("cart"), true));
-        let (l, _) = w.labels_of(&party("default", "cart-db-0")).unwrap();
+        let (l, _) = labels_of(&w, &party("default", "cart-db-0")).unwrap();
         assert_eq!(l.get(None, "app"), Some("db"));
         assert_eq!(l.get(None, labels::SERVICE_ACCOUNT), Some("dba"));
-        assert!(w.labels_of(&party("default", "cart-proxy-front-0")).is_none(), "another's pod");
-        assert!(w.labels_of(&party("shop", "cart-db-0")).is_none(), "another namespace");
+        assert!(labels_of(&w, &party("default", "cart-proxy-front-0")).is_none(), "another's pod");
+        assert!(labels_of(&w, &party("shop", "cart-db-0")).is_none(), "another namespace");
     }
 
     #[test]
@@ -252,7 +247,7 @@ mod tests {
         let w = world(APP);
         let mut p = party("default", "cart-db-0");
         p.labels = vec!["k8s:app=new".into()];
-        let (l, inferred) = w.labels_of(&p).unwrap();
+        let (l, inferred) = labels_of(&w, &p).unwrap();
         assert_eq!((l.get(None, "app"), l.namespace(), inferred), (Some("new"), Some("default"), false));
     }
 

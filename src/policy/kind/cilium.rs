@@ -7,7 +7,7 @@ use super::read::{List, Reader, key_line};
 use crate::model::doc::{Doc, Fault, Node};
 use crate::model::observed::Direction;
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{Action, Auth, Peer, PeerIs, Peers, Policy, Ports, Rule, Section, Subject, Tier};
+use crate::policy::ir::{Action, Auth, Peer, PeerIs, Peers, Policy, Ports, Rule, Section, Subject};
 use crate::policy::selector::{Op, Requirement, Selector};
 use crate::world::labels::{CLUSTER, NAMESPACE_LABELS, POD_NAMESPACE};
 
@@ -95,7 +95,7 @@ fn compile_spec(r: &mut Reader<'_>, spec: &Node, prefix: &str, namespace: Option
         if !rules.is_empty() || default_deny {
             let key = if spec.get(allow).is_some() { allow } else { deny };
             let subject = subject.clone();
-            out.push(Section { tier: Tier::Normal, direction, subject, default_deny, declared: true, rules, line: key_line(spec, key) });
+            out.push(Section { direction, subject, default_deny, declared: true, rules, line: key_line(spec, key) });
         }
     }
     if !any {

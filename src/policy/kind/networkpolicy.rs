@@ -3,7 +3,7 @@ use super::read::{Reader, key_line, transport};
 use crate::model::doc::{Doc, Fault, Node, Value};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{Action, Peer, PeerIs, Peers, Policy, Port, PortIs, PortRule, Ports, Protocol, Rule, Section, Subject, Tier};
+use crate::policy::ir::{Action, Peer, PeerIs, Peers, Policy, Port, PortIs, PortRule, Ports, Protocol, Rule, Section, Subject};
 use crate::policy::selector::{Op, Requirement, Selector, namespace_key};
 use crate::world::labels::POD_NAMESPACE;
 
@@ -42,15 +42,7 @@ pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Resu
             rules.push(rule(&mut r, item, key, peers, i, &namespace)?);
         }
         let line = if items.is_empty() { listed.unwrap_or_else(|| key_line(&doc.root, "spec")) } else { key_line(spec, key) };
-        sections.push(Section {
-            tier: Tier::Normal,
-            direction,
-            subject: Subject::Endpoints(subject.clone()),
-            default_deny: true,
-            declared,
-            rules,
-            line,
-        });
+        sections.push(Section { direction, subject: Subject::Endpoints(subject.clone()), default_deny: true, declared, rules, line });
     }
     Ok(Policy { id, text: doc.text.clone(), lines: (doc.root.line, doc.root.last), sections })
 }

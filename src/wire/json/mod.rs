@@ -15,7 +15,7 @@ pub use write::{WriteJson, Writer};
 
 use super::decode::Decoded;
 use super::note::{Bad, Notes};
-use super::pb::flow::{Flow, FlowFilter};
+use super::pb::flow::Flow;
 use super::pb::observer::export_event::ResponseTypes as Exported;
 use super::pb::observer::get_flows_response::ResponseTypes;
 use super::pb::observer::{ExportEvent, GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
@@ -115,15 +115,6 @@ fn unwrapped(event: ExportEvent) -> Option<Decoded> {
 /// Appends the response as one object, without a newline.
 pub fn write_response(r: &GetFlowsResponse, out: &mut Vec<u8>) {
     Writer::new(out).message(r);
-}
-
-/// Appends the bare flow object.
-pub fn write_flow(f: &Flow, out: &mut Vec<u8>) {
-    Writer::new(out).message(f);
-}
-
-pub fn write_filter(f: &FlowFilter, out: &mut Vec<u8>) {
-    Writer::new(out).message(f);
 }
 
 /// Appends any message that has a writer.

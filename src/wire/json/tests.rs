@@ -1,5 +1,6 @@
 //! Lines as people have them: what is read, what is passed over, what is refused.
 use super::*;
+use crate::wire::pb::flow::FlowFilter;
 use crate::wire::pb::flow::layer4::Protocol;
 
 fn read_one(line: &str) -> (Result<Decoded, Bad>, Notes) {
@@ -145,7 +146,7 @@ fn a_filter_is_written_as_hubble_prints_it() {
     let f =
         FlowFilter { source_pod: vec!["a/b".into()], verdict: vec![2, 77], reply: vec![false], ip_trace_id: vec![5], ..Default::default() };
     let mut out = Vec::new();
-    write_filter(&f, &mut out);
+    write_message(&f, &mut out);
     let text = r#"{"source_pod":["a/b"],"verdict":["DROPPED",77],"reply":[false],"ip_trace_id":["5"]}"#;
     assert_eq!(String::from_utf8(out).unwrap(), text);
     assert_eq!(read_message::<FlowFilter>(text.as_bytes(), &mut Notes::default()).unwrap(), f);
