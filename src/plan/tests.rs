@@ -2,7 +2,7 @@ use super::*;
 use clap::Parser as _;
 
 fn env() -> Env {
-    Env { stdout_tty: true, stderr_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
+    Env { stdout_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
 }
 
 fn planned(line: &str) -> Result<Plan, Error> {
