@@ -1,36 +1,13 @@
 //! What a flow was and what became of it, in Hubble's words: TYPE, VERDICT, SUMMARY.
 use super::paint::Paint;
+use crate::model::monitor::{CAPTURE, DROP, POLICY_VERDICT, TRACE, TRACE_POINTS, TRACE_SOCK};
 use crate::model::reason;
 use crate::wire::pb::flow::layer7::Record;
 use crate::wire::pb::flow::{AuthType, DebugCapturePoint, Flow, L7FlowType, Policy, SocketTranslationPoint, TrafficDirection, Verdict};
 
-const DROP: i32 = 1;
-const CAPTURE: i32 = 3;
-const TRACE: i32 = 4;
-const POLICY_VERDICT: i32 = 5;
-const TRACE_SOCK: i32 = 7;
-
 const RED: u8 = b'1';
 const GREEN: u8 = b'2';
 const YELLOW: u8 = b'3';
-
-/// Observation points by a trace event's sub-type.
-const POINTS: [&str; 14] = [
-    "to-endpoint",
-    "to-proxy",
-    "to-host",
-    "to-stack",
-    "to-overlay",
-    "from-endpoint",
-    "from-proxy",
-    "from-host",
-    "from-stack",
-    "from-overlay",
-    "from-network",
-    "to-network",
-    "from-crypto",
-    "to-crypto",
-];
 
 /// What a policy verdict matched.
 const MATCHES: [&str; 7] = ["none", "L3-Only", "L3-L4", "L4-Only", "all", "L3-Proto", "Proto-Only"];
@@ -62,7 +39,7 @@ pub fn kind(f: &Flow, p: &mut Paint<'_>) {
     // The monitor's sub-type is one byte.
     let sub = sub.to_le_bytes()[0];
     match event {
-        TRACE => match POINTS.get(usize::from(sub)) {
+        TRACE => match TRACE_POINTS.get(usize::from(sub)) {
             Some(point) => p.raw(point),
             None => p.raw(&sub.to_string()),
         },
