@@ -9,6 +9,7 @@ use crate::model::time::Nanos;
 use crate::out;
 use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
+use crate::serve::Rate;
 use crate::source::hubble::Request;
 use crate::source::target::Target;
 use crate::wire::pb::flow::FlowFilter;
@@ -39,15 +40,6 @@ pub enum From {
 pub enum Pace {
     Max,
     Times(f64),
-}
-
-/// How fast the demo runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rate {
-    /// The simulation's own pace.
-    Own,
-    PerSecond(f64),
-    Max,
 }
 
 /// What is made of the flows.
@@ -454,7 +446,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
     let rate = match d.rate.as_deref() {
-        None => Rate::Own,
+        None => Rate::Realtime,
         Some("max") => Rate::Max,
         Some(n) => match n.parse::<f64>() {
             Ok(x) if x > 0.0 && x.is_finite() => Rate::PerSecond(x),

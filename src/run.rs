@@ -14,7 +14,7 @@ use crate::{demo, tui};
 use clap::Parser as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod headless;
@@ -57,7 +57,7 @@ fn env() -> Env {
         term: var("TERM"),
         // No locale at all is what containers have, and their terminals are UTF-8.
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
-        now: Nanos::from_utc(chrono::Utc::now()),
+        now: SystemTime::now().into(),
     }
 }
 

@@ -38,7 +38,7 @@ fn file(dir: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String {
 
 /// One flow of now; `more` are further members of the flow.
 fn flow(ns: &str, app: &str, verdict: &str, more: &str) -> String {
-    let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let time = flowhy::model::time::Nanos::from(std::time::SystemTime::now());
     format!(
         r#"{{"flow":{{"time":"{time}","verdict":"{verdict}","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"source":{{"namespace":"{ns}","labels":["k8s:app={app}"],"pod_name":"{app}-0"}},"destination":{{"namespace":"kube-system","pod_name":"dns-0"}},"node_name":"n1"{more}}},"node_name":"n1","time":"{time}"}}"#
     )

@@ -1,8 +1,8 @@
 //! The vocabulary of flowhy. Depends on nothing of ours, does no I/O, reads no clock.
 pub mod doc;
-pub mod event;
 pub mod input;
 pub mod ledger;
+pub mod monitor;
 pub mod observed;
 pub mod reason;
 pub mod row;

@@ -1,6 +1,7 @@
 //! Points in time as the wire has them. Owns the unit; never asks what time it is now.
 use chrono::{DateTime, Utc};
 use std::fmt;
+use std::time::SystemTime;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,6 +25,7 @@ impl Nanos {
         DateTime::from_timestamp_nanos(self.0)
     }
 
+    /// The calendar's moment; what lies outside ±292 years saturates.
     pub fn from_utc(t: DateTime<Utc>) -> Self {
         Self::from_parts(t.timestamp(), i32::try_from(t.timestamp_subsec_nanos()).unwrap_or(0))
     }
@@ -36,6 +38,14 @@ impl Nanos {
     #[must_use]
     pub fn plus(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// What a clock says, read where clocks may be read. A clock before 1970 is taken to stand there.
+impl From<SystemTime> for Nanos {
+    fn from(t: SystemTime) -> Self {
+        let since = t.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 }
 

@@ -1,15 +1,9 @@
 //! What a flow was and what became of it, in Hubble's words: TYPE, VERDICT, SUMMARY.
 use super::paint::Paint;
-use crate::model::event::TRACE_POINTS;
+use crate::model::monitor::{CAPTURE, DROP, POLICY_VERDICT, TRACE, TRACE_POINTS, TRACE_SOCK};
 use crate::model::reason;
 use crate::wire::pb::flow::layer7::Record;
 use crate::wire::pb::flow::{AuthType, DebugCapturePoint, Flow, L7FlowType, Policy, SocketTranslationPoint, TrafficDirection, Verdict};
-
-const DROP: i32 = 1;
-const CAPTURE: i32 = 3;
-const TRACE: i32 = 4;
-const POLICY_VERDICT: i32 = 5;
-const TRACE_SOCK: i32 = 7;
 
 const RED: u8 = b'1';
 const GREEN: u8 = b'2';

@@ -1,5 +1,6 @@
 //! Who a side of a flow is, in Hubble's spelling: address or name, port, identity.
 use super::paint::Paint;
+use crate::model::monitor::RESERVED;
 use crate::wire::pb::flow::layer4::Protocol;
 use crate::wire::pb::flow::{Endpoint, Flow, Service};
 
@@ -82,19 +83,6 @@ impl<'a> Side<'a> {
 
     /// `(world)`, `(ID:123)`; a missing endpoint counts as identity 0.
     pub fn identity(&self) -> String {
-        const RESERVED: [&str; 11] = [
-            "unknown",
-            "host",
-            "world",
-            "unmanaged",
-            "health",
-            "init",
-            "remote-node",
-            "kube-apiserver",
-            "ingress",
-            "world-ipv4",
-            "world-ipv6",
-        ];
         let n = self.endpoint.map_or(0, |e| e.identity);
         match RESERVED.get(n as usize) {
             Some(name) => format!("({name})"),

@@ -8,6 +8,7 @@ use super::pattern::{Glob, NodePattern};
 use super::selector::Selector;
 use super::track::Filters;
 use super::{Node, Predicate, re2};
+use crate::model::monitor;
 use crate::model::view::{End, Field};
 use crate::wire::pb::flow::{self, FlowFilter};
 use ipnet::IpNet;
@@ -144,7 +145,7 @@ fn filter(f: &FlowFilter) -> Result<Node, String> {
 
 fn http(b: &mut Build, f: &FlowFilter) -> Result<(), String> {
     let l7_only = |what: &str| {
-        if f.event_type.is_empty() || f.event_type.iter().any(|e| e.r#type == 129) {
+        if f.event_type.is_empty() || f.event_type.iter().any(|e| e.r#type == monitor::L7) {
             Ok(())
         } else {
             Err(format!("filtering by http {what} requires the event type filter to only match 'l7' events"))

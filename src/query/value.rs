@@ -1,6 +1,6 @@
 //! The values that Hubble reads while it parses the flags: event types, TCP flags, identities and the like, with its error texts.
 use super::flags::{parse_uint, quote};
-use crate::model::event::TRACE_POINTS;
+use crate::model::monitor;
 use crate::wire::pb::flow::{self, DropReason, IpVersion, TrafficDirection};
 
 pub fn tcp_flags(value: &str) -> Result<flow::TcpFlags, String> {
@@ -23,8 +23,16 @@ pub fn tcp_flags(value: &str) -> Result<flow::TcpFlags, String> {
     Ok(f)
 }
 
-const TYPES: [(&str, i32); 8] =
-    [("drop", 1), ("debug", 2), ("capture", 3), ("trace", 4), ("policy-verdict", 5), ("trace-sock", 7), ("l7", 129), ("agent", 130)];
+const TYPES: [(&str, i32); 8] = [
+    ("drop", monitor::DROP),
+    ("debug", monitor::DEBUG),
+    ("capture", monitor::CAPTURE),
+    ("trace", monitor::TRACE),
+    ("policy-verdict", monitor::POLICY_VERDICT),
+    ("trace-sock", monitor::TRACE_SOCK),
+    ("l7", monitor::L7),
+    ("agent", monitor::AGENT),
+];
 const AGENT: [&str; 11] = [
     "unspecified",
     "message",
@@ -51,7 +59,7 @@ pub fn event_type(value: &str) -> Result<flow::EventTypeFilter, String> {
     };
     let Some(sub) = sub else { return Ok(flow::EventTypeFilter { r#type, ..Default::default() }) };
     let names: &[&str] = match kind {
-        "trace" => &TRACE_POINTS,
+        "trace" => &monitor::TRACE_POINTS,
         "agent" => &AGENT,
         _ => &[],
     };
@@ -105,24 +113,11 @@ pub fn direction(value: &str) -> Result<i32, String> {
     }
 }
 
-/// Names of the reserved identities, by number.
-pub const IDENTITIES: [(&str, u32); 11] = [
-    ("host", 1),
-    ("world", 2),
-    ("unmanaged", 3),
-    ("health", 4),
-    ("init", 5),
-    ("remote-node", 6),
-    ("kube-apiserver", 7),
-    ("ingress", 8),
-    ("world-ipv4", 9),
-    ("world-ipv6", 10),
-    ("overlay-to-encrypt", 11),
-];
-
 /// A reserved name, or a number as Go's base 0 reads it.
 pub fn identity(value: &str) -> Result<u32, String> {
-    let named = IDENTITIES.iter().find(|(n, _)| *n == value).map(|(_, i)| *i);
+    // Hubble reads a twelfth name that it does not print, and no name for 0.
+    let names = monitor::RESERVED.iter().chain(&["overlay-to-encrypt"]).zip(0..);
+    let named = names.skip(1).find(|(n, _)| **n == value).map(|(_, i)| i);
     named.or_else(|| base0(value)).ok_or_else(|| {
         "invalid security identity, expected one of [host world unmanaged health init remote-node kube-apiserver ingress world-ipv4 world-ipv6 11] or a numeric value".into()
     })

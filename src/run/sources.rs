@@ -3,8 +3,8 @@ use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
-use crate::plan::{From, Pace, Rate};
-use crate::serve::{self, Listen};
+use crate::plan::{From, Pace};
+use crate::serve::{self, Listen, Rate};
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::{Remote, Replay};
@@ -64,7 +64,7 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             tokio::spawn(Box::new(client).run(feed, stop))
         }
         From::Demo { seed, start, rate, .. } if screen => {
-            let server = serve::demo(seed, start, pace(rate), Listen::loopback(), Arc::new(serve::ByQuery)).await?;
+            let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
             let target: Target = server.address.parse()?;
             let request = Request { number: RING, follow: true, ..Request::default() };
             let client = Client::new(target, request).retry(Retry::Forever);
@@ -83,14 +83,6 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
     Ok(Running { task, remote })
 }
 
-fn pace(rate: Rate) -> serve::Rate {
-    match rate {
-        Rate::Own => serve::Rate::Realtime,
-        Rate::PerSecond(n) => serve::Rate::PerSecond(n),
-        Rate::Max => serve::Rate::Max,
-    }
-}
-
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.
 fn simulate(mut simulation: Simulation, begin: Nanos, rate: Rate, count: Option<u64>, mut feed: Feed, stop: &Stop) -> Result<(), Error> {
     let name: Arc<str> = Arc::from("demo");
@@ -101,7 +93,7 @@ fn simulate(mut simulation: Simulation, begin: Nanos, rate: Rate, count: Option<
         let due = match rate {
             Rate::Max => Duration::ZERO,
             Rate::PerSecond(per) => Duration::try_from_secs_f64(n as f64 / per).unwrap_or(Duration::MAX),
-            Rate::Own => Duration::from_nanos(u64::try_from(at.since(begin) - serve::HISTORY).unwrap_or(0)),
+            Rate::Realtime => Duration::from_nanos(u64::try_from(at.since(begin) - serve::HISTORY).unwrap_or(0)),
         };
         let wait = due.saturating_sub(began.elapsed());
         if wait > Duration::from_millis(1) {

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::model::time::Nanos;
 use crate::wire::pb::observer::GetFlowsResponse;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// What the server holds: as many as a Hubble server can be told to hold.
@@ -35,8 +35,7 @@ pub enum Rate {
 
 /// Now, as the wire has it.
 pub fn now() -> Nanos {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }
 
 /// Serves the simulated cluster of `seed`: five minutes of history from `start` on (without one: ending now), then on at `rate`

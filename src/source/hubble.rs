@@ -20,7 +20,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic::codegen::{Service, http};
 use tonic::transport::{Channel, Endpoint};
@@ -446,6 +446,5 @@ fn stamp(at: Nanos) -> prost_types::Timestamp {
 }
 
 fn now() -> Nanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }

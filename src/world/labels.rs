@@ -1,4 +1,5 @@
 //! Identity labels (`source:key=value`) and the reserved identities. Owns their spelling; selects nothing.
+use crate::model::monitor::RESERVED;
 use std::fmt;
 
 /// Where a pod's namespace stands among its identity labels.
@@ -100,16 +101,8 @@ impl Labels {
 /// Labels of a reserved or locally allocated identity number; `None` for the identities of pods.
 pub fn of_identity(number: u32) -> Option<Labels> {
     let name = match number {
-        1 => "host",
-        2 => "world",
-        3 => "unmanaged",
-        4 => "health",
-        5 => "init",
-        6 => "remote-node",
         7 => return Some(Labels(vec![Label::new("reserved", "kube-apiserver", ""), Label::new("reserved", "remote-node", "")])),
-        8 => "ingress",
-        9 => "world-ipv4",
-        10 => "world-ipv6",
+        1..=10 => RESERVED.get(number as usize)?,
         // Numbers that a node gives to address ranges by itself, and (the second scope) to other nodes.
         n if n >> 24 == 1 => "world",
         n if n >> 24 == 2 => "remote-node",

@@ -13,6 +13,7 @@ use super::eval::{Decision, Traffic, managed};
 use super::ir::Auth;
 use super::selector::Tri;
 use super::{Options, PolicySet};
+use crate::model::monitor;
 use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
@@ -36,7 +37,7 @@ pub(crate) struct Facts {
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
     let facts = Facts {
         dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
-            || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == 1))),
+            || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
         audit: o.verdict == Verdict::Audit,
         proxy: o.l7.is_some() || o.event.is_some_and(|e| e.0 == EVENT_L7),
         reason: if o.verdict == Verdict::Audit { Reason::None } else { reason::cause(o.drop_reason) },
