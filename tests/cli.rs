@@ -293,3 +293,32 @@ fn manifests_with_faults_warn_with_their_place_and_the_rest_goes_on() {
         assert!(err(&o).contains(place), "{place} in {}", err(&o));
     }
 }
+
+/// The README is run, not only read: its example, its filters, its `why` object.
+#[test]
+fn what_the_readme_shows_is_true() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let readme = fs::read_to_string(Path::new(root).join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).collect();
+    let dir = tempfile::tempdir().unwrap();
+
+    let example = blocks.iter().find(|b| b.contains("$ flowhy why")).unwrap();
+    let made = run(&["demo", "--headless", "-o", "jsonpb", "--count", "3000", "--rate", "max", "--start", "2026-01-01T00:00:00Z"]);
+    let flows = file(dir.path(), "flows.jsonl", &made.stdout);
+    let o = flowhy().args(["why", "--from", &flows, "--policies", "assets/demo", "from.pod:xwing"]).current_dir(root).output().unwrap();
+    let shown: String = example.lines().filter(|l| !l.is_empty() && !l.starts_with('$')).map(|l| format!("{l}\n")).collect();
+    assert_eq!(out(&o), shown, "{}", err(&o));
+
+    let filters = blocks.iter().find(|b| b.contains("ns:shop drop:policy")).unwrap();
+    let filters: Vec<_> = filters.lines().filter(|l| !l.is_empty()).map(|l| l.split("   ").next().unwrap().trim()).collect();
+    assert!(filters.len() >= 6);
+    for filter in filters {
+        let o = run(&["observe", "--input-file", &flows, filter]);
+        assert_eq!(o.status.code(), Some(0), "{filter}: {}", err(&o));
+    }
+    let object = blocks.iter().find_map(|b| b.strip_prefix("json\n")).unwrap();
+    serde_json::from_str::<serde_json::Value>(object).unwrap();
+    for command in ["observe", "replay", "why", "demo"] {
+        assert!(readme.contains(&format!("`flowhy {command}")), "{command}");
+    }
+}

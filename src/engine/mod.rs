@@ -164,17 +164,17 @@ impl Engine {
         }
     }
 
-    /// Whether the response lies in the window; one without a time lies before everything.
-    fn in_window(&self, response: &GetFlowsResponse) -> bool {
+    /// Whether a response lies in the window; one without a time lies before everything.
+    fn in_window(&self, at: Nanos) -> bool {
         let (since, until) = self.options.window;
-        (since.is_none() && until.is_none()) || {
-            let at = time_of(response);
-            since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
-        }
+        since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
     }
 
     fn response(&mut self, response: &GetFlowsResponse, sink: &mut dyn FnMut(Event<'_>)) {
-        let in_window = self.in_window(response);
+        // What the filter refuses still tells the time.
+        let at = time_of(response);
+        self.now = self.now.max(at);
+        let in_window = self.in_window(at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
             if let Some(ResponseTypes::LostEvents(lost)) = &response.response_types {
                 self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
@@ -219,8 +219,6 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let at = time_of(response);
-        self.now = self.now.max(at);
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(&o, at, Why::clone(why), &from.name, &to.name);
