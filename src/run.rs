@@ -253,11 +253,7 @@ async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Cancella
         &mut inbox,
         stop,
         |engine, input| {
-            if let Input::Link(link) = &input
-                && !quiet
-            {
-                say_link(link);
-            }
+            say_link(&input, quiet);
             if let Input::End(_, Err(cause)) = &input {
                 fatal = Some(cause.clone());
             }
@@ -327,11 +323,7 @@ async fn why(
         &mut inbox,
         stop,
         |engine, input| {
-            if let Input::Link(link) = &input
-                && !quiet
-            {
-                say_link(link);
-            }
+            say_link(&input, quiet);
             engine.feed(input, &mut |_| {});
             Ok(true)
         },
@@ -350,6 +342,10 @@ async fn why(
     if !quiet {
         say_ledger(&engine);
     }
+    let over = engine.causes().overflow;
+    if over > 0 {
+        say("warning", &format!("{over} more drops have causes beyond the {n} above"));
+    }
     let code = finish(&engine)?;
     if n == 0 && code == 0 {
         let l = engine.ledger();
@@ -359,8 +355,9 @@ async fn why(
     Ok(code)
 }
 
-fn say_link(link: &Link) {
-    if let Link::Down { server, cause, hint, retry_ms } = link {
+/// A lost connection, for somebody who waits.
+fn say_link(input: &Input, quiet: bool) {
+    if let (Input::Link(Link::Down { server, cause, hint, retry_ms }), false) = (input, quiet) {
         let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
         let again = format!("trying again in {:.1} s", *retry_ms as f64 / 1000.0);
         say("warning", &format!("lost {server}, {again}\n  cause: {cause}{hint}"));
