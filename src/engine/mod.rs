@@ -65,7 +65,7 @@ pub struct Options {
 /// One admitted response on its way out.
 pub struct Event<'a> {
     pub response: &'a GetFlowsResponse,
-    pub why: Option<&'a Why>,
+    pub why: Option<&'a Arc<Why>>,
 }
 
 /// World, policies, store, causes and ledger, with one way in.
@@ -244,7 +244,7 @@ impl Engine {
             self.ledger.evicted = evicted;
             self.ledger.raw_evicted = self.store.raw_evicted();
         }
-        sink(Event { response, why: if explains >= Explain::Drops { why.as_deref() } else { None } });
+        sink(Event { response, why: why.as_ref().filter(|_| explains >= Explain::Drops) });
     }
 
     /// DNS answers teach names for addresses, whatever the filter says of the flow itself.

@@ -33,7 +33,7 @@ fn line(e: &mut Engine, text: &str) -> Vec<Option<Why>> {
     let mut seen = Vec::new();
     let frame =
         Frame { codec: Codec::HubbleJson, from: "f".into(), line: e.ledger.frames + 1, bytes: text.to_owned().into(), broken: None };
-    e.feed(Input::Frame(frame), &mut |ev| seen.push(ev.why.cloned()));
+    e.feed(Input::Frame(frame), &mut |ev| seen.push(ev.why.map(|w| Why::clone(w))));
     seen
 }
 

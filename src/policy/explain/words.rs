@@ -80,6 +80,7 @@ fn one_label(case: &Case<'_>, nearest: Option<&&Checked>) -> Option<String> {
     let who = match f.on {
         "label" => role(case).to_owned(),
         "namespace" => format!("{}'s namespace", role(case)),
+        "fqdn" => return Some(format!("the nearest rule wants {}, {} is {}", f.wanted, role(case), f.got)),
         _ => return None,
     };
     match (f.wanted.strip_prefix("namespace="), f.got.strip_prefix("namespace=")) {

@@ -1,0 +1,107 @@
+use super::*;
+use clap::Parser as _;
+
+fn env() -> Env {
+    Env { stdout_tty: true, utf8: true, term: "xterm".into(), now: Nanos::from_parts(1_800_000_000, 0), ..Env::default() }
+}
+
+fn planned(line: &str) -> Result<Plan, Error> {
+    let args = std::iter::once("flowhy").chain(line.split_whitespace());
+    plan(Cli::try_parse_from(args).map_err(|e| Error::usage(e.to_string()))?, &env())
+}
+
+fn request(line: &str) -> Request {
+    match planned(line).unwrap().from {
+        From::Live { request, .. } => *request,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn stream(line: &str) -> Stream {
+    match planned(line).unwrap().front {
+        Front::Stream(s) => s,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn numbers_are_hubbles() {
+    for (line, number) in [
+        ("observe", 20),
+        ("observe -f", 0),
+        ("observe --last 5 -f", 5),
+        ("observe --all", u64::MAX),
+        ("observe --first 3", 3),
+        ("observe --since 1m", 0),
+        ("observe --last 7 --since 1m", 7),
+        ("observe --last 0", 20),
+    ] {
+        assert_eq!(request(line).number, number, "{line}");
+    }
+    assert!(request("observe --first 3").first);
+}
+
+#[test]
+fn what_the_server_cannot_filter_is_filtered_here() {
+    let r = request("observe -n shop");
+    assert_eq!((r.number, r.whitelist.len()), (20, 2));
+    let r = request("observe -n shop policy:db-*");
+    assert_eq!((r.number, r.whitelist.len()), (u64::MAX, 3), "DNS is asked for besides");
+    assert_eq!(stream("observe -n shop policy:db-*").last, Some(20));
+    let r = request("observe --not --verdict FORWARDED --why");
+    assert!(r.blacklist.is_empty() && r.whitelist.is_empty());
+    assert_eq!(stream("observe --why --since 5m").last, None);
+    assert_eq!(stream("observe --why --first 4").first, Some(4));
+}
+
+#[test]
+fn times_count_back_from_now_and_until_is_ignored_when_following() {
+    let r = request("observe --since 5m --until 1m");
+    assert_eq!((r.since, r.until), (Some(Nanos::from_parts(1_799_999_700, 0)), Some(Nanos::from_parts(1_799_999_940, 0))));
+    assert_eq!(request("observe -f --until nonsense").until, None);
+}
+
+#[test]
+fn conflicts_are_usage_errors() {
+    for line in [
+        "observe --first 1 --last 1",
+        "observe --first 1 -f",
+        "observe --last 1 --all",
+        "observe -o table -f",
+        "observe -o table --why",
+        "observe --from f --server s",
+        "observe --from - --policies -",
+        "observe --from f --last 1000001",
+        "observe debug-events",
+        "replay ns:shop",
+        "replay f --speed 0",
+        "demo --rate -3",
+        "demo --headless --start never",
+    ] {
+        let e = planned(line).unwrap_err();
+        assert_eq!(e.exit_code(), 2, "{line}: {e}");
+    }
+}
+
+#[test]
+fn replay_tells_files_from_filters() {
+    let p = planned("replay a.jsonl dir/b.gz ns:shop not port:53 --speed 4x").unwrap();
+    assert!(matches!(&p.from, From::Files { paths, pace: Pace::Times(4.0) } if *paths == ["a.jsonl", "dir/b.gz"]), "{:?}", p.from);
+    assert!(matches!(&p.front, Front::Tui { command, .. } if command == "flowhy replay a.jsonl dir/b.gz"));
+    assert!(matches!(&p.front, Front::Tui { filter, title, .. } if filter == "ns:shop not port:53" && title == "a.jsonl +1"));
+}
+
+#[test]
+fn a_screen_needs_a_terminal_and_color_follows_its_order() {
+    let cli = |l: &str| Cli::try_parse_from(l.split(' ')).unwrap();
+    let piped = Env { stdout_tty: false, ..env() };
+    assert_eq!(plan(cli("flowhy demo"), &piped).unwrap_err().exit_code(), 2);
+    let color = |line: &str, env: &Env| match plan(cli(line), env).unwrap().front {
+        Front::Stream(s) => s.print.color,
+        other => panic!("{other:?}"),
+    };
+    assert!(color("flowhy observe", &env()) && !color("flowhy observe", &piped));
+    assert!(color("flowhy observe --color always", &Env { no_color: true, ..piped.clone() }));
+    assert!(!color("flowhy observe", &Env { no_color: true, force_color: true, ..env() }));
+    assert!(color("flowhy observe", &Env { force_color: true, ..piped }));
+}

@@ -1,0 +1,203 @@
+//! The runs without a screen: a stream of flows, and the report of `why`.
+//!
+//! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
+use super::say;
+use crate::cli::Format;
+use crate::cmd;
+use crate::engine::{Engine, Event};
+use crate::error::{Error, Kind};
+use crate::model::input::Input;
+use crate::model::time::Nanos;
+use crate::model::why::Why;
+use crate::out::{self, Output};
+use crate::plan::Stream;
+use crate::source::feed::Inbox;
+use crate::wire::pb::observer::GetFlowsResponse;
+use prost::Message as _;
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Feeds batches to the engine until the sources end, the user interrupts, or `each` says it has enough.
+async fn pump(
+    engine: &mut Engine,
+    inbox: &mut Inbox,
+    stop: &CancellationToken,
+    quiet: bool,
+    mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
+    mut idle: impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut interrupt = std::pin::pin!(interrupted());
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = &mut interrupt => return Ok(()),
+            () = stop.cancelled() => return Ok(()),
+            batch = inbox.recv() => batch,
+        };
+        let Some(batch) = batch else { return Ok(()) };
+        for input in batch {
+            if let Input::Link(link) = &input
+                && !quiet
+            {
+                say::link(link);
+            }
+            if !each(engine, input)? {
+                return Ok(());
+            }
+        }
+        if inbox.is_idle() {
+            idle()?;
+        }
+    }
+}
+
+/// Resolves on Ctrl-C or SIGTERM; a second one ends the process at once, for a writer that hangs.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            return std::future::pending().await;
+        };
+        tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+        tokio::spawn(async move {
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            std::process::exit(130);
+        });
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
+    let buffered = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let mut output: Box<dyn Output> = match s.format {
+        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
+        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
+        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
+        Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
+    };
+    let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
+    let mut tail = s.last.map(Tail::new);
+    let mut left = s.first;
+    let quiet = s.quiet;
+    let output = std::cell::RefCell::new(&mut output);
+    let result = pump(
+        &mut engine,
+        &mut inbox,
+        stop,
+        quiet,
+        |engine, input| {
+            let mut wrote = Ok(());
+            engine.feed(input, &mut |event: Event<'_>| {
+                if left == Some(0) || wrote.is_err() {
+                    return;
+                }
+                if let Some(tail) = &mut tail {
+                    return tail.push(&event);
+                }
+                wrote = output.borrow_mut().response(event.response, &[], event.why.map(|w| &**w));
+                if let Some(n) = &mut left {
+                    *n -= 1;
+                }
+            });
+            wrote.map_err(|e| failed(&e))?;
+            Ok(left != Some(0))
+        },
+        || output.borrow_mut().flush().map_err(|e| failed(&e)),
+    )
+    .await;
+    let output = output.into_inner();
+    if let (Ok(()), Some(tail)) = (&result, tail) {
+        for (packed, why) in tail.kept {
+            // What was packed here unpacks again.
+            let response = GetFlowsResponse::decode(&*packed).unwrap_or_default();
+            output.response(&response, &[], why.as_deref()).map_err(|e| failed(&e))?;
+        }
+    }
+    output.end().map_err(|e| failed(&e))?;
+    result?;
+    if !quiet {
+        say::ledger(&engine);
+    }
+    finish(&engine)
+}
+
+/// The last so many responses, packed: a million decoded ones would take gigabytes.
+struct Tail {
+    most: usize,
+    kept: VecDeque<(Vec<u8>, Option<Arc<Why>>)>,
+}
+
+impl Tail {
+    fn new(most: usize) -> Self {
+        Self { most, kept: VecDeque::new() }
+    }
+
+    fn push(&mut self, event: &Event<'_>) {
+        if self.kept.len() >= self.most {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((event.response.encode_to_vec(), event.why.cloned()));
+    }
+}
+
+pub async fn why(
+    mut engine: Engine,
+    mut inbox: Inbox,
+    style: cmd::why::Style,
+    quiet: bool,
+    filter: String,
+    stop: &CancellationToken,
+) -> Result<u8, Error> {
+    let mut first: Option<Nanos> = None;
+    pump(
+        &mut engine,
+        &mut inbox,
+        stop,
+        quiet,
+        |engine, input| {
+            engine.feed(input, &mut |_| {});
+            Ok(true)
+        },
+        || Ok(()),
+    )
+    .await?;
+    let seqs = engine.store().seqs();
+    if let Some(row) = engine.store().row(seqs.start) {
+        first = Some(row.at);
+    }
+    let named = |t: Nanos| (t != Nanos::default()).then(|| t.to_string());
+    let basis = cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost: engine.ledger().lost_total(), filter };
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
+    let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
+    if !quiet {
+        say::ledger(&engine);
+    }
+    let over = engine.causes().overflow;
+    if over > 0 {
+        say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
+    }
+    let code = finish(&engine)?;
+    if n == 0 && code == 0 {
+        let l = engine.ledger();
+        say::say("note", &format!("nothing to explain: no dropped flow among {} ({} refused by the filter)", l.decoded, l.refused));
+        return Ok(1);
+    }
+    Ok(code)
+}
+
+/// The exit code of a run that came to its end.
+fn finish(engine: &Engine) -> Result<u8, Error> {
+    for (name, how) in engine.ended() {
+        if let Err(cause) = how {
+            return Err(Error::new(Kind::Input, format!("cannot read {name} to its end")).cause(cause));
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,92 @@
+//! What stderr hears: errors in three lines, warnings, what was lost. Nothing that came from the network or a file reaches it raw.
+use crate::engine::Engine;
+use crate::error::{Error, Kind};
+use crate::model::input::Link;
+use crate::model::ledger::Ledger;
+use crate::model::text::clean;
+use std::io::{self, IsTerminal, Write};
+
+/// Manifest faults printed; the rest is only counted.
+const MOST_FAULTS: usize = 50;
+
+/// Nodes named whose events were lost.
+const MOST_LOSERS: usize = 10;
+
+/// One message on stderr. What comes from the network or a file is made harmless first.
+pub fn say(kind: &str, text: &str) {
+    let mut err = io::stderr().lock();
+    let safe: Vec<_> = text.split('\n').map(|l| clean(l).into_owned()).collect();
+    let _ = writeln!(err, "{kind}: {}", safe.join("\n"));
+}
+
+pub fn error(e: &Error) {
+    if e.kind != Kind::BrokenPipe {
+        say("error", &e.to_string());
+    }
+}
+
+/// Clap's finding in our three lines.
+pub fn misuse(e: &clap::Error) -> Error {
+    let text = e.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What follows are the missing arguments or the possible values, then a tip, then the usage.
+    let (mut causes, mut hint) = (Vec::new(), None);
+    for line in lines {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            hint.get_or_insert(tip.to_owned());
+        } else if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        } else {
+            causes.push(line.trim_matches(['[', ']']).to_owned());
+        }
+    }
+    let mut error =
+        Error::usage(what).hint(hint.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list what there is".to_owned()));
+    if !causes.is_empty() {
+        error = error.cause(causes.join(" "));
+    }
+    error
+}
+
+pub fn faults(engine: &Engine) {
+    for fault in engine.faults().iter().take(MOST_FAULTS) {
+        say("warning", &fault.to_string());
+    }
+    let rest = engine.fault_count().saturating_sub(MOST_FAULTS);
+    if rest > 0 {
+        say("warning", &format!("{rest} more faults in the manifests"));
+    }
+}
+
+pub fn link(link: &Link) {
+    if let Link::Down { server, cause, hint, retry_ms } = link {
+        let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
+        let again = format!("trying again in {:.1} s", *retry_ms as f64 / 1000.0);
+        say("warning", &format!("lost {server}, {again}\n  cause: {cause}{hint}"));
+    }
+}
+
+/// What was lost or passed over, in at most a few lines.
+pub fn ledger(engine: &Engine) {
+    let l: &Ledger = engine.ledger();
+    if l.malformed > 0 {
+        let s = if l.malformed == 1 { "line" } else { "lines" };
+        say("warning", &format!("{} {s} could not be read", l.malformed));
+        for e in &l.examples {
+            say("  at", &format!("{}: {}", e.place, e.reason));
+        }
+    }
+    let notes = engine.notes();
+    if !notes.is_empty() {
+        let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();
+        say("note", &format!("{} unknown fields or values were passed over: {}", notes.total, names.join(", ")));
+    }
+    if io::stderr().is_terminal() && l.lost_total() > 0 {
+        let mut per: Vec<_> = l.lost.iter().take(MOST_LOSERS).map(|(k, n)| format!("{k} {n}")).collect();
+        if l.lost.len() > MOST_LOSERS {
+            per.push(format!("{} more", l.lost.len() - MOST_LOSERS));
+        }
+        say("note", &format!("servers lost {} events: {}", l.lost_total(), per.join(", ")));
+    }
+}
