@@ -5,7 +5,6 @@ use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input};
-use crate::model::time::Nanos;
 use crate::plan::{self, Env, From, Front, Plan};
 use crate::source::feed;
 use crate::source::manifests;
