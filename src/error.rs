@@ -1,6 +1,6 @@
 //! The error every room returns: three lines for a person, one kind for the exit code.
 //!
-//! Owns the shape and the exit codes (UX: `what` failed on what, `cause`, `hint`). Must not print.
+//! Owns the shape and the exit codes (`what` failed on what, `cause`, `hint`). Must not print.
 use std::fmt;
 
 /// What went wrong, by whose fault; decides the exit code.
@@ -58,7 +58,7 @@ impl Error {
         }
     }
 
-    /// The process exit code (UX §5, "Exit").
+    /// The process exit code.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::BrokenPipe => 0,

@@ -112,7 +112,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// `--color`, then `NO_COLOR`, then `CLICOLOR_FORCE`, then whether stdout is a terminal that can (UX §4).
+    /// `--color`, then `NO_COLOR`, then `CLICOLOR_FORCE`, then whether stdout is a terminal that can.
     fn color(&self) -> bool {
         match self.when {
             Some(When::Always) => true,
@@ -372,7 +372,7 @@ fn last_of(s: &Select) -> Option<u64> {
     s.last.filter(|n| *n > 0).or((!unbounded).then_some(DEFAULT_LAST))
 }
 
-/// The request's number as Hubble's CLI makes it (filters.md §4); `None` for files, which have no such limit.
+/// The request's number as Hubble's CLI makes it; `None` for files, which have no such limit.
 fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
     let conflict = |a: &str, b: &str| Err(Error::usage(format!("cannot set both --{a} and --{b}")));
     let (first, last) = (s.first.filter(|n| *n > 0), s.last.filter(|n| *n > 0));

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input};
 use crate::plan::{self, Env, From, Front, Plan};
-use crate::source::feed::{self};
+use crate::source::feed;
 use crate::source::manifests;
 use crate::world::yaml;
 use crate::{demo, tui};

@@ -34,7 +34,6 @@ pub struct Raw {
     open: Block,
     bytes: usize,
     budget: usize,
-    evicted: u64,
     /// The block opened last, uncompressed: neighbours are read together.
     cache: RefCell<Option<(u64, Vec<u8>)>>,
 }
@@ -42,7 +41,7 @@ pub struct Raw {
 impl Raw {
     /// `budget`: bytes of compressed frames to keep.
     pub fn new(budget: usize) -> Self {
-        Self { sealed: VecDeque::new(), open: empty(0), bytes: 0, budget, evicted: 0, cache: RefCell::new(None) }
+        Self { sealed: VecDeque::new(), open: empty(0), bytes: 0, budget, cache: RefCell::new(None) }
     }
 
     /// Appends the next frame.
@@ -71,7 +70,6 @@ impl Raw {
             && let Some(old) = self.sealed.pop_front()
         {
             self.bytes -= old.cost();
-            self.evicted += old.len();
         }
     }
 
@@ -105,9 +103,9 @@ impl Raw {
         slice(&block.ends, data, n).map(with)
     }
 
-    /// Frames dropped because the budget was full.
-    pub fn evicted(&self) -> u64 {
-        self.evicted
+    /// Number of the oldest frame that is still there.
+    pub fn oldest(&self) -> u64 {
+        self.sealed.front().map_or(self.open.first, |b| b.first)
     }
 }
 
@@ -155,7 +153,7 @@ mod tests {
             raw.push(&frame);
         }
         assert!(raw.bytes <= 100_000);
-        assert!(raw.evicted() > 4_000);
+        assert!(raw.oldest() > 4_000);
         assert_eq!(raw.with(0, |_| ()), None);
         assert!(raw.with(4_999, |_| ()).is_some());
     }

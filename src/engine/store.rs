@@ -119,8 +119,8 @@ impl Store {
         self.first
     }
 
-    /// Frames dropped because the byte budget was full.
+    /// Rows held whose frame was dropped because the byte budget was full.
     pub fn raw_evicted(&self) -> u64 {
-        self.raw.evicted()
+        self.raw.oldest().saturating_sub(self.first)
     }
 }

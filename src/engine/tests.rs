@@ -182,3 +182,14 @@ fn faults_that_are_not_kept_are_counted() {
     }
     assert_eq!((e.faults().len(), e.fault_count()), (MOST_FAULTS, 12_000));
 }
+
+#[test]
+fn rows_without_a_raw_record_are_those_held() {
+    let mut e = Engine::new(Options { hold: Some(Limits { rows: 2_000, raw: 5_000 }), ..Options::default() });
+    for n in 0..6_000 {
+        line(&mut e, &flow(1.0, n, 5432, "FORWARDED", 4));
+    }
+    let without = e.store().seqs().filter(|s| e.store().response(*s).is_none()).count() as u64;
+    assert!((1..2_000).contains(&without), "{without}");
+    assert_eq!(e.ledger().raw_evicted, without);
+}

@@ -34,7 +34,7 @@ pub struct Ledger {
     pub held: u64,
     /// Fell out of the bounded store, oldest first. Intentional.
     pub evicted: u64,
-    /// Frames that fell out of the byte budget before their rows left.
+    /// Rows held whose raw frame fell out of the byte budget.
     pub raw_evicted: u64,
     /// Events that servers said they lost, by `node source`; what comes after the first [`MOST_LOSERS`] of those is under `others`.
     pub lost: BTreeMap<String, u64>,

@@ -1,4 +1,4 @@
-//! The explanation of a flow: the `why` object of the JSON stream (UX §5), and beside it what only a screen needs.
+//! The explanation of a flow: the `why` object of the JSON stream, and beside it what only a screen needs.
 //!
 //! Owns shapes, not judgement. Field order here is the order in the JSON; it is part of the interface.
 use super::observed::Direction;

@@ -179,6 +179,10 @@ pub async fn why(
     if !quiet {
         say::ledger(&engine);
     }
+    let over = engine.causes().overflow;
+    if over > 0 {
+        say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
+    }
     let code = finish(&engine)?;
     if n == 0 && code == 0 {
         let l = engine.ledger();

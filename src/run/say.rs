@@ -9,6 +9,9 @@ use std::io::{self, IsTerminal, Write};
 /// Manifest faults printed; the rest is only counted.
 const MOST_FAULTS: usize = 50;
 
+/// Nodes named whose events were lost.
+const MOST_LOSERS: usize = 10;
+
 /// One message on stderr. What comes from the network or a file is made harmless first.
 pub fn say(kind: &str, text: &str) {
     let mut err = io::stderr().lock();
@@ -80,7 +83,10 @@ pub fn ledger(engine: &Engine) {
         say("note", &format!("{} unknown fields or values were passed over: {}", notes.total, names.join(", ")));
     }
     if io::stderr().is_terminal() && l.lost_total() > 0 {
-        let per: Vec<_> = l.lost.iter().map(|(k, n)| format!("{k} {n}")).collect();
+        let mut per: Vec<_> = l.lost.iter().take(MOST_LOSERS).map(|(k, n)| format!("{k} {n}")).collect();
+        if l.lost.len() > MOST_LOSERS {
+            per.push(format!("{} more", l.lost.len() - MOST_LOSERS));
+        }
         say("note", &format!("servers lost {} events: {}", l.lost_total(), per.join(", ")));
     }
 }

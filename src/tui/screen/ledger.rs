@@ -51,6 +51,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     for (place, n) in l.lost.iter().take(MOST) {
         out.push(vec![seg(format!("   {:>9}  ", count(*n)), look.drop()), seg(place.clone(), look.plain())]);
     }
+    if l.lost.len() > MOST {
+        let rest = l.lost.values().skip(MOST).fold(0u64, |a, n| a.saturating_add(*n));
+        out.push(vec![seg(format!("   and {} more of {} others", count(rest), count((l.lost.len() - MOST) as u64)), look.dim())]);
+    }
     if l.malformed > 0 {
         head(&mut out, "could not be read");
         for e in &l.examples {
