@@ -6,8 +6,6 @@ use std::fmt;
 /// What went wrong, by whose fault; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The answer to the question asked is no. Exit 1.
-    No,
     /// Wrong flags, filter or configuration. Exit 2.
     Usage,
     /// Cannot connect, or not allowed to. Exit 3.
@@ -62,7 +60,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::BrokenPipe => 0,
-            Kind::No | Kind::Output => 1,
+            Kind::Output => 1,
             Kind::Usage => 2,
             Kind::Connect => 3,
             Kind::Input => 4,

@@ -167,7 +167,7 @@ pub struct Causes {
 
 impl Causes {
     /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
-    pub fn add(&mut self, o: &Observed, at: Nanos, why: Why, from: &str, to: &str) -> Option<CauseId> {
+    pub fn add(&mut self, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
         let packet =
             Packet { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 };
         let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs()).map(|(_, id)| *id);
@@ -183,7 +183,7 @@ impl Causes {
             outcome: why.outcome,
             direction: why.direction,
             policies: why.policies.clone(),
-            condition: condition(&why),
+            condition: condition(why),
             subject,
             peer,
             l4: o.l4,
@@ -226,7 +226,7 @@ impl Causes {
         Some(id)
     }
 
-    fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: Why, from: &str, to: &str) -> Option<CauseId> {
+    fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
         if self.causes.len() >= MOST_CAUSES {
             self.overflow += 1;
             return None;
@@ -240,7 +240,7 @@ impl Causes {
         }
         self.causes.push(Cause {
             id,
-            why: Arc::new(why),
+            why: why.clone(),
             from: from.to_owned(),
             to: to.to_owned(),
             l4: o.l4,

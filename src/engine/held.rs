@@ -14,6 +14,7 @@ use crate::query::Predicate;
 use crate::wire::observed::observed;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::world::World;
+use std::sync::LazyLock;
 
 /// The message and what the engine knows of it.
 pub struct Full<'a> {
@@ -62,30 +63,34 @@ impl View for Full<'_> {
 }
 
 /// What a row can answer without its frame.
-const FLAT: [Field; 22] = [
-    Field::Flow,
-    Field::Time,
-    Field::Verdict,
-    Field::DropCode,
-    Field::EventType,
-    Field::Direction,
-    Field::IsReply,
-    Field::Transport,
-    Field::Cause,
-    Field::CauseId,
-    Field::Endpoint(End::Source),
-    Field::Endpoint(End::Destination),
-    Field::Namespace(End::Source),
-    Field::Namespace(End::Destination),
-    Field::Pod(End::Source),
-    Field::Pod(End::Destination),
-    Field::Identity(End::Source),
-    Field::Identity(End::Destination),
-    Field::Ip(End::Source),
-    Field::Ip(End::Destination),
-    Field::Port(End::Source),
-    Field::Port(End::Destination),
-];
+static FLAT: LazyLock<FieldSet> = LazyLock::new(|| {
+    [
+        Field::Flow,
+        Field::Time,
+        Field::Verdict,
+        Field::DropCode,
+        Field::EventType,
+        Field::Direction,
+        Field::IsReply,
+        Field::Transport,
+        Field::Cause,
+        Field::CauseId,
+        Field::Endpoint(End::Source),
+        Field::Endpoint(End::Destination),
+        Field::Namespace(End::Source),
+        Field::Namespace(End::Destination),
+        Field::Pod(End::Source),
+        Field::Pod(End::Destination),
+        Field::Identity(End::Source),
+        Field::Identity(End::Destination),
+        Field::Ip(End::Source),
+        Field::Ip(End::Destination),
+        Field::Port(End::Source),
+        Field::Port(End::Destination),
+    ]
+    .into_iter()
+    .collect()
+});
 
 /// A row alone.
 struct Flat<'a> {
@@ -172,8 +177,7 @@ fn transport(l: L4) -> i64 {
 
 /// Whether a held flow passes: by its row if that suffices, else by its frame. A row whose frame is gone answers by its row.
 pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Row, predicate: &Predicate) -> bool {
-    let flat: FieldSet = FLAT.into_iter().collect();
-    if predicate.fields().is_subset(flat) {
+    if predicate.fields().is_subset(*FLAT) {
         return predicate.matches(&Flat { row, store, causes });
     }
     let Some(response) = store.response(seq) else { return predicate.matches(&Flat { row, store, causes }) };

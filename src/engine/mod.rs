@@ -36,6 +36,8 @@ const MOST_MEMOS: usize = 16_384;
 /// Manifest faults kept for the screen; further ones are only counted.
 const MOST_FAULTS: usize = 10_000;
 
+const DAY: i64 = 24 * 3600 * Nanos::SECOND;
+
 /// Which flows are explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Explain {
@@ -85,6 +87,8 @@ pub struct Engine {
     notes: Notes,
     memo: HashMap<Observed, Arc<Why>>,
     now: Nanos,
+    /// Flows in a row whose time lies more than a day ahead.
+    ahead: u8,
 }
 
 impl Engine {
@@ -104,6 +108,7 @@ impl Engine {
             notes: Notes::default(),
             memo: HashMap::new(),
             now: Nanos::default(),
+            ahead: 0,
         }
     }
 
@@ -171,9 +176,7 @@ impl Engine {
     }
 
     fn response(&mut self, response: &GetFlowsResponse, sink: &mut dyn FnMut(Event<'_>)) {
-        // What the filter refuses still tells the time.
         let at = time_of(response);
-        self.now = self.now.max(at);
         let in_window = self.in_window(at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
             if let Some(ResponseTypes::LostEvents(lost)) = &response.response_types {
@@ -185,6 +188,8 @@ impl Engine {
             }
             return;
         }
+        // What the filter refuses still tells the time.
+        self.tell(at);
         let wants_derived = self.options.admit.fields().needs_derived();
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
@@ -221,7 +226,7 @@ impl Engine {
         self.ledger.held += 1;
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(&o, at, Why::clone(why), &from.name, &to.name);
+            cause = self.causes.add(&o, at, why, &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
             && o.is_reply != Some(true)
@@ -243,6 +248,21 @@ impl Engine {
             self.ledger.raw_evicted = self.store.raw_evicted();
         }
         sink(Event { response, why: why.as_ref().filter(|_| explains >= Explain::Drops) });
+    }
+
+    /// Takes a flow's time for now, unless it lies more than a day ahead: then only when three flows in a row say so, because one
+    /// node with a wrong clock must not turn every cause quiet.
+    fn tell(&mut self, at: Nanos) {
+        if self.now == Nanos::default() || at.since(self.now) <= DAY {
+            self.ahead = 0;
+            self.now = self.now.max(at);
+        } else {
+            self.ahead += 1;
+            if self.ahead >= 3 {
+                self.ahead = 0;
+                self.now = at;
+            }
+        }
     }
 
     /// DNS answers teach names for addresses, whatever the filter says of the flow itself.

@@ -193,3 +193,15 @@ fn rows_without_a_raw_record_are_those_held() {
     assert!((1..2_000).contains(&without), "{without}");
     assert_eq!(e.ledger().raw_evicted, without);
 }
+
+#[test]
+fn one_wrong_clock_does_not_move_now() {
+    let mut e = engine(POLICY);
+    line(&mut e, &flow(1.0, 1, 5433, "DROPPED", 5));
+    let now = e.now();
+    let far = |n: u16| flow(2.0, n, 5432, "FORWARDED", 4).replace("2026-04-13", "2099-01-01");
+    line(&mut e, &far(1));
+    assert_eq!(e.now(), now);
+    (2..5).for_each(|n| drop(line(&mut e, &far(n))));
+    assert!(e.now() > now, "a recording that goes on years later is believed");
+}

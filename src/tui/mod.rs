@@ -42,7 +42,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const SLICE: Duration = Duration::from_millis(4);
 /// Ages and rates move without data too.
 const TICK: Duration = Duration::from_secs(1);
-/// Set by the tests: panic after the first picture.
+/// Set by the tests: panic after the first picture. Not in a user's build.
 const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 
 type Screen = Terminal<CrosstermBackend<Stdout>>;
@@ -61,7 +61,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
     let start = Instant::now();
     let mut drawn = draw(&mut terminal, &mut app)?;
     let mut dirty = false;
-    if std::env::var_os(TEST_PANIC).is_some() {
+    if cfg!(debug_assertions) && std::env::var_os(TEST_PANIC).is_some() {
         on_purpose();
     }
     let mut tick = tokio::time::interval(TICK);
