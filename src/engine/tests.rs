@@ -310,3 +310,37 @@ spec: {hostNetwork: true}
     let why = line(&mut e, &drop(5432)).remove(0).unwrap();
     assert_eq!((why.outcome, why.missing), (Outcome::Undecidable, vec!["node:shop/agent".to_owned()]));
 }
+
+fn to_world(destination: &str, policy: &str) -> Why {
+    let drop = format!(
+        r#"{{"flow":{{"time":"2026-04-13T14:02:09Z","verdict":"DROPPED","l4":{{"TCP":{{"source_port":4,"destination_port":443}}}},"source":{{"namespace":"shop","pod_name":"cart-0","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]}},"destination":{destination},"traffic_direction":"EGRESS","drop_reason_desc":"POLICY_DENIED"}}}}"#
+    );
+    line(&mut engine(policy), &drop).remove(0).unwrap()
+}
+
+#[test]
+fn an_address_that_was_left_out_is_only_known_by_its_range() {
+    let policy = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: out, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress:
+  - toCIDR: [1.1.1.0/24, '2001:db8::/32']
+";
+    let outcome = |labels: &str| to_world(&format!(r#"{{"labels":["reserved:world"{labels}]}}"#), policy).outcome;
+    assert_eq!(outcome(r#","cidr:1.1.1.1/32""#), Outcome::NowAllowed);
+    assert_eq!(outcome(r#","cidr:2001-db8--1/128""#), Outcome::NowAllowed);
+    assert_eq!(outcome(r#","cidr:8.8.8.8/32""#), Outcome::DefaultDeny);
+    assert_eq!(outcome(r#","cidr:1.0.0.0/8""#), Outcome::Undecidable);
+    assert_eq!(outcome(""), Outcome::Undecidable);
+}
+
+#[test]
+fn ranges_that_the_api_refuses_are_refused() {
+    for block in ["cidr: 1.2.3.4", "cidr: 10.0.0.0/8, except: [11.0.0.0/16]", "cidr: 10.0.0.0/8, except: [10.0.0.0/8]"] {
+        let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec: {podSelector: {}, ingress: [{from: [{ipBlock: {BLOCK}}]}]}\n";
+        let e = engine(&policy.replace("BLOCK", block));
+        assert_eq!((e.policies().len(), e.policies().refused().len()), (0, 1), "{block}");
+    }
+}

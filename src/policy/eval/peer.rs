@@ -102,7 +102,11 @@ fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<Str
         let everywhere = nets.iter().any(|n| n.prefix_len() == 0) && except.is_empty();
         return match (everywhere, case.peer.known) {
             (true, _) => outside(case, missing),
-            (false, true) if case.peer.labels.is_world() => Tri::No,
+            (false, true) if case.peer.labels.is_world() => match range_of(case.peer, nets, except) {
+                Some(true) => outside(case, missing),
+                Some(false) => Tri::No,
+                None => note(missing, format!("address:{}", case.peer.display)),
+            },
             (false, true) => Tri::No,
             (false, false) => outside(case, &mut Vec::new()).and(note(missing, format!("address:{}", case.peer.display))),
         };
@@ -111,6 +115,19 @@ fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<Str
         return Tri::No;
     }
     outside(case, missing)
+}
+
+/// Whether the ranges cover the one that the peer's identity stands for; `None` if only its address would tell.
+fn range_of(peer: &Endpoint, nets: &[IpNet], except: &[IpNet]) -> Option<bool> {
+    // A label cannot hold a colon, so IPv6 is written with dashes.
+    let labels = peer.labels.0.iter().filter(|l| l.source == "cidr");
+    let own = labels.filter_map(|l| l.key.replace('-', ":").parse::<IpNet>().ok()).max_by_key(IpNet::prefix_len)?;
+    let inside = |n: &IpNet| n.contains(&own);
+    let apart = |n: &IpNet| !n.contains(&own) && !own.contains(n);
+    if nets.iter().all(apart) || except.iter().any(inside) {
+        return Some(false);
+    }
+    (nets.iter().any(inside) && except.iter().all(apart)).then_some(true)
 }
 
 fn covers(net: &IpNet, ip: IpAddr) -> bool {

@@ -6,6 +6,7 @@ use crate::model::why::PolicyRef;
 use crate::policy::ir::{Action, Peer, PeerIs, Peers, Policy, Port, PortIs, PortRule, Ports, Protocol, Rule, Section, Subject};
 use crate::policy::selector::{Op, Requirement, Selector, namespace_key};
 use crate::world::labels::POD_NAMESPACE;
+use ipnet::IpNet;
 
 pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
     let mut r = Reader { file: &doc.text.file, faults };
@@ -98,12 +99,16 @@ fn peer(r: &mut Reader<'_>, node: &Node, path: &str, namespace: &str) -> Result<
         let path = format!("{path}.ipBlock");
         r.fields(block, &path, &["cidr", "except"])?;
         let net = match block.get("cidr") {
-            Some(c) => r.cidr(c, &format!("{path}.cidr"))?,
+            Some(c) => range(r, c, &format!("{path}.cidr"))?,
             None => return Err(r.fault(block.line, format!("{path} has no cidr"))),
         };
         let mut except = Vec::new();
         for e in r.list(block, "except", &path)?.items() {
-            except.push(r.cidr(e, &format!("{path}.except"))?);
+            let hole = range(r, e, &format!("{path}.except"))?;
+            if !net.contains(&hole) || hole == net {
+                return Err(r.fault(e.line, format!("{path}.except {hole} is not a part of {net}")));
+            }
+            except.push(hole);
         }
         return Ok(PeerIs::Cidr { net, except });
     }
@@ -125,6 +130,14 @@ fn peer(r: &mut Reader<'_>, node: &Node, path: &str, namespace: &str) -> Result<
     s.local_cluster = true;
     s.lines = (node.line, node.last);
     Ok(PeerIs::Endpoints(s))
+}
+
+/// The API takes no bare address here; Cilium's policies do.
+fn range(r: &Reader<'_>, node: &Node, path: &str) -> Result<IpNet, Fault> {
+    match node.str() {
+        Some(text) if !text.contains('/') => Err(r.fault(node.line, format!("{path} `{text}` has no prefix length"))),
+        _ => r.cidr(node, path),
+    }
 }
 
 fn port(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<Port, Fault> {
