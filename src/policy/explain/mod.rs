@@ -9,7 +9,7 @@ mod side;
 mod words;
 
 use super::eval::l7::Request;
-use super::eval::{Decision, Traffic, managed};
+use super::eval::{self, Decision, Traffic, managed};
 use super::ir::Auth;
 use super::selector::Tri;
 use super::{Options, PolicySet};
@@ -106,7 +106,7 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     }
     let chosen = match told {
         Some(d) => sides.iter().position(|s| s.direction == d),
-        None => denying(&sides, facts.dropped),
+        None => named_side(&sides, o, &facts, reply).or_else(|| denying(&sides, facts.dropped)),
     };
     if told.is_none() {
         why.sides = sides.iter().map(as_side).collect();
@@ -155,6 +155,25 @@ fn host(e: &Endpoint) -> bool {
 
 fn sides_managed(sides: &[Judged], d: Direction) -> bool {
     sides.iter().any(|s| s.direction == d && s.judgement.decision != Decision::NotManaged)
+}
+
+/// The side of which the datapath speaks by other words than its direction, if that side does deny: the agent names policies
+/// by side, and says whether a rule denied it or none allowed it.
+fn named_side(sides: &[Judged], o: &Observed, facts: &Facts, reply: bool) -> Option<usize> {
+    let denied = |s: &Judged| s.judgement.decision == Decision::Denied;
+    let named = match (o.reported.egress_denied.is_empty(), o.reported.ingress_denied.is_empty()) {
+        (false, true) if !reply => Some(Direction::Egress),
+        (true, false) if !reply => Some(Direction::Ingress),
+        _ => None,
+    };
+    if named.is_some() {
+        return sides.iter().position(|s| Some(s.direction) == named && denied(s));
+    }
+    let fits = |s: &Judged| {
+        let by_rule = s.judgement.cause == eval::Cause::DenyRule;
+        (facts.reason == Reason::DenyRule && by_rule) || (facts.reason == Reason::DefaultDeny && !by_rule)
+    };
+    if sides.iter().all(denied) { sides.iter().position(fits) } else { None }
 }
 
 /// The side that denies where the flow does not say. Egress is asked first, and what it denies the other side never sees.

@@ -64,7 +64,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
             };
             // Somebody else may be allowed there.
             let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
-            if elsewhere { format!("no rule allows {} on {port}", role(case)) } else { format!("no rule allows {port}") }
+            if elsewhere { format!("no rule allows {peer} on {port}") } else { format!("no rule allows {port}") }
         }
         (false, true) => one_label(case, real.first()).unwrap_or_else(|| {
             let way = if case.direction == Direction::Ingress { "from" } else { "to" };
