@@ -179,7 +179,13 @@ impl Causes {
     pub fn add(&mut self, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
         let packet =
             Packet { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 };
-        let seen = self.open.get(&packet).filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs()).map(|(_, id)| *id);
+        // Every record of the proxy is a request of its own; a connection carries many.
+        let seen = self
+            .open
+            .get(&packet)
+            .filter(|_| o.l7.is_none())
+            .filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs())
+            .map(|(_, id)| *id);
         // Nameless addresses of the world are one peer: a scanner's thousand addresses are one missing rule.
         let name = |party: &Party, name: &str| if is_nameless_world(party) { "world".to_owned() } else { name.to_owned() };
         let (from_key, to_key) = (name(&o.src, from), name(&o.dst, to));

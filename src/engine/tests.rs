@@ -344,3 +344,39 @@ fn ranges_that_the_api_refuses_are_refused() {
         assert_eq!((e.policies().len(), e.policies().refused().len()), (0, 1), "{block}");
     }
 }
+
+#[test]
+fn where_the_direction_was_left_out_the_datapath_still_tells_the_side() {
+    let policies = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: out, namespace: shop}
+spec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Egress]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: db}}
+  ingressDeny: [{fromEndpoints: [{}]}]
+";
+    let drop = |reason: &str, more: &str| {
+        let text =
+            flow(1.0, 40_000, 5432, "DROPPED", 1).replace(r#""traffic_direction":"INGRESS","#, more).replace("POLICY_DENIED", reason);
+        line(&mut engine(policies), &text).remove(0).unwrap().outcome
+    };
+    assert_eq!(drop("POLICY_DENIED", ""), Outcome::DefaultDeny);
+    assert_eq!(drop("POLICY_DENY", ""), Outcome::DeniedByRule, "no deny rule stands on the other side");
+    let named = r#""ingress_denied_by":[{"name":"deny","namespace":"shop","kind":"CiliumNetworkPolicy"}],"#;
+    assert_eq!(drop("DROP_REASON_UNKNOWN", named), Outcome::DeniedByRule);
+    assert_eq!(drop("DROP_REASON_UNKNOWN", ""), Outcome::DefaultDeny, "egress is asked first");
+}
+
+#[test]
+fn refused_requests_of_one_connection_are_counted_each() {
+    let mut e = engine(NAMES);
+    for _ in 0..3 {
+        line(&mut e, &refused("evil.example.", "REQUEST"));
+    }
+    let cause = e.causes().iter().next().unwrap();
+    assert_eq!((cause.records, cause.events), (3, 3));
+}
