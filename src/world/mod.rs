@@ -84,8 +84,7 @@ impl World {
                 self.namespaces.insert(key.1, labels);
             }
             ("", "Pod") => {
-                let Some(spec) = doc.root.get("spec") else { return false };
-                let pod = PodLike::read(doc.root.get("metadata"), Some(spec), doc.root.get("status"));
+                let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
                 for ip in &pod.ips {
                     self.pods_by_ip.insert(*ip, key.clone());
                 }
