@@ -219,7 +219,9 @@ fn a_packet_from_the_middle_of_a_connection_has_that_as_a_likely_cause() {
 #[test]
 fn addresses_alone_are_enough_where_manifests_have_the_pods() {
     let pod = |name: &str, app: &str, ip: &str| {
-        format!("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}}}}}\nstatus: {{podIP: {ip}}}\n")
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}}}}}\nstatus: {{podIP: {ip}}}\n"
+        )
     };
     let mut e = engine(&format!("{POLICY}{}{}", pod("db-0", "db", "10.0.0.2"), pod("web-0", "web", "10.0.0.1")));
     let bare = r#"{"flow":{"verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED","IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":1,"destination_port":5432}},"traffic_direction":"INGRESS"}}"#;
