@@ -1,7 +1,7 @@
 //! Drops folded: records of one packet into events, events with one cause into a [`Cause`].
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
-use crate::model::observed::{Direction, L4, Observed, Party, Verdict};
+use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef, Why};
@@ -139,6 +139,15 @@ fn condition(why: &Why) -> String {
     }
 }
 
+/// What was refused at L7, as far as it makes another rule: a name, a method. Paths differ with every request.
+fn asked(o: &Observed, outcome: Outcome) -> String {
+    match (&o.l7, outcome) {
+        (Some(L7::Dns { query, .. }), Outcome::DnsRefused) => format!("; {}", query.trim_end_matches('.').to_ascii_lowercase()),
+        (Some(L7::Http { method, .. }), Outcome::L7Denied) => format!("; {method}"),
+        _ => String::new(),
+    }
+}
+
 /// Outside the cluster, and nobody knows a name for it.
 fn is_nameless_world(party: &Party) -> bool {
     let world = party.labels.iter().any(|l| l.starts_with("reserved:world")) || matches!(party.identity, 2 | 9 | 10);
@@ -183,7 +192,7 @@ impl Causes {
             outcome: why.outcome,
             direction: why.direction,
             policies: why.policies.clone(),
-            condition: condition(why),
+            condition: condition(why) + &asked(o, why.outcome),
             subject,
             peer,
             l4: o.l4,
@@ -222,7 +231,10 @@ impl Causes {
                 self.open.clear();
             }
         }
-        self.open.insert(packet, (at, id));
+        // The window is the event's, not the last record's: else a stream of packets would be one event for as long as it lasts.
+        if seen != Some(id) {
+            self.open.insert(packet, (at, id));
+        }
         Some(id)
     }
 

@@ -280,7 +280,15 @@ impl Engine {
     /// The explanation of a flow, remembered for flows that differ only in time, source port and node. The key holds the names
     /// that DNS gave the addresses, so a new answer makes a new explanation.
     fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
-        let key = Observed { at: None, src_port: 0, node: String::new(), ..named.clone() };
+        // A reply's source port is its connection's destination port.
+        let src_port = if named.is_reply == Some(true) { named.src_port } else { 0 };
+        let mut key = Observed { at: None, src_port, node: String::new(), ..named.clone() };
+        for party in [&mut key.src, &mut key.dst] {
+            // The flow's own names do not stand in for what was learnt since.
+            if let Some(ip) = party.ip {
+                party.names.extend(self.world.names_of(ip).iter().map(|l| l.name.clone()));
+            }
+        }
         if let Some(why) = self.memo.get(&key) {
             return why.clone();
         }

@@ -229,3 +229,107 @@ fn addresses_alone_are_enough_where_manifests_have_the_pods() {
     assert_eq!((why.outcome, why.subject.as_deref()), (Outcome::DefaultDeny, Some("shop/db-0")));
     assert_eq!(why.nearest.unwrap().failed[0].got, "app=web");
 }
+
+fn replies_are_remembered_by_the_port_of_their_connection() {
+    let mut e = engine(POLICY);
+    // Answers of the database: the connection went to the port they come from.
+    let answer = |sport: u16| {
+        let mut v: serde_json::Value = serde_json::from_str(&flow(1.0, sport, 50_000, "DROPPED", 1)).unwrap();
+        let flow = v["flow"].as_object_mut().unwrap();
+        let (source, destination) = (flow["source"].take(), flow["destination"].take());
+        flow.insert("source".into(), destination);
+        flow.insert("destination".into(), source);
+        flow.insert("is_reply".into(), true.into());
+        v.to_string()
+    };
+    let allowed = line(&mut e, &answer(5432)).remove(0).unwrap();
+    let denied = line(&mut e, &answer(9999)).remove(0).unwrap();
+    assert_eq!((allowed.outcome, denied.outcome), (Outcome::NowAllowed, Outcome::DefaultDeny));
+}
+
+#[test]
+fn a_name_learnt_after_the_first_drop_is_used_for_the_next() {
+    let policy = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: out, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress:
+  - toFQDNs: [{matchName: api.example}]
+";
+    let mut e = engine(policy);
+    let drop = r#"{"flow":{"time":"2026-04-13T14:02:09Z","verdict":"DROPPED","IP":{"source":"10.0.0.1","destination":"1.2.3.4"},"l4":{"TCP":{"source_port":4,"destination_port":443}},"source":{"namespace":"shop","pod_name":"cart-0","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]},"destination":{"identity":2,"labels":["reserved:world"]},"destination_names":["cdn.example"],"traffic_direction":"EGRESS","drop_reason_desc":"POLICY_DENIED"}}"#;
+    assert_eq!(line(&mut e, drop).remove(0).unwrap().outcome, Outcome::DefaultDeny);
+    let answer = r#"{"flow":{"time":"2026-04-13T14:02:10Z","verdict":"FORWARDED","is_reply":true,"l7":{"type":"RESPONSE","dns":{"query":"api.example.","ips":["1.2.3.4"],"ttl":30}}}}"#;
+    line(&mut e, answer);
+    assert_eq!(line(&mut e, drop).remove(0).unwrap().outcome, Outcome::NowAllowed);
+}
+
+#[test]
+fn a_stream_of_packets_is_not_one_event_for_as_long_as_it_lasts() {
+    let mut e = engine(POLICY);
+    for i in 0..50 {
+        line(&mut e, &flow(f64::from(i) * 0.2, 40_000, 5433, "DROPPED", 1));
+    }
+    let cause = e.causes().iter().next().unwrap();
+    assert_eq!((cause.records, cause.events), (50, 10));
+}
+
+const NAMES: &str = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: dns, namespace: shop}
+spec:
+  endpointSelector: {}
+  egress:
+  - toPorts:
+    - ports: [{port: '53'}]
+      rules: {dns: [{matchPattern: '*.good.example'}]}
+";
+
+fn refused(query: &str, kind: &str) -> String {
+    let (reply, at) = (
+        kind == "RESPONSE",
+        [
+            (r#""namespace":"shop","pod_name":"cart-0","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]"#, 40_000),
+            (r#""namespace":"kube-system","pod_name":"dns-0","labels":["k8s:app=dns","k8s:io.kubernetes.pod.namespace=kube-system"]"#, 53),
+        ],
+    );
+    let [(source, sport), (destination, dport)] = if reply { [at[1], at[0]] } else { at };
+    format!(
+        r#"{{"flow":{{"time":"2026-04-13T14:02:09Z","verdict":"DROPPED","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"l4":{{"UDP":{{"source_port":{sport},"destination_port":{dport}}}}},"source":{{{source}}},"destination":{{{destination}}},"event_type":{{"type":129}},"is_reply":{reply},"l7":{{"type":"{kind}","dns":{{"query":"{query}","rcode":5}}}}}}}}"#
+    )
+}
+
+#[test]
+fn two_names_that_were_refused_are_two_missing_rules() {
+    let mut e = engine(NAMES);
+    for query in ["api.example.", "API.example.", "evil.example."] {
+        line(&mut e, &refused(query, "REQUEST"));
+    }
+    let causes: Vec<_> = e.causes().iter().map(|c| (c.records, c.why.text.as_str())).collect();
+    assert_eq!(causes, [(2, "no DNS rule allows api.example"), (1, "no DNS rule allows evil.example")]);
+}
+
+#[test]
+fn the_answer_to_a_refused_request_is_explained_by_the_request() {
+    let mut e = engine(NAMES);
+    let why = line(&mut e, &refused("evil.example.", "RESPONSE")).remove(0).unwrap();
+    assert_eq!((why.outcome, why.subject.as_deref()), (Outcome::DnsRefused, Some("shop/cart-0")));
+}
+
+#[test]
+fn a_sender_on_the_hosts_network_may_be_the_pods_own_node() {
+    let pod = "apiVersion: v1
+kind: Pod
+metadata: {name: agent, namespace: shop, labels: {app: cart}}
+spec: {hostNetwork: true}
+";
+    let mut e = engine(&format!("{POLICY}---\n{pod}"));
+    let drop = |port: u16| {
+        let mut v: serde_json::Value = serde_json::from_str(&flow(1.0, 40_000, port, "DROPPED", 1)).unwrap();
+        v["flow"]["source"] = serde_json::json!({"namespace": "shop", "pod_name": "agent"});
+        v.to_string()
+    };
+    let why = line(&mut e, &drop(5432)).remove(0).unwrap();
+    assert_eq!((why.outcome, why.missing), (Outcome::Undecidable, vec!["node:shop/agent".to_owned()]));
+}

@@ -41,6 +41,8 @@ impl World {
         if own.is_none()
             && pod.is_empty()
             && namespace.is_empty()
+            // An identity that no pod has says more than an address that a pod once had.
+            && by_identity().is_none()
             && let Some(key) = p.ip.and_then(|ip| self.pod_at(ip))
         {
             (namespace, pod) = key.clone();
@@ -50,6 +52,8 @@ impl World {
             _ if pod.is_empty() && p.workloads.is_empty() => (None, false),
             _ => (self.workload_of(&namespace, &pod, &p.workloads).map(|w| w.2), true),
         };
+        let contradicts = |t: &PodLike, own: &Labels| t.labels.iter().any(|(k, v)| own.get(Some("k8s"), k).is_some_and(|has| has != v));
+        let template = template.filter(|t| !(inferred && own.as_ref().is_some_and(|own| contradicts(t, own))));
         let host_network = own.is_none() && template.is_some_and(|t| t.host_network);
         let mut e = Endpoint {
             display: display(p, &namespace, &pod),
@@ -66,11 +70,12 @@ impl World {
                     namespace = own.namespace().unwrap_or("").to_owned();
                 }
                 e.labels = own;
-                e.known = true;
                 let outside = e.labels.is_world() || e.labels.has_source("reserved");
                 if !outside && !namespace.is_empty() {
                     e.labels.push("k8s", POD_NAMESPACE, &namespace);
                 }
+                // A pod's labels of which the namespace was cut off are not all of its identity.
+                e.known = outside || e.labels.is_pod();
             }
             (None, Some(t)) if !host_network => {
                 e.labels = self.labels_from(t, &namespace, &p.cluster);

@@ -37,7 +37,8 @@ pub type Key = (String, String);
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     pods: HashMap<Key, PodLike>,
-    pods_by_ip: HashMap<IpAddr, Key>,
+    /// Every pod that claims an address; more than one is nobody.
+    pods_by_ip: HashMap<IpAddr, Vec<Key>>,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
     services: BTreeMap<Key, Service>,
@@ -85,8 +86,12 @@ impl World {
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
+                let old = self.pods.get(&key).map(|p| p.ips.clone()).unwrap_or_default();
+                for ip in old {
+                    self.pods_by_ip.entry(ip).or_default().retain(|k| *k != key);
+                }
                 for ip in &pod.ips {
-                    self.pods_by_ip.insert(*ip, key.clone());
+                    self.pods_by_ip.entry(*ip).or_default().push(key.clone());
                 }
                 self.pods.insert(key, pod);
             }
@@ -138,9 +143,12 @@ impl World {
         self.pods.get(&(namespace.to_owned(), name.to_owned()))
     }
 
-    /// The pod with this address, as (namespace, name).
+    /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
-        self.pods_by_ip.get(&ip)
+        match self.pods_by_ip.get(&ip)?.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
     }
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
@@ -172,11 +180,17 @@ impl World {
     }
 
     /// The workload whose template a pod comes from: by the owners the flow names, else by the shape of the pod's name
-    /// (longest owner name wins).
+    /// (longest owner name wins; two that fit equally are none).
     pub fn workload_of(&self, namespace: &str, pod: &str, owners: &[(String, String)]) -> Option<(&str, &str, &PodLike)> {
         let list = self.workloads.get(namespace)?;
         let named = list.iter().find(|(k, n, _)| owners.iter().any(|(ok, on)| on == n && (ok.is_empty() || ok == k)));
-        let by_name = || list.iter().filter(|(_, n, _)| objects::generated_from(pod, n)).max_by_key(|(_, n, _)| n.len());
+        let by_name = || {
+            let fits = || list.iter().filter(|(k, n, _)| objects::generated_from(pod, k, n));
+            let longest = fits().map(|(_, n, _)| n.len()).max()?;
+            let mut found = fits().filter(|(_, n, _)| n.len() == longest);
+            let first = found.next()?;
+            found.all(|(_, _, t)| t.labels == first.2.labels).then_some(first)
+        };
         // Where the flow names its owner, a look-alike is not it.
         let found = named.or_else(|| if owners.is_empty() { by_name() } else { None })?;
         Some((&found.0, &found.1, &found.2))
@@ -258,6 +272,54 @@ mod tests {
         let e = w.endpoint(&Party { present: true, ip: Some("10.0.0.7".parse().unwrap()), ..Party::default() });
         assert_eq!((e.labels.get(None, "x"), e.namespace.as_str(), e.known), (Some("y"), "a", true));
         assert_eq!(e.named_ports.unwrap()[0].port, 80);
+    }
+
+    #[test]
+    fn an_address_that_two_pods_claim_or_a_finished_one_had_is_nobodys() {
+        let pod = |name: &str, phase: &str| {
+            format!(
+                "kind: Pod\napiVersion: v1\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec: {{}}\nstatus: {{podIP: 10.0.0.7, phase: {phase}}}\n"
+            )
+        };
+        let at = |pods: [String; 2]| world(&pods.join("---\n")).pod_at("10.0.0.7".parse().unwrap()).map(|k| k.1.clone());
+        assert_eq!(at([pod("a", "Running"), pod("b", "Succeeded")]), Some("a".into()), "finished pods keep their address in status");
+        assert_eq!(at([pod("a", "Running"), pod("b", "Running")]), None);
+        assert_eq!(at([pod("a", "Pending"), pod("a", "Running")]), Some("a".into()), "the same pod read again");
+    }
+
+    #[test]
+    fn a_name_that_no_controller_makes_has_no_owner() {
+        let of = |kind: &str, labels: &str| {
+            format!(
+                "kind: {kind}\napiVersion: apps/v1\nmetadata: {{name: web}}\nspec: {{template: {{metadata: {{labels: {{app: {labels}}}}}}}}}\n"
+            )
+        };
+        let w = world(&format!("{}---\n{}", of("StatefulSet", "db"), of("Deployment", "web")));
+        let app = |pod: &str| w.endpoint(&party("default", pod)).labels.get(None, "app").map(str::to_owned);
+        assert_eq!((app("web-0"), app("web-7d9f8b6c4-x7k2p")), (Some("db".into()), Some("web".into())), "each kind names its own way");
+        assert_eq!((app("web-cache2-x7k2p"), app("web-auth1")), (None, None), "of an unknown DaemonSet, and a bare pod");
+        let w = world(&format!("{}---\n{}", of("DaemonSet", "a"), of("ReplicaSet", "b")));
+        assert!(!w.endpoint(&party("default", "web-x7k2p")).known, "either may be the owner");
+    }
+
+    #[test]
+    fn a_template_that_contradicts_the_flows_labels_is_not_its_own() {
+        let w = world(
+            "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: cart}\nspec: {template: {metadata: {labels: {app: cart}}, spec: {containers: [{ports: [{name: http, containerPort: 80}]}]}}}\n",
+        );
+        let ports = |app: &str| {
+            let labels = vec![format!("k8s:app={app}"), "k8s:io.kubernetes.pod.namespace=default".into()];
+            w.endpoint(&Party { labels, ..party("default", "cart-7d9f8b6c4-x7k2p") }).named_ports.map(|p| p.len())
+        };
+        assert_eq!((ports("cart"), ports("other")), (Some(1), None));
+    }
+
+    #[test]
+    fn labels_without_a_namespace_are_not_a_whole_identity() {
+        let p = Party { present: true, labels: vec!["k8s:app=cart".into()], ..Party::default() };
+        let e = World::new().endpoint(&p);
+        assert!(!e.known && e.labels.get(None, "app") == Some("cart"));
+        assert!(World::new().endpoint(&Party { labels: vec!["cidr:1.0.0.0/8".into()], ..Party::default() }).known);
     }
 
     #[test]

@@ -101,12 +101,14 @@ impl PodLike {
         }
         let account = [text(field("serviceAccountName")), text(field("serviceAccount"))].into_iter().find(|a| !a.is_empty());
         let pod_ips = status.and_then(|s| s.get("podIPs")).map(doc::Node::seq).unwrap_or(&[]).iter().filter_map(|p| p.get("ip"));
+        let finished = matches!(text(status.and_then(|s| s.get("phase"))).as_str(), "Succeeded" | "Failed");
         Self {
             labels: string_map(metadata.and_then(|m| m.get("labels"))),
             service_account: account.unwrap_or_else(|| "default".to_owned()),
             host_network: field("hostNetwork").is_some_and(|n| n.value == doc::Value::Bool(true)),
             node: text(field("nodeName")),
-            ips: ips(status.and_then(|s| s.get("podIP")).into_iter().chain(pod_ips)),
+            // A finished pod keeps its address in its status, while another may have it.
+            ips: if finished { Vec::new() } else { ips(status.and_then(|s| s.get("podIP")).into_iter().chain(pod_ips)) },
             named_ports,
         }
     }
@@ -156,23 +158,25 @@ pub(super) fn endpoints(root: &doc::Node, name: &str) -> (String, Vec<IpAddr>) {
     (service.to_owned(), ips(slices.chain(addresses)))
 }
 
-/// Whether a pod's name looks as if a controller made it from this owner's: `web-0`, `web-x7k2p`, `web-7d9f8b6c4-x7k2p`,
-/// `job-1623329400-8mg2z`. `cart-db-0` is none of Deployment `cart`.
-pub(super) fn generated_from(pod: &str, owner: &str) -> bool {
+/// Whether a pod's name is one that this kind of controller makes from its own name: StatefulSet `web` makes `web-0`, Deployment
+/// `web` makes `web-7d9f8b6c4-x7k2p`, DaemonSet `web` makes `web-x7k2p`. `cart-db-0` and `cart-cache2-x7k2p` are none of Deployment `cart`.
+pub(super) fn generated_from(pod: &str, kind: &str, owner: &str) -> bool {
     let Some(rest) = pod.strip_prefix(owner) else { return false };
     if rest.is_empty() {
         return true;
     }
     let Some(rest) = rest.strip_prefix('-') else { return false };
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let alnum = |s: &str| s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let digit = |s: &str| s.bytes().any(|b| b.is_ascii_digit());
-    // Five characters without vowels is what the API server makes up; a word like `proxy` is somebody's name.
-    let random = |s: &str| s.len() == 5 && alnum(s) && (digit(s) || s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz".contains(&b)));
-    let hash = |s: &str| (5..=10).contains(&s.len()) && alnum(s) && digit(s);
-    match rest.split('-').collect::<Vec<_>>().as_slice() {
-        [one] => digits(one) || random(one) || hash(one),
-        [first, last] => hash(first) && random(last),
+    // The API server makes names up from these alone, so that no word comes out; a suffix with another letter is somebody's name.
+    let made_up = |s: &str| s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b));
+    let random = |s: &str| s.len() == 5 && made_up(s);
+    let hash = |s: &str| (6..=10).contains(&s.len()) && (made_up(s) || digits(s));
+    match (kind, rest.split('-').collect::<Vec<_>>().as_slice()) {
+        ("StatefulSet", [one]) => digits(one),
+        ("Deployment", [first, last]) => hash(first) && random(last),
+        ("DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job", [one]) => random(one),
+        // A Job of a CronJob is named after its minute, a pod of an indexed Job after its index.
+        ("CronJob" | "Job", [first, last]) => digits(first) && random(last),
         _ => false,
     }
 }
@@ -183,9 +187,11 @@ mod tests {
 
     #[test]
     fn names_that_controllers_make() {
-        assert!(generated_from("web-0", "web") && generated_from("web-x7k2p", "web") && generated_from("web-7d9f8b6c4-x7k2p", "web"));
-        assert!(generated_from("cronjob-1623329400-8mg2z", "cronjob"));
-        assert!(!generated_from("cart-db-x7k2p", "cart") && !generated_from("web-proxy", "web"), "another's pod");
-        assert!(!generated_from("cart-db-0", "cart") && !generated_from("website", "web") && !generated_from("web-a-b-c", "web"));
+        let made = generated_from;
+        assert!(made("web-0", "StatefulSet", "web") && made("web-x7k2p", "DaemonSet", "web"));
+        assert!(made("web-7d9f8b6c4-x7k2p", "Deployment", "web") && made("cronjob-1623329400-8mg2z", "CronJob", "cronjob"));
+        assert!(!made("cart-db-x7k2p", "Deployment", "cart") && !made("web-proxy", "DaemonSet", "web"), "another's pod");
+        assert!(!made("cart-db-0", "StatefulSet", "cart") && !made("website", "Deployment", "web") && !made("web-a-b-c", "Job", "web"));
+        assert!(!made("web-0", "Deployment", "web") && !made("web-x7k2p", "StatefulSet", "web"), "another kind's way");
     }
 }

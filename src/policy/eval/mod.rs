@@ -220,6 +220,13 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
     if local {
         entries.push(Entry::synthetic(Origin::Localhost));
     }
+    // A pod on the host's network is the subject's own node or another one; only its own is exempt.
+    if case.direction == Direction::Ingress && case.peer.host_network && !local && case.opt.allow_localhost {
+        missing.push(format!("node:{}", case.peer.display));
+        if favour {
+            entries.push(Entry::synthetic(Origin::Localhost));
+        }
+    }
     let Some(win) = winner::pick(&entries) else {
         (out.decision, out.l34, out.cause) = (Decision::Denied, Decision::Denied, Cause::DefaultDeny);
         return out;

@@ -90,6 +90,12 @@ fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
 
 fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
     let e = case.peer;
+    if e.host_network {
+        let got = format!("{}, on the host's network", e.display);
+        c.mark(line, false, format!("{} is {got}", role(case)));
+        c.fail("peer", "a pod with a network of its own", got, line);
+        return;
+    }
     let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
