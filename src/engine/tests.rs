@@ -230,6 +230,7 @@ fn addresses_alone_are_enough_where_manifests_have_the_pods() {
     assert_eq!(why.nearest.unwrap().failed[0].got, "app=web");
 }
 
+#[test]
 fn replies_are_remembered_by_the_port_of_their_connection() {
     let mut e = engine(POLICY);
     // Answers of the database: the connection went to the port they come from.
