@@ -528,3 +528,31 @@ fn party(s: &mut Scene, case: &Value, side: &str) -> Party {
         }
     }
 }
+
+/// "no policy allows DNS egress" would be false where one does, over UDP only.
+#[test]
+fn dns_over_tcp_where_only_udp_is_allowed_says_so() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: dns, namespace: shop}\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  egress:\n  - to: [{namespaceSelector: {}}]\n    ports: [{protocol: UDP, port: 53}]\n";
+    let s = Scene::new(&[("dns.yaml", policy)]);
+    let to = || pod("kube-system", "coredns-0", "k8s-app=kube-dns");
+    let w = s.why(&drop(pod("shop", "cart-0", "app=cart"), to(), L4::Tcp, 53, Some(D::Egress)));
+    assert_eq!((w.outcome, w.text.as_str()), (Outcome::DefaultDeny, "no rule allows TCP/53; the nearest allows UDP/53"));
+    assert_eq!(w.failed(), [(On::Protocol, "UDP/53", "TCP/53")]);
+}
+
+/// L7 rules are a union: a rule without them for the same peer and port lets every request pass, and it is the one to name.
+#[test]
+fn a_request_is_allowed_by_the_rule_that_lets_requests_pass() {
+    let rule = |name: &str, rules: &str| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  endpointSelector: {{matchLabels: {{app: db}}}}\n  ingress:\n  - fromEndpoints: [{{matchLabels: {{app: cart}}}}]\n    toPorts:\n    - ports: [{{port: '80', protocol: TCP}}]\n{rules}---\n"
+        )
+    };
+    let narrow = rule("narrow", "      rules: {http: [{method: GET}]}\n");
+    let s = Scene::new(&[("p.yaml", &format!("{narrow}{}", rule("wide", "")))]);
+    let mut o = drop(pod("shop", "cart-0", "app=cart"), db(), L4::Tcp, 80, Some(D::Ingress));
+    (o.drop_reason, o.event) = (0, Some((129, 0)));
+    o.l7 = Some(L7::Http { method: "PUT".into(), url: "http://db/z".into(), code: 0, headers: vec![] });
+    let w = s.why(&o);
+    assert_eq!((w.outcome, w.names()), (Outcome::NowAllowed, vec!["shop/wide".to_owned()]));
+}

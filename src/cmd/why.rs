@@ -177,9 +177,13 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     }
     if why.agreement == Agreement::Disagrees {
         let did = if cause.audit { "would have dropped" } else { "dropped" };
-        row("but", &format!("the datapath {did} it, and our evaluation does not"))?;
+        match why.outcome {
+            Outcome::NowAllowed => row("but", &format!("the datapath {did} it, and our evaluation does not"))?,
+            _ => row("but", "the datapath gives another reason than our evaluation")?,
+        }
     }
-    for b in &why.because {
+    // A fact is said once.
+    for b in why.because.iter().filter(|b| !why.text.contains(b.as_str())) {
         row("because", b)?;
     }
     for d in &why.diagnosis {

@@ -207,6 +207,30 @@ fn one_wrong_clock_does_not_move_now() {
 }
 
 #[test]
+fn a_packet_from_the_middle_of_a_connection_has_that_as_a_likely_cause() {
+    let mut e = engine(POLICY);
+    let why = line(&mut e, &flow(1.0, 1, 5432, "DROPPED", 5).replace(r#""SYN":true"#, r#""ACK":true"#)).remove(0).unwrap();
+    assert_eq!((why.outcome, why.agreement), (Outcome::NowAllowed, Agreement::Disagrees));
+    assert!(why.because.iter().any(|b| b.contains("not the first of its connection")), "{:?}", why.because);
+    let why = line(&mut e, &flow(1.0, 1, 5432, "DROPPED", 5)).remove(0).unwrap();
+    assert!(!why.because.iter().any(|b| b.contains("not the first")), "{:?}", why.because);
+}
+
+#[test]
+fn addresses_alone_are_enough_where_manifests_have_the_pods() {
+    let pod = |name: &str, app: &str, ip: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}}}}}\nstatus: {{podIP: {ip}}}\n"
+        )
+    };
+    let mut e = engine(&format!("{POLICY}{}{}", pod("db-0", "db", "10.0.0.2"), pod("web-0", "web", "10.0.0.1")));
+    let bare = r#"{"flow":{"verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED","IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":1,"destination_port":5432}},"traffic_direction":"INGRESS"}}"#;
+    let why = line(&mut e, bare).remove(0).unwrap();
+    assert_eq!((why.outcome, why.subject.as_deref()), (Outcome::DefaultDeny, Some("shop/db-0")));
+    assert_eq!(why.nearest.unwrap().failed[0].got, "app=web");
+}
+
+#[test]
 fn replies_are_remembered_by_the_port_of_their_connection() {
     let mut e = engine(POLICY);
     // Answers of the database: the connection went to the port they come from.

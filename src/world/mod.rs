@@ -85,8 +85,7 @@ impl World {
                 self.namespaces.insert(key.1, labels);
             }
             ("", "Pod") => {
-                let Some(spec) = doc.root.get("spec") else { return false };
-                let pod = PodLike::read(doc.root.get("metadata"), Some(spec), doc.root.get("status"));
+                let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
                 let old = self.pods.get(&key).map(|p| p.ips.clone()).unwrap_or_default();
                 for ip in old {
                     self.pods_by_ip.entry(ip).or_default().retain(|k| *k != key);

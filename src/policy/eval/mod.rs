@@ -84,6 +84,8 @@ pub struct Judgement {
     pub attributed: Vec<PolicyRef>,
     /// The rules whose L7 rules the request had to pass.
     pub l7_rules: Vec<PolicyRef>,
+    /// The rules that let the request pass, where one had to.
+    pub passed_by: Vec<PolicyRef>,
     pub auth: Option<Auth>,
     /// Facts that would decide it; empty unless `decision` is `Unknown`.
     pub missing: Vec<String>,
@@ -129,6 +131,11 @@ pub fn judge(case: &Case<'_>, set: &PolicySet) -> Judgement {
 }
 
 impl Judgement {
+    /// The rules that decided; for a request that passed the proxy those that let the request pass, not only the packet.
+    pub fn allowing(&self) -> &[PolicyRef] {
+        if self.passed_by.is_empty() { &self.attributed } else { &self.passed_by }
+    }
+
     fn plain(decision: Decision, cause: Cause) -> Self {
         Self {
             decision,
@@ -139,6 +146,7 @@ impl Judgement {
             isolating: Vec::new(),
             attributed: Vec::new(),
             l7_rules: Vec::new(),
+            passed_by: Vec::new(),
             auth: None,
             missing: Vec::new(),
         }
@@ -235,8 +243,7 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
         (true, false) => Cause::DefaultAllow,
     };
     if win.redirect {
-        let (verdict, rules) = l7_verdict(case, &entries, favour, missing);
-        out.l7_rules = rules;
+        let verdict = l7_verdict(case, &entries, favour, &mut out, missing);
         if !verdict {
             (out.decision, out.cause) = (Decision::Denied, Cause::L7Deny);
         }
@@ -327,45 +334,40 @@ fn rule_entries<'p>(
     }
 }
 
-/// Whether the request passes the L7 rules, and which rules those are.
-fn l7_verdict(case: &Case<'_>, entries: &[Entry<'_>], favour: bool, missing: &mut Vec<String>) -> (bool, Vec<PolicyRef>) {
-    let mut rules = Vec::new();
-    for e in entries.iter().filter(|e| e.l7.is_some() && !e.deny) {
+/// Whether the request passes the L7 rules; books which rules those are, and which of them let it pass.
+fn l7_verdict(case: &Case<'_>, entries: &[Entry<'_>], favour: bool, out: &mut Judgement, missing: &mut Vec<String>) -> bool {
+    let note = |e: &Entry<'_>, list: &mut Vec<PolicyRef>| {
         if let Origin::Rule(r) = &e.origin
-            && !rules.contains(r)
+            && !list.contains(r)
         {
-            rules.push(r.clone());
+            list.push(r.clone());
         }
+    };
+    let allows = || entries.iter().filter(|e| !e.deny);
+    for e in allows().filter(|e| e.l7.is_some()) {
+        note(e, &mut out.l7_rules);
     }
-    let Some(request) = &case.traffic.request else { return (true, rules) };
-    let mut relevant = false;
-    for e in entries.iter().filter(|e| !e.deny) {
-        let t = match e.l7 {
-            None => {
-                // A synthetic entry opens nothing that a rule has closed.
-                if matches!(e.origin, Origin::Rule(_) | Origin::DefaultAllow | Origin::Localhost) {
-                    return (true, rules);
-                }
-                continue;
+    let Some(request) = &case.traffic.request else { return true };
+    // Without a rule that speaks of such requests, none refuses them.
+    let (mut relevant, mut passes) = (false, false);
+    for e in allows() {
+        let t = match (e.l7, request) {
+            // A synthetic entry opens nothing that a rule has closed.
+            (None, _) => Tri::from(matches!(e.origin, Origin::Rule(_) | Origin::DefaultAllow | Origin::Localhost)),
+            (Some(L7Rules::Http(list)), l7::Request::Http(h)) => {
+                relevant = true;
+                if e.l7_open { Tri::Yes } else { list.iter().fold(Tri::No, |t, r| t.or(l7::http(r, h, missing))) }
             }
-            Some(L7Rules::Http(list)) => match request {
-                l7::Request::Http(h) => {
-                    relevant = true;
-                    if e.l7_open { Tri::Yes } else { list.iter().fold(Tri::No, |t, r| t.or(l7::http(r, h, missing))) }
-                }
-                l7::Request::Dns(_) => continue,
-            },
-            Some(L7Rules::Dns(list)) => match request {
-                l7::Request::Dns(q) => {
-                    relevant = true;
-                    Tri::from(e.l7_open || list.iter().any(|r| r.pattern.regex.is_match(q)))
-                }
-                l7::Request::Http(_) => continue,
-            },
+            (Some(L7Rules::Dns(list)), l7::Request::Dns(q)) => {
+                relevant = true;
+                Tri::from(e.l7_open || list.iter().any(|r| r.pattern.regex.is_match(q)))
+            }
+            _ => continue,
         };
         if t == Tri::Yes || (t == Tri::Unknown && favour) {
-            return (true, rules);
+            passes = true;
+            note(e, &mut out.passed_by);
         }
     }
-    (!relevant, rules)
+    passes || !relevant
 }

@@ -111,6 +111,11 @@ pub(super) fn hints(why: &mut Why, set: &PolicySet) {
     }
 }
 
+/// Policies judge the first packet of a connection; the others meet connection tracking.
+pub(super) fn midway(why: &mut Why) {
+    why.because.push("the packet is not the first of its connection: the node may not have known the connection any more".to_owned());
+}
+
 /// A reply should never meet a policy; what is said is about its connection.
 pub(super) fn reply(why: &mut Why) {
     why.agreement = Agreement::Unknown;

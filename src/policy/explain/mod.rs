@@ -134,6 +134,9 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
         // The record speaks of one side; the other is still worth a word.
         why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject, d.text));
     }
+    if why.outcome == Outcome::NowAllowed && o.syn == Some(false) && !reply {
+        agree::midway(&mut why);
+    }
     if reply && facts.dropped {
         agree::reply(&mut why);
     }

@@ -68,7 +68,7 @@ pub fn look(ask: &Ask<'_>) -> Judged {
         }
         _ => {
             // What decided comes first, then what came near.
-            let decided = |v: &View<'_>| judgement.attributed.iter().any(|a| of_rule(a, v.policy, v.rule));
+            let decided = |v: &View<'_>| judgement.allowing().iter().any(|a| of_rule(a, v.policy, v.rule));
             views.sort_by_key(|v| (!decided(v), v.checked.rank()));
             (shown(selecting, &views), None)
         }
@@ -103,7 +103,7 @@ fn policies(j: &Judgement) -> Vec<PolicyRef> {
         (Decision::Unknown, _) => Vec::new(),
         (_, Cause::DefaultDeny) => j.isolating.iter().map(|p| p.id.clone()).collect(),
         (_, Cause::L7Deny) => j.l7_rules.clone(),
-        _ => j.attributed.clone(),
+        _ => j.allowing().to_vec(),
     };
     out.sort();
     out.dedup();

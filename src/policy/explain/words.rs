@@ -19,7 +19,7 @@ pub fn sentence(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
         (Decision::Allowed, Cause::NoPolicy) => format!("no policy selects {} for {}", case.subject.display, case.direction.word()),
         (Decision::Allowed, Cause::DefaultAllow) => format!("no policy isolates {} for {}", case.subject.display, case.direction.word()),
         (Decision::Allowed, Cause::AllowLocalhost) => "a pod's own node may always reach it".to_owned(),
-        (Decision::Allowed, _) => match j.attributed.first() {
+        (Decision::Allowed, _) => match j.allowing().first() {
             Some(p) => format!("allowed by {} of {}", p.rule.as_deref().unwrap_or("a rule"), p.path()),
             None => "allowed".to_owned(),
         },
@@ -40,6 +40,13 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     let peer = &case.peer.display;
     let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
+        // Where DNS is allowed there, only not over this transport, that is the point.
+        if let Some(wanted) = rules.iter().find_map(|(_, c)| match c.failed.as_slice() {
+            [(f, _)] if f.on == "protocol" => Some(&f.wanted),
+            _ => None,
+        }) {
+            return format!("no rule allows {}; the nearest allows {wanted}", flow_port(case));
+        }
         // Where DNS is allowed to somebody, say to whom it is not.
         let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
         return if elsewhere { format!("no policy allows DNS egress to {peer}") } else { "no policy allows DNS egress".to_owned() };
