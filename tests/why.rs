@@ -556,3 +556,14 @@ fn a_request_is_allowed_by_the_rule_that_lets_requests_pass() {
     let w = s.why(&o);
     assert_eq!((w.outcome, w.names()), (Outcome::NowAllowed, vec!["shop/wide".to_owned()]));
 }
+
+/// A cluster IP seen before its translation is `world` to the agent, and no policy is judged on it.
+#[test]
+fn a_service_address_called_world_is_not_judged_as_world() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: eg, namespace: shop}\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  egress:\n  - to: [{podSelector: {matchLabels: {app: db}}}]\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: 10.96.0.10, selector: {app: db}, ports: [{port: 5432}]}\n";
+    let s = Scene::new(&[("p.yaml", policy), ("svc.yaml", service)]);
+    let why = |ip: &str| s.why(&drop(pod("shop", "cart-0", "app=cart"), world_ip(ip, &[]), L4::Tcp, 5432, Some(D::Egress)));
+    assert_eq!((why("10.96.0.10").outcome, why("10.96.0.10").missing), (Outcome::Undecidable, vec!["labels:10.96.0.10".to_owned()]));
+    assert_eq!(why("10.96.0.11").outcome, Outcome::DefaultDeny);
+}

@@ -36,8 +36,11 @@ impl World {
         let (mut namespace, mut pod) = (p.namespace.clone(), p.pod.clone());
         // `reserved:unknown` is how an agent says that it does not know either.
         let told = Labels::parse(&p.labels);
-        let own = (!told.0.is_empty() && !told.reserved("unknown")).then_some(told);
-        let by_identity = || labels::of_identity(p.identity);
+        // A service's own address is called world where the agent sees it before it is translated; policy is judged on the
+        // backend, and which one that was the record does not say.
+        let frontend = p.ip.is_some_and(|ip| self.services.values().any(|s| s.ips.contains(&ip)));
+        let own = (!told.0.is_empty() && !told.reserved("unknown") && !frontend).then_some(told);
+        let by_identity = || if frontend { None } else { labels::of_identity(p.identity) };
         if own.is_none()
             && pod.is_empty()
             && namespace.is_empty()
