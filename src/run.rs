@@ -85,7 +85,14 @@ fn go(plan: Plan) -> Result<u8, Error> {
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
-        let sources = sources::start(from, screen, feed, &stop).await?;
+        if !screen {
+            headless::heed_signals(&stop);
+        }
+        let sources = tokio::select! {
+            biased;
+            started = sources::start(from, screen, feed, &stop) => started?,
+            () = stop.cancelled() => return Ok(0),
+        };
         let result = match front {
             Front::Tui { title, filter, color, ascii, command } => {
                 let options =

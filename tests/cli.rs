@@ -164,6 +164,35 @@ fn an_interrupt_flushes_and_is_a_success() {
 }
 
 #[test]
+#[cfg(unix)]
+fn an_interrupt_is_heard_before_the_first_line_and_while_the_reader_sleeps() {
+    let told = |mut child: std::process::Child, signal: &str| {
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            if began.elapsed() > Duration::from_secs(10) {
+                child.kill().unwrap();
+                panic!("{signal} was not heard");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    for signal in ["-INT", "-TERM"] {
+        let mut child = flowhy().args(["observe", "--input-file", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let _silent = child.stdin.take().unwrap();
+        assert_eq!(told(child, signal), Some(0), "{signal}");
+        // The pipe fills and nobody empties it: what is cut off in the middle is no success.
+        let mut child = flowhy().args(["demo", "--headless", "--rate", "max"]).stdout(Stdio::piped()).spawn().unwrap();
+        let _asleep = child.stdout.take().unwrap();
+        assert_eq!(told(child, signal), Some(130), "{signal}");
+    }
+}
+
+#[test]
 fn malformed_lines_are_counted_with_their_place_and_the_rest_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let good = flow("a", "b", "FORWARDED", "");

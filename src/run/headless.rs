@@ -17,9 +17,10 @@ use prost::Message as _;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Feeds batches to the engine until the sources end, the user interrupts, or `each` says it has enough.
+/// Feeds batches to the engine until the sources end, `stop` is called, or `each` says it has enough.
 async fn pump(
     engine: &mut Engine,
     inbox: &mut Inbox,
@@ -28,11 +29,9 @@ async fn pump(
     mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
     mut idle: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut interrupt = std::pin::pin!(interrupted());
     loop {
         let batch = tokio::select! {
             biased;
-            () = &mut interrupt => return Ok(()),
             () = stop.cancelled() => return Ok(()),
             batch = inbox.recv() => batch,
         };
@@ -53,23 +52,50 @@ async fn pump(
     }
 }
 
-/// Resolves on Ctrl-C or SIGTERM; a second one ends the process at once, for a writer that hangs.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
+/// How long the last lines may take once the user has had enough.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// From here on the first Ctrl-C or SIGTERM cancels `stop`. A writer whose reader sleeps never sees that, and nothing may hold a
+/// Unix filter up: a second signal, or the end of the grace, ends the process whatever it waits for.
+pub fn heed_signals(stop: &CancellationToken) {
+    let Ok(mut signals) = Signals::new() else { return };
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        signals.next().await;
+        stop.cancel();
+        let _ = tokio::time::timeout(GRACE, signals.next()).await;
+        std::process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-            return std::future::pending().await;
-        };
-        tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-        tokio::spawn(async move {
-            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-            std::process::exit(130);
-        });
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
     }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.0.recv() => {}, _ = self.1.recv() => {} }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

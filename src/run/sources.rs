@@ -33,7 +33,9 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
     let task = match from {
         From::Files { paths, pace } => {
             // All files are opened first: a wrong name is told before the first flow, not after an hour.
-            let recordings = paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>()?;
+            // Standard input may take its time to say a first word, and an interrupt is not to wait for it.
+            let opened = tokio::task::spawn_blocking(move || paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>());
+            let recordings = opened.await.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??;
             match pace {
                 Pace::Max => tokio::spawn(Box::new(Reel(recordings)).run(feed, stop)),
                 Pace::Times(speed) => {
