@@ -407,7 +407,9 @@ fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
 fn window(s: &Select, env: &Env) -> Result<(Option<Nanos>, Option<Nanos>), Error> {
     let at = |which: &str, text: &Option<String>| match text {
         None => Ok(None),
-        Some(t) => query::since(t, env.now).map(Some).map_err(|e| Error::usage(format!("failed to parse the {which} time: {e}"))),
+        Some(t) => query::since(t, env.now).map(Some).map_err(|e| {
+            Error::usage(format!("failed to parse the {which} time: {e}")).hint("write 5m (before now), a date, or 2026-01-31T14:02:00Z")
+        }),
     };
     Ok((at("since", &s.since)?, if s.follow { None } else { at("until", &s.until)? }))
 }
@@ -455,7 +457,9 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     };
     let start = match &d.start {
         None => None,
-        Some(t) => Some(query::since(t, look.env.now).map_err(|e| Error::usage(format!("--start: {e}")))?),
+        Some(t) => {
+            Some(query::since(t, look.env.now).map_err(|e| Error::usage(format!("--start: {e}")).hint("write 2026-01-31T14:02:00Z"))?)
+        }
     };
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {

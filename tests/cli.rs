@@ -101,6 +101,7 @@ fn exit_codes_and_three_lines() {
         (&["replay", "-"], 2, "use \"flowhy observe\""),
         (&[], 2, "use \"flowhy observe\""),
         (&["demo"], 2, "use \"flowhy observe\""),
+        (&["observe", "--input-file", "-", "--since", "noon"], 2, "hint: write 5m"),
     ];
     for (args, code, words) in cases {
         let o = run(args);
@@ -123,7 +124,16 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         assert!(widest <= 79, "{command} -h is {widest} wide:\n{text}");
         assert!(text.lines().count() <= 64, "{command} -h has {} lines:\n{text}", text.lines().count());
     }
-    assert!(out(&run(&["--help"])).contains("Examples:"));
+    for args in [&["--help"][..], &["observe", "--help"], &["replay", "--help"], &["why", "--help"], &["demo", "--help"]] {
+        let text = out(&run(args));
+        assert!(text.starts_with("Examples:\n  flowhy "), "{args:?}: {text}");
+        // One that is too wide for a terminal would be broken in two and could not be copied.
+        assert!(
+            text.lines().take_while(|l| !l.is_empty()).skip(1).all(|l| l.starts_with("  flowhy ") || l.starts_with("  zcat ")),
+            "{text}"
+        );
+        assert!(!text.contains("As in hubble"), "{args:?} sends the reader elsewhere");
+    }
 }
 
 #[test]

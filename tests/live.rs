@@ -150,5 +150,6 @@ fn a_server_that_dies_and_returns_leaves_no_gap_and_no_flow_twice() {
     let mut err = String::new();
     child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert!(err.contains("trying again in"), "{err}");
+    assert!(err.trim_end().ends_with(&format!("note: connected to {address} again")), "{err}");
     drop(back);
 }

@@ -39,6 +39,28 @@ const LONG: &str = "Examples:
 
 Which policy dropped this flow, and which rule came nearest to allowing it. Without a command: the screen, on a live server.";
 
+const OBSERVE_EXAMPLES: &str = "Examples:
+  flowhy observe -n shop --verdict DROPPED --since 5m
+  flowhy observe -f --policies k8s/ --why drop:policy
+  flowhy observe --from flows.jsonl.gz -o jsonpb 'ns:shop port:5432'
+  zcat old.gz | flowhy observe --input-file - -o table --last 20";
+
+const REPLAY_EXAMPLES: &str = "Examples:
+  flowhy replay flows.jsonl --policies k8s/
+  flowhy replay monday.jsonl.gz tuesday.jsonl.zst ns:shop
+  flowhy replay flows.jsonl --speed 10";
+
+const WHY_EXAMPLES: &str = "Examples:
+  flowhy why --from flows.jsonl --policies k8s/
+  flowhy why --server localhost:4245 --policies k8s/ -n shop --since 5m
+  flowhy why --from flows.jsonl --policies k8s/ -o json | jq -r .text";
+
+const DEMO_EXAMPLES: &str = "Examples:
+  flowhy demo
+  flowhy demo ns:empire
+  flowhy demo --headless --why --count 1000 --rate max drop:any
+  flowhy demo --headless --seed 7 --count 99 --start 2026-01-31T14:00:00Z";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Flows without a screen; a drop-in for `hubble observe`
@@ -147,6 +169,7 @@ pub enum WhyMode {
 
 /// `flowhy observe`.
 #[derive(Debug, Args)]
+#[command(before_long_help = OBSERVE_EXAMPLES)]
 pub struct Observe {
     #[command(flatten)]
     pub select: Select,
@@ -221,6 +244,7 @@ pub struct Print {
 
 /// `flowhy replay`.
 #[derive(Debug, Args)]
+#[command(before_long_help = REPLAY_EXAMPLES)]
 pub struct Replay {
     /// Recordings, and a filter: arguments that are no files are the filter
     #[arg(value_name = "FILE… [FILTER]", required = true)]
@@ -239,6 +263,7 @@ pub enum TextFormat {
 
 /// `flowhy why`.
 #[derive(Debug, Args)]
+#[command(before_long_help = WHY_EXAMPLES)]
 pub struct WhyArgs {
     #[command(flatten)]
     pub flags: FilterFlags,
@@ -261,6 +286,7 @@ pub struct WhyArgs {
 
 /// `flowhy demo`.
 #[derive(Debug, Args)]
+#[command(before_long_help = DEMO_EXAMPLES)]
 pub struct Demo {
     /// Write the stream to stdout instead of opening the screen
     #[arg(long)]

@@ -29,6 +29,7 @@ async fn pump(
     mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
     mut idle: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let mut down = false;
     loop {
         let batch = tokio::select! {
             biased;
@@ -40,7 +41,7 @@ async fn pump(
             if let Input::Link(link) = &input
                 && !quiet
             {
-                say::link(link);
+                say::link(link, &mut down);
             }
             if !each(engine, input)? {
                 return Ok(());

@@ -59,11 +59,17 @@ pub fn faults(engine: &Engine) {
     }
 }
 
-pub fn link(link: &Link) {
-    if let Link::Down { server, cause, hint, retry_ms } = link {
-        let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
-        let again = format!("trying again in {:.1} s", *retry_ms as f64 / 1000.0);
-        say("warning", &format!("lost {server}, {again}\n  cause: {cause}{hint}"));
+/// Bad news of a connection, and the good news that ends it. `down`: whether the last word was bad.
+pub fn link(link: &Link, down: &mut bool) {
+    match link {
+        Link::Down { server, cause, hint, retry_ms } => {
+            *down = true;
+            let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
+            let again = format!("trying again in {:.1} s", *retry_ms as f64 / 1000.0);
+            say("warning", &format!("lost {server}, {again}\n  cause: {cause}{hint}"));
+        }
+        Link::Connected { server } if std::mem::take(down) => say("note", &format!("connected to {server} again")),
+        _ => {}
     }
 }
 
