@@ -31,11 +31,11 @@ pub struct Cli {
 }
 
 const LONG: &str = "Examples:
-  flowhy demo                                          the screen, on an embedded demo cluster
-  flowhy replay flows.jsonl --policies k8s/            a recording on the screen
-  flowhy why --from flows.jsonl --policies k8s/        one explanation per distinct drop
-  flowhy observe --server localhost:4245 -n shop -f    as `hubble observe`
-  flowhy observe --from flows.jsonl --policies k8s/ --why -o json 'drop:any' | jq .why.text
+  flowhy demo                                     the screen, on a demo cluster
+  flowhy replay flows.jsonl --policies k8s/       the screen, on a recording
+  flowhy why --from flows.jsonl --policies k8s/   each distinct drop explained
+  flowhy observe -n shop --follow                 as `hubble observe`
+  flowhy observe --from flows.jsonl --policies k8s/ --why -o json drop:any
 
 Which policy dropped this flow, and which rule came nearest to allowing it. Without a command: the screen, on a live server.";
 
