@@ -567,3 +567,14 @@ fn a_service_address_called_world_is_not_judged_as_world() {
     assert_eq!((why("10.96.0.10").outcome, why("10.96.0.10").missing), (Outcome::Undecidable, vec!["labels:10.96.0.10".to_owned()]));
     assert_eq!(why("10.96.0.11").outcome, Outcome::DefaultDeny);
 }
+
+/// Egress of the sender and ingress of the receiver both deny: whoever mends the side that was told must hear of the other.
+#[test]
+fn the_side_that_would_be_met_next_is_told() {
+    let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n";
+    let s = Scene::new(&[("deny.yaml", deny)]);
+    let e = s.explain(&drop(pod("shop", "cart-0", "app=cart"), db(), L4::Tcp, 5432, Some(D::Egress))).1;
+    assert_eq!(e.why.direction, Some(D::Egress));
+    let told: Vec<_> = e.why.diagnosis.iter().map(|d| (d.id, d.text.starts_with("ingress of shop/db"))).collect();
+    assert_eq!(told, [("other-side-denies-too", true)]);
+}

@@ -16,7 +16,7 @@ use super::{Options, PolicySet};
 use crate::model::monitor;
 use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
-use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
+use crate::model::why::{Agreement, Diagnosis, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
 use crate::world::{Endpoint, World};
 use side::{Ask, Judged, look};
@@ -133,6 +133,15 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     {
         // The record speaks of one side; the other is still worth a word.
         why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject, d.text));
+    }
+    if facts.dropped
+        && why.sides.is_empty()
+        && matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule)
+        && let Some(other) = sides.iter().find(|s| Some(s.direction) != why.direction && s.judgement.decision == Decision::Denied)
+    {
+        // Whoever mends one side would only meet the other.
+        let text = format!("{} of {} denies it too: {}", other.direction.word(), other.subject, other.text);
+        why.diagnosis.push(Diagnosis { id: "other-side-denies-too", text });
     }
     if why.outcome == Outcome::NowAllowed && o.syn == Some(false) && !reply {
         agree::midway(&mut why);

@@ -275,6 +275,8 @@ pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
         Outcome::L7Denied => "Refused by the proxy",
         Outcome::DnsRefused => "DNS query refused",
         _ if audit => "Audited, enforcement would drop it",
+        // Whatever the policies at hand say, the datapath let it pass.
+        _ if o.is_some_and(|o| o.verdict != Verdict::Dropped) => "Not dropped",
         _ => "Dropped",
     };
     let text = match why.text.trim_end_matches('.') {
