@@ -1,0 +1,91 @@
+//! The screen on a server or on recordings → a plan.
+//!
+//! Owns what is a file and what a filter among the arguments, and the words that open the same picture again.
+use super::{From, Front, Look, Pace, Plan, filter_of, sound, target, texts};
+use crate::cli::{Replay, Source};
+use crate::engine::store::Limits;
+use crate::engine::{self, Explain};
+use crate::error::Error;
+use crate::policy;
+use crate::source::hubble::Request;
+use std::path::Path;
+
+/// What the screen asks for at first.
+const SCREEN_LAST: u64 = 1_000;
+
+pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: Vec<String>) -> Result<Plan, Error> {
+    sound(source)?;
+    filter_of(&filter, look.env)?;
+    if !source.input_file.is_empty() {
+        let paths = texts(&source.input_file);
+        let title = title_of(&paths);
+        let command = command("flowhy replay", &paths, source);
+        return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), command)?));
+    }
+    let target = target(source)?;
+    let title = target.to_string();
+    let command = command("flowhy --server", std::slice::from_ref(&title), source);
+    let request = Request { number: SCREEN_LAST, follow: true, ..Request::default() };
+    Ok(held(From::Live { target, request: Box::new(request) }, source, judge, look.tui(title, filter.join(" "), command)?))
+}
+
+/// A plan that holds flows and explains drops.
+pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -> Plan {
+    let engine = engine::Options { hold: Some(Limits::default()), explain: Explain::Drops, judge, ..engine::Options::default() };
+    Plan { from, policies: texts(&source.policies), engine, front, warnings: Vec::new() }
+}
+
+/// The words that open the same picture in a shell.
+fn command(head: &str, args: &[String], source: &Source) -> String {
+    let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c));
+    let word = |s: &str| if plain(s) { s.to_owned() } else { format!("'{}'", s.replace('\'', "'\\''")) };
+    let mut line = head.to_owned();
+    for arg in args {
+        line.push(' ');
+        line.push_str(&word(arg));
+    }
+    for path in texts(&source.policies) {
+        line.push_str(" --policies ");
+        line.push_str(&word(&path));
+    }
+    line
+}
+
+fn title_of(paths: &[String]) -> String {
+    let name = |p: &String| Path::new(p).file_name().map_or_else(|| p.clone(), |n| n.to_string_lossy().into_owned());
+    match paths {
+        [one] => name(one),
+        [first, rest @ ..] => format!("{} +{}", name(first), rest.len()),
+        [] => String::new(),
+    }
+}
+
+pub fn replay(source: &Source, judge: policy::Options, look: &Look<'_>, r: Replay) -> Result<Plan, Error> {
+    // What looks like a file is one: a filter has a colon or no file of its name; `-` is standard input.
+    let (paths, filter): (Vec<_>, Vec<_>) = r.args.into_iter().partition(|a| a == "-" || !looks_like_filter(a));
+    sound(source)?;
+    if paths.is_empty() {
+        return Err(Error::usage("no recording to replay").hint("flowhy replay FILE"));
+    }
+    let pace = match r.speed.as_str() {
+        "max" => Pace::Max,
+        n => match n.trim_end_matches(['x', '×']).parse::<f64>() {
+            Ok(x) if x > 0.0 && x.is_finite() => Pace::Times(x),
+            _ => return Err(Error::usage(format!("--speed {n} is no speed")).hint("a number greater than 0, or max")),
+        },
+    };
+    filter_of(&filter, look.env)?;
+    let mut paths = paths;
+    paths.extend(texts(&source.input_file));
+    let title = title_of(&paths);
+    let command = command("flowhy replay", &paths, source);
+    Ok(held(From::Files { paths, pace }, source, judge, look.tui(title, filter.join(" "), command)?))
+}
+
+fn looks_like_filter(arg: &str) -> bool {
+    let field = arg.split_once([':', '~', '<', '>', '!']).map(|(f, _)| f);
+    match field {
+        Some(f) => !arg.contains("://") && !f.contains('/') && !f.contains('\\'),
+        None => matches!(arg, "and" | "or" | "not") || arg.starts_with('('),
+    }
+}
