@@ -1,15 +1,5 @@
 //! The walkers of a flow's JSON and protobuf, as `proto/gen` writes them at build time.
-#![allow(
-    clippy::all,
-    clippy::pedantic,
-    dead_code,
-    deprecated,
-    unreachable_code,
-    unused_assignments,
-    unused_variables,
-    unused_mut,
-    reason = "generated code"
-)]
+#![allow(clippy::all, deprecated, unused, reason = "generated code")]
 use super::json::{Step, Stop, Walker};
 use super::pb;
 use super::slots::Slots;
