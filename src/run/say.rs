@@ -74,8 +74,8 @@ pub fn link(link: &Link, down: &mut bool) {
     }
 }
 
-/// What was lost or passed over, in at most a few lines.
-pub fn ledger(l: &Ledger, notes: &Notes) {
+/// How many lines could not be read, and the first of them.
+pub fn malformed(l: &Ledger) {
     if l.malformed > 0 {
         let s = if l.malformed == 1 { "line" } else { "lines" };
         say("warning", &format!("{} {s} could not be read", l.malformed));
@@ -83,6 +83,11 @@ pub fn ledger(l: &Ledger, notes: &Notes) {
             say("  at", &format!("{}: {}", e.place, e.reason));
         }
     }
+}
+
+/// What was lost or passed over, in at most a few lines.
+pub fn ledger(l: &Ledger, notes: &Notes) {
+    malformed(l);
     if !notes.is_empty() {
         let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();
         say("note", &format!("{} unknown fields or values were passed over: {}", notes.total, names.join(", ")));
