@@ -45,7 +45,10 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         debug: o.print.debug,
         silent: o.print.silent_errors,
     };
-    let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
+    // What comes through a pipe may come slowly.
+    let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
+    let prompt = o.select.follow || piped || env.stdout_tty;
+    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet: o.print.quiet };
     let warnings = filters.warnings.clone();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
@@ -85,6 +88,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },
+        reads: out::format(o.print.output, print).fields(),
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
 }

@@ -1,11 +1,13 @@
 //! Bytes to fields and back, pure: no I/O, no clock, no panic on any bytes.
 //!
 //! `pb` the messages, `json` Hubble's JSON lines both ways, `lean` some fields of either form without making a message, `decode` a
-//! frame of either codec, `observed` a response in the terms that attribution needs.
+//! frame of either codec, `response` what is handed on, `observed` a response in the terms that
+//! attribution needs.
 pub mod decode;
 pub mod json;
 pub mod lean;
 pub mod note;
 pub mod observed;
 pub mod pb;
+pub mod response;
 pub mod view;
