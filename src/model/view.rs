@@ -2,6 +2,7 @@
 //!
 //! Owns the list of fields a filter may ask for and the shape of the answers. Must not know who asks: one predicate
 //! (`query`) runs over every implementation, so two views of the same flow have to answer alike.
+use super::time::Nanos;
 use std::net::IpAddr;
 
 /// One end of a flow, as the packet travels.
@@ -372,6 +373,19 @@ pub trait View {
 
     /// Calls `test` with the elements of a list field until one says yes; whether one did.
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool;
+}
+
+/// Time of the response, else of its flow: what `--since` and `--until` go by. One without a time lies before everything.
+pub fn time_of(flow: &dyn View) -> Nanos {
+    match flow.field(Field::Time) {
+        Value::Int(n) => Nanos(n),
+        _ => Nanos::default(),
+    }
+}
+
+/// Whether a time lies between two others, both inclusive where there are any.
+pub fn in_window((since, until): (Option<Nanos>, Option<Nanos>), at: Nanos) -> bool {
+    since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
 }
 
 /// A set of fields.

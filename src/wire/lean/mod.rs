@@ -83,3 +83,10 @@ pub struct LeanView<'a> {
     line: &'a str,
     fields: FieldSet,
 }
+
+impl LeanView<'_> {
+    /// Whether the walk has seen all of this line, and found it canonical.
+    pub fn is_whole(&self, line: &[u8]) -> bool {
+        !line.is_empty() && self.line.len() == line.len()
+    }
+}
