@@ -93,7 +93,7 @@ impl Opened {
                 .cause("it is a folder, not a recording")
                 .hint("give the file itself; folders are for --policies"));
         }
-        let size = meta.is_file().then(|| meta.len());
+        let size = meta.is_file().then_some(meta.len());
         Ok(Self { size, ..Self::reader(path, Box::new(file), !meta.is_file())? })
     }
 
