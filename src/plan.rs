@@ -14,6 +14,7 @@ use crate::source::hubble::{Request, Timing};
 use crate::source::target::Target;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use serve::{Address, Arrival, Serve};
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +95,10 @@ pub enum Job {
     Ask(Ask),
     /// Events other than flows.
     Events(Events),
+    /// A recording as a server.
+    Serve(Serve),
+    /// The demo cluster as a server.
+    Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
     /// A text for stdout that needs nobody.
     Say(String),
 }
@@ -115,7 +120,8 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
-        Some(Command::Demo(d)) => Job::Flows(demo(&source, judge, &look, d)?),
+        Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
+        Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
         Some(Command::List(l)) => Job::Ask(ask::ask(&source, &look, ask::list(&l.what))?),
         Some(Command::Watch(w)) => match w.what {
@@ -248,7 +254,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
     Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings })
 }
 
-fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Plan, Error> {
+fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
     if source.server.is_some() || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
@@ -266,26 +272,30 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
             Some(query::since(t, look.env.now).map_err(|e| Error::usage(format!("--start: {e}")).hint("write 2026-01-31T14:02:00Z"))?)
         }
     };
+    if let Some(listen) = &d.listen {
+        return Ok(Job::Demo { seed: d.seed, start, rate, at: serve::address(listen)? });
+    }
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {
         filter_of(&d.filter, look.env)?;
-        return Ok(screen::held(
+        return Ok(Job::Flows(screen::held(
             from,
             source,
             judge,
             look.tui("demo".to_owned(), d.filter.join(" "), format!("flowhy demo --seed {}", d.seed))?,
-        ));
+        )));
     }
     observe::table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
     let engine =
         engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
     let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
+    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() }))
 }
 
 mod ask;
 mod observe;
 mod screen;
+mod serve;
 #[cfg(test)]
 mod tests;
