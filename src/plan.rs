@@ -10,8 +10,8 @@ use crate::out;
 use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
-use crate::source::hubble::{Request, Timing};
-use crate::source::target::Target;
+use crate::source::hubble::Request;
+use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
 pub use serve::{Address, Arrival, Serve};
@@ -32,7 +32,7 @@ pub struct Env {
 #[derive(Debug, Clone)]
 pub enum From {
     Files { paths: Vec<String>, pace: Pace },
-    Live { target: Target, request: Box<Request> },
+    Live { servers: Box<Servers>, request: Box<Request> },
     Demo { seed: u64, start: Option<Nanos>, rate: Rate, count: Option<u64> },
 }
 
@@ -197,13 +197,11 @@ fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
     paths.iter().map(|p| p.to_string_lossy().into_owned()).collect()
 }
 
-fn target(source: &Source) -> Result<Target, Error> {
-    source.server.as_deref().unwrap_or_default().parse()
-}
-
-/// How long things may take.
-fn timing(_source: &Source) -> Timing {
-    Timing::default()
+/// The servers that are meant; what is to be said about them joins `warnings`.
+fn servers(flags: &cli::server::Server, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
+    let mut servers = server::servers(flags)?;
+    warnings.append(&mut servers.warnings);
+    Ok(Box::new(servers))
 }
 
 fn sound(source: &Source) -> Result<(), Error> {
@@ -211,7 +209,7 @@ fn sound(source: &Source) -> Result<(), Error> {
     if stdin(&source.input_file) + stdin(&source.policies) > 1 {
         return Err(Error::usage("standard input can be read only once").hint("give the flows or the policies as a file"));
     }
-    if source.server.is_some() && !source.input_file.is_empty() {
+    if (!source.server.server.is_empty() || source.server.agents) && !source.input_file.is_empty() {
         return Err(Error::usage("cannot use --server and --input-file together").hint("choose one place to read from"));
     }
     Ok(())
@@ -232,12 +230,14 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
     let select = Select { since: w.since, until: w.until, ..Select::default() };
     let window = observe::window(&select, look.env)?;
     let files = !source.input_file.is_empty();
+    let mut warnings = filters.warnings;
     let from = if files {
         From::Files { paths: texts(&source.input_file), pace: Pace::Max }
     } else {
         let number = if window == (None, None) { u64::MAX } else { 0 };
         let request = Request { number, since: window.0, until: window.1, ..Request::default() };
-        From::Live { target: target(source)?, request: Box::new(request) }
+        let servers = servers(&source.server, &mut warnings)?;
+        From::Live { servers, request: Box::new(request) }
     };
     let json = w.output == cli::TextFormat::Json;
     let style = crate::cmd::why::Style { json, unicode: !look.ascii(), terminal: look.env.stdout_tty, color: !json && look.color() };
@@ -251,11 +251,11 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         window: if files { window } else { (None, None) },
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings })
+    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings })
 }
 
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
-    if source.server.is_some() || !source.input_file.is_empty() {
+    if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
     let rate = match d.rate.as_deref() {
@@ -297,5 +297,6 @@ mod ask;
 mod observe;
 mod screen;
 mod serve;
+pub mod server;
 #[cfg(test)]
 mod tests;

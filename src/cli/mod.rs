@@ -2,9 +2,11 @@
 pub mod ask;
 pub mod filter;
 pub mod serve;
+pub mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use filter::FilterFlags;
+use server::Server;
 use std::path::PathBuf;
 
 /// Which policy dropped this flow, and why.
@@ -91,15 +93,14 @@ pub enum Command {
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Observer to read from: host:port or unix:///path [default: localhost:4245]
-    #[arg(long, global = true, value_name = "ADDR")]
-    pub server: Option<String>,
     /// Read recorded flows from a file (plain, .gz, .zst), - for standard input
     #[arg(long = "input-file", visible_alias = "from", global = true, value_name = "FILE")]
     pub input_file: Vec<PathBuf>,
     /// Manifests: a file, a folder, or - (repeatable)
     #[arg(long, global = true, value_name = "PATH")]
     pub policies: Vec<PathBuf>,
+    #[command(flatten)]
+    pub server: Server,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]

@@ -1,7 +1,7 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, sound, target, texts};
+use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, servers, sound, texts};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     table_can(o.print.output, o.select.follow, explain)?;
     let print = print_options(&o.print, look);
     let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
-    let warnings = filters.warnings.clone();
+    let mut warnings = filters.warnings.clone();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
         stream.last = o.select.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
@@ -63,7 +63,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             blacklist: if derives { Vec::new() } else { filters.blacklist.clone() },
             field_mask: Vec::new(),
         };
-        From::Live { target: target(source)?, request: Box::new(request) }
+        From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
     };
     let engine = engine::Options {
         admit: by_flags.and(by_words),
