@@ -1,7 +1,7 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, sound, target, texts};
+use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, servers, sound, texts};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
@@ -37,7 +37,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
     let prompt = o.select.follow || piped || env.stdout_tty;
     let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet: o.print.quiet };
-    let warnings = filters.warnings.clone();
+    let mut warnings = filters.warnings.clone();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
         stream.last = o.select.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
@@ -67,7 +67,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             blacklist: if derives { Vec::new() } else { filters.blacklist.clone() },
             field_mask: Vec::new(),
         };
-        From::Live { target: target(source)?, request: Box::new(request) }
+        From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
     };
     let engine = engine::Options {
         admit: by_flags.and(by_words),

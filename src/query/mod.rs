@@ -33,7 +33,7 @@ pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
 pub use hubble::compile;
 pub use parse::parse_expr;
 pub use track::{Filters, from_flags};
-pub use when::since;
+pub use when::{duration, since};
 
 use crate::error::Error;
 use crate::model::time::Nanos;
