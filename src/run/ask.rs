@@ -72,7 +72,7 @@ async fn status(a: &Ask, format: crate::cli::ask::StatusFormat) -> Result<u8, Er
 pub async fn events(e: Events) -> Result<u8, Error> {
     let stop = CancellationToken::new();
     headless::heed_signals(&stop);
-    let printer = out::Events::new(e.format, e.print.clone());
+    let printer = out::Events::new(e.format, e.print);
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
         EventsFrom::Live { target, timing, request } => {
