@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 mod ask;
 mod headless;
 mod say;
+mod scan;
 mod sources;
 
 /// How long a source may take to say why it ended.
@@ -82,6 +83,7 @@ fn small() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 fn go(plan: Plan) -> Result<u8, Error> {
+    let scanned = plan.scan();
     let Plan { from, policies, engine, front, warnings } = plan;
     for w in &warnings {
         say::say("warning", w);
@@ -91,6 +93,16 @@ fn go(plan: Plan) -> Result<u8, Error> {
         .enable_all()
         .build()
         .map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))?;
+    let stop = CancellationToken::new();
+    if let Some((paths, options, stream)) = scanned {
+        let result = runtime.block_on(async {
+            headless::heed_signals(&stop);
+            scan::run(paths, options, stream, &stop).await
+        });
+        // A thread that waits for standard input cannot be waited for.
+        runtime.shutdown_background();
+        return result;
+    }
     let mut engine = Engine::new(engine);
     load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
     let quiet = match &front {
@@ -101,7 +113,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
     if !quiet {
         say::faults(&engine);
     }
-    let stop = CancellationToken::new();
     let live = matches!(from, From::Live { .. });
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);

@@ -10,6 +10,7 @@ use crate::out;
 use crate::plan::Env;
 use crate::policy;
 use crate::query;
+use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
@@ -91,6 +92,22 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         translate_ip: p.ip_translation && !p.numeric,
         debug: p.debug,
         silent: p.silent_errors,
+    }
+}
+
+impl Plan {
+    /// What is scanned and how, where a plain filter over files needs no engine: no explanation, nothing that only the engine
+    /// knows, no policies whose faults somebody wants to hear of, no pace.
+    pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
+        let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
+        let e = &self.engine;
+        if e.explain != Explain::Nothing || e.admit.fields().needs_derived() || e.hold.is_some() || !self.policies.is_empty() {
+            return None;
+        }
+        // These two look back at what they printed: the one at its separators, the other at its widest cell.
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table);
+        let options = scan::Options { admit: e.admit.clone(), window: e.window, first: stream.first, last: stream.last, in_order };
+        Some((paths.clone(), options, stream.clone()))
     }
 }
 

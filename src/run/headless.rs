@@ -151,9 +151,9 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     output.end().map_err(|e| failed(&e))?;
     result?;
     if !quiet {
-        say::ledger(&engine);
+        say::ledger(engine.ledger(), engine.notes());
     }
-    finish(&engine)
+    finish(engine.ended())
 }
 
 /// The last so many responses, undecoded: a million decoded ones would take gigabytes.
@@ -210,13 +210,13 @@ pub async fn why(
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
     if !quiet {
-        say::ledger(&engine);
+        say::ledger(engine.ledger(), engine.notes());
     }
     let over = engine.causes().overflow;
     if over > 0 {
         say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
     }
-    let code = finish(&engine)?;
+    let code = finish(engine.ended())?;
     if n == 0 && code == 0 {
         let l = engine.ledger();
         say::say("note", &format!("nothing to explain: no dropped flow among {} ({} refused by the filter)", l.decoded, l.refused));
@@ -226,8 +226,8 @@ pub async fn why(
 }
 
 /// The exit code of a run that came to its end.
-fn finish(engine: &Engine) -> Result<u8, Error> {
-    for (name, how) in engine.ended() {
+pub fn finish(ended: &[(Arc<str>, Result<(), String>)]) -> Result<u8, Error> {
+    for (name, how) in ended {
         if let Err(cause) = how {
             return Err(Error::new(Kind::Input, format!("cannot read {name} to its end")).cause(cause));
         }
