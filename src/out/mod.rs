@@ -88,7 +88,7 @@ pub trait Format: Send {
 }
 
 /// The format of that name.
-pub fn format(name: cli::Format, options: Options) -> Box<dyn Format> {
+pub fn format(name: cli::Format, options: Options) -> Box<dyn Format + Send> {
     match name {
         cli::Format::Compact => Box::new(Compact::new(options)),
         cli::Format::Dict => Box::new(Dict::new(options)),
@@ -97,7 +97,7 @@ pub fn format(name: cli::Format, options: Options) -> Box<dyn Format> {
     }
 }
 
-impl Format for Box<dyn Format> {
+impl Format for Box<dyn Format + Send> {
     fn fields(&self) -> Option<FieldSet> {
         (**self).fields()
     }

@@ -6,11 +6,13 @@
 mod fields;
 mod generated;
 mod json;
+mod mask;
 mod pb;
 mod slots;
 mod view;
 
 pub use fields::paths;
+pub use mask::Mask;
 
 use crate::model::view::FieldSet;
 use json::{Second, Stop, Walker};
