@@ -11,7 +11,9 @@ use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
-use server::Servers;
+
+pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use server::Servers;
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
@@ -82,18 +84,45 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+/// What the command is.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
+pub enum Job {
+    /// Flows through the engine.
+    Flows(Plan),
+    /// A question to a server.
+    Ask(Ask),
+    /// Events other than flows.
+    Events(Events),
+    /// A text for stdout that needs nobody.
+    Say(String),
+}
+
 /// Makes sense of the arguments.
-pub fn plan(cli: Cli, env: &Env) -> Result<Plan, Error> {
+pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
     let Cli { source, judge, display, filter, command } = cli;
     let judge = judge_options(&judge);
     let look = Look { env, when: display.color, ascii: display.ascii };
-    match command {
-        None => screen::screen(&source, judge, &look, filter),
-        Some(Command::Observe(o)) => observe::observe(&source, judge, &look, *o),
-        Some(Command::Replay(r)) => screen::replay(&source, judge, &look, r),
-        Some(Command::Why(w)) => why(&source, judge, &look, *w),
-        Some(Command::Demo(d)) => demo(&source, judge, &look, d),
-    }
+    Ok(match command {
+        None => Job::Flows(screen::screen(&source, judge, &look, filter)?),
+        Some(Command::Observe(mut o)) => match o.filter.first().map(String::as_str) {
+            Some(word @ ("agent-events" | "debug-events")) => {
+                let sort = if word == "agent-events" { Sort::Agent } else { Sort::Debug };
+                let rest = o.filter.split_off(1);
+                Job::Events(ask::events(&source, &look, sort, &rest, *o)?)
+            }
+            _ => Job::Flows(observe::observe(&source, judge, &look, *o)?),
+        },
+        Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
+        Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
+        Some(Command::Demo(d)) => Job::Flows(demo(&source, judge, &look, d)?),
+        Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
+        Some(Command::List(l)) => Job::Ask(ask::ask(&source, &look, ask::list(&l.what))?),
+        Some(Command::Watch(w)) => match w.what {
+            cli::ask::WatchWhat::Peers => Job::Ask(ask::ask(&source, &look, Question::Peers)?),
+        },
+        Some(Command::Version) => Job::Say(concat!("flowhy ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
+    })
 }
 
 struct Look<'a> {
@@ -255,6 +284,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
 }
 
+mod ask;
 mod observe;
 mod screen;
 pub mod server;

@@ -5,7 +5,7 @@ use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input};
-use crate::plan::{self, Env, From, Front, Plan};
+use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::source::feed;
 use crate::source::manifests;
 use crate::world::yaml;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
+mod ask;
 mod headless;
 mod say;
 mod sources;
@@ -37,7 +38,7 @@ pub fn main() -> u8 {
             return 2;
         }
     };
-    match plan::plan(cli, &env()).and_then(go) {
+    match plan::plan(cli, &env()).and_then(work) {
         Ok(code) => code,
         Err(e) => {
             say::error(&e);
@@ -58,6 +59,26 @@ fn env() -> Env {
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
         now: SystemTime::now().into(),
     }
+}
+
+fn work(job: Job) -> Result<u8, Error> {
+    match job {
+        Job::Flows(plan) => go(plan),
+        Job::Ask(a) => small()?.block_on(ask::ask(&a)),
+        Job::Events(e) => {
+            let runtime = small()?;
+            let result = runtime.block_on(ask::events(e));
+            runtime.shutdown_background();
+            result
+        }
+        Job::Say(text) => ask::put(&mut io::stdout().lock(), text.as_bytes()).map(|()| 0),
+    }
+}
+
+/// A runtime on this thread alone: one question needs no more.
+fn small() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
 }
 
 fn go(plan: Plan) -> Result<u8, Error> {

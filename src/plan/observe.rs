@@ -14,19 +14,15 @@ use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
 /// Hubble's number of flows when nothing else is said.
-const DEFAULT_LAST: u64 = 20;
+pub const DEFAULT_LAST: u64 = 20;
 /// Hubble's limit for `--last` with a file.
 const MOST_LAST: u64 = 1_000_000;
 pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Plan, Error> {
     sound(source)?;
     let env = look.env;
     let mut words = o.filter;
-    match words.first().map(String::as_str) {
-        Some("flows") => drop(words.remove(0)),
-        Some(other @ ("agent-events" | "debug-events")) => {
-            return Err(Error::usage(format!("observe {other} is not built in yet")).hint("flows are: flowhy observe"));
-        }
-        _ => {}
+    if words.first().is_some_and(|w| w == "flows") {
+        words.remove(0);
     }
     let (filters, by_flags) = flags_of(&o.flags.0)?;
     let by_words = filter_of(&words, env)?;
@@ -35,16 +31,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let explain = explain_of(o.print.why);
     let number = number(&o.select, files)?;
     table_can(o.print.output, o.select.follow, explain)?;
-    let print = out::Options {
-        color: look.color(),
-        terminal: env.stdout_tty,
-        time: out::TimeFormat::from_name(&o.print.time_format),
-        node_name: o.print.print_node_name,
-        policy_names: o.print.print_policy_names,
-        translate_ip: o.print.ip_translation && !o.print.numeric,
-        debug: o.print.debug,
-        silent: o.print.silent_errors,
-    };
+    let print = print_options(&o.print, look);
     let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
     let mut warnings = filters.warnings.clone();
     let from = if files {
@@ -89,6 +76,20 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
 }
 
+/// How lines are to look.
+pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
+    out::Options {
+        color: look.color(),
+        terminal: look.env.stdout_tty,
+        time: out::TimeFormat::from_name(&p.time_format),
+        node_name: p.print_node_name,
+        policy_names: p.print_policy_names,
+        translate_ip: p.ip_translation && !p.numeric,
+        debug: p.debug,
+        silent: p.silent_errors,
+    }
+}
+
 /// A table is written at its end, and has no room for a sentence.
 pub fn table_can(format: cli::Format, follow: bool, explain: Explain) -> Result<(), Error> {
     if format != cli::Format::Table {
@@ -119,7 +120,7 @@ fn last_of(s: &Select) -> Option<u64> {
 }
 
 /// The request's number as Hubble's CLI makes it; `None` for files, which have no such limit.
-fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
+pub fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
     let conflict = |a: &str, b: &str| Err(Error::usage(format!("cannot set both --{a} and --{b}")));
     let (first, last) = (s.first.filter(|n| *n > 0), s.last.filter(|n| *n > 0));
     if first.is_some() && last.is_some() {

@@ -73,9 +73,8 @@ pub fn link(link: &Link, down: &mut bool) {
     }
 }
 
-/// What was lost or passed over, in at most a few lines.
-pub fn ledger(engine: &Engine) {
-    let l: &Ledger = engine.ledger();
+/// How many lines could not be read, and the first of them.
+pub fn malformed(l: &Ledger) {
     if l.malformed > 0 {
         let s = if l.malformed == 1 { "line" } else { "lines" };
         say("warning", &format!("{} {s} could not be read", l.malformed));
@@ -83,6 +82,12 @@ pub fn ledger(engine: &Engine) {
             say("  at", &format!("{}: {}", e.place, e.reason));
         }
     }
+}
+
+/// What was lost or passed over, in at most a few lines.
+pub fn ledger(engine: &Engine) {
+    let l: &Ledger = engine.ledger();
+    malformed(l);
     let notes = engine.notes();
     if !notes.is_empty() {
         let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();

@@ -10,7 +10,9 @@
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
 //! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
+//! | `ask` | questions with one answer, and the streams that carry no flows |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
+pub mod ask;
 pub mod backoff;
 pub mod dial;
 pub mod feed;
