@@ -83,7 +83,7 @@ async fn ask(address: &str, options: Options) -> Result<ServerStatusResponse, Er
     let a: Address = address.parse().unwrap();
     let tls = a.tls.then(|| Arc::new(options.load().unwrap()));
     let timing = Timing { connect: Duration::from_secs(3), ..Timing::default() };
-    server_status(&Server { target: a.target, tls, auth: None, timing }).await
+    server_status(&Server { tls, timing, ..Server::plain(a.target) }).await
 }
 
 fn believing(ca: &Path) -> Options {

@@ -1,6 +1,7 @@
 //! The runs without a screen: a stream of flows, and the report of `why`.
 //!
 //! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
+use super::line::{Beside, Line};
 use super::say;
 use crate::cli::Format;
 use crate::cmd;
@@ -14,7 +15,7 @@ use crate::plan::Stream;
 use crate::source::feed::Inbox;
 use crate::wire::pb::observer::GetFlowsResponse;
 use prost::Message as _;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,8 @@ async fn pump(
     mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
     mut idle: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut down = false;
+    let mut line = Line::new(quiet);
+    let mut health = say::Health::default();
     loop {
         let batch = tokio::select! {
             biased;
@@ -41,7 +43,7 @@ async fn pump(
             if let Input::Link(link) = &input
                 && !quiet
             {
-                say::link(link, &mut down);
+                say::link(link, &mut health);
             }
             if !each(engine, input)? {
                 return Ok(());
@@ -50,6 +52,7 @@ async fn pump(
         if inbox.is_idle() {
             idle()?;
         }
+        line.draw(engine.ledger());
     }
 }
 
@@ -101,17 +104,18 @@ impl Signals {
 }
 
 pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
-    let buffered = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let buffered = io::BufWriter::with_capacity(64 * 1024, Beside(io::stdout().lock()));
     let mut output: Box<dyn Output> = match s.format {
-        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
-        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
-        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
-        Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
+        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, Beside(io::stderr()))),
+        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, Beside(io::stderr()))),
+        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, Beside(io::stderr()))),
+        Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, Beside(io::stderr()))),
     };
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
     let quiet = s.quiet;
+    let recording: Arc<str> = Arc::from("");
     let output = std::cell::RefCell::new(&mut output);
     let result = pump(
         &mut engine,
@@ -120,12 +124,17 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
         quiet,
         |engine, input| {
             let mut wrote = Ok(());
+            // Of servers each has its own last ones; recordings, whose lines are numbered, are one.
+            let from = match &input {
+                Input::Frame(f) if f.line == 0 && tail.is_some() => f.from.clone(),
+                _ => recording.clone(),
+            };
             engine.feed(input, &mut |event: Event<'_>| {
                 if left == Some(0) || wrote.is_err() {
                     return;
                 }
                 if let Some(tail) = &mut tail {
-                    return tail.push(&event);
+                    return tail.push(&from, &event);
                 }
                 wrote = output.borrow_mut().response(event.response, &[], event.why.map(|w| &**w));
                 if let Some(n) = &mut left {
@@ -140,10 +149,10 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     .await;
     let output = output.into_inner();
     if let (Ok(()), Some(tail)) = (&result, tail) {
-        for (packed, why) in tail.kept {
+        for kept in tail.all() {
             // What was packed here unpacks again.
-            let response = GetFlowsResponse::decode(&*packed).unwrap_or_default();
-            output.response(&response, &[], why.as_deref()).map_err(|e| failed(&e))?;
+            let response = GetFlowsResponse::decode(&*kept.packed).unwrap_or_default();
+            output.response(&response, &[], kept.why.as_deref()).map_err(|e| failed(&e))?;
         }
     }
     output.end().map_err(|e| failed(&e))?;
@@ -154,22 +163,42 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     finish(&engine)
 }
 
-/// The last so many responses, packed: a million decoded ones would take gigabytes.
+/// The last so many responses of each server, packed: a million decoded ones would take gigabytes.
 struct Tail {
     most: usize,
-    kept: VecDeque<(Vec<u8>, Option<Arc<Why>>)>,
+    /// The next one's number.
+    next: u64,
+    kept: BTreeMap<Arc<str>, VecDeque<Kept>>,
+}
+
+struct Kept {
+    number: u64,
+    packed: Vec<u8>,
+    why: Option<Arc<Why>>,
 }
 
 impl Tail {
     fn new(most: usize) -> Self {
-        Self { most, kept: VecDeque::new() }
+        Self { most, next: 0, kept: BTreeMap::new() }
     }
 
-    fn push(&mut self, event: &Event<'_>) {
-        if self.kept.len() >= self.most {
-            self.kept.pop_front();
+    fn push(&mut self, from: &Arc<str>, event: &Event<'_>) {
+        if !self.kept.contains_key(from) {
+            self.kept.insert(from.clone(), VecDeque::new());
         }
-        self.kept.push_back((event.response.encode_to_vec(), event.why.cloned()));
+        let Some(kept) = self.kept.get_mut(from) else { return };
+        if kept.len() >= self.most {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { number: self.next, packed: event.response.encode_to_vec(), why: event.why.cloned() });
+        self.next += 1;
+    }
+
+    /// In the order of their coming.
+    fn all(self) -> Vec<Kept> {
+        let mut all: Vec<_> = self.kept.into_values().flatten().collect();
+        all.sort_by_key(|k| k.number);
+        all
     }
 }
 

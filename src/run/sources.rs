@@ -5,8 +5,10 @@ use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
 use crate::plan::{From, Pace, Servers};
 use crate::serve::{self, Listen, Rate};
+use crate::source::agents::Agents;
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
+use crate::source::merge::Merge;
 use crate::source::replay::{Remote, Replay};
 use crate::source::server::Server;
 use crate::source::target::Address;
@@ -64,7 +66,13 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
                 (false, false) => Retry::Never,
             };
             if servers.several() {
-                return Err(Error::usage("several servers at once are not built in yet"));
+                let all = connections(&servers)?;
+                let (named, agents) = match all.into_iter().next() {
+                    Some(server) if servers.agents => (Vec::new(), Some(Agents { server, tls: Arc::new(servers.tls.load()?) })),
+                    _ => (connections(&servers)?, None),
+                };
+                let merge = Merge { servers: named, agents, request: *request, patient: screen };
+                return Ok(Running { task: tokio::spawn(Box::new(merge).run(feed, stop)), remote });
             }
             let client = Client::new(connection(&servers)?, *request).retry(retry);
             tokio::spawn(Box::new(client).run(feed, stop))
@@ -95,6 +103,7 @@ fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
     let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
     let server = |a: &Address| Server {
         target: a.target.clone(),
+        label: None,
         tls: tls.clone().filter(|_| a.tls),
         auth: servers.auth.clone(),
         timing: servers.timing,

@@ -68,6 +68,8 @@ fn base64(bytes: &[u8]) -> String {
 #[derive(Debug, Clone)]
 pub struct Server {
     pub target: Target,
+    /// What it is called, if not by its address.
+    pub label: Option<String>,
     /// None: plain text.
     pub tls: Option<Arc<Secure>>,
     /// Sent only where it is encrypted.
@@ -78,7 +80,15 @@ pub struct Server {
 impl Server {
     /// In plain text, and nobody says who asks.
     pub fn plain(target: Target) -> Self {
-        Self { target, tls: None, auth: None, timing: Timing::default() }
+        Self { target, label: None, tls: None, auth: None, timing: Timing::default() }
+    }
+
+    /// What it is called, harmless on a terminal.
+    pub fn name(&self) -> String {
+        match &self.label {
+            Some(label) => clean(&format!("{label} ({})", self.target)),
+            None => clean(&self.target.to_string()),
+        }
     }
 
     /// A channel over one connection, and what the server says first.
