@@ -11,9 +11,10 @@ use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
+use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
-pub use server::Servers;
+pub use serve::{Address, Arrival, Serve};
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,8 @@ pub enum Front {
 pub struct Stream {
     pub format: cli::Format,
     pub print: out::Options,
+    /// Somebody waits for each line; else they may go out in large blocks.
+    pub prompt: bool,
     /// Stop after so many.
     pub first: Option<u64>,
     /// Print only the last so many, at the end.
@@ -94,6 +97,10 @@ pub enum Job {
     Ask(Ask),
     /// Events other than flows.
     Events(Events),
+    /// A recording as a server.
+    Serve(Serve),
+    /// The demo cluster as a server.
+    Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
     /// A text for stdout that needs nobody.
     Say(String),
 }
@@ -115,7 +122,8 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
-        Some(Command::Demo(d)) => Job::Flows(demo(&source, judge, &look, d)?),
+        Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
+        Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
         Some(Command::List(l)) => Job::Ask(ask::ask(&source, &look, ask::list(&l.what))?),
         Some(Command::Watch(w)) => match w.what {
@@ -243,12 +251,13 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },
+        reads: None,
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
     Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings })
 }
 
-fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Plan, Error> {
+fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
     if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
@@ -266,27 +275,36 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
             Some(query::since(t, look.env.now).map_err(|e| Error::usage(format!("--start: {e}")).hint("write 2026-01-31T14:02:00Z"))?)
         }
     };
+    if let Some(listen) = &d.listen {
+        return Ok(Job::Demo { seed: d.seed, start, rate, at: serve::address(listen)? });
+    }
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {
         filter_of(&d.filter, look.env)?;
-        return Ok(screen::held(
+        return Ok(Job::Flows(screen::held(
             from,
             source,
             judge,
             look.tui("demo".to_owned(), d.filter.join(" "), format!("flowhy demo --seed {}", d.seed))?,
-        ));
+        )));
     }
     observe::table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
-    let engine =
-        engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
-    let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
+    let engine = engine::Options {
+        admit: filter_of(&d.filter, look.env)?,
+        explain: explain_of(d.why),
+        judge,
+        reads: out::format(d.output, print).fields(),
+        ..engine::Options::default()
+    };
+    let stream = Stream { format: d.output, print, prompt: true, first: None, last: None, quiet: false };
+    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() }))
 }
 
 mod ask;
 mod observe;
 mod screen;
+mod serve;
 pub mod server;
 #[cfg(test)]
 mod tests;

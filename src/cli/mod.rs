@@ -1,6 +1,7 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
 pub mod filter;
+pub mod serve;
 pub mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +63,7 @@ const DEMO_EXAMPLES: &str = "Examples:
   flowhy demo
   flowhy demo ns:empire
   flowhy demo --headless --why --count 1000 --rate max drop:any
+  flowhy demo --listen localhost:4245
   flowhy demo --headless --seed 7 --count 99 --start 2026-01-31T14:00:00Z";
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +76,8 @@ pub enum Command {
     Why(Box<WhyArgs>),
     /// An embedded demo cluster with mistakes people really make
     Demo(Demo),
+    /// A recording served to `hubble observe --server` and other clients
+    Serve(serve::Serve),
     /// A server's health and counters
     Status(ask::Status),
     /// Nodes, or namespaces, of a server
@@ -317,6 +321,9 @@ pub struct Demo {
     /// Records a second, or max [default: the simulation's own pace]
     #[arg(long, value_name = "N|max")]
     pub rate: Option<String>,
+    /// Serve it to other clients instead: host:port, or unix:///path
+    #[arg(long, value_name = "ADDR", conflicts_with = "headless")]
+    pub listen: Option<String>,
     /// The simulation's clock begins here (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,

@@ -10,6 +10,7 @@ use crate::out;
 use crate::plan::Env;
 use crate::policy;
 use crate::query;
+use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
@@ -32,7 +33,10 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let number = number(&o.select, files)?;
     table_can(o.print.output, o.select.follow, explain)?;
     let print = print_options(&o.print, look);
-    let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
+    // What comes through a pipe may come slowly.
+    let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
+    let prompt = o.select.follow || piped || env.stdout_tty;
+    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet: o.print.quiet };
     let mut warnings = filters.warnings.clone();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
@@ -72,6 +76,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },
+        reads: out::format(o.print.output, print).fields(),
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
 }
@@ -87,6 +92,22 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         translate_ip: p.ip_translation && !p.numeric,
         debug: p.debug,
         silent: p.silent_errors,
+    }
+}
+
+impl Plan {
+    /// What is scanned and how, where a plain filter over files needs no engine: no explanation, nothing that only the engine
+    /// knows, no policies whose faults somebody wants to hear of, no pace.
+    pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
+        let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
+        let e = &self.engine;
+        if e.explain != Explain::Nothing || e.admit.fields().needs_derived() || e.hold.is_some() || !self.policies.is_empty() {
+            return None;
+        }
+        // These two look back at what they printed: the one at its separators, the other at its widest cell.
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table);
+        let options = scan::Options { admit: e.admit.clone(), window: e.window, first: stream.first, last: stream.last, in_order };
+        Some((paths.clone(), options, stream.clone()))
     }
 }
 

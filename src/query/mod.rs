@@ -9,6 +9,7 @@
 //!   flags → split → track → FlowFilter → hubble ┘
 //! ```
 pub mod ast;
+pub mod bytes;
 mod check;
 mod compile;
 mod complete;

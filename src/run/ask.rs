@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::model::input::Input;
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
-use crate::out::{self, server as shown};
+use crate::out;
 use crate::plan::{Ask, Events, EventsFrom, Question, Sort};
 use crate::source::ask::{self, Health};
 use crate::source::feed;
@@ -23,19 +23,20 @@ pub fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
 }
 
 pub async fn ask(a: &Ask) -> Result<u8, Error> {
+    a.warnings.iter().for_each(|w| say::say("warning", w));
     let server = &sources::connection(&a.servers)?;
     // Not locked: an answer may take its time, and nobody else writes.
     let mut stdout = io::stdout();
     match a.question {
-        Question::Status(format) => return status(server, format, a.terminal).await,
-        Question::Nodes(format) => put(&mut stdout, &shown::nodes(&ask::nodes(server).await?, format, a.terminal))?,
+        Question::Status(format) => return status(server, a.terminal, format).await,
+        Question::Nodes(format) => put(&mut stdout, &out::server::nodes(&ask::nodes(server).await?, format, a.terminal))?,
         Question::Namespaces(format) => {
-            put(&mut stdout, &shown::namespaces(&ask::namespaces(server).await?, format, a.terminal))?;
+            put(&mut stdout, &out::server::namespaces(&ask::namespaces(server).await?, format, a.terminal))?;
         }
         Question::Peers => {
             let stop = CancellationToken::new();
             headless::heed_signals(&stop);
-            let watch = ask::peers(server, |change| put(&mut stdout, shown::peer(&change, a.terminal).as_bytes()).map(|()| true));
+            let watch = ask::peers(server, |change| put(&mut stdout, out::server::peer(&change, a.terminal).as_bytes()).map(|()| true));
             tokio::select! {
                 ended = watch => ended?,
                 () = stop.cancelled() => {}
@@ -45,27 +46,27 @@ pub async fn ask(a: &Ask) -> Result<u8, Error> {
     Ok(0)
 }
 
-async fn status(from: &Server, format: crate::cli::ask::StatusFormat, terminal: bool) -> Result<u8, Error> {
+async fn status(server: &Server, terminal: bool, format: crate::cli::ask::StatusFormat) -> Result<u8, Error> {
     let mut stdout = io::stdout();
-    let health = ask::health(from).await?;
+    let health = ask::health(server).await?;
     let state = match &health {
         Health::Serving => "",
         Health::Not(state) => &format!("Unavailable: {state}"),
         Health::NotOffered => "not offered by this server",
     };
     if format == crate::cli::ask::StatusFormat::Compact {
-        put(&mut stdout, shown::health(&from.target.to_string(), state).as_bytes())?;
+        put(&mut stdout, out::server::health(&server.target.to_string(), state).as_bytes())?;
     }
     if let Health::Not(state) = health {
         say::error(
-            &Error::new(Kind::Output, format!("{} is not healthy", from.target))
+            &Error::new(Kind::Output, format!("{} is not healthy", server.target))
                 .cause(format!("it says {state}"))
                 .hint("for relay: does it reach its nodes? see: cilium status"),
         );
         return Ok(1);
     }
-    let answer = ask::server_status(from).await?;
-    put(&mut stdout, &shown::status(&answer, format, terminal))?;
+    let answer = server.status().await?;
+    put(&mut stdout, &out::server::status(&answer, format, terminal))?;
     Ok(0)
 }
 
@@ -73,15 +74,16 @@ async fn status(from: &Server, format: crate::cli::ask::StatusFormat, terminal: 
 pub async fn events(e: Events) -> Result<u8, Error> {
     let stop = CancellationToken::new();
     headless::heed_signals(&stop);
-    let printer = out::Events::new(e.format, e.print.clone());
+    e.warnings.iter().for_each(|w| say::say("warning", w));
+    let printer = out::Events::new(e.format, e.print);
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
         EventsFrom::Live { servers, request } => {
-            let from = &sources::connection(&servers)?;
+            let server = &sources::connection(&servers)?;
             let live = async {
                 match e.sort {
-                    Sort::Agent => ask::agent_events(from, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await,
-                    Sort::Debug => ask::debug_events(from, request, |r| sink.event(&Decoded::DebugEvent(r), request.follow)).await,
+                    Sort::Agent => ask::agent_events(server, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await,
+                    Sort::Debug => ask::debug_events(server, request, |r| sink.event(&Decoded::DebugEvent(r), request.follow)).await,
                 }
             };
             tokio::select! {

@@ -3,17 +3,18 @@
 //! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
 use super::line::{Beside, Line};
 use super::say;
-use crate::cli::Format;
 use crate::cmd;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Kind};
-use crate::model::input::Input;
+use crate::model::input::{Codec, Input};
 use crate::model::time::Nanos;
 use crate::model::why::Why;
 use crate::out::{self, Output};
 use crate::plan::Stream;
 use crate::source::feed::Inbox;
-use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::decode::{Decoded, decode_bytes};
+use crate::wire::note::Notes;
+use crate::wire::response::Response;
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
@@ -55,6 +56,9 @@ async fn pump(
         line.draw(engine.ledger());
     }
 }
+
+/// Bytes of output written at once: about a batch of lines.
+const BLOCK: usize = 256 * 1024;
 
 /// How long the last lines may take once the user has had enough.
 const GRACE: Duration = Duration::from_secs(2);
@@ -104,13 +108,8 @@ impl Signals {
 }
 
 pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
-    let buffered = io::BufWriter::with_capacity(64 * 1024, Beside(io::stdout().lock()));
-    let mut output: Box<dyn Output> = match s.format {
-        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, Beside(io::stderr()))),
-        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, Beside(io::stderr()))),
-        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, Beside(io::stderr()))),
-        Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, Beside(io::stderr()))),
-    };
+    let buffered = io::BufWriter::with_capacity(BLOCK, Beside(io::stdout().lock()));
+    let mut output = out::Lines::new(out::format(s.format, s.print), buffered, Beside(io::stderr()));
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
@@ -136,7 +135,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
                 if let Some(tail) = &mut tail {
                     return tail.push(&from, &event);
                 }
-                wrote = output.borrow_mut().response(event.response, &[], event.why.map(|w| &**w));
+                wrote = output.borrow_mut().response(event.response, event.why.map(|w| &**w));
                 if let Some(n) = &mut left {
                     *n -= 1;
                 }
@@ -144,26 +143,29 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
             wrote.map_err(|e| failed(&e))?;
             Ok(left != Some(0))
         },
-        || output.borrow_mut().flush().map_err(|e| failed(&e)),
+        || if s.prompt { output.borrow_mut().flush().map_err(|e| failed(&e)) } else { Ok(()) },
     )
     .await;
     let output = output.into_inner();
     if let (Ok(()), Some(tail)) = (&result, tail) {
-        for kept in tail.all() {
-            // What was packed here unpacks again.
-            let response = GetFlowsResponse::decode(&*kept.packed).unwrap_or_default();
-            output.response(&response, &[], kept.why.as_deref()).map_err(|e| failed(&e))?;
+        for Kept { codec, bytes, why, .. } in tail.all() {
+            let Ok(Decoded::Response(r)) = decode_bytes(codec, &bytes, &mut Notes::default()) else {
+                // Of a frame of protobuf only the fields of the filter and the format had been looked at.
+                say::say("warning", "a flow is malformed beyond what was printed of it, and is left out");
+                continue;
+            };
+            output.response(Response::Whole(&r), why.as_deref()).map_err(|e| failed(&e))?;
         }
     }
     output.end().map_err(|e| failed(&e))?;
     result?;
     if !quiet {
-        say::ledger(&engine);
+        say::ledger(engine.ledger(), engine.notes());
     }
-    finish(&engine)
+    finish(engine.ended())
 }
 
-/// The last so many responses of each server, packed: a million decoded ones would take gigabytes.
+/// The last so many responses of each server, undecoded: a million decoded ones would take gigabytes.
 struct Tail {
     most: usize,
     /// The next one's number.
@@ -173,7 +175,8 @@ struct Tail {
 
 struct Kept {
     number: u64,
-    packed: Vec<u8>,
+    codec: Codec,
+    bytes: Vec<u8>,
     why: Option<Arc<Why>>,
 }
 
@@ -190,7 +193,11 @@ impl Tail {
         if kept.len() >= self.most {
             kept.pop_front();
         }
-        kept.push_back(Kept { number: self.next, packed: event.response.encode_to_vec(), why: event.why.cloned() });
+        let (codec, bytes) = match event.response {
+            Response::Whole(r) => (Codec::Hubble, r.encode_to_vec()),
+            Response::Part { codec, bytes, .. } => (codec, bytes.to_vec()),
+        };
+        kept.push_back(Kept { number: self.next, codec, bytes, why: event.why.cloned() });
         self.next += 1;
     }
 
@@ -233,13 +240,13 @@ pub async fn why(
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
     if !quiet {
-        say::ledger(&engine);
+        say::ledger(engine.ledger(), engine.notes());
     }
     let over = engine.causes().overflow;
     if over > 0 {
         say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
     }
-    let code = finish(&engine)?;
+    let code = finish(engine.ended())?;
     if n == 0 && code == 0 {
         let l = engine.ledger();
         say::say("note", &format!("nothing to explain: no dropped flow among {} ({} refused by the filter)", l.decoded, l.refused));
@@ -249,8 +256,8 @@ pub async fn why(
 }
 
 /// The exit code of a run that came to its end.
-fn finish(engine: &Engine) -> Result<u8, Error> {
-    for (name, how) in engine.ended() {
+pub fn finish(ended: &[(Arc<str>, Result<(), String>)]) -> Result<u8, Error> {
+    for (name, how) in ended {
         if let Err(cause) = how {
             return Err(Error::new(Kind::Input, format!("cannot read {name} to its end")).cause(cause));
         }

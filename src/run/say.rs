@@ -5,6 +5,7 @@ use crate::error::{Error, Kind};
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
+use crate::wire::note::Notes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -108,10 +109,8 @@ pub fn malformed(l: &Ledger) {
 }
 
 /// What was lost or passed over, in at most a few lines.
-pub fn ledger(engine: &Engine) {
-    let l: &Ledger = engine.ledger();
+pub fn ledger(l: &Ledger, notes: &Notes) {
     malformed(l);
-    let notes = engine.notes();
     if !notes.is_empty() {
         let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();
         say("note", &format!("{} unknown fields or values were passed over: {}", notes.total, names.join(", ")));

@@ -3,7 +3,8 @@ use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
-use crate::plan::{From, Pace, Servers};
+use crate::plan::server::Servers;
+use crate::plan::{From, Pace};
 use crate::serve::{self, Listen, Rate};
 use crate::source::agents::Agents;
 use crate::source::file::{Recording, Reel};
@@ -113,9 +114,6 @@ fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
 
 /// The first of the servers; there is no list without one.
 pub fn connection(servers: &Servers) -> Result<Server, Error> {
-    for w in &servers.warnings {
-        super::say::say("warning", w);
-    }
     connections(servers)?.into_iter().next().ok_or_else(|| Error::usage("no server is given"))
 }
 
