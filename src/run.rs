@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 mod ask;
 mod headless;
+mod line;
 mod say;
 mod scan;
 mod serve;

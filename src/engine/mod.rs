@@ -157,6 +157,16 @@ impl Engine {
                 self.ledger.reconnects += 1;
                 server.clone()
             }
+            Link::Lost { server, .. } => server.clone(),
+            Link::Left { server } => {
+                self.links.remove(server);
+                return;
+            }
+            Link::Late { server, count } => {
+                // Of a server that is late the connection stands all the same.
+                *self.ledger.late.entry(server.to_string()).or_default() += count;
+                return;
+            }
             Link::Clock { at } => {
                 self.now = self.now.max(*at);
                 return;
