@@ -11,10 +11,10 @@ use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
-use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
 pub use serve::{Address, Arrival, Serve};
+pub use server::Servers;
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]

@@ -4,6 +4,7 @@
 use bytes::{Buf, BufMut, Bytes};
 use flowhy::error::{Error, Kind};
 use flowhy::model::input::{Codec as Form, Frame, Input, Link};
+use flowhy::source::ask::server_status;
 use flowhy::source::hubble::{Client, Request, Retry};
 use flowhy::source::server::{Server as At, Timing};
 use flowhy::source::target::Target;
@@ -508,7 +509,7 @@ fn what_is_no_observer_is_named_as_what_it_is() {
         assert!(cause.starts_with("the connection broke") || error.hint.is_some(), "{name}: {error:?}");
         assert!(got.frames.is_empty(), "{name}");
         assert_eq!(got.ends, [Err(error.cause.unwrap())], "{name}");
-        let status = many(1).block_on(at(&addr.to_string()).status());
+        let status = many(1).block_on(server_status(&at(&addr.to_string())));
         assert_eq!(status.expect_err(name).kind, Kind::Connect);
     }
 }
@@ -574,7 +575,7 @@ fn over_a_unix_socket() {
     let target = Target::Unix(path);
     let (got, result) = runtime.block_on(run(client(&target.to_string(), Request::default(), Retry::Never)));
     assert_eq!((result, got.frames.len()), (Ok(()), 1));
-    let status = runtime.block_on(at(&target.to_string()).status()).unwrap();
+    let status = runtime.block_on(server_status(&at(&target.to_string()))).unwrap();
     assert_eq!((status.num_connected_nodes, status.seen_flows), (Some(3), 77));
     runtime.shutdown_background();
 }

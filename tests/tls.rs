@@ -4,6 +4,7 @@ use flowhy::error::{Error, Kind};
 use flowhy::model::time::Nanos;
 use flowhy::serve::{self, About, ByQuery, Listen, Ring, Running, Tls};
 use flowhy::source::Stop;
+use flowhy::source::ask::server_status;
 use flowhy::source::server::{Server, Timing};
 use flowhy::source::target::Address;
 use flowhy::source::tls::Options;
@@ -82,7 +83,7 @@ async fn ask(address: &str, options: Options) -> Result<ServerStatusResponse, Er
     let a: Address = address.parse().unwrap();
     let tls = a.tls.then(|| Arc::new(options.load().unwrap()));
     let timing = Timing { connect: Duration::from_secs(3), ..Timing::default() };
-    Server { target: a.target, tls, auth: None, timing }.status().await
+    server_status(&Server { target: a.target, tls, auth: None, timing }).await
 }
 
 fn believing(ca: &Path) -> Options {

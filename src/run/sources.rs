@@ -3,12 +3,13 @@ use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
-use crate::plan::{From, Pace};
+use crate::plan::{From, Pace, Servers};
 use crate::serve::{self, Listen, Rate};
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::{Remote, Replay};
 use crate::source::server::Server;
+use crate::source::target::Address;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
 use std::sync::Arc;
@@ -65,17 +66,8 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             if servers.several() {
                 return Err(Error::usage("several servers at once are not built in yet"));
             }
-            // The files are read before the first connection: a wrong name is told at once.
-            let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
-            let mut clients = servers.addresses.into_iter().map(|a| {
-                let server =
-                    Server { target: a.target, tls: tls.clone().filter(|_| a.tls), auth: servers.auth.clone(), timing: servers.timing };
-                Client::new(server, (*request).clone()).retry(retry)
-            });
-            match clients.next() {
-                Some(client) => tokio::spawn(Box::new(client).run(feed, stop)),
-                None => tokio::spawn(async { Ok(()) }),
-            }
+            let client = Client::new(connection(&servers)?, *request).retry(retry);
+            tokio::spawn(Box::new(client).run(feed, stop))
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
@@ -95,6 +87,27 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
         }
     };
     Ok(Running { task, remote })
+}
+
+/// The servers that are to be asked, in the order of the flags. Certificates are read here, before the first connection: a wrong
+/// name is told at once.
+fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
+    let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
+    let server = |a: &Address| Server {
+        target: a.target.clone(),
+        tls: tls.clone().filter(|_| a.tls),
+        auth: servers.auth.clone(),
+        timing: servers.timing,
+    };
+    Ok(servers.addresses.iter().map(server).collect())
+}
+
+/// The first of the servers; there is no list without one.
+pub fn connection(servers: &Servers) -> Result<Server, Error> {
+    for w in &servers.warnings {
+        super::say::say("warning", w);
+    }
+    connections(servers)?.into_iter().next().ok_or_else(|| Error::usage("no server is given"))
 }
 
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.

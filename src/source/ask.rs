@@ -1,4 +1,4 @@
-//! One question, one answer: a server's health, nodes and namespaces; and the streams that carry no flows: agent events,
+//! One question, one answer: a server's health, counters, nodes and namespaces; and the streams that carry no flows: agent events,
 //! debug events, peers.
 //!
 //! Owns these calls and what their failures are called. Must not print, and reads no flow.
@@ -11,7 +11,7 @@ use crate::wire::pb::health::{HealthCheckRequest, health_client::HealthClient};
 use crate::wire::pb::observer::observer_client::ObserverClient;
 use crate::wire::pb::observer::{
     GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse, GetNamespacesRequest,
-    GetNamespacesResponse, GetNodesRequest, GetNodesResponse,
+    GetNamespacesResponse, GetNodesRequest, GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
 };
 use crate::wire::pb::peer::{ChangeNotification, NotifyRequest, peer_client::PeerClient};
 use tonic::transport::Channel;
@@ -42,9 +42,10 @@ pub struct EventRequest {
 
 /// The server's health.
 pub async fn health(server: &Server) -> Result<Health, Error> {
-    let call = |channel| async move {
-        let request = server.request(HealthCheckRequest { service: HEALTH.to_owned() });
-        match HealthClient::new(channel).check(request).await {
+    let what = format!("cannot ask {} for its health", server.target);
+    let asked = unary(server, async |channel| {
+        let request = HealthCheckRequest { service: HEALTH.to_owned() };
+        match HealthClient::new(channel).check(server.request(request)).await {
             Err(s) if s.code() == Code::Unimplemented => Ok(Response::new(Health::NotOffered)),
             answer => answer.map(|r| {
                 r.map(|a| match a.status() {
@@ -53,20 +54,26 @@ pub async fn health(server: &Server) -> Result<Health, Error> {
                 })
             }),
         }
-    };
-    server.ask(&format!("cannot ask {} for its health", server.target), call).await.map(Response::into_inner)
+    });
+    asked.await.map_err(|t| t.error(what))
+}
+
+/// Counters and nodes of a server.
+pub async fn server_status(server: &Server) -> Result<ServerStatusResponse, Error> {
+    let asked = unary(server, async |channel| ObserverClient::new(channel).server_status(server.request(ServerStatusRequest {})).await);
+    asked.await.map_err(|t| t.error(format!("cannot ask {} for its status", server.target)))
 }
 
 /// The nodes that a relay knows.
 pub async fn nodes(server: &Server) -> Result<GetNodesResponse, Error> {
-    let call = |channel| async move { ObserverClient::new(channel).get_nodes(server.request(GetNodesRequest {})).await };
-    server.ask(&format!("cannot ask {} for its nodes", server.target), call).await.map(Response::into_inner)
+    let asked = unary(server, async |channel| ObserverClient::new(channel).get_nodes(server.request(GetNodesRequest {})).await);
+    asked.await.map_err(|t| t.error(format!("cannot ask {} for its nodes", server.target)))
 }
 
 /// The namespaces with recent flows.
 pub async fn namespaces(server: &Server) -> Result<GetNamespacesResponse, Error> {
-    let call = |channel| async move { ObserverClient::new(channel).get_namespaces(server.request(GetNamespacesRequest {})).await };
-    server.ask(&format!("cannot ask {} for its namespaces", server.target), call).await.map(Response::into_inner)
+    let asked = unary(server, async |channel| ObserverClient::new(channel).get_namespaces(server.request(GetNamespacesRequest {})).await);
+    asked.await.map_err(|t| t.error(format!("cannot ask {} for its namespaces", server.target)))
 }
 
 /// Events of the agent, each given to `each` until it wants no more.
@@ -94,6 +101,20 @@ pub async fn debug_events(
 /// The peers of a server, then each change, until `each` wants no more.
 pub async fn peers(server: &Server, each: impl FnMut(ChangeNotification) -> Result<bool, Error>) -> Result<(), Error> {
     stream(server, "peers", async |channel| PeerClient::new(channel).notify(server.request(NotifyRequest {})).await, each).await
+}
+
+/// A question over a connection of its own; `timing.answer` bounds all of it.
+async fn unary<T>(server: &Server, call: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>) -> Result<T, Trouble> {
+    let asked = async {
+        let (channel, mut greeting) = server.open(server.timing.keepalive).await?;
+        let answer = greeted(call(channel), &mut greeting, server.timing.connect).await?;
+        answer.map(Response::into_inner).map_err(|s| trouble(&s, false))
+    };
+    match tokio::time::timeout(server.timing.answer, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Trouble::new(format!("no answer within {} s", server.timing.answer.as_secs_f64()))
+            .hint("--request-timeout sets how long to wait")),
+    }
 }
 
 async fn stream<T>(

@@ -1,28 +1,26 @@
 //! A server as it is to be asked: where it is, how the connection is protected, who asks, how long things may take.
 //!
-//! Owns the making of a gRPC channel over a connection that stands, and questions with one answer. Does not come again.
+//! Owns the making of a gRPC channel over a connection that stands. Asks nothing itself, and does not come again.
 use super::dial::{self, Conn, Greeting};
-use super::status::{Sort, Trouble, clean, trouble};
+use super::status::{Sort, Trouble, clean};
 use super::target::Target;
 use super::tls::Secure;
-use crate::error::Error;
-use crate::wire::pb::observer;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tonic::Status;
 use tonic::codegen::{Service, http};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// To connect, and then to say the first word.
     pub connect: Duration,
-    /// One question and its answer.
+    /// One question and its answer (`ask`).
     pub answer: Duration,
     /// The first pause before the next try, and the longest.
     pub first: Duration,
@@ -114,31 +112,6 @@ impl Server {
             request.metadata_mut().insert("authorization", value.clone());
         }
         request
-    }
-
-    /// One question and its answer over a connection of its own; `what` was not possible if that fails.
-    pub async fn ask<T, F>(&self, what: &str, call: impl FnOnce(Channel) -> F) -> Result<Response<T>, Error>
-    where
-        F: Future<Output = Result<Response<T>, Status>>,
-    {
-        let asked = async {
-            let (channel, mut greeting) = self.open(self.timing.keepalive).await?;
-            greeted(call(channel), &mut greeting, self.timing.connect).await?.map_err(|s| trouble(&s, false))
-        };
-        match tokio::time::timeout(self.timing.answer, asked).await {
-            Ok(answer) => answer.map_err(|t| t.error(what)),
-            Err(_) => Err(Trouble::new(format!("no answer within {} s", self.timing.answer.as_secs_f64())).error(what)),
-        }
-    }
-
-    /// Counters and nodes of the server.
-    pub async fn status(&self) -> Result<observer::ServerStatusResponse, Error> {
-        let what = format!("cannot ask {} for its status", self.target);
-        let call = |channel| async move {
-            let mut client = observer::observer_client::ObserverClient::new(channel);
-            client.server_status(self.request(observer::ServerStatusRequest {})).await
-        };
-        self.ask(&what, call).await.map(Response::into_inner)
     }
 }
 
