@@ -25,6 +25,8 @@ pub struct Env {
     /// `$TERM`.
     pub term: String,
     pub utf8: bool,
+    /// `HUBBLE_COMPAT` asks for bare objects in JSON.
+    pub legacy_json: bool,
     pub now: Nanos,
 }
 

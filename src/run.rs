@@ -70,6 +70,7 @@ fn env() -> Env {
         term: var("TERM"),
         // No locale at all is what containers have, and their terminals are UTF-8.
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
+        legacy_json: var("HUBBLE_COMPAT").split(',').any(|w| w.trim() == "legacy-json-output"),
         now: SystemTime::now().into(),
     }
 }

@@ -185,7 +185,9 @@ pub enum Format {
     Dict,
     #[value(alias = "tab")]
     Table,
-    #[value(alias = "JSON", alias = "json")]
+    /// As jsonpb, unless HUBBLE_COMPAT=legacy-json-output wants bare objects
+    #[value(alias = "JSON")]
+    Json,
     Jsonpb,
 }
 

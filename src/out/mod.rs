@@ -44,6 +44,8 @@ pub struct Options {
     pub debug: bool,
     /// No node states at all.
     pub silent: bool,
+    /// JSON is the event alone, without its node and time; states of nodes are then left out.
+    pub bare: bool,
     /// The lines go to a terminal: escape every control and bidi character that comes from the network. Off: Hubble's bytes.
     pub terminal: bool,
 }
@@ -58,6 +60,7 @@ impl Default for Options {
             translate_ip: true,
             debug: false,
             silent: false,
+            bare: false,
             terminal: false,
         }
     }

@@ -47,7 +47,7 @@ pub struct Events {
 
 #[derive(Debug, Clone)]
 pub enum EventsFrom {
-    Live { servers: Servers, request: EventRequest },
+    Live { servers: Box<Servers>, request: EventRequest },
     Files { from: From, first: Option<u64>, last: Option<usize>, window: (Option<Nanos>, Option<Nanos>) },
 }
 
@@ -102,7 +102,7 @@ pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: 
             n => n,
         };
         let request = EventRequest { number, follow: s.follow, since: window.0, until: window.1 };
-        EventsFrom::Live { servers: one(source)?, request }
+        EventsFrom::Live { servers: Box::new(one(source)?), request }
     } else {
         observe::number(s, true)?;
         EventsFrom::Files {

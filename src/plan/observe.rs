@@ -87,6 +87,7 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         policy_names: p.print_policy_names,
         translate_ip: p.ip_translation && !p.numeric,
         debug: look.debug,
+        bare: p.output == cli::Format::Json && look.env.legacy_json,
         silent: p.silent_errors,
     }
 }

@@ -105,7 +105,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     let mut output: Box<dyn Output> = match s.format {
         Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
         Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
-        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
+        Format::Json | Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
         Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
     };
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);

@@ -88,7 +88,7 @@ fn printer(format: Format, print: &out::Options) -> Box<dyn Print> {
     match format {
         Format::Dict => Box::new(Printer(out::Dict::new(print.clone()))),
         Format::Table => Box::new(Printer(out::Table::new(print.clone()))),
-        Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(print.clone()))),
+        Format::Json | Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(print.clone()))),
         Format::Compact => Box::new(Printer(out::Compact::new(print.clone()))),
     }
 }
