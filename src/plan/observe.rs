@@ -33,7 +33,10 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let number = number(&o.select, files)?;
     table_can(o.print.output, o.select.follow, explain)?;
     let print = print_options(&o.print, look);
-    let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
+    // What comes through a pipe may come slowly.
+    let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
+    let prompt = o.select.follow || piped || env.stdout_tty;
+    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet: o.print.quiet };
     let mut warnings = filters.warnings.clone();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
@@ -73,6 +76,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },
+        reads: out::format(o.print.output, print).fields(),
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
 }

@@ -2,7 +2,6 @@
 //!
 //! Owns the wiring of `scan` to `out`, and the line of progress.
 use super::say;
-use crate::cli::Format;
 use crate::error::{Error, Kind};
 use crate::out;
 use crate::plan::Stream;
@@ -35,7 +34,12 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
     let parts =
         opened.into_iter().map(|o| Part { name: o.name, from: o.from, live: o.live, why: Box::new(move |e| o.packed.why(e)) }).collect();
     let (format, print) = (s.format, s.print);
-    let scan = Arc::new(Scan::new(options, parts, move || printer(format, &print), Box::new(Std { progress: progress.clone() })));
+    let scan = Arc::new(Scan::new(
+        options,
+        parts,
+        move || Box::new(Printer(out::format(format, print))),
+        Box::new(Std { progress: progress.clone() }),
+    ));
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_WORKERS) + 1;
     let (done, mut wait) = tokio::sync::oneshot::channel();
     let running = scan.clone();
@@ -72,7 +76,7 @@ struct Printer<F>(F);
 
 impl<F: out::Format + Send> Print for Printer<F> {
     fn line(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
-        self.0.line(r, None, out);
+        self.0.line(r.into(), None, out);
     }
 
     fn status(&mut self, r: &GetFlowsResponse, err: &mut Vec<u8>) {
@@ -81,15 +85,6 @@ impl<F: out::Format + Send> Print for Printer<F> {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.0.finish(out);
-    }
-}
-
-fn printer(format: Format, print: &out::Options) -> Box<dyn Print> {
-    match format {
-        Format::Dict => Box::new(Printer(out::Dict::new(print.clone()))),
-        Format::Table => Box::new(Printer(out::Table::new(print.clone()))),
-        Format::Json | Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(print.clone()))),
-        Format::Compact => Box::new(Printer(out::Compact::new(print.clone()))),
     }
 }
 
