@@ -107,7 +107,8 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         node_name: p.print_node_name,
         policy_names: p.print_policy_names,
         translate_ip: p.ip_translation && !p.numeric,
-        debug: p.debug,
+        debug: look.debug,
+        bare: p.output == cli::Format::Json && look.env.legacy_json,
         silent: p.silent_errors,
     }
 }
