@@ -5,6 +5,7 @@ pub mod ledger;
 pub mod monitor;
 pub mod observed;
 pub mod reason;
+pub mod reflect;
 pub mod row;
 pub mod sym;
 pub mod text;

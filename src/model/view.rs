@@ -2,6 +2,7 @@
 //!
 //! Owns the list of fields a filter may ask for and the shape of the answers. Must not know who asks: one predicate
 //! (`query`) runs over every implementation, so two views of the same flow have to answer alike.
+use super::reflect::Message;
 use std::net::IpAddr;
 
 /// One end of a flow, as the packet travels.
@@ -120,6 +121,8 @@ pub enum Field {
     Outcome,
     /// List of Policy: named by the agent and, where the view is the engine's, derived.
     Policies,
+    /// No answer of [`View::field`]: the whole message is wanted, through [`View::message`].
+    Message,
 }
 
 impl Field {
@@ -160,6 +163,7 @@ impl Field {
             Self::CauseId => 31,
             Self::Outcome => 32,
             Self::Policies => 33,
+            Self::Message => 60,
             Self::Endpoint(e) => two(0, e),
             Self::Namespace(e) => two(1, e),
             Self::Pod(e) => two(2, e),
@@ -261,6 +265,12 @@ pub trait View {
 
     /// Calls `test` with the elements of a list field until one says yes; whether one did.
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool;
+
+    /// The whole flow, for questions whose words come from the user; an empty one for what is no flow. `None` where the view
+    /// holds less, so who asks [`Field::Message`] has to be given a view that holds it.
+    fn message(&self) -> Option<&dyn Message> {
+        None
+    }
 }
 
 /// A set of fields.
@@ -336,7 +346,7 @@ mod tests {
             Field::InferredNames,
         ];
         let mut bits: Vec<u32> = two.iter().flat_map(|f| End::BOTH.map(|e| f(e).bit())).collect();
-        bits.extend([Field::Flow, Field::Policies, Field::KafkaTopic, Field::Cause].map(Field::bit));
+        bits.extend([Field::Flow, Field::Policies, Field::Message, Field::KafkaTopic, Field::Cause].map(Field::bit));
         bits.sort_unstable();
         assert!(bits.windows(2).all(|w| w[0] != w[1]) && bits.iter().all(|b| *b < 64));
     }

@@ -1,10 +1,11 @@
 //! Bytes to fields and back, pure: no I/O, no clock, no panic on any bytes.
 //!
 //! `pb` the messages, `json` Hubble's JSON lines both ways, `decode` a frame of either codec, `observed` a response in the terms
-//! that attribution needs.
+//! that attribution needs, `reflect` the members of a flow by name.
 pub mod decode;
 pub mod json;
 pub mod note;
 pub mod observed;
 pub mod pb;
+pub mod reflect;
 pub mod view;
