@@ -52,6 +52,8 @@ pub enum Front {
         command: String,
     },
     Stream(Stream),
+    /// This text, and no more.
+    Print(String),
     Why {
         style: crate::cmd::why::Style,
         quiet: bool,
@@ -80,6 +82,8 @@ pub struct Plan {
     pub front: Front,
     /// For stderr, before anything else.
     pub warnings: Vec<String>,
+    /// What `--debug` tells, after them.
+    pub notes: Vec<String>,
 }
 
 /// Makes sense of the arguments.
@@ -152,10 +156,12 @@ fn flag_error(text: String) -> Error {
     Error::usage(text).hint("`flowhy observe --help` lists the flags")
 }
 
-fn flags_of(flags: &[Flag]) -> Result<(Filters, Predicate), Error> {
-    let filters = query::from_flags(flags).map_err(flag_error)?;
-    let predicate = query::compile(&filters).map_err(flag_error)?;
-    Ok((filters, predicate))
+fn flags_of(flags: &[Flag]) -> Result<Filters, Error> {
+    query::from_flags(flags).map_err(flag_error)
+}
+
+fn compiled(filters: &Filters) -> Result<Predicate, Error> {
+    query::compile(filters).map_err(flag_error)
 }
 
 fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
@@ -187,7 +193,8 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
 
 fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> Result<Plan, Error> {
     sound(source)?;
-    let (filters, by_flags) = flags_of(&w.flags.0)?;
+    let filters = flags_of(&w.flags.0)?;
+    let by_flags = compiled(&filters)?;
     let by_words = filter_of(&w.filter, look.env)?;
     let select = Select { since: w.since, until: w.until, ..Select::default() };
     let window = observe::window(&select, look.env)?;
@@ -211,7 +218,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         window: if files { window } else { (None, None) },
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings })
+    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings, notes: Vec::new() })
 }
 
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Plan, Error> {
@@ -247,10 +254,12 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     let engine =
         engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
     let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() })
+    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new(), notes: Vec::new() })
 }
 
+mod mask;
 mod observe;
+mod raw;
 mod screen;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use crate::source::manifests;
 use crate::world::yaml;
 use crate::{demo, tui};
 use clap::Parser as _;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,8 @@ pub fn main() -> u8 {
                 let _ = e.print();
                 return 0;
             }
-            say::error(&say::misuse(&e));
+            let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+            say::error(&say::misuse(&e, &args));
             return 2;
         }
     };
@@ -61,9 +62,17 @@ fn env() -> Env {
 }
 
 fn go(plan: Plan) -> Result<u8, Error> {
-    let Plan { from, policies, engine, front, warnings } = plan;
+    let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
         say::say("warning", w);
+    }
+    for n in &notes {
+        say::say("debug", n);
+    }
+    if let Front::Print(text) = front {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::output("cannot write to standard output", &e))?;
+        return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -76,6 +85,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         Front::Tui { .. } => true,
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
+        Front::Print(_) => true,
     };
     if !quiet {
         say::faults(&engine);
@@ -100,6 +110,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
+            Front::Print(_) => Ok(0),
             Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
         };
         match result {

@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 /// The message that everything starts at; it is the first of the table.
 const ROOT: &str = "flow.Flow";
 
-pub fn tables(set: &FileDescriptorSet, messages: &[Message], out: &mut String) -> Res<()> {
+pub fn tables(set: &FileDescriptorSet, messages: &[Message]) -> Res<String> {
+    let mut text = String::new();
+    let out = &mut text;
     let mut found: Vec<&Message> = Vec::new();
     let mut ahead = vec![ROOT.to_owned()];
     while let Some(name) = ahead.pop() {
@@ -55,8 +57,13 @@ pub fn tables(set: &FileDescriptorSet, messages: &[Message], out: &mut String) -
             writeln!(out, "{i} => {},", got(f))?;
         }
         writeln!(out, "_ => Got::Unset }} }} }}")?;
+        writeln!(out, "impl Keep for {} {{ fn keep(&self, mask: &Mask) -> Self {{ let mut out = Self::default();", m.rust)?;
+        for f in &m.fields {
+            writeln!(out, "{}", kept(f))?;
+        }
+        writeln!(out, "out }} }}")?;
     }
-    Ok(())
+    Ok(text)
 }
 
 fn nested(outer: &str, m: &DescriptorProto, out: &mut String) -> Res<()> {
@@ -72,6 +79,22 @@ fn enumeration(outer: &str, e: &EnumDescriptorProto, out: &mut String) -> Res<()
     }
     writeln!(out, "]),")?;
     Ok(())
+}
+
+/// The statement that copies a member of `self` to `out`, as far as the mask says.
+fn kept(f: &Field) -> String {
+    let (me, name) = (&f.rust, &f.json);
+    match &f.oneof {
+        Some((member, path, variant)) => {
+            let part = if f.holds == Holds::Message { "v.keep(m)" } else { "v.clone()" };
+            format!("if let (Some(m), Some({path}::{variant}(v))) = (mask.of({name:?}), &self.{member}) {{ let _ = m; out.{member} = Some({path}::{variant}({part})); }}")
+        }
+        // A server sets every message that it copies a part of.
+        None if f.holds == Holds::Message && !f.repeated => format!(
+            "if let Some(m) = mask.of({name:?}) {{ out.{me} = match &self.{me} {{ Some(v) => Some(v.keep(m)), None if m.is_whole() => None, None => Some(Default::default()) }}; }}"
+        ),
+        None => format!("if mask.of({name:?}).is_some() {{ out.{me} = self.{me}.clone(); }}"),
+    }
 }
 
 /// The expression that reads a member of `self`.

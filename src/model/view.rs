@@ -121,13 +121,40 @@ pub enum Field {
     Outcome,
     /// List of Policy: named by the agent and, where the view is the engine's, derived.
     Policies,
+    /// Stamp: the flow's own time, which text formats print.
+    FlowTime,
+    /// Text: the sentence that the server made.
+    Summary,
+    /// Int: wire number.
+    AuthType,
+    /// Uint: what a policy verdict matched.
+    PolicyMatchType,
+    /// Int: wire number.
+    CapturePoint,
+    /// Int: wire number.
+    XlatePoint,
+    /// Int: wire number of request, response, sample; Missing without L7.
+    L7Type,
+    /// Text: who saw the DNS record; Missing without DNS.
+    DnsSource,
+    /// Text; Missing without the Ethernet message.
+    Mac(End),
+    /// List of Policy: what the agent says allowed it, at the sender's side (egress) or the receiver's (ingress).
+    AllowedBy(End),
+    /// List of Policy: what the agent says denied it.
+    DeniedBy(End),
     /// No answer of [`View::field`]: the whole message is wanted, through [`View::message`].
     Message,
 }
 
+/// Fields of the flow as a whole, and fields of each end.
+const SINGLE: u32 = 43;
+const PAIRS: u32 = 16;
+
 impl Field {
+    /// The field's place in a [`FieldSet`].
     fn bit(self) -> u32 {
-        let two = |n: u32, e: End| 34 + 2 * n + u32::from(e == End::Destination);
+        let two = |n: u32, e: End| SINGLE + 2 * n + u32::from(e == End::Destination);
         match self {
             Self::Flow => 0,
             Self::Time => 1,
@@ -163,7 +190,15 @@ impl Field {
             Self::CauseId => 31,
             Self::Outcome => 32,
             Self::Policies => 33,
-            Self::Message => 60,
+            Self::FlowTime => 34,
+            Self::Summary => 35,
+            Self::AuthType => 36,
+            Self::PolicyMatchType => 37,
+            Self::CapturePoint => 38,
+            Self::XlatePoint => 39,
+            Self::L7Type => 40,
+            Self::DnsSource => 41,
+            Self::Message => 42,
             Self::Endpoint(e) => two(0, e),
             Self::Namespace(e) => two(1, e),
             Self::Pod(e) => two(2, e),
@@ -177,7 +212,79 @@ impl Field {
             Self::ServiceName(e) => two(10, e),
             Self::Names(e) => two(11, e),
             Self::InferredNames(e) => two(12, e),
+            Self::Mac(e) => two(13, e),
+            Self::AllowedBy(e) => two(14, e),
+            Self::DeniedBy(e) => two(15, e),
         }
+    }
+
+    /// Every field there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        use Field as F;
+        const SINGLES: [F; SINGLE as usize] = [
+            F::Flow,
+            F::Time,
+            F::Uuid,
+            F::NodeName,
+            F::NodeLabels,
+            F::Verdict,
+            F::DropReasonDesc,
+            F::DropCode,
+            F::EventType,
+            F::EventSubType,
+            F::Direction,
+            F::IsReply,
+            F::Transport,
+            F::TcpFlags,
+            F::IpVersion,
+            F::Encrypted,
+            F::SourceXlated,
+            F::TraceId,
+            F::IpTraceId,
+            F::InterfaceName,
+            F::InterfaceIndex,
+            F::L7Record,
+            F::LatencyNs,
+            F::HttpCode,
+            F::HttpMethod,
+            F::HttpUrl,
+            F::HttpHeaders,
+            F::DnsQuery,
+            F::DnsRcode,
+            F::KafkaTopic,
+            F::Cause,
+            F::CauseId,
+            F::Outcome,
+            F::Policies,
+            F::Message,
+            F::FlowTime,
+            F::Summary,
+            F::AuthType,
+            F::PolicyMatchType,
+            F::CapturePoint,
+            F::XlatePoint,
+            F::L7Type,
+            F::DnsSource,
+        ];
+        const TWOS: [fn(End) -> F; PAIRS as usize] = [
+            F::Endpoint,
+            F::Namespace,
+            F::Pod,
+            F::Labels,
+            F::Workloads,
+            F::Cluster,
+            F::Identity,
+            F::Ip,
+            F::Port,
+            F::ServiceNamespace,
+            F::ServiceName,
+            F::Names,
+            F::InferredNames,
+            F::Mac,
+            F::AllowedBy,
+            F::DeniedBy,
+        ];
+        SINGLES.into_iter().chain(TWOS.into_iter().flat_map(|f| End::BOTH.map(f)))
     }
 }
 
@@ -190,6 +297,11 @@ pub enum Value<'a> {
     Uint(u64),
     Text(&'a str),
     Addr(IpAddr),
+    /// A protobuf timestamp as it is, also one that no calendar has.
+    Stamp {
+        seconds: i64,
+        nanos: i32,
+    },
 }
 
 impl<'a> Value<'a> {
@@ -275,7 +387,7 @@ pub trait View {
 
 /// A set of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FieldSet(u64);
+pub struct FieldSet(u128);
 
 impl FieldSet {
     pub const EMPTY: Self = Self(0);
@@ -300,6 +412,15 @@ impl FieldSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Field> {
+        Field::all().filter(move |f| self.contains(*f))
+    }
+
+    /// Whether the whole message is wanted: then a view that holds only some fields will not do.
+    pub fn needs_message(self) -> bool {
+        self.contains(Field::Message)
     }
 
     /// Whether a field is among them that only the engine can answer whole: a plain flow view says less.
@@ -330,25 +451,11 @@ mod tests {
 
     #[test]
     fn every_field_has_its_own_bit() {
-        let two = [
-            Field::Endpoint,
-            Field::Namespace,
-            Field::Pod,
-            Field::Labels,
-            Field::Workloads,
-            Field::Cluster,
-            Field::Identity,
-            Field::Ip,
-            Field::Port,
-            Field::ServiceNamespace,
-            Field::ServiceName,
-            Field::Names,
-            Field::InferredNames,
-        ];
-        let mut bits: Vec<u32> = two.iter().flat_map(|f| End::BOTH.map(|e| f(e).bit())).collect();
-        bits.extend([Field::Flow, Field::Policies, Field::Message, Field::KafkaTopic, Field::Cause].map(Field::bit));
-        bits.sort_unstable();
-        assert!(bits.windows(2).all(|w| w[0] != w[1]) && bits.iter().all(|b| *b < 64));
+        let bits: Vec<u32> = Field::all().map(Field::bit).collect();
+        let unique: std::collections::BTreeSet<u32> = bits.iter().copied().collect();
+        assert!(unique.len() == bits.len() && unique.iter().all(|b| *b < SINGLE + 2 * PAIRS));
+        const { assert!(SINGLE + 2 * PAIRS <= u128::BITS) };
+        assert_eq!(Field::all().collect::<FieldSet>().iter().count(), bits.len());
     }
 
     #[test]

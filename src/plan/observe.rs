@@ -1,7 +1,7 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, sound, target, texts};
+use super::{From, Front, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, sound, target, texts};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
@@ -9,7 +9,8 @@ use crate::model::time::Nanos;
 use crate::out;
 use crate::plan::Env;
 use crate::policy;
-use crate::query;
+use crate::query::ast::Expr;
+use crate::query::{self, Filters, Predicate, Pushed};
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
@@ -17,6 +18,7 @@ use crate::wire::pb::flow::FlowFilter;
 const DEFAULT_LAST: u64 = 20;
 /// Hubble's limit for `--last` with a file.
 const MOST_LAST: u64 = 1_000_000;
+
 pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Plan, Error> {
     sound(source)?;
     let env = look.env;
@@ -28,13 +30,22 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         }
         _ => {}
     }
-    let (filters, by_flags) = flags_of(&o.flags.0)?;
-    let by_words = filter_of(&words, env)?;
-    let files = !source.input_file.is_empty();
-    let window = window(&o.select, env)?;
+    // In Hubble's order: of two mistakes the same one is told.
+    let filters = flags_of(&o.flags.0)?;
     let explain = explain_of(o.print.why);
-    let number = number(&o.select, files)?;
     table_can(o.print.output, o.select.follow, explain)?;
+    mask::format_can(&o.mask, o.print.output)?;
+    let files = !source.input_file.is_empty();
+    let number = number(&o.select, files)?;
+    let window = window(&o.select, env)?;
+    mask::known(&o.mask)?;
+    if o.mask.print_raw_filters {
+        let front = Front::Print(raw::yaml(&filters));
+        let from = From::Files { paths: Vec::new(), pace: Pace::Max };
+        return Ok(Plan { from, policies: Vec::new(), engine: engine::Options::default(), front, warnings: filters.warnings, notes: Vec::new() });
+    }
+    let by_flags = compiled(&filters)?;
+    let by_words = filter_of(&words, env)?;
     let print = out::Options {
         color: look.color(),
         terminal: env.stdout_tty,
@@ -46,22 +57,32 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         silent: o.print.silent_errors,
     };
     let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
-    let warnings = filters.warnings.clone();
+    let mut admit = by_flags.clone().and(by_words.clone());
+    let mut notes = Vec::new();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
-        stream.last = o.select.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
+        // Hubble's word for "no bound".
+        stream.last = o.select.last.filter(|n| *n > 0 && *n < u64::MAX).and_then(|n| usize::try_from(n).ok());
         From::Files { paths: texts(&source.input_file), pace: Pace::Max }
     } else {
         // Names and explanations need DNS answers that the filter would keep away: then those are asked for besides, and
-        // the filter runs here alone. What the flags alone say, the server does.
+        // the filter runs here. Else the server does all that can be said on the wire.
         let derives = explain != Explain::Nothing || by_words.fields().needs_derived();
-        let exact = !derives && by_words.is_all();
+        let pushed = query::push(&filters, &query::parse_expr(by_words.text()).unwrap_or(Expr::All), derives);
+        let exact = !derives && pushed.exact;
+        notes.extend(o.print.debug.then(|| split(&filters, &pushed, derives)));
         if !exact && !o.select.follow {
             // The server would count flows that the rest of the filter refuses.
             stream.first = o.select.first.filter(|n| *n > 0);
             stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
         let bounded = o.select.since.is_some() || o.select.until.is_some();
+        let field_mask = mask::paths(&o.mask, o.print.output, explain, &admit);
+        if !o.mask.field_mask.is_empty() {
+            // What the mask leaves out cannot be asked for again here.
+            mask::leaves_enough(&o.mask, explain, &by_words, pushed.exact)?;
+            admit = if pushed.exact { Predicate::all() } else { by_words };
+        }
         let request = Request {
             number: match number {
                 _ if exact || o.select.follow => number.unwrap_or(0),
@@ -72,21 +93,28 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             follow: o.select.follow,
             since: window.0,
             until: window.1,
-            whitelist: if derives { with_dns(&filters.whitelist) } else { filters.whitelist.clone() },
-            blacklist: if derives { Vec::new() } else { filters.blacklist.clone() },
-            field_mask: Vec::new(),
+            whitelist: if derives { with_dns(pushed.whitelist) } else { pushed.whitelist },
+            blacklist: if derives { Vec::new() } else { pushed.blacklist },
+            field_mask,
         };
         From::Live { target: target(source)?, request: Box::new(request) }
     };
-    let engine = engine::Options {
-        admit: by_flags.and(by_words),
-        hold: None,
-        explain,
-        judge,
-        filter_notices: files,
-        window: if files { window } else { (None, None) },
-    };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
+    let engine =
+        engine::Options { admit, hold: None, explain, judge, filter_notices: files, window: if files { window } else { (None, None) } };
+    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: filters.warnings, notes })
+}
+
+/// Which part of the filter is judged where.
+fn split(flags: &Filters, pushed: &Pushed, derives: bool) -> String {
+    let list = |parts: Vec<&str>| if parts.is_empty() { "nothing".to_owned() } else { parts.join(" ") };
+    let flags = Some(flags.text.as_str()).filter(|t| !t.is_empty());
+    let there = pushed.there.iter().map(String::as_str);
+    let here = pushed.here.iter().map(String::as_str);
+    if derives {
+        let all = flags.into_iter().chain(there).chain(here).collect();
+        return format!("filtered here: {}; the server is asked for DNS answers besides, which names and explanations need", list(all));
+    }
+    format!("filtered by the server: {}; here: {}", list(flags.into_iter().chain(there).collect()), list(here.collect()))
 }
 
 /// A table is written at its end, and has no room for a sentence.
@@ -104,8 +132,7 @@ pub fn table_can(format: cli::Format, follow: bool, explain: Explain) -> Result<
 }
 
 /// The filters, and DNS besides. No filter already means everything.
-fn with_dns(whitelist: &[FlowFilter]) -> Vec<FlowFilter> {
-    let mut all = whitelist.to_vec();
+fn with_dns(mut all: Vec<FlowFilter>) -> Vec<FlowFilter> {
     if !all.is_empty() {
         all.push(FlowFilter { protocol: vec!["dns".to_owned()], ..FlowFilter::default() });
     }
@@ -135,7 +162,7 @@ fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
         return conflict("last", "all");
     }
     if files {
-        if let Some(n) = last.filter(|n| *n > MOST_LAST) {
+        if let Some(n) = last.filter(|n| *n > MOST_LAST && *n < u64::MAX) {
             return Err(Error::usage(format!("--last must be <= 1_000_000, got {n}")));
         }
         return Ok(None);

@@ -4,6 +4,8 @@ use crate::error::{Error, Kind};
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
+use crate::query;
+use clap::error::{ContextKind, ErrorKind};
 use std::io::{self, IsTerminal, Write};
 
 /// Manifest faults printed; the rest is only counted.
@@ -25,8 +27,24 @@ pub fn error(e: &Error) {
     }
 }
 
-/// Clap's finding in our three lines.
-pub fn misuse(e: &clap::Error) -> Error {
+/// Clap's finding in our three lines; for `observe` in Hubble's words, which are known and name the leftmost mistake.
+pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
+    let ours = by_clap(e);
+    let Some(at) = args.iter().position(|a| a == "observe") else { return ours };
+    let value = |kind| e.get(kind).map(ToString::to_string).unwrap_or_default();
+    if e.kind() == ErrorKind::InvalidValue && value(ContextKind::InvalidArg).contains("--output") {
+        return Error { what: format!("invalid output format: {}", value(ContextKind::InvalidValue)), ..ours };
+    }
+    match query::split_args(args.get(at + 1..).unwrap_or_default()) {
+        Err(text) if text.starts_with("unknown") == (e.kind() == ErrorKind::UnknownArgument) => {
+            let hint = text.contains("strconv.").then(|| "write a number, for example 20".to_owned());
+            Error { what: text, cause: None, hint: hint.or(ours.hint), ..ours }
+        }
+        _ => ours,
+    }
+}
+
+fn by_clap(e: &clap::Error) -> Error {
     let text = e.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();

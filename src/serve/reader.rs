@@ -8,6 +8,7 @@ use crate::model::time::Nanos;
 use crate::wire::pb::flow::{LostEvent, LostEventSource};
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::pb::observer::{GetFlowsRequest, GetFlowsResponse};
+use crate::wire::reflect::{Keep as _, Mask};
 use prost::Message;
 use prost_types::Timestamp;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub struct Reader {
     ring: Arc<Ring>,
     wake: watch::Receiver<u64>,
     admit: Admit,
+    mask: Mask,
     /// The next place to read.
     place: u64,
     /// The first place that does not belong to the answer; `None` with `follow`.
@@ -47,9 +49,8 @@ impl Reader {
         if request.first && request.follow {
             return Err(Status::invalid_argument("first and follow cannot be set together"));
         }
-        if request.field_mask.as_ref().is_some_and(|m| !m.paths.is_empty()) {
-            return Err(Status::unimplemented("this server sends whole flows only; it has no field masks"));
-        }
+        let paths = request.field_mask.as_ref().map(|m| m.paths.as_slice()).unwrap_or_default();
+        let mask = Mask::new(paths).map_err(|path| Status::invalid_argument(format!("invalid field mask: no field {path:?}")))?;
         let admit = filters.compile(&request.whitelist, &request.blacklist).map_err(Status::invalid_argument)?;
         let wake = ring.watch();
         let (oldest, end) = ring.bounds();
@@ -58,6 +59,7 @@ impl Reader {
             ring,
             wake,
             admit,
+            mask,
             place: oldest,
             end: (!request.follow).then_some(end),
             left: (request.number > 0 && !request.follow).then_some(request.number),
@@ -107,6 +109,14 @@ impl Reader {
         (!is_flow(&response) || (self.admit)(&response)).then_some(response)
     }
 
+    /// Of a flow what was asked for.
+    fn masked(&self, mut response: GetFlowsResponse) -> GetFlowsResponse {
+        if let (Some(ResponseTypes::Flow(flow)), false) = (&mut response.response_types, self.mask.is_whole()) {
+            *flow = flow.keep(&self.mask);
+        }
+        response
+    }
+
     /// The next response; `None` at the end of the answer, an error once if the server stops.
     pub async fn next(&mut self) -> Option<Result<GetFlowsResponse, Status>> {
         let mut looked = 0;
@@ -135,7 +145,7 @@ impl Reader {
                     if let Some(left) = self.left.as_mut().filter(|_| is_flow(&response)) {
                         *left -= 1;
                     }
-                    return Some(Ok(response));
+                    return Some(Ok(self.masked(response)));
                 }
                 Read::Behind { oldest } => {
                     let lost = oldest - self.place;

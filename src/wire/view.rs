@@ -154,7 +154,18 @@ impl View for flow::Flow {
             Field::Port(e) => port(self, e),
             Field::ServiceNamespace(e) => text(service(self, e).map(|s| s.namespace.as_str())),
             Field::ServiceName(e) => text(service(self, e).map(|s| s.name.as_str())),
+            Field::FlowTime => self.time.as_ref().map_or(Value::Missing, |t| Value::Stamp { seconds: t.seconds, nanos: t.nanos }),
+            Field::Summary => Value::Text(&self.summary),
+            Field::AuthType => int(self.auth_type),
+            Field::PolicyMatchType => uint(self.policy_match_type),
+            Field::CapturePoint => int(self.debug_capture_point),
+            Field::XlatePoint => int(self.sock_xlate_point),
+            Field::L7Type => self.l7.as_ref().map_or(Value::Missing, |l| int(l.r#type)),
+            Field::DnsSource => text(dns(self).map(|d| d.observation_source.as_str())),
+            Field::Mac(End::Source) => text(self.ethernet.as_ref().map(|e| e.source.as_str())),
+            Field::Mac(End::Destination) => text(self.ethernet.as_ref().map(|e| e.destination.as_str())),
             Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Names(_) => Value::Missing,
+            Field::AllowedBy(_) | Field::DeniedBy(_) => Value::Missing,
             Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies | Field::Message => Value::Missing,
         }
     }
@@ -168,13 +179,20 @@ impl View for flow::Flow {
             Field::Labels(e) => endpoint(self, e).is_some_and(|p| texts(&p.labels)),
             Field::Workloads(e) => endpoint(self, e).is_some_and(|p| p.workloads.iter().any(|w| test(Item::Pair(&w.kind, &w.name)))),
             Field::HttpHeaders => http(self).is_some_and(|h| h.headers.iter().any(|x| test(Item::Pair(&x.key, &x.value)))),
-            Field::Policies => [&self.egress_denied_by, &self.ingress_denied_by, &self.egress_allowed_by, &self.ingress_allowed_by]
-                .into_iter()
-                .flatten()
-                .any(|p| test(Item::Policy { kind: &p.kind, namespace: &p.namespace, name: &p.name })),
+            Field::Policies => {
+                [Field::DeniedBy, Field::AllowedBy].into_iter().any(|by| End::BOTH.into_iter().any(|e| self.any(by(e), test)))
+            }
+            Field::AllowedBy(End::Source) => policies(&self.egress_allowed_by, test),
+            Field::AllowedBy(End::Destination) => policies(&self.ingress_allowed_by, test),
+            Field::DeniedBy(End::Source) => policies(&self.egress_denied_by, test),
+            Field::DeniedBy(End::Destination) => policies(&self.ingress_denied_by, test),
             _ => false,
         }
     }
+}
+
+fn policies(list: &[flow::Policy], test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+    list.iter().any(|p| test(Item::Policy { kind: &p.kind, namespace: &p.namespace, name: &p.name }))
 }
 
 fn transport_tag(p: &Protocol) -> i32 {

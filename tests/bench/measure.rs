@@ -1,0 +1,66 @@
+//! One run of a program as a whole process: wall time, CPU time, peak of anonymous memory.
+use nix::sys::resource::{UsageWho, getrusage};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Figures of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    pub wall: f64,
+    /// User and system seconds.
+    pub cpu: f64,
+    /// Bytes of `RssAnon` at its highest; 0 where the system does not tell.
+    pub anon: u64,
+}
+
+/// CPU seconds of all children that have ended.
+fn children() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+/// Runs it once, stdout to /dev/null.
+pub fn once(program: &str, args: &[String]) -> Run {
+    let before = children();
+    let began = Instant::now();
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    let mut anon = 0;
+    let mut looks = 0u32;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if looks.is_multiple_of(8) {
+            anon = anon.max(rss_anon(child.id()));
+        }
+        looks += 1;
+        std::thread::sleep(Duration::from_micros(500));
+    };
+    let wall = began.elapsed().as_secs_f64();
+    assert!(status.code().is_some_and(|c| c <= 1), "{program} {args:?}: {status}");
+    Run { wall, cpu: children() - before, anon }
+}
+
+/// The middle one by wall time of `n` runs, after one that warms the cache.
+pub fn median(program: &str, args: &[String], n: usize) -> Run {
+    if n > 1 {
+        once(program, args);
+    }
+    let mut runs: Vec<Run> = (0..n).map(|_| once(program, args)).collect();
+    let anon = runs.iter().map(|r| r.anon).max().unwrap_or(0);
+    runs.sort_by(|a, b| a.wall.total_cmp(&b.wall));
+    Run { anon, ..runs[runs.len() / 2] }
+}
+
+fn rss_anon(pid: u32) -> u64 {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+}
