@@ -8,7 +8,10 @@ use std::path::PathBuf;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let set = protox::compile(["flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto"], ["proto"])?;
+    let set = protox::compile(
+        ["flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto", "health/health.proto"],
+        ["proto"],
+    )?;
     let generator::Modules { json, lean, reflect } = generator::modules(&set)?;
     std::fs::write(out.join("json.rs"), json)?;
     std::fs::write(out.join("lean.rs"), lean)?;

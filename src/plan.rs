@@ -10,8 +10,10 @@ use crate::out;
 use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
-use crate::source::hubble::Request;
+use crate::source::hubble::{Request, Timing};
 use crate::source::target::Target;
+
+pub use ask::{Ask, Events, EventsFrom, Question, Sort};
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +54,6 @@ pub enum Front {
         command: String,
     },
     Stream(Stream),
-    /// This text, and no more.
-    Print(String),
     Why {
         style: crate::cmd::why::Style,
         quiet: bool,
@@ -86,18 +86,45 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
+/// What the command is.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
+pub enum Job {
+    /// Flows through the engine.
+    Flows(Plan),
+    /// A question to a server.
+    Ask(Ask),
+    /// Events other than flows.
+    Events(Events),
+    /// A text for stdout that needs nobody.
+    Say(String),
+}
+
 /// Makes sense of the arguments.
-pub fn plan(cli: Cli, env: &Env) -> Result<Plan, Error> {
+pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
     let Cli { source, judge, display, filter, command } = cli;
     let judge = judge_options(&judge);
     let look = Look { env, when: display.color, ascii: display.ascii };
-    match command {
-        None => screen::screen(&source, judge, &look, filter),
-        Some(Command::Observe(o)) => observe::observe(&source, judge, &look, *o),
-        Some(Command::Replay(r)) => screen::replay(&source, judge, &look, r),
-        Some(Command::Why(w)) => why(&source, judge, &look, *w),
-        Some(Command::Demo(d)) => demo(&source, judge, &look, d),
-    }
+    Ok(match command {
+        None => Job::Flows(screen::screen(&source, judge, &look, filter)?),
+        Some(Command::Observe(mut o)) => match o.filter.first().map(String::as_str) {
+            Some(word @ ("agent-events" | "debug-events")) => {
+                let sort = if word == "agent-events" { Sort::Agent } else { Sort::Debug };
+                let rest = o.filter.split_off(1);
+                Job::Events(ask::events(&source, &look, sort, &rest, *o)?)
+            }
+            _ => observe::observe(&source, judge, &look, *o)?,
+        },
+        Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
+        Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
+        Some(Command::Demo(d)) => Job::Flows(demo(&source, judge, &look, d)?),
+        Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
+        Some(Command::List(l)) => Job::Ask(ask::ask(&source, &look, ask::list(&l.what))?),
+        Some(Command::Watch(w)) => match w.what {
+            cli::ask::WatchWhat::Peers => Job::Ask(ask::ask(&source, &look, Question::Peers)?),
+        },
+        Some(Command::Version) => Job::Say(concat!("flowhy ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
+    })
 }
 
 struct Look<'a> {
@@ -170,6 +197,11 @@ fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
 
 fn target(source: &Source) -> Result<Target, Error> {
     source.server.as_deref().unwrap_or_default().parse()
+}
+
+/// How long things may take.
+fn timing(_source: &Source) -> Timing {
+    Timing::default()
 }
 
 fn sound(source: &Source) -> Result<(), Error> {
@@ -257,6 +289,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new(), notes: Vec::new() })
 }
 
+mod ask;
 mod mask;
 mod observe;
 mod raw;

@@ -5,17 +5,18 @@ use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input};
-use crate::plan::{self, Env, From, Front, Plan};
+use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::source::feed;
 use crate::source::manifests;
 use crate::world::yaml;
 use crate::{demo, tui};
 use clap::Parser as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
+mod ask;
 mod headless;
 mod say;
 mod sources;
@@ -38,7 +39,7 @@ pub fn main() -> u8 {
             return 2;
         }
     };
-    match plan::plan(cli, &env()).and_then(go) {
+    match plan::plan(cli, &env()).and_then(work) {
         Ok(code) => code,
         Err(e) => {
             say::error(&e);
@@ -61,6 +62,26 @@ fn env() -> Env {
     }
 }
 
+fn work(job: Job) -> Result<u8, Error> {
+    match job {
+        Job::Flows(plan) => go(plan),
+        Job::Ask(a) => small()?.block_on(ask::ask(&a)),
+        Job::Events(e) => {
+            let runtime = small()?;
+            let result = runtime.block_on(ask::events(e));
+            runtime.shutdown_background();
+            result
+        }
+        Job::Say(text) => ask::put(&mut io::stdout().lock(), text.as_bytes()).map(|()| 0),
+    }
+}
+
+/// A runtime on this thread alone: one question needs no more.
+fn small() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
+}
+
 fn go(plan: Plan) -> Result<u8, Error> {
     let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
@@ -68,11 +89,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
     }
     for n in &notes {
         say::say("debug", n);
-    }
-    if let Front::Print(text) = front {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::output("cannot write to standard output", &e))?;
-        return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -85,7 +101,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
         Front::Tui { .. } => true,
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
-        Front::Print(_) => true,
     };
     if !quiet {
         say::faults(&engine);
@@ -110,7 +125,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
-            Front::Print(_) => Ok(0),
             Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
         };
         match result {

@@ -15,7 +15,49 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// Everything that flowhy does otherwise, and why. The exit code is another matter: where Hubble's is 1 ours is 2 (usage), always.
-const DIFFERENCES: &[Differs] = &[];
+const DIFFERENCES: &[Differs] = &[
+    across("-n default --ip 1.1.1.1", 3),
+    across("--pod x --ip 1.1.1.1", 0),
+    same_side("--from-namespace default --from-ip 1.1.1.1"),
+    same_side("--from-pod x --from-ip 1.1.1.1"),
+    same_side("--to-pod x --to-fqdn y"),
+    same_side("--to-pod /coredns --to-fqdn *"),
+    same_side("--to-fqdn *.com --traffic-direction egress --traffic-direction egress --to-pod prod-eu/ --not --identity world"),
+    Differs {
+        args: "-n default --to-ip 192.168.0.0/16",
+        ours: (0, 4),
+        says: "",
+        why: "a destination in that net, and either side in the namespace: both can be true",
+    },
+    Differs {
+        args: "--pod /coredns --encrypted --encrypted --ip 192.168.0.0/16 --to-fqdn *.org",
+        ours: (2, 0),
+        says: "filters --to-fqdn and --ip cannot be combined",
+        why: "--pod goes with --ip, so the error is the next one",
+    },
+    Differs {
+        args: "--color sometimes",
+        ours: (2, 0),
+        says: "possible values: auto, always, never",
+        why: "a misspelt word is told, not taken for auto",
+    },
+    Differs { args: "--port-forward", ours: (2, 0), says: "--port-forward", why: "refused as in Hubble, in other words" },
+];
+
+/// Refused by Hubble. An address on one side and an endpoint on the other.
+const fn across(args: &'static str, lines: usize) -> Differs {
+    Differs { args, ours: (0, lines), says: "", why: "the address is on one side and the endpoint on the other" }
+}
+
+/// Refused by Hubble. Nothing in the corpus happens to match.
+const fn same_side(args: &'static str) -> Differs {
+    Differs {
+        args,
+        ours: (0, 0),
+        says: "",
+        why: "a pod or a namespace of a side goes with an address or a name of the same side: both can be true",
+    }
+}
 
 /// When the cases were made; only cases with relative times ask.
 const NOW: Nanos = Nanos(1_795_000_000 * Nanos::SECOND);
@@ -46,8 +88,138 @@ fn main() {
             Some(d) => d.holds(&case, &lines),
         }));
     }
+    let held = flows.clone();
+    trials.push(Trial::test("what is pushed down lets through all that the filter matches, and no more where it says so", move || {
+        pushed(&held)
+    }));
     assert!(differing.is_empty(), "no such cases: {:?}", differing.iter().map(|d| d.args).collect::<Vec<_>>());
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// Atoms over values that the flows really have, so that filters match some and not all.
+const ATOMS: &[&str] = &[
+    "ns:default",
+    "from.ns:default",
+    "to.ns:kube-system,default",
+    "ns:prod*",
+    "pod:coredns*",
+    "from.pod:default/cart*",
+    "to.pod:kube-system/coredns-1",
+    "pod:\"\"",
+    "svc:default/web*",
+    "to.svc:web",
+    "workload:cart",
+    "label:k8s-app=kube-dns",
+    "from.label:app",
+    "label:\"tier in (a,b)\"",
+    "label:!app",
+    "identity:world",
+    "to.identity:2,1",
+    "identity>100",
+    "ip:10.0.0.0/8",
+    "from.ip:fd00::1",
+    "to.ip:1.1.1.1,8.8.8.8",
+    "ip:10.*",
+    "port:443",
+    "to.port:53,80-90",
+    "port:1-65535",
+    "port>1024",
+    "cluster:default",
+    "from.cluster:*",
+    "verdict:dropped",
+    "verdict:forwarded,audit",
+    "verdict:unknown",
+    "drop:any",
+    "drop:policy",
+    "drop:POLICY_DENIED",
+    "dir:ingress",
+    "dir:unknown",
+    "type:drop",
+    "type:trace,l7",
+    "type:trace:to-stack",
+    "proto:tcp",
+    "proto:dns,http",
+    "proto:icmp",
+    "reply:true",
+    "reply:false",
+    "encrypted:true",
+    "encrypted:false",
+    "node:k8s1",
+    "node:default/k8s1",
+    "node:prod*",
+    "iface:eth0",
+    "flags:syn",
+    "flags:syn+ack,rst",
+    "uuid:14964611-ea0b-7567-c733-89465ebe2ad7",
+    "http.method:GET",
+    "http.method:post",
+    "http.path:/",
+    "http.path:/api*",
+    "http.path~/v1",
+    "http.status:404",
+    "http.status:5xx",
+    "http.status:200-204",
+    "http.status>=400",
+    "http.host:api",
+    "http.header:foo=bar",
+    "dns.query:example.com",
+    "dns.query:*.local",
+    "dns.rcode:3",
+    "kafka.topic:orders",
+    "latency>1ms",
+    "cart",
+    "10.0.0.0/8",
+];
+
+/// For any filter and any flags: the server's part lets through all that both match; where it is exact, nothing else.
+fn pushed(flows: &[GetFlowsResponse]) -> Result<(), Failed> {
+    use proptest::prelude::*;
+    let atom = prop::sample::select(ATOMS).prop_map(str::to_owned);
+    let words = atom.prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|e| format!("not ({e})")),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|l| format!("({})", l.join(" or "))),
+            prop::collection::vec(inner, 2..4).prop_map(|l| format!("({})", l.join(" "))),
+        ]
+    });
+    let args = prop::sample::select(&[
+        "",
+        "-n default",
+        "--pod coredns --not --verdict FORWARDED",
+        "--type trace",
+        "--http-method GET",
+        "--label app --port 53",
+        "--not --protocol tcp",
+        "--verdict DROPPED",
+    ]);
+    let flags_of = |line: &str| {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        query::from_flags(&query::split_args(&args).unwrap().0).unwrap()
+    };
+    let (mut exact, mut helped) = (0u32, 0u32);
+    let counts = std::cell::RefCell::new((&mut exact, &mut helped));
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() });
+    runner
+        .run(&(words, args), |(words, args)| {
+            let flags = flags_of(args);
+            let local = query::compile(&flags).unwrap().and(query::parse(&words, &query::Context::at(NOW)).unwrap());
+            let p = query::push(&flags, &query::parse_expr(&words).unwrap(), false);
+            let sent = query::compile(&Filters { whitelist: p.whitelist.clone(), blacklist: p.blacklist.clone(), ..Filters::default() });
+            let sent = sent.map_err(|e| TestCaseError::fail(format!("a server would refuse it: {e}: {p:?}")))?;
+            let is_flow = |r: &&GetFlowsResponse| matches!(r.response_types, Some(ResponseTypes::Flow(_)));
+            for r in flows.iter().filter(is_flow) {
+                let (wanted, got) = (local.matches(r), sent.matches(r));
+                prop_assert!(got || !wanted, "withheld by {p:?}: {}", serde_json::to_string(&format!("{r:?}")).unwrap());
+                prop_assert!(!p.exact || got == wanted, "not exact: {p:?}");
+            }
+            *counts.borrow_mut().0 += u32::from(p.exact);
+            *counts.borrow_mut().1 += u32::from(p.whitelist != flags.whitelist || p.blacklist != flags.blacklist);
+            Ok(())
+        })
+        .map_err(|e| Failed::from(e.to_string()))?;
+    // A pushing that pushes nothing would be sound too.
+    if exact < 100 || helped < 300 { Err(format!("only {exact} exact, {helped} helped").into()) } else { Ok(()) }
 }
 
 /// A case that flowhy answers otherwise, on purpose.
@@ -68,7 +240,14 @@ impl Differs {
         }
         let (code, out, err) = observe(&strings(&case["args"]), "flows-a.jsonl");
         if (code, out.lines().count()) != self.ours || !err.contains(self.says) {
-            return Err(format!("exit {code}, {} lines, {err:?}; wanted {:?} with {:?} ({})", out.lines().count(), self.ours, self.says, self.why).into());
+            return Err(format!(
+                "exit {code}, {} lines, {err:?}; wanted {:?} with {:?} ({})",
+                out.lines().count(),
+                self.ours,
+                self.says,
+                self.why
+            )
+            .into());
         }
         Ok(())
     }

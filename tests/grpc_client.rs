@@ -4,7 +4,8 @@
 use bytes::{Buf, BufMut, Bytes};
 use flowhy::error::{Error, Kind};
 use flowhy::model::input::{Codec as Form, Frame, Input, Link};
-use flowhy::source::hubble::{Client, Request, Retry, Timing, server_status};
+use flowhy::source::ask::server_status;
+use flowhy::source::hubble::{Client, Request, Retry, Timing};
 use flowhy::source::target::Target;
 use flowhy::source::{Inbox, Source, Stop, channel};
 use flowhy::wire::pb::{flow, observer};

@@ -87,7 +87,9 @@ fn kept(f: &Field) -> String {
     match &f.oneof {
         Some((member, path, variant)) => {
             let part = if f.holds == Holds::Message { "v.keep(m)" } else { "v.clone()" };
-            format!("if let (Some(m), Some({path}::{variant}(v))) = (mask.of({name:?}), &self.{member}) {{ let _ = m; out.{member} = Some({path}::{variant}({part})); }}")
+            format!(
+                "if let (Some(m), Some({path}::{variant}(v))) = (mask.of({name:?}), &self.{member}) {{ let _ = m; out.{member} = Some({path}::{variant}({part})); }}"
+            )
         }
         // A server sets every message that it copies a part of.
         None if f.holds == Holds::Message && !f.repeated => format!(

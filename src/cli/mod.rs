@@ -1,4 +1,5 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
+pub mod ask;
 pub mod filter;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -72,6 +73,15 @@ pub enum Command {
     Why(Box<WhyArgs>),
     /// An embedded demo cluster with mistakes people really make
     Demo(Demo),
+    /// A server's health and counters
+    Status(ask::Status),
+    /// Nodes, or namespaces, of a server
+    List(ask::List),
+    /// Peers of an agent's Hubble, as they come and go
+    #[command(alias = "w")]
+    Watch(ask::Watch),
+    /// This program's version
+    Version,
 }
 
 /// Where flows and policies come from.

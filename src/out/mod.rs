@@ -4,12 +4,15 @@
 //! raw.
 pub mod compact;
 pub mod dict;
+pub mod events;
 mod flow;
 mod host;
 pub mod jsonpb;
 mod lost;
+pub mod number;
 mod paint;
 mod safe;
+pub mod server;
 mod status;
 pub mod table;
 mod tabs;
@@ -22,6 +25,7 @@ use std::io::{self, Write};
 
 pub use compact::Compact;
 pub use dict::Dict;
+pub use events::Events;
 pub use jsonpb::Jsonpb;
 pub use table::Table;
 pub use time::TimeFormat;

@@ -72,7 +72,8 @@ pub fn known(mask: &Mask) -> Result<(), Error> {
 
 /// What the rest of a filter and an explanation need is not behind a mask of one's own.
 pub fn leaves_enough(mask: &Mask, explain: Explain, words: &Predicate, exact: bool) -> Result<(), Error> {
-    let has = |path: &String| mask.field_mask.iter().any(|m| path == m || path.strip_prefix(m.as_str()).is_some_and(|r| r.starts_with('.')));
+    let has =
+        |path: &String| mask.field_mask.iter().any(|m| path == m || path.strip_prefix(m.as_str()).is_some_and(|r| r.starts_with('.')));
     if explain != Explain::Nothing {
         return Err(Error::usage("--why needs whole flows").hint("leave out --field-mask"));
     }
@@ -90,7 +91,12 @@ pub fn paths(mask: &Mask, format: Format, explain: Explain, admit: &Predicate) -
         return mask.field_mask.clone();
     }
     let text = matches!(format, Format::Compact | Format::Dict | Format::Table);
-    if !text || !mask.use_default_field_masks || explain != Explain::Nothing || admit.fields().needs_message() || admit.fields().needs_derived() {
+    if !text
+        || !mask.use_default_field_masks
+        || explain != Explain::Nothing
+        || admit.fields().needs_message()
+        || admit.fields().needs_derived()
+    {
         return Vec::new();
     }
     let all: BTreeSet<String> = PRINTED.iter().map(|p| (*p).to_owned()).chain(lean::paths(admit.fields())).collect();

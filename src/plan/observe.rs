@@ -1,7 +1,7 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, sound, target, texts};
+use super::{From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, sound, target, texts};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
@@ -15,20 +15,16 @@ use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
 /// Hubble's number of flows when nothing else is said.
-const DEFAULT_LAST: u64 = 20;
+pub const DEFAULT_LAST: u64 = 20;
 /// Hubble's limit for `--last` with a file.
 const MOST_LAST: u64 = 1_000_000;
 
-pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Plan, Error> {
+pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Job, Error> {
     sound(source)?;
     let env = look.env;
     let mut words = o.filter;
-    match words.first().map(String::as_str) {
-        Some("flows") => drop(words.remove(0)),
-        Some(other @ ("agent-events" | "debug-events")) => {
-            return Err(Error::usage(format!("observe {other} is not built in yet")).hint("flows are: flowhy observe"));
-        }
-        _ => {}
+    if words.first().is_some_and(|w| w == "flows") {
+        words.remove(0);
     }
     // In Hubble's order: of two mistakes the same one is told.
     let filters = flags_of(&o.flags.0)?;
@@ -40,22 +36,11 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let window = window(&o.select, env)?;
     mask::known(&o.mask)?;
     if o.mask.print_raw_filters {
-        let front = Front::Print(raw::yaml(&filters));
-        let from = From::Files { paths: Vec::new(), pace: Pace::Max };
-        return Ok(Plan { from, policies: Vec::new(), engine: engine::Options::default(), front, warnings: filters.warnings, notes: Vec::new() });
+        return Ok(Job::Say(raw::yaml(&filters)));
     }
     let by_flags = compiled(&filters)?;
     let by_words = filter_of(&words, env)?;
-    let print = out::Options {
-        color: look.color(),
-        terminal: env.stdout_tty,
-        time: out::TimeFormat::from_name(&o.print.time_format),
-        node_name: o.print.print_node_name,
-        policy_names: o.print.print_policy_names,
-        translate_ip: o.print.ip_translation && !o.print.numeric,
-        debug: o.print.debug,
-        silent: o.print.silent_errors,
-    };
+    let print = print_options(&o.print, look);
     let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
     let mut admit = by_flags.clone().and(by_words.clone());
     let mut notes = Vec::new();
@@ -101,7 +86,8 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     };
     let engine =
         engine::Options { admit, hold: None, explain, judge, filter_notices: files, window: if files { window } else { (None, None) } };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: filters.warnings, notes })
+    let front = Front::Stream(stream);
+    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings, notes }))
 }
 
 /// Which part of the filter is judged where.
@@ -115,6 +101,20 @@ fn split(flags: &Filters, pushed: &Pushed, derives: bool) -> String {
         return format!("filtered here: {}; the server is asked for DNS answers besides, which names and explanations need", list(all));
     }
     format!("filtered by the server: {}; here: {}", list(flags.into_iter().chain(there).collect()), list(here.collect()))
+}
+
+/// How lines are to look.
+pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
+    out::Options {
+        color: look.color(),
+        terminal: look.env.stdout_tty,
+        time: out::TimeFormat::from_name(&p.time_format),
+        node_name: p.print_node_name,
+        policy_names: p.print_policy_names,
+        translate_ip: p.ip_translation && !p.numeric,
+        debug: p.debug,
+        silent: p.silent_errors,
+    }
 }
 
 /// A table is written at its end, and has no room for a sentence.
@@ -146,7 +146,7 @@ fn last_of(s: &Select) -> Option<u64> {
 }
 
 /// The request's number as Hubble's CLI makes it; `None` for files, which have no such limit.
-fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
+pub fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
     let conflict = |a: &str, b: &str| Err(Error::usage(format!("cannot set both --{a} and --{b}")));
     let (first, last) = (s.first.filter(|n| *n > 0), s.last.filter(|n| *n > 0));
     if first.is_some() && last.is_some() {

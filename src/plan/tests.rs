@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::ask::EventRequest;
 use clap::Parser as _;
 
 fn env() -> Env {
@@ -7,7 +8,10 @@ fn env() -> Env {
 
 fn planned(line: &str) -> Result<Plan, Error> {
     let args = std::iter::once("flowhy").chain(line.split_whitespace());
-    plan(Cli::try_parse_from(args).map_err(|e| Error::usage(e.to_string()))?, &env())
+    match plan(Cli::try_parse_from(args).map_err(|e| Error::usage(e.to_string()))?, &env())? {
+        Job::Flows(plan) => Ok(plan),
+        other => panic!("{line}: {other:?}"),
+    }
 }
 
 fn request(line: &str) -> Request {
@@ -72,7 +76,7 @@ fn conflicts_are_usage_errors() {
         "observe --from f --server s",
         "observe --from - --policies -",
         "observe --from f --last 1000001",
-        "observe debug-events",
+        "observe debug-events --port 53",
         "replay ns:shop",
         "replay f --speed 0",
         "demo --rate -3",
@@ -96,7 +100,8 @@ fn a_screen_needs_a_terminal_and_color_follows_its_order() {
     let cli = |l: &str| Cli::try_parse_from(l.split(' ')).unwrap();
     let piped = Env { stdout_tty: false, ..env() };
     assert_eq!(plan(cli("flowhy demo"), &piped).unwrap_err().exit_code(), 2);
-    let color = |line: &str, env: &Env| match plan(cli(line), env).unwrap().front {
+    let flows = |job| if let Job::Flows(p) = job { p } else { panic!("no flows") };
+    let color = |line: &str, env: &Env| match flows(plan(cli(line), env).unwrap()).front {
         Front::Stream(s) => s.print.color,
         other => panic!("{other:?}"),
     };
@@ -104,4 +109,22 @@ fn a_screen_needs_a_terminal_and_color_follows_its_order() {
     assert!(color("flowhy observe --color always", &Env { no_color: true, ..piped.clone() }));
     assert!(!color("flowhy observe", &Env { no_color: true, force_color: true, ..env() }));
     assert!(color("flowhy observe", &Env { force_color: true, ..piped }));
+}
+
+#[test]
+fn events_are_asked_for_as_hubble_does() {
+    let asked = |line: &str| match plan(Cli::try_parse_from(line.split(' ')).unwrap(), &env()) {
+        Ok(Job::Events(Events { from: EventsFrom::Live { request, .. }, sort, .. })) => (sort, request),
+        other => panic!("{line}: {other:?}"),
+    };
+    let number = |line: &str| asked(line).1.number;
+    assert_eq!(asked("flowhy observe agent-events -f"), (Sort::Agent, EventRequest { number: 20, follow: true, ..Default::default() }));
+    assert_eq!((number("flowhy observe debug-events --last 7"), asked("flowhy observe debug-events").0), (7, Sort::Debug));
+    assert_eq!(number("flowhy observe agent-events --all"), u64::MAX);
+    assert_eq!(number("flowhy observe agent-events --first 2"), 20);
+    assert_eq!(number("flowhy observe agent-events --since 1h --all"), 0);
+    let refused = |line: &str| plan(Cli::try_parse_from(line.split(' ')).unwrap(), &env()).unwrap_err().what;
+    assert_eq!(refused("flowhy observe agent-events --verdict DROPPED"), "unknown flag: --verdict");
+    assert!(refused("flowhy observe --last 3 debug-events ns:shop").contains("ns:shop"));
+    assert!(refused("flowhy observe agent-events -f -o table").contains("follow"));
 }

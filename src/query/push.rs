@@ -219,9 +219,30 @@ fn merge(a: &FlowFilter, b: &FlowFilter) -> Option<(FlowFilter, bool)> {
     )+ } }
     one_value!(verdict, traffic_direction, encrypted);
     some_value!(
-        source_identity, destination_identity, source_pod, destination_pod, source_service, destination_service, source_ip, destination_ip,
-        source_port, destination_port, source_workload, destination_workload, source_cluster_name, destination_cluster_name, event_type,
-        protocol, reply, tcp_flags, interface, node_name, http_method, http_path, http_status_code, dns_query
+        source_identity,
+        destination_identity,
+        source_pod,
+        destination_pod,
+        source_service,
+        destination_service,
+        source_ip,
+        destination_ip,
+        source_port,
+        destination_port,
+        source_workload,
+        destination_workload,
+        source_cluster_name,
+        destination_cluster_name,
+        event_type,
+        protocol,
+        reply,
+        tcp_flags,
+        interface,
+        node_name,
+        http_method,
+        http_path,
+        http_status_code,
+        dns_query
     );
     selectors!(source_label, destination_label);
     let asks_http = !(f.http_method.is_empty() && f.http_path.is_empty() && f.http_status_code.is_empty());
@@ -245,17 +266,19 @@ fn atom(a: &Atom, infers: bool) -> Option<Cover> {
     let wide = |any: Vec<FlowFilter>| Some(Cover { any, exact: false });
     let one = |f: FlowFilter| vec![f];
     let is = a.op == Op::Is;
-    macro_rules! sided { ($source:ident, $destination:ident, $list:expr) => {{
-        let list = $list;
-        let mut any = Vec::new();
-        if a.side != Some(End::Destination) {
-            any.push(FlowFilter { $source: list.clone(), ..FlowFilter::default() });
-        }
-        if a.side != Some(End::Source) {
-            any.push(FlowFilter { $destination: list, ..FlowFilter::default() });
-        }
-        any
-    }} }
+    macro_rules! sided {
+        ($source:ident, $destination:ident, $list:expr) => {{
+            let list = $list;
+            let mut any = Vec::new();
+            if a.side != Some(End::Destination) {
+                any.push(FlowFilter { $source: list.clone(), ..FlowFilter::default() });
+            }
+            if a.side != Some(End::Source) {
+                any.push(FlowFilter { $destination: list, ..FlowFilter::default() });
+            }
+            any
+        }};
+    }
     match a.name {
         Name::Ns if is => {
             let list = values().map(|v| plain(v).filter(|v| !v.contains('/')).map(|v| format!("{v}/"))).collect::<Option<Vec<_>>>()?;
@@ -303,7 +326,8 @@ fn atom(a: &Atom, infers: bool) -> Option<Cover> {
             Some(Cover { any: one(FlowFilter { verdict: vec![Verdict::Dropped as i32], ..FlowFilter::default() }), exact: any })
         }
         Name::Dir if is => {
-            let number = |v: &str| ["unknown", "ingress", "egress"].iter().zip(0..).find(|(n, _)| n.eq_ignore_ascii_case(v)).map(|(_, i)| i);
+            let number =
+                |v: &str| ["unknown", "ingress", "egress"].iter().zip(0..).find(|(n, _)| n.eq_ignore_ascii_case(v)).map(|(_, i)| i);
             exact(one(FlowFilter { traffic_direction: values().map(number).collect::<Option<_>>()?, ..FlowFilter::default() }))
         }
         Name::Type if is => {
@@ -333,14 +357,25 @@ fn atom(a: &Atom, infers: bool) -> Option<Cover> {
             Some(Cover { any: one(FlowFilter { http_method: list, ..FlowFilter::default() }), exact: same })
         }
         Name::HttpPath if is || a.op == Op::Regex => {
-            let list = if is { values().map(|v| plain(v).map(|v| format!("^{}$", regex::escape(v)))).collect::<Option<_>>()? } else { values().map(str::to_owned).collect() };
+            let list = if is {
+                values().map(|v| plain(v).map(|v| format!("^{}$", regex::escape(v)))).collect::<Option<_>>()?
+            } else {
+                values().map(str::to_owned).collect()
+            };
             wide(one(FlowFilter { http_path: list, ..FlowFilter::default() }))
         }
         Name::HttpStatus if is => {
             let list = match written_out(a, status) {
                 Some(codes) => codes.iter().map(|n| (100..600).contains(n).then(|| n.to_string())).collect::<Option<_>>()?,
                 // `5xx`; Hubble's prefix also takes codes with more digits.
-                None => values().map(|v| v.to_ascii_lowercase().strip_suffix("xx").filter(|c| matches!(*c, "1" | "2" | "3" | "4" | "5")).map(|c| format!("{c}+"))).collect::<Option<_>>()?,
+                None => values()
+                    .map(|v| {
+                        v.to_ascii_lowercase()
+                            .strip_suffix("xx")
+                            .filter(|c| matches!(*c, "1" | "2" | "3" | "4" | "5"))
+                            .map(|c| format!("{c}+"))
+                    })
+                    .collect::<Option<_>>()?,
             };
             let exact = written_out(a, status).is_some();
             Some(Cover { any: one(FlowFilter { http_status_code: list, ..FlowFilter::default() }), exact })
@@ -397,7 +432,9 @@ fn names(a: &Atom) -> Option<(Vec<String>, bool)> {
 
 /// `cluster/node`, where Hubble's pattern of it is the text itself.
 fn nodes(a: &Atom) -> Option<Vec<String>> {
-    let simple = |s: &str| !s.is_empty() && !s.ends_with('.') && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+    let simple = |s: &str| {
+        !s.is_empty() && !s.ends_with('.') && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+    };
     let one = |v: &Text| v.text.split_once('/').filter(|(c, n)| simple(c) && simple(n)).map(|_| v.text.clone());
     a.values.iter().map(one).collect()
 }

@@ -36,8 +36,9 @@ pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
         return Error { what: format!("invalid output format: {}", value(ContextKind::InvalidValue)), ..ours };
     }
     match query::split_args(args.get(at + 1..).unwrap_or_default()) {
-        Err(text) if text.starts_with("unknown") == (e.kind() == ErrorKind::UnknownArgument) => {
-            let hint = text.contains("strconv.").then(|| "write a number, for example 20".to_owned());
+        // What the table does not know may be a flag of another part.
+        Err(text) if !text.starts_with("unknown") || e.kind() == ErrorKind::UnknownArgument => {
+            let hint = text.contains("ParseUint").then(|| "write a number, for example 20".to_owned());
             Error { what: text, cause: None, hint: hint.or(ours.hint), ..ours }
         }
         _ => ours,
@@ -91,9 +92,8 @@ pub fn link(link: &Link, down: &mut bool) {
     }
 }
 
-/// What was lost or passed over, in at most a few lines.
-pub fn ledger(engine: &Engine) {
-    let l: &Ledger = engine.ledger();
+/// How many lines could not be read, and the first of them.
+pub fn malformed(l: &Ledger) {
     if l.malformed > 0 {
         let s = if l.malformed == 1 { "line" } else { "lines" };
         say("warning", &format!("{} {s} could not be read", l.malformed));
@@ -101,6 +101,12 @@ pub fn ledger(engine: &Engine) {
             say("  at", &format!("{}: {}", e.place, e.reason));
         }
     }
+}
+
+/// What was lost or passed over, in at most a few lines.
+pub fn ledger(engine: &Engine) {
+    let l: &Ledger = engine.ledger();
+    malformed(l);
     let notes = engine.notes();
     if !notes.is_empty() {
         let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();

@@ -1,10 +1,10 @@
 //! The simulated cluster behind an observer: fills the ring with history, then goes on in time.
 //!
 //! Owns the pace. Must not change what the simulation says.
-use super::listen::{Listen, Running, listen};
+use super::listen::{Listen, Running};
 use super::observer::Service;
 use super::ring::Ring;
-use super::{About, Filters};
+use super::{About, Filters, listen};
 use crate::demo::{self, Simulation};
 use crate::error::{Error, Kind};
 use crate::model::time::Nanos;

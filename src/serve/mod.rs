@@ -5,14 +5,19 @@
 mod demo;
 mod listen;
 mod observer;
+mod peer;
 mod reader;
 mod ring;
+mod tls;
 
 pub use demo::{CAPACITY, HISTORY, Rate, demo, now};
-pub use listen::{Listen, Running, listen};
+pub use listen::{Listen, Running, on};
 pub use observer::Service;
+pub use peer::{Peers, Routes};
 pub use ring::Ring;
+pub use tls::Tls;
 
+use crate::error::Error;
 use crate::query;
 use crate::wire::pb::flow::FlowFilter;
 use crate::wire::pb::observer::GetFlowsResponse;
@@ -57,7 +62,12 @@ pub fn observer(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Ser
     Service::new(ring, filters, about)
 }
 
+/// Serves an observer, which announces the peers it was given, until `stop`.
+pub async fn listen(service: Service, at: Listen, stop: CancellationToken) -> Result<Running, Error> {
+    on(Routes::new(service.until(stop.clone())), at, stop).await
+}
+
 /// An observer over `ring` on a free loopback port.
-pub async fn loopback(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Result<Running, crate::error::Error> {
+pub async fn loopback(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Result<Running, Error> {
     listen(observer(ring, filters, about), Listen::loopback(), CancellationToken::new()).await
 }

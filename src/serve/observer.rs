@@ -1,6 +1,7 @@
 //! The service `observer.Observer` over a ring: flows, status, nodes and namespaces.
 //!
 //! Owns the answers to requests. Must not make flows.
+use super::peer::Peers;
 use super::reader::Reader;
 use super::ring::Ring;
 use super::{About, Filters};
@@ -24,11 +25,12 @@ pub struct Service {
     about: About,
     since: Instant,
     stop: CancellationToken,
+    peers: Peers,
 }
 
 impl Service {
     pub fn new(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Self {
-        Self { ring, filters, about, since: Instant::now(), stop: CancellationToken::new() }
+        Self { ring, filters, about, since: Instant::now(), stop: CancellationToken::new(), peers: Peers::default() }
     }
 
     /// The same service, whose streams end when `stop` says so.
@@ -36,6 +38,18 @@ impl Service {
     pub fn until(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
         self
+    }
+
+    /// The same service, which announces these peers.
+    #[must_use]
+    pub fn announcing(mut self, peers: Peers) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// Whom it announces, and until when.
+    pub fn announced(&self) -> (Peers, CancellationToken) {
+        (self.peers.clone(), self.stop.clone())
     }
 
     fn uptime_ns(&self) -> u64 {

@@ -64,7 +64,7 @@ pub enum Retry {
 pub struct Timing {
     /// To connect, and then to say the first word.
     pub connect: Duration,
-    /// One question and its answer (`server_status`).
+    /// One question and its answer (`ask`).
     pub answer: Duration,
     /// The first pause before the next try, and the longest.
     pub first: Duration,
@@ -118,22 +118,6 @@ impl Client {
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
-    }
-}
-
-/// Counters and nodes of a server, over a connection of its own.
-pub async fn server_status(target: &Target, timing: &Timing) -> Result<observer::ServerStatusResponse, Error> {
-    let what = || format!("cannot ask {target} for its status");
-    let asked = async {
-        let (channel, mut greeting) = channel(target, timing, timing.keepalive).await?;
-        let mut client = observer::observer_client::ObserverClient::new(channel);
-        let call = client.server_status(observer::ServerStatusRequest {});
-        let answer = greeted(call, &mut greeting, timing.connect).await?;
-        answer.map(tonic::Response::into_inner).map_err(|s| trouble(&s, false))
-    };
-    match tokio::time::timeout(timing.answer, asked).await {
-        Ok(answer) => answer.map_err(|t| t.error(what())),
-        Err(_) => Err(Trouble::new(format!("no answer within {} s", timing.answer.as_secs_f64())).error(what())),
     }
 }
 
@@ -357,7 +341,7 @@ async fn get_flows(channel: Channel, request: observer::GetFlowsRequest) -> Resu
     Ok(grpc.server_streaming(tonic::Request::new(request), path, Raw).await?.into_inner())
 }
 
-async fn greeted<T>(
+pub(super) async fn greeted<T>(
     call: impl Future<Output = Result<T, Status>>,
     greeting: &mut Greeting,
     limit: Duration,
@@ -373,7 +357,7 @@ async fn greeted<T>(
     Ok(answer)
 }
 
-async fn channel(target: &Target, timing: &Timing, keepalive: Duration) -> Result<(Channel, Greeting), Trouble> {
+pub(super) async fn channel(target: &Target, timing: &Timing, keepalive: Duration) -> Result<(Channel, Greeting), Trouble> {
     let authority = match target {
         Target::Tcp { .. } => format!("http://{target}"),
         // There is no name to speak of; this is what gRPC clients send.

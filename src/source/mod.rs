@@ -9,7 +9,9 @@
 //! | `manifests` | files and folders of policies |
 //! | `target`, `dial` | where a server is; the connection to it (TLS will stand in `dial`) |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
+//! | `ask` | questions with one answer, and the streams that carry no flows |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
+pub mod ask;
 pub mod backoff;
 pub mod dial;
 pub mod feed;

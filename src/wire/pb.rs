@@ -12,3 +12,6 @@ pub mod observer {
 pub mod peer {
     include!(concat!(env!("OUT_DIR"), "/peer.rs"));
 }
+pub mod health {
+    include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+}

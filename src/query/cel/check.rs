@@ -136,7 +136,12 @@ impl Check {
                 let of = match self.expr(&mut c.iter_range)? {
                     T::List(t) | T::Map(t, _) => *t,
                     T::Dyn => T::Dyn,
-                    t => return fault(c.iter_range.id, format!("expression of type '{t}' cannot be range of a comprehension (must be list, map, or dynamic)")),
+                    t => {
+                        return fault(
+                            c.iter_range.id,
+                            format!("expression of type '{t}' cannot be range of a comprehension (must be list, map, or dynamic)"),
+                        );
+                    }
                 };
                 if c.iter_var2.is_some() {
                     return fault(id, "comprehensions with two variables are not supported");

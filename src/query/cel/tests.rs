@@ -7,9 +7,7 @@ fn sample() -> Flow {
         verdict: 2,
         source: Some(flow::Endpoint { pod_name: "cart-0".into(), labels: vec!["k8s:app=cart".into()], identity: 7, ..Default::default() }),
         destination_names: vec!["a".into(), "b".into()],
-        l4: Some(flow::Layer4 {
-            protocol: Some(flow::layer4::Protocol::Tcp(flow::Tcp { destination_port: 443, ..Default::default() })),
-        }),
+        l4: Some(flow::Layer4 { protocol: Some(flow::layer4::Protocol::Tcp(flow::Tcp { destination_port: 443, ..Default::default() })) }),
         ..Flow::default()
     }
 }

@@ -115,8 +115,20 @@ pub fn call(name: &str, method: bool, args: &[T]) -> Option<T> {
     if args.iter().any(|t| t.bare() == &Dyn) && !matches!(name, "_?_:_" | "_==_" | "_!=_" | "dyn" | "type") {
         // What is known only later is judged then; the functions have to exist.
         return known(name, method, args.len()).then(|| match name {
-            "_&&_" | "_||_" | "!_" | "_<_" | "_<=_" | "_>_" | "_>=_" | "@in" | "@not_strictly_false" | "contains" | "startsWith"
-            | "endsWith" | "matches" | "bool" => Bool,
+            "_&&_"
+            | "_||_"
+            | "!_"
+            | "_<_"
+            | "_<=_"
+            | "_>_"
+            | "_>=_"
+            | "@in"
+            | "@not_strictly_false"
+            | "contains"
+            | "startsWith"
+            | "endsWith"
+            | "matches"
+            | "bool" => Bool,
             "size" | "int" => Int,
             "uint" => Uint,
             "double" => Double,
@@ -133,15 +145,12 @@ pub fn call(name: &str, method: bool, args: &[T]) -> Option<T> {
         ("!_" | "@not_strictly_false", _, [a]) => a.is(&Bool).then_some(Bool),
         ("-_", _, [a]) => [Int, Double].into_iter().find(|t| a.is(t)),
         ("_==_" | "_!=_", _, [a, b]) => T::join(a, b).map(|_| Bool),
-        ("_<_" | "_<=_" | "_>_" | "_>=_", _, [a, b]) => {
-            same(a, b, &[Bool, Int, Uint, Double, Text, Bytes, Time, Span]).map(|_| Bool)
-        }
+        ("_<_" | "_<=_" | "_>_" | "_>=_", _, [a, b]) => same(a, b, &[Bool, Int, Uint, Double, Text, Bytes, Time, Span]).map(|_| Bool),
         ("_+_", _, [T::List(a), T::List(b)]) => Some(T::list(T::join(a, b).unwrap_or(Dyn))),
-        ("_+_", _, [a, b]) => same(a, b, &[Int, Uint, Double, Text, Bytes, Span])
-            .or_else(|| pairs(a, b, &[(Time, Span, Time), (Span, Time, Time)])),
-        ("_-_", _, [a, b]) => {
-            same(a, b, &[Int, Uint, Double, Span]).or_else(|| pairs(a, b, &[(Time, Time, Span), (Time, Span, Time)]))
+        ("_+_", _, [a, b]) => {
+            same(a, b, &[Int, Uint, Double, Text, Bytes, Span]).or_else(|| pairs(a, b, &[(Time, Span, Time), (Span, Time, Time)]))
         }
+        ("_-_", _, [a, b]) => same(a, b, &[Int, Uint, Double, Span]).or_else(|| pairs(a, b, &[(Time, Time, Span), (Time, Span, Time)])),
         ("_*_" | "_/_", _, [a, b]) => same(a, b, &numbers),
         ("_%_", _, [a, b]) => same(a, b, &[Int, Uint]),
         ("_?_:_", _, [c, a, b]) => c.is(&Bool).then(|| T::join(a, b))?,
@@ -200,6 +209,17 @@ pub fn known(name: &str, method: bool, args: usize) -> bool {
 pub fn is_type(name: &str) -> bool {
     matches!(
         name,
-        "bool" | "int" | "uint" | "double" | "string" | "bytes" | "list" | "map" | "null_type" | "type" | "google.protobuf.Timestamp" | "google.protobuf.Duration"
+        "bool"
+            | "int"
+            | "uint"
+            | "double"
+            | "string"
+            | "bytes"
+            | "list"
+            | "map"
+            | "null_type"
+            | "type"
+            | "google.protobuf.Timestamp"
+            | "google.protobuf.Duration"
     )
 }

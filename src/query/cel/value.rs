@@ -41,7 +41,12 @@ impl<'a> Msg<'a> {
         match self.got(number) {
             Got::Unset => false,
             // These three are set even if they are false or 0.
-            _ if self.shape.members.get(number).is_some_and(|m| matches!(m.holds, Holds::MaybeBool | Holds::MaybeInt | Holds::MaybeUint)) => {
+            _ if self
+                .shape
+                .members
+                .get(number)
+                .is_some_and(|m| matches!(m.holds, Holds::MaybeBool | Holds::MaybeInt | Holds::MaybeUint)) =>
+            {
                 true
             }
             Got::Bool(b) => b,
@@ -79,7 +84,9 @@ impl<'a> Msg<'a> {
                 Holds::Message(at) => message(at, Some(body)),
                 _ => Box::new(CelNull),
             },
-            Got::Any => return Err(ExecutionError::function_error(member.name, "messages of a kind that is not known here cannot be read")),
+            Got::Any => {
+                return Err(ExecutionError::function_error(member.name, "messages of a kind that is not known here cannot be read"));
+            }
             Got::Texts(l) => list(l.iter().map(|s| -> Box<dyn Val + 'v> { Box::new(CelString::from(s.as_str())) }).collect()),
             Got::Ints(l) => list(l.into_iter().map(|n| -> Box<dyn Val + 'v> { Box::new(CelInt::from(n)) }).collect()),
             Got::Uints(l) => list(l.into_iter().map(|n| -> Box<dyn Val + 'v> { Box::new(CelUInt::from(n)) }).collect()),

@@ -1,0 +1,109 @@
+//! `status`, `list`, `watch`, and `observe agent-events|debug-events` → what is asked of whom.
+//!
+//! Owns how many events are asked for. They know no filters.
+use super::{From, Look, observe, sound, target, texts, timing};
+use crate::cli::ask::{ListFormat, ListWhat, StatusFormat};
+use crate::cli::{self, Observe, Source};
+use crate::engine::Explain;
+use crate::error::Error;
+use crate::model::time::Nanos;
+use crate::out;
+use crate::plan::Pace;
+use crate::source::ask::EventRequest;
+use crate::source::hubble::Timing;
+use crate::source::target::Target;
+
+/// One question to a server.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub target: Target,
+    pub timing: Timing,
+    pub question: Question,
+    /// Stdout is a terminal: what acts on one is spelt out.
+    pub terminal: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    Status(StatusFormat),
+    Nodes(ListFormat),
+    Namespaces(ListFormat),
+    Peers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Agent,
+    Debug,
+}
+
+/// Events other than flows.
+#[derive(Debug, Clone)]
+pub struct Events {
+    pub sort: Sort,
+    pub from: EventsFrom,
+    pub format: cli::Format,
+    pub print: out::Options,
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum EventsFrom {
+    Live { target: Target, timing: Timing, request: EventRequest },
+    Files { from: From, first: Option<u64>, last: Option<usize>, window: (Option<Nanos>, Option<Nanos>) },
+}
+
+pub fn ask(source: &Source, look: &Look<'_>, question: Question) -> Result<Ask, Error> {
+    if !source.input_file.is_empty() {
+        return Err(Error::usage("a recording is no server").hint("leave out --input-file, or serve it: flowhy serve FILE"));
+    }
+    Ok(Ask { target: target(source)?, timing: timing(source), question, terminal: look.env.stdout_tty })
+}
+
+pub fn list(what: &ListWhat) -> Question {
+    match what {
+        ListWhat::Nodes(a) => Question::Nodes(a.output),
+        ListWhat::Namespaces(a) => Question::Namespaces(a.output),
+    }
+}
+
+pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: Observe) -> Result<Events, Error> {
+    sound(source)?;
+    let name = match sort {
+        Sort::Agent => "agent-events",
+        Sort::Debug => "debug-events",
+    };
+    let none = || format!("observe {name} has no filters; leave it out");
+    if let Some(flag) = o.flags.0.first() {
+        return Err(Error::usage(format!("unknown flag: --{}", flag.name)).hint(none()));
+    }
+    if let Some(word) = rest.first() {
+        return Err(Error::usage(format!("cannot filter {name} by {word:?}")).hint(none()));
+    }
+    if o.print.why.is_some() {
+        return Err(Error::usage(format!("--why explains flows, and {name} are none")).hint("leave out --why"));
+    }
+    let s = &o.select;
+    observe::table_can(o.print.output, s.follow, Explain::Nothing)?;
+    let window = observe::window(s, look.env)?;
+    let from = if source.input_file.is_empty() {
+        // `--first` is known to the command line and not to the request: so it is with Hubble, whose servers have few of them.
+        let bounded = window != (None, None);
+        let number = match s.last.unwrap_or(0) {
+            _ if s.all && !bounded => u64::MAX,
+            0 if !bounded => observe::DEFAULT_LAST,
+            n => n,
+        };
+        let request = EventRequest { number, follow: s.follow, since: window.0, until: window.1 };
+        EventsFrom::Live { target: target(source)?, timing: timing(source), request }
+    } else {
+        observe::number(s, true)?;
+        EventsFrom::Files {
+            from: From::Files { paths: texts(&source.input_file), pace: Pace::Max },
+            first: s.first.filter(|n| *n > 0),
+            last: s.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok()),
+            window,
+        }
+    };
+    Ok(Events { sort, from, format: o.print.output, print: observe::print_options(&o.print, look), quiet: o.print.quiet })
+}
