@@ -26,12 +26,12 @@
 //! | 8, 7 | `main` · `run` |
 //! | 6 | `plan` (it names the options of the rooms it plans for) |
 //! | 5 | `tui`, `out`, `cmd` |
-//! | 4 | `engine`, `source`, `serve`, `cli` |
+//! | 4 | `engine`, `scan`, `source`, `serve`, `cli` |
 //! | 3 | `policy`, `query`, `demo` |
 //! | 2 | `world`, `wire` |
 //! | 1 | `model`, `error` |
 //!
-//! Besides: `policy` uses no `wire` and no `query`; `source` uses no `policy`. `ratatui` appears only in `tui`; `tonic` only in
+//! Besides: `policy` uses no `wire` and no `query`; `source` and `scan` use no `policy`. `ratatui` appears only in `tui`; `tonic` only in
 //! `source` and `serve`; the wall clock is read only in `source`, `serve`, `tui/mod` and `run`.
 
 pub mod cli;
@@ -45,6 +45,7 @@ pub mod plan;
 pub mod policy;
 pub mod query;
 pub mod run;
+pub mod scan;
 pub mod serve;
 pub mod source;
 pub mod tui;

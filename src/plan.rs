@@ -10,10 +10,11 @@ use crate::out;
 use crate::policy;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
-use crate::source::hubble::{Request, Timing};
-use crate::source::target::Target;
+use crate::source::hubble::Request;
+use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use serve::{Address, Arrival, Serve};
 
 /// What the program finds around it.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +32,7 @@ pub struct Env {
 #[derive(Debug, Clone)]
 pub enum From {
     Files { paths: Vec<String>, pace: Pace },
-    Live { target: Target, request: Box<Request> },
+    Live { servers: Box<Servers>, request: Box<Request> },
     Demo { seed: u64, start: Option<Nanos>, rate: Rate, count: Option<u64> },
 }
 
@@ -96,6 +97,10 @@ pub enum Job {
     Ask(Ask),
     /// Events other than flows.
     Events(Events),
+    /// A recording as a server.
+    Serve(Serve),
+    /// The demo cluster as a server.
+    Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
     /// A text for stdout that needs nobody.
     Say(String),
 }
@@ -117,7 +122,8 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
-        Some(Command::Demo(d)) => Job::Flows(demo(&source, judge, &look, d)?),
+        Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
+        Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
         Some(Command::List(l)) => Job::Ask(ask::ask(&source, &look, ask::list(&l.what))?),
         Some(Command::Watch(w)) => match w.what {
@@ -195,13 +201,11 @@ fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
     paths.iter().map(|p| p.to_string_lossy().into_owned()).collect()
 }
 
-fn target(source: &Source) -> Result<Target, Error> {
-    source.server.as_deref().unwrap_or_default().parse()
-}
-
-/// How long things may take.
-fn timing(_source: &Source) -> Timing {
-    Timing::default()
+/// The servers that are meant; what is to be said about them joins `warnings`.
+fn servers(flags: &cli::server::Server, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
+    let mut servers = server::servers(flags)?;
+    warnings.append(&mut servers.warnings);
+    Ok(Box::new(servers))
 }
 
 fn sound(source: &Source) -> Result<(), Error> {
@@ -209,7 +213,7 @@ fn sound(source: &Source) -> Result<(), Error> {
     if stdin(&source.input_file) + stdin(&source.policies) > 1 {
         return Err(Error::usage("standard input can be read only once").hint("give the flows or the policies as a file"));
     }
-    if source.server.is_some() && !source.input_file.is_empty() {
+    if (!source.server.server.is_empty() || source.server.agents) && !source.input_file.is_empty() {
         return Err(Error::usage("cannot use --server and --input-file together").hint("choose one place to read from"));
     }
     Ok(())
@@ -231,12 +235,14 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
     let select = Select { since: w.since, until: w.until, ..Select::default() };
     let window = observe::window(&select, look.env)?;
     let files = !source.input_file.is_empty();
+    let mut warnings = filters.warnings;
     let from = if files {
         From::Files { paths: texts(&source.input_file), pace: Pace::Max }
     } else {
         let number = if window == (None, None) { u64::MAX } else { 0 };
         let request = Request { number, since: window.0, until: window.1, ..Request::default() };
-        From::Live { target: target(source)?, request: Box::new(request) }
+        let servers = servers(&source.server, &mut warnings)?;
+        From::Live { servers, request: Box::new(request) }
     };
     let json = w.output == cli::TextFormat::Json;
     let style = crate::cmd::why::Style { json, unicode: !look.ascii(), terminal: look.env.stdout_tty, color: !json && look.color() };
@@ -250,11 +256,11 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         window: if files { window } else { (None, None) },
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings, notes: Vec::new() })
+    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
 }
 
-fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Plan, Error> {
-    if source.server.is_some() || !source.input_file.is_empty() {
+fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
+    if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
     let rate = match d.rate.as_deref() {
@@ -271,22 +277,32 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
             Some(query::since(t, look.env.now).map_err(|e| Error::usage(format!("--start: {e}")).hint("write 2026-01-31T14:02:00Z"))?)
         }
     };
+    if let Some(listen) = &d.listen {
+        return Ok(Job::Demo { seed: d.seed, start, rate, at: serve::address(listen)? });
+    }
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {
         filter_of(&d.filter, look.env)?;
-        return Ok(screen::held(
+        return Ok(Job::Flows(screen::held(
             from,
             source,
             judge,
             look.tui("demo".to_owned(), d.filter.join(" "), format!("flowhy demo --seed {}", d.seed))?,
-        ));
+        )));
     }
     observe::table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
     let engine =
         engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
     let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new(), notes: Vec::new() })
+    Ok(Job::Flows(Plan {
+        from,
+        policies: texts(&source.policies),
+        engine,
+        front: Front::Stream(stream),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+    }))
 }
 
 mod ask;
@@ -294,5 +310,7 @@ mod mask;
 mod observe;
 mod raw;
 mod screen;
+mod serve;
+pub mod server;
 #[cfg(test)]
 mod tests;

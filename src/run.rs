@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 mod ask;
 mod headless;
 mod say;
+mod scan;
+mod serve;
 mod sources;
 
 /// How long a source may take to say why it ended.
@@ -72,6 +74,18 @@ fn work(job: Job) -> Result<u8, Error> {
             runtime.shutdown_background();
             result
         }
+        Job::Serve(s) => {
+            let runtime = rim()?;
+            let result = runtime.block_on(serve::serve(s));
+            runtime.shutdown_background();
+            result
+        }
+        Job::Demo { seed, start, rate, at } => {
+            let runtime = rim()?;
+            let result = runtime.block_on(serve::demo(seed, start, rate, &at));
+            runtime.shutdown_background();
+            result
+        }
         Job::Say(text) => ask::put(&mut io::stdout().lock(), text.as_bytes()).map(|()| 0),
     }
 }
@@ -82,7 +96,14 @@ fn small() -> Result<tokio::runtime::Runtime, Error> {
     built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
 }
 
+/// The runtime of everything that streams.
+fn rim() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
+}
+
 fn go(plan: Plan) -> Result<u8, Error> {
+    let scanned = plan.scan();
     let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
         say::say("warning", w);
@@ -90,11 +111,17 @@ fn go(plan: Plan) -> Result<u8, Error> {
     for n in &notes {
         say::say("debug", n);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))?;
+    let runtime = rim()?;
+    let stop = CancellationToken::new();
+    if let Some((paths, options, stream)) = scanned {
+        let result = runtime.block_on(async {
+            headless::heed_signals(&stop);
+            scan::run(paths, options, stream, &stop).await
+        });
+        // A thread that waits for standard input cannot be waited for.
+        runtime.shutdown_background();
+        return result;
+    }
     let mut engine = Engine::new(engine);
     load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
     let quiet = match &front {
@@ -105,7 +132,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
     if !quiet {
         say::faults(&engine);
     }
-    let stop = CancellationToken::new();
     let live = matches!(from, From::Live { .. });
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);

@@ -4,8 +4,8 @@
 use bytes::{Buf, BufMut, Bytes};
 use flowhy::error::{Error, Kind};
 use flowhy::model::input::{Codec as Form, Frame, Input, Link};
-use flowhy::source::ask::server_status;
-use flowhy::source::hubble::{Client, Request, Retry, Timing};
+use flowhy::source::hubble::{Client, Request, Retry};
+use flowhy::source::server::{Server as At, Timing};
 use flowhy::source::target::Target;
 use flowhy::source::{Inbox, Source, Stop, channel};
 use flowhy::wire::pb::{flow, observer};
@@ -162,8 +162,12 @@ fn timing() -> Timing {
     Timing { connect: Duration::from_millis(500), first: Duration::from_millis(20), cap: Duration::from_millis(100), ..Timing::default() }
 }
 
+fn at(target: &str) -> At {
+    At { timing: timing(), ..At::plain(target.parse().unwrap()) }
+}
+
 fn client(target: &str, request: Request, retry: Retry) -> Client {
-    Client { target: target.parse().unwrap(), request, retry, timing: timing() }
+    Client { server: at(target), request, retry }
 }
 
 fn follow() -> Request {
@@ -504,7 +508,7 @@ fn what_is_no_observer_is_named_as_what_it_is() {
         assert!(cause.starts_with("the connection broke") || error.hint.is_some(), "{name}: {error:?}");
         assert!(got.frames.is_empty(), "{name}");
         assert_eq!(got.ends, [Err(error.cause.unwrap())], "{name}");
-        let status = many(1).block_on(server_status(&addr.to_string().parse().unwrap(), &timing()));
+        let status = many(1).block_on(at(&addr.to_string()).status());
         assert_eq!(status.expect_err(name).kind, Kind::Connect);
     }
 }
@@ -513,7 +517,7 @@ fn what_is_no_observer_is_named_as_what_it_is() {
 fn a_server_that_falls_silent_is_noticed_and_one_that_wants_calm_gets_it() {
     let settings = [0u8, 0, 0, 4, 0, 0, 0, 0, 0];
     let mut silent = client(&rude(settings.to_vec(), true).to_string(), follow(), Retry::Never);
-    silent.timing.keepalive = Duration::from_millis(100);
+    silent.server.timing.keepalive = Duration::from_millis(100);
     let (got, result) = many(1).block_on(run(silent));
     assert_eq!(result.unwrap_err().cause.as_deref(), Some("the server no longer answers"));
     assert!(matches!(got.links.last(), Some(Link::Connected { .. })));
@@ -570,7 +574,7 @@ fn over_a_unix_socket() {
     let target = Target::Unix(path);
     let (got, result) = runtime.block_on(run(client(&target.to_string(), Request::default(), Retry::Never)));
     assert_eq!((result, got.frames.len()), (Ok(()), 1));
-    let status = runtime.block_on(server_status(&target, &timing())).unwrap();
+    let status = runtime.block_on(at(&target.to_string()).status()).unwrap();
     assert_eq!((status.num_connected_nodes, status.seen_flows), (Some(3), 77));
     runtime.shutdown_background();
 }

@@ -57,11 +57,6 @@ pub fn tables(set: &FileDescriptorSet, messages: &[Message]) -> Res<String> {
             writeln!(out, "{i} => {},", got(f))?;
         }
         writeln!(out, "_ => Got::Unset }} }} }}")?;
-        writeln!(out, "impl Keep for {} {{ fn keep(&self, mask: &Mask) -> Self {{ let mut out = Self::default();", m.rust)?;
-        for f in &m.fields {
-            writeln!(out, "{}", kept(f))?;
-        }
-        writeln!(out, "out }} }}")?;
     }
     Ok(text)
 }
@@ -79,24 +74,6 @@ fn enumeration(outer: &str, e: &EnumDescriptorProto, out: &mut String) -> Res<()
     }
     writeln!(out, "]),")?;
     Ok(())
-}
-
-/// The statement that copies a member of `self` to `out`, as far as the mask says.
-fn kept(f: &Field) -> String {
-    let (me, name) = (&f.rust, &f.json);
-    match &f.oneof {
-        Some((member, path, variant)) => {
-            let part = if f.holds == Holds::Message { "v.keep(m)" } else { "v.clone()" };
-            format!(
-                "if let (Some(m), Some({path}::{variant}(v))) = (mask.of({name:?}), &self.{member}) {{ let _ = m; out.{member} = Some({path}::{variant}({part})); }}"
-            )
-        }
-        // A server sets every message that it copies a part of.
-        None if f.holds == Holds::Message && !f.repeated => format!(
-            "if let Some(m) = mask.of({name:?}) {{ out.{me} = match &self.{me} {{ Some(v) => Some(v.keep(m)), None if m.is_whole() => None, None => Some(Default::default()) }}; }}"
-        ),
-        None => format!("if mask.of({name:?}).is_some() {{ out.{me} = self.{me}.clone(); }}"),
-    }
 }
 
 /// The expression that reads a member of `self`.

@@ -1,9 +1,12 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
 pub mod filter;
+pub mod serve;
+pub mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use filter::FilterFlags;
+use server::Server;
 use std::path::PathBuf;
 
 /// Which policy dropped this flow, and why.
@@ -61,6 +64,7 @@ const DEMO_EXAMPLES: &str = "Examples:
   flowhy demo
   flowhy demo ns:empire
   flowhy demo --headless --why --count 1000 --rate max drop:any
+  flowhy demo --listen localhost:4245
   flowhy demo --headless --seed 7 --count 99 --start 2026-01-31T14:00:00Z";
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +77,8 @@ pub enum Command {
     Why(Box<WhyArgs>),
     /// An embedded demo cluster with mistakes people really make
     Demo(Demo),
+    /// A recording served to `hubble observe --server` and other clients
+    Serve(serve::Serve),
     /// A server's health and counters
     Status(ask::Status),
     /// Nodes, or namespaces, of a server
@@ -88,15 +94,14 @@ pub enum Command {
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Source")]
 pub struct Source {
-    /// Observer to read from: host:port or unix:///path [default: localhost:4245]
-    #[arg(long, global = true, value_name = "ADDR")]
-    pub server: Option<String>,
     /// Read recorded flows from a file (plain, .gz, .zst), - for standard input
     #[arg(long = "input-file", visible_alias = "from", global = true, value_name = "FILE")]
     pub input_file: Vec<PathBuf>,
     /// Manifests: a file, a folder, or - (repeatable)
     #[arg(long, global = true, value_name = "PATH")]
     pub policies: Vec<PathBuf>,
+    #[command(flatten)]
+    pub server: Server,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
@@ -334,6 +339,9 @@ pub struct Demo {
     /// Records a second, or max [default: the simulation's own pace]
     #[arg(long, value_name = "N|max")]
     pub rate: Option<String>,
+    /// Serve it to other clients instead: host:port, or unix:///path
+    #[arg(long, value_name = "ADDR", conflicts_with = "headless")]
+    pub listen: Option<String>,
     /// The simulation's clock begins here (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,

@@ -313,6 +313,11 @@ impl Engine {
         &self.causes
     }
 
+    /// What is kept.
+    pub fn admit(&self) -> &Predicate {
+        &self.options.admit
+    }
+
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// the largest cluster (5 000 nodes).
 const MOST_LOSERS: usize = 16_384;
 
+/// Malformed frames kept as examples.
+const EXAMPLES: usize = 3;
+
 /// One malformed frame, kept as an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
@@ -48,7 +51,7 @@ impl Ledger {
     /// Books a frame that could not be read; keeps the first three as examples.
     pub fn malformed(&mut self, place: impl Into<String>, reason: impl Into<String>) {
         self.malformed += 1;
-        if self.examples.len() < 3 {
+        if self.examples.len() < EXAMPLES {
             self.examples.push(Example { place: place.into(), reason: reason.into() });
         }
     }
@@ -61,6 +64,30 @@ impl Ledger {
         }
         let at = self.lost.entry(who).or_default();
         *at = at.saturating_add(count);
+    }
+
+    /// Adds the books of a part of the run, whose examples come after those that are here.
+    pub fn absorb(&mut self, part: &Self) {
+        for (sum, n) in [
+            (&mut self.frames, part.frames),
+            (&mut self.decoded, part.decoded),
+            (&mut self.malformed, part.malformed),
+            (&mut self.skipped, part.skipped),
+            (&mut self.admitted, part.admitted),
+            (&mut self.refused, part.refused),
+            (&mut self.notices, part.notices),
+            (&mut self.held, part.held),
+            (&mut self.evicted, part.evicted),
+            (&mut self.raw_evicted, part.raw_evicted),
+            (&mut self.reconnects, part.reconnects),
+        ] {
+            *sum += n;
+        }
+        for (who, count) in &part.lost {
+            self.lose(who, "", *count);
+        }
+        let room = EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(part.examples.iter().take(room).cloned());
     }
 
     pub fn lost_total(&self) -> u64 {
@@ -97,6 +124,21 @@ mod tests {
         l.lose("n1", "HUBBLE_RING_BUFFER", u64::MAX);
         assert_eq!(l.lost_total(), u64::MAX);
         assert_eq!(l.lost.len(), 1);
+    }
+
+    #[test]
+    fn parts_add_up_and_the_first_examples_stay() {
+        let mut part = Ledger { frames: 5, decoded: 1, refused: 1, skipped: 2, ..Ledger::default() };
+        part.malformed("f:1", "bad");
+        part.malformed("f:2", "bad");
+        part.lose("n1", "HUBBLE_RING_BUFFER", 3);
+        let mut all = Ledger::default();
+        all.absorb(&part);
+        all.absorb(&part);
+        assert!(all.balanced());
+        let places: Vec<_> = all.examples.iter().map(|e| e.place.as_str()).collect();
+        assert_eq!((all.malformed, places), (4, vec!["f:1", "f:2", "f:1"]));
+        assert_eq!(all.lost["n1 HUBBLE_RING_BUFFER"], 6);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 pub mod doc;
 pub mod input;
 pub mod ledger;
+pub mod line;
 pub mod monitor;
 pub mod observed;
 pub mod reason;

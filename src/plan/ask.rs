@@ -1,7 +1,8 @@
 //! `status`, `list`, `watch`, and `observe agent-events|debug-events` → what is asked of whom.
 //!
 //! Owns how many events are asked for. They know no filters.
-use super::{From, Look, observe, sound, target, texts, timing};
+use super::server::Servers;
+use super::{From, Look, observe, servers, sound, texts};
 use crate::cli::ask::{ListFormat, ListWhat, StatusFormat};
 use crate::cli::{self, Observe, Source};
 use crate::engine::Explain;
@@ -10,17 +11,16 @@ use crate::model::time::Nanos;
 use crate::out;
 use crate::plan::Pace;
 use crate::source::ask::EventRequest;
-use crate::source::hubble::Timing;
-use crate::source::target::Target;
 
 /// One question to a server.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    pub target: Target,
-    pub timing: Timing,
+    pub servers: Box<Servers>,
     pub question: Question,
     /// Stdout is a terminal: what acts on one is spelt out.
     pub terminal: bool,
+    /// For stderr.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,19 +45,32 @@ pub struct Events {
     pub format: cli::Format,
     pub print: out::Options,
     pub quiet: bool,
+    /// For stderr.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 pub enum EventsFrom {
-    Live { target: Target, timing: Timing, request: EventRequest },
+    Live { servers: Box<Servers>, request: EventRequest },
     Files { from: From, first: Option<u64>, last: Option<usize>, window: (Option<Nanos>, Option<Nanos>) },
+}
+
+/// The one server that is meant.
+fn one(source: &Source, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
+    let servers = servers(&source.server, warnings)?;
+    if servers.several() {
+        return Err(Error::usage("this is asked of one server at a time").hint("give one --server, without --agents"));
+    }
+    Ok(servers)
 }
 
 pub fn ask(source: &Source, look: &Look<'_>, question: Question) -> Result<Ask, Error> {
     if !source.input_file.is_empty() {
         return Err(Error::usage("a recording is no server").hint("leave out --input-file, or serve it: flowhy serve FILE"));
     }
-    Ok(Ask { target: target(source)?, timing: timing(source), question, terminal: look.env.stdout_tty })
+    let mut warnings = Vec::new();
+    let servers = one(source, &mut warnings)?;
+    Ok(Ask { servers, question, terminal: look.env.stdout_tty, warnings })
 }
 
 pub fn list(what: &ListWhat) -> Question {
@@ -86,6 +99,7 @@ pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: 
     let s = &o.select;
     observe::table_can(o.print.output, s.follow, Explain::Nothing)?;
     let window = observe::window(s, look.env)?;
+    let mut warnings = Vec::new();
     let from = if source.input_file.is_empty() {
         // `--first` is known to the command line and not to the request: so it is with Hubble, whose servers have few of them.
         let bounded = window != (None, None);
@@ -95,7 +109,7 @@ pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: 
             n => n,
         };
         let request = EventRequest { number, follow: s.follow, since: window.0, until: window.1 };
-        EventsFrom::Live { target: target(source)?, timing: timing(source), request }
+        EventsFrom::Live { servers: one(source, &mut warnings)?, request }
     } else {
         observe::number(s, true)?;
         EventsFrom::Files {
@@ -105,5 +119,5 @@ pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: 
             window,
         }
     };
-    Ok(Events { sort, from, format: o.print.output, print: observe::print_options(&o.print, look), quiet: o.print.quiet })
+    Ok(Events { sort, from, format: o.print.output, print: observe::print_options(&o.print, look), quiet: o.print.quiet, warnings })
 }

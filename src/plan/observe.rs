@@ -1,7 +1,7 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, sound, target, texts};
+use super::{From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, servers, sound, texts};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
@@ -11,6 +11,7 @@ use crate::plan::Env;
 use crate::policy;
 use crate::query::ast::Expr;
 use crate::query::{self, Filters, Predicate, Pushed};
+use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
 
@@ -43,6 +44,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let print = print_options(&o.print, look);
     let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
     let mut admit = by_flags.clone().and(by_words.clone());
+    let mut warnings = filters.warnings.clone();
     let mut notes = Vec::new();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
@@ -82,12 +84,12 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             blacklist: if derives { Vec::new() } else { pushed.blacklist },
             field_mask,
         };
-        From::Live { target: target(source)?, request: Box::new(request) }
+        From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
     };
     let engine =
         engine::Options { admit, hold: None, explain, judge, filter_notices: files, window: if files { window } else { (None, None) } };
     let front = Front::Stream(stream);
-    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings: filters.warnings, notes }))
+    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes }))
 }
 
 /// Which part of the filter is judged where.
@@ -114,6 +116,22 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         translate_ip: p.ip_translation && !p.numeric,
         debug: p.debug,
         silent: p.silent_errors,
+    }
+}
+
+impl Plan {
+    /// What is scanned and how, where a plain filter over files needs no engine: no explanation, nothing that only the engine
+    /// knows, no policies whose faults somebody wants to hear of, no pace.
+    pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
+        let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
+        let e = &self.engine;
+        if e.explain != Explain::Nothing || e.admit.fields().needs_derived() || e.hold.is_some() || !self.policies.is_empty() {
+            return None;
+        }
+        // These two look back at what they printed: the one at its separators, the other at its widest cell.
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table);
+        let options = scan::Options { admit: e.admit.clone(), window: e.window, first: stream.first, last: stream.last, in_order };
+        Some((paths.clone(), options, stream.clone()))
     }
 }
 

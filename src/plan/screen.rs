@@ -1,11 +1,12 @@
 //! The screen on a server or on recordings → a plan.
 //!
 //! Owns what is a file and what a filter among the arguments, and the words that open the same picture again.
-use super::{From, Front, Look, Pace, Plan, filter_of, sound, target, texts};
+use super::{From, Front, Look, Pace, Plan, filter_of, servers, sound, texts};
 use crate::cli::{Replay, Source};
 use crate::engine::store::Limits;
 use crate::engine::{self, Explain};
 use crate::error::Error;
+use crate::plan::server::Servers;
 use crate::policy;
 use crate::source::hubble::Request;
 use std::path::Path;
@@ -22,11 +23,35 @@ pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: 
         let command = command("flowhy replay", &paths, source);
         return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), command)?));
     }
-    let target = target(source)?;
-    let title = target.to_string();
-    let command = command("flowhy --server", std::slice::from_ref(&title), source);
+    let mut warnings = Vec::new();
+    let servers = servers(&source.server, &mut warnings)?;
+    let title = servers.title();
+    let command = command("flowhy", &flags(&servers), source);
     let request = Request { number: SCREEN_LAST, follow: true, ..Request::default() };
-    Ok(held(From::Live { target, request: Box::new(request) }, source, judge, look.tui(title, filter.join(" "), command)?))
+    let front = look.tui(title, filter.join(" "), command)?;
+    Ok(Plan { warnings, ..held(From::Live { servers, request: Box::new(request) }, source, judge, front) })
+}
+
+/// The flags that find these servers again. A password does not stand among them.
+fn flags(servers: &Servers) -> Vec<String> {
+    let mut out = Vec::new();
+    for address in &servers.addresses {
+        out.extend(["--server".to_owned(), address.to_string()]);
+    }
+    let mut add = |flag: &str, value: String| out.extend([flag.to_owned(), value]);
+    for ca in &servers.tls.ca {
+        add("--tls-ca-cert-files", ca.to_string_lossy().into_owned());
+    }
+    if let Some((cert, key)) = &servers.tls.client {
+        add("--tls-client-cert-file", cert.to_string_lossy().into_owned());
+        add("--tls-client-key-file", key.to_string_lossy().into_owned());
+    }
+    if let Some(name) = &servers.tls.server_name {
+        add("--tls-server-name", name.clone());
+    }
+    out.extend(servers.tls.insecure.then(|| "--tls-allow-insecure".to_owned()));
+    out.extend(servers.agents.then(|| "--agents".to_owned()));
+    out
 }
 
 /// A plan that holds flows and explains drops.

@@ -9,6 +9,7 @@
 //!   flags → split → track → FlowFilter → hubble ┘
 //! ```
 pub mod ast;
+pub mod bytes;
 #[cfg(feature = "cel")]
 mod cel;
 mod check;
@@ -38,7 +39,7 @@ pub use parse::parse_expr;
 pub use push::{Pushed, push};
 pub use track::{Filters, from_flags};
 pub use trouble::Trouble;
-pub use when::since;
+pub use when::{duration, since};
 
 use crate::error::Error;
 use crate::model::time::Nanos;

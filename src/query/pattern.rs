@@ -75,6 +75,11 @@ impl Glob {
         Ok(Self { parts: p.split('*').map(str::to_owned).collect(), fold: false, gap: Gap::Dns })
     }
 
+    /// The texts between the gaps, and whether letters stand for both their cases.
+    pub fn parts(&self) -> (&[String], bool) {
+        (&self.parts, self.fold)
+    }
+
     /// Whether the pattern is the empty text.
     pub fn is_empty(&self) -> bool {
         matches!(self.parts.as_slice(), [p] if p.is_empty())
@@ -141,6 +146,11 @@ impl NodePattern {
             }
             Some((cluster, node)) => Ok(Self { cluster: half(cluster)?, node: half(node)? }),
         }
+    }
+
+    /// What the name has to be like, if it is not any.
+    pub fn node(&self) -> Option<&Glob> {
+        self.node.as_ref()
     }
 
     /// `name` as the flow has it; a name without a cluster belongs to `default`.

@@ -47,6 +47,12 @@ impl Selector {
         }
     }
 
+    /// Texts of which all must stand in a string of the line, and whether that string ends with them: what the labels must say
+    /// that the requirements ask for. A requirement that an absent label meets asks for nothing.
+    pub fn asks(&self) -> Vec<Vec<(String, bool)>> {
+        self.0.iter().filter_map(Requirement::asks).collect()
+    }
+
     /// `field` is a list of labels.
     pub fn matches(&self, v: &dyn View, field: Field) -> bool {
         self.0.iter().all(|r| r.matches(v, field))
@@ -54,6 +60,21 @@ impl Selector {
 }
 
 impl Requirement {
+    /// One of these; nothing where a label may be spelt in ways that are not one text.
+    fn asks(&self) -> Option<Vec<(String, bool)>> {
+        if self.source == "cidr" {
+            return None;
+        }
+        let key = |v: &str| (format!("{}={v}", self.key), true);
+        match &self.test {
+            Test::Absent | Test::NotIn(_) => None,
+            Test::Exists => Some(vec![(self.key.clone(), false)]),
+            // An empty value needs no `=`.
+            Test::In(list) => Some(list.iter().map(|v| if v.is_empty() { (self.key.clone(), false) } else { key(v) }).collect()),
+            Test::Greater(_) | Test::Less(_) => Some(vec![(format!("{}=", self.key), false)]),
+        }
+    }
+
     fn matches(&self, v: &dyn View, field: Field) -> bool {
         let (negative, mut hit) = (matches!(self.test, Test::Absent | Test::NotIn(_)), false);
         if let Some(net) = self.net {

@@ -6,14 +6,17 @@ use crate::error::{Error, Kind};
 use crate::model::input::Input;
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
-use crate::out::{self, server};
+use crate::out;
+use crate::plan::server::Servers;
 use crate::plan::{Ask, Events, EventsFrom, Question, Sort};
 use crate::source::ask::{self, Health};
 use crate::source::feed;
+use crate::source::server::Server;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::note::Notes;
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Writes and hands on.
@@ -21,20 +24,28 @@ pub fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Error::output("cannot write to standard output", &e))
 }
 
+/// The one server that is asked; its certificates are read here.
+fn single(servers: &Servers) -> Result<Server, Error> {
+    let at = servers.addresses.first().cloned().unwrap_or_default();
+    let tls = at.tls.then(|| servers.tls.load()).transpose()?.map(Arc::new);
+    Ok(Server { target: at.target, tls, auth: servers.auth.clone(), timing: servers.timing })
+}
+
 pub async fn ask(a: &Ask) -> Result<u8, Error> {
-    let (target, timing) = (&a.target, &a.timing);
+    a.warnings.iter().for_each(|w| say::say("warning", w));
+    let server = &single(&a.servers)?;
     // Not locked: an answer may take its time, and nobody else writes.
     let mut stdout = io::stdout();
     match a.question {
-        Question::Status(format) => return status(a, format).await,
-        Question::Nodes(format) => put(&mut stdout, &server::nodes(&ask::nodes(target, timing).await?, format, a.terminal))?,
+        Question::Status(format) => return status(server, a.terminal, format).await,
+        Question::Nodes(format) => put(&mut stdout, &out::server::nodes(&ask::nodes(server).await?, format, a.terminal))?,
         Question::Namespaces(format) => {
-            put(&mut stdout, &server::namespaces(&ask::namespaces(target, timing).await?, format, a.terminal))?;
+            put(&mut stdout, &out::server::namespaces(&ask::namespaces(server).await?, format, a.terminal))?;
         }
         Question::Peers => {
             let stop = CancellationToken::new();
             headless::heed_signals(&stop);
-            let watch = ask::peers(target, timing, |change| put(&mut stdout, server::peer(&change, a.terminal).as_bytes()).map(|()| true));
+            let watch = ask::peers(server, |change| put(&mut stdout, out::server::peer(&change, a.terminal).as_bytes()).map(|()| true));
             tokio::select! {
                 ended = watch => ended?,
                 () = stop.cancelled() => {}
@@ -44,27 +55,27 @@ pub async fn ask(a: &Ask) -> Result<u8, Error> {
     Ok(0)
 }
 
-async fn status(a: &Ask, format: crate::cli::ask::StatusFormat) -> Result<u8, Error> {
+async fn status(server: &Server, terminal: bool, format: crate::cli::ask::StatusFormat) -> Result<u8, Error> {
     let mut stdout = io::stdout();
-    let health = ask::health(&a.target, &a.timing).await?;
+    let health = ask::health(server).await?;
     let state = match &health {
         Health::Serving => "",
         Health::Not(state) => &format!("Unavailable: {state}"),
         Health::NotOffered => "not offered by this server",
     };
     if format == crate::cli::ask::StatusFormat::Compact {
-        put(&mut stdout, server::health(&a.target.to_string(), state).as_bytes())?;
+        put(&mut stdout, out::server::health(&server.target.to_string(), state).as_bytes())?;
     }
     if let Health::Not(state) = health {
         say::error(
-            &Error::new(Kind::Output, format!("{} is not healthy", a.target))
+            &Error::new(Kind::Output, format!("{} is not healthy", server.target))
                 .cause(format!("it says {state}"))
                 .hint("for relay: does it reach its nodes? see: cilium status"),
         );
         return Ok(1);
     }
-    let answer = ask::server_status(&a.target, &a.timing).await?;
-    put(&mut stdout, &server::status(&answer, format, a.terminal))?;
+    let answer = server.status().await?;
+    put(&mut stdout, &out::server::status(&answer, format, terminal))?;
     Ok(0)
 }
 
@@ -72,18 +83,16 @@ async fn status(a: &Ask, format: crate::cli::ask::StatusFormat) -> Result<u8, Er
 pub async fn events(e: Events) -> Result<u8, Error> {
     let stop = CancellationToken::new();
     headless::heed_signals(&stop);
+    e.warnings.iter().for_each(|w| say::say("warning", w));
     let printer = out::Events::new(e.format, e.print.clone());
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
-        EventsFrom::Live { target, timing, request } => {
+        EventsFrom::Live { servers, request } => {
+            let server = &single(&servers)?;
             let live = async {
                 match e.sort {
-                    Sort::Agent => {
-                        ask::agent_events(&target, &timing, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await
-                    }
-                    Sort::Debug => {
-                        ask::debug_events(&target, &timing, request, |r| sink.event(&Decoded::DebugEvent(r), request.follow)).await
-                    }
+                    Sort::Agent => ask::agent_events(server, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await,
+                    Sort::Debug => ask::debug_events(server, request, |r| sink.event(&Decoded::DebugEvent(r), request.follow)).await,
                 }
             };
             tokio::select! {

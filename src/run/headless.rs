@@ -112,6 +112,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
     let quiet = s.quiet;
+    let admit = engine.admit().clone();
     let output = std::cell::RefCell::new(&mut output);
     let result = pump(
         &mut engine,
@@ -135,7 +136,12 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
             wrote.map_err(|e| failed(&e))?;
             Ok(left != Some(0))
         },
-        || output.borrow_mut().flush().map_err(|e| failed(&e)),
+        || {
+            if !quiet {
+                say::trouble(admit.trouble());
+            }
+            output.borrow_mut().flush().map_err(|e| failed(&e))
+        },
     )
     .await;
     let output = output.into_inner();
@@ -149,9 +155,10 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     output.end().map_err(|e| failed(&e))?;
     result?;
     if !quiet {
-        say::ledger(&engine);
+        say::troubles(admit.trouble());
+        say::ledger(engine.ledger(), engine.notes());
     }
-    finish(&engine)
+    finish(engine.ended())
 }
 
 /// The last so many responses, packed: a million decoded ones would take gigabytes.
@@ -204,13 +211,13 @@ pub async fn why(
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
     if !quiet {
-        say::ledger(&engine);
+        say::ledger(engine.ledger(), engine.notes());
     }
     let over = engine.causes().overflow;
     if over > 0 {
         say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
     }
-    let code = finish(&engine)?;
+    let code = finish(engine.ended())?;
     if n == 0 && code == 0 {
         let l = engine.ledger();
         say::say("note", &format!("nothing to explain: no dropped flow among {} ({} refused by the filter)", l.decoded, l.refused));
@@ -220,8 +227,8 @@ pub async fn why(
 }
 
 /// The exit code of a run that came to its end.
-fn finish(engine: &Engine) -> Result<u8, Error> {
-    for (name, how) in engine.ended() {
+pub fn finish(ended: &[(Arc<str>, Result<(), String>)]) -> Result<u8, Error> {
+    for (name, how) in ended {
         if let Err(cause) = how {
             return Err(Error::new(Kind::Input, format!("cannot read {name} to its end")).cause(cause));
         }

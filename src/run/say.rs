@@ -5,6 +5,7 @@ use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
 use crate::query;
+use crate::wire::note::Notes;
 use clap::error::{ContextKind, ErrorKind};
 use std::io::{self, IsTerminal, Write};
 
@@ -103,11 +104,22 @@ pub fn malformed(l: &Ledger) {
     }
 }
 
+/// Failures of the filter that were not told yet.
+pub fn trouble(t: &query::Trouble) {
+    t.take().iter().for_each(|text| say("warning", text));
+}
+
+/// The failures of the filter that were only counted, at the end.
+pub fn troubles(t: &query::Trouble) {
+    trouble(t);
+    if t.untold() > 0 {
+        say("warning", &format!("the filter failed {} more times, and did not match there", t.untold()));
+    }
+}
+
 /// What was lost or passed over, in at most a few lines.
-pub fn ledger(engine: &Engine) {
-    let l: &Ledger = engine.ledger();
+pub fn ledger(l: &Ledger, notes: &Notes) {
     malformed(l);
-    let notes = engine.notes();
     if !notes.is_empty() {
         let names: Vec<_> = notes.fields.keys().chain(notes.enums.keys()).take(5).map(String::as_str).collect();
         say("note", &format!("{} unknown fields or values were passed over: {}", notes.total, names.join(", ")));

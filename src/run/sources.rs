@@ -8,7 +8,7 @@ use crate::serve::{self, Listen, Rate};
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::replay::{Remote, Replay};
-use crate::source::target::Target;
+use crate::source::server::Server;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
 use std::sync::Arc;
@@ -56,18 +56,30 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
                 }
             }
         }
-        From::Live { target, request } => {
+        From::Live { servers, request } => {
             let retry = match (screen, request.follow) {
                 (true, _) => Retry::Forever,
                 (false, true) => Retry::OnceConnected,
                 (false, false) => Retry::Never,
             };
-            let client = Client::new(target, *request).retry(retry);
-            tokio::spawn(Box::new(client).run(feed, stop))
+            if servers.several() {
+                return Err(Error::usage("several servers at once are not built in yet"));
+            }
+            // The files are read before the first connection: a wrong name is told at once.
+            let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
+            let mut clients = servers.addresses.into_iter().map(|a| {
+                let server =
+                    Server { target: a.target, tls: tls.clone().filter(|_| a.tls), auth: servers.auth.clone(), timing: servers.timing };
+                Client::new(server, (*request).clone()).retry(retry)
+            });
+            match clients.next() {
+                Some(client) => tokio::spawn(Box::new(client).run(feed, stop)),
+                None => tokio::spawn(async { Ok(()) }),
+            }
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
-            let target: Target = server.address.parse()?;
+            let target = Server::plain(server.address.parse()?);
             let request = Request { number: RING, follow: true, ..Request::default() };
             let client = Client::new(target, request).retry(Retry::Forever);
             tokio::spawn(async move {

@@ -2,14 +2,19 @@
 //!
 //! Owns the gRPC service, the ring and the pace of the demo. Every bounded place is the ring: a client that does not keep up is told by
 //! `LostEvent{HUBBLE_RING_BUFFER, n}` how many it has missed, as a real server tells it.
+mod archive;
 mod demo;
+mod events;
+mod health;
 mod listen;
+mod mask;
 mod observer;
 mod peer;
 mod reader;
 mod ring;
 mod tls;
 
+pub use archive::{Archive, time};
 pub use demo::{CAPACITY, HISTORY, Rate, demo, now};
 pub use listen::{Listen, Running, on};
 pub use observer::Service;

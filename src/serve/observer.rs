@@ -1,6 +1,8 @@
 //! The service `observer.Observer` over a ring: flows, status, nodes and namespaces.
 //!
 //! Owns the answers to requests. Must not make flows.
+use super::archive::Archive;
+use super::events::{self, Wanted};
 use super::peer::Peers;
 use super::reader::Reader;
 use super::ring::Ring;
@@ -12,7 +14,7 @@ use crate::wire::pb::observer::{
     ServerStatusResponse,
 };
 use crate::wire::pb::relay::NodeState;
-use futures::stream::{self, BoxStream, Empty};
+use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +28,18 @@ pub struct Service {
     since: Instant,
     stop: CancellationToken,
     peers: Peers,
+    /// Whose flows these are, if they come from a recording.
+    archive: Option<Arc<Archive>>,
 }
 
 impl Service {
     pub fn new(ring: Arc<Ring>, filters: Arc<dyn Filters>, about: About) -> Self {
-        Self { ring, filters, about, since: Instant::now(), stop: CancellationToken::new(), peers: Peers::default() }
+        Self { ring, filters, about, since: Instant::now(), stop: CancellationToken::new(), peers: Peers::default(), archive: None }
+    }
+
+    /// An observer over what a recording holds.
+    pub fn recorded(archive: Arc<Archive>, filters: Arc<dyn Filters>, about: About) -> Self {
+        Self { archive: Some(Arc::clone(&archive)), ..Self::new(Arc::clone(&archive.flows), filters, about) }
     }
 
     /// The same service, whose streams end when `stop` says so.
@@ -56,6 +65,20 @@ impl Service {
         u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    fn nodes(&self) -> Vec<Node> {
+        // The ring is one for all nodes: its counts belong to none of them.
+        let node = |(name, address): &(String, String)| Node {
+            name: name.clone(),
+            version: self.about.version.clone(),
+            address: address.clone(),
+            state: NodeState::NodeConnected.into(),
+            uptime_ns: self.uptime_ns(),
+            ..Node::default()
+        };
+        let told = self.about.nodes.iter().map(node);
+        told.chain(self.archive.iter().flat_map(|a| a.nodes(&self.about.version, self.uptime_ns()))).collect()
+    }
+
     /// (held, capacity, seen) of the ring.
     fn counts(&self) -> (u64, u64, u64) {
         let (oldest, end) = self.ring.bounds();
@@ -76,8 +99,8 @@ impl Service {
 #[tonic::async_trait]
 impl Observer for Service {
     type GetFlowsStream = BoxStream<'static, Result<GetFlowsResponse, Status>>;
-    type GetAgentEventsStream = Empty<Result<GetAgentEventsResponse, Status>>;
-    type GetDebugEventsStream = Empty<Result<GetDebugEventsResponse, Status>>;
+    type GetAgentEventsStream = BoxStream<'static, Result<GetAgentEventsResponse, Status>>;
+    type GetDebugEventsStream = BoxStream<'static, Result<GetDebugEventsResponse, Status>>;
 
     async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Self::GetFlowsStream>, Status> {
         let request = request.into_inner();
@@ -93,7 +116,7 @@ impl Observer for Service {
             max_flows,
             seen_flows,
             uptime_ns: self.uptime_ns(),
-            num_connected_nodes: Some(u32::try_from(self.about.nodes.len()).unwrap_or(u32::MAX)),
+            num_connected_nodes: Some(u32::try_from(self.nodes().len()).unwrap_or(u32::MAX)),
             num_unavailable_nodes: Some(0),
             unavailable_nodes: Vec::new(),
             version: self.about.version.clone(),
@@ -102,28 +125,27 @@ impl Observer for Service {
     }
 
     async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {
-        // The ring is one for all nodes: its counts belong to none of them.
-        let node = |(name, address): &(String, String)| Node {
-            name: name.clone(),
-            version: self.about.version.clone(),
-            address: address.clone(),
-            state: NodeState::NodeConnected.into(),
-            uptime_ns: self.uptime_ns(),
-            ..Node::default()
-        };
-        Ok(Response::new(GetNodesResponse { nodes: self.about.nodes.iter().map(node).collect() }))
+        Ok(Response::new(GetNodesResponse { nodes: self.nodes() }))
     }
 
     async fn get_namespaces(&self, _: Request<GetNamespacesRequest>) -> Result<Response<GetNamespacesResponse>, Status> {
         let namespace = |n: &String| Namespace { cluster: self.about.cluster.clone(), namespace: n.clone() };
-        Ok(Response::new(GetNamespacesResponse { namespaces: self.about.namespaces.iter().map(namespace).collect() }))
+        let mut namespaces: Vec<_> = self.about.namespaces.iter().map(namespace).collect();
+        namespaces.extend(self.archive.iter().flat_map(|a| a.namespaces()));
+        Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 
-    async fn get_agent_events(&self, _: Request<GetAgentEventsRequest>) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        Err(Status::unimplemented("this server has no agent events"))
+    async fn get_agent_events(&self, r: Request<GetAgentEventsRequest>) -> Result<Response<Self::GetAgentEventsStream>, Status> {
+        let Some(archive) = &self.archive else { return Err(Status::unimplemented("this server has no agent events")) };
+        let r = r.into_inner();
+        let wanted = Wanted { number: r.number, first: r.first, follow: r.follow, since: r.since, until: r.until };
+        Ok(Response::new(events::stream(&archive.agent, wanted, self.stop.clone())))
     }
 
-    async fn get_debug_events(&self, _: Request<GetDebugEventsRequest>) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        Err(Status::unimplemented("this server has no debug events"))
+    async fn get_debug_events(&self, r: Request<GetDebugEventsRequest>) -> Result<Response<Self::GetDebugEventsStream>, Status> {
+        let Some(archive) = &self.archive else { return Err(Status::unimplemented("this server has no debug events")) };
+        let r = r.into_inner();
+        let wanted = Wanted { number: r.number, first: r.first, follow: r.follow, since: r.since, until: r.until };
+        Ok(Response::new(events::stream(&archive.debug, wanted, self.stop.clone())))
     }
 }

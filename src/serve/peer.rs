@@ -1,7 +1,9 @@
 //! The service `peer.Peer`: which other servers there are; and the way of a request to its service.
 //!
 //! Owns the list of peers and what is said about its changes. Must not ask whether they are reachable.
+use super::health::Healthy;
 use super::observer::Service as ObserverService;
+use crate::wire::pb::health::health_server::HealthServer;
 use crate::wire::pb::observer::observer_server::ObserverServer;
 use crate::wire::pb::peer::peer_server::{Peer, PeerServer};
 use crate::wire::pb::peer::{ChangeNotification, ChangeNotificationType, NotifyRequest, Tls};
@@ -94,12 +96,17 @@ impl Peer for Announcer {
 pub struct Routes {
     observer: ObserverServer<ObserverService>,
     peer: PeerServer<Announcer>,
+    health: HealthServer<Healthy>,
 }
 
 impl Routes {
     pub fn new(observer: ObserverService) -> Self {
         let (peers, stop) = observer.announced();
-        Self { observer: ObserverServer::new(observer), peer: PeerServer::new(Announcer { peers, stop }) }
+        Self {
+            observer: ObserverServer::new(observer),
+            health: HealthServer::new(Healthy(stop.clone())),
+            peer: PeerServer::new(Announcer { peers, stop }),
+        }
     }
 }
 
@@ -114,7 +121,11 @@ impl Service<http::Request<Body>> for Routes {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         // Each answers a path that is not its own with Unimplemented.
-        if request.uri().path().starts_with("/peer.Peer/") { self.peer.call(request) } else { self.observer.call(request) }
+        match request.uri().path().split('/').nth(1) {
+            Some("peer.Peer") => self.peer.call(request),
+            Some("grpc.health.v1.Health") => self.health.call(request),
+            _ => self.observer.call(request),
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! Owns the meaning of `number`, `first`, `follow`, `since` and `until`. Is polled by the connection alone: when the client does not read, nothing
 //! is read here, the ring runs on, and the client is told how much it has lost.
+use super::mask::Mask;
 use super::ring::{Read, Ring};
 use super::{Admit, Filters};
 use crate::model::time::Nanos;
 use crate::wire::pb::flow::{LostEvent, LostEventSource};
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::pb::observer::{GetFlowsRequest, GetFlowsResponse};
-use crate::wire::reflect::{Keep as _, Mask};
 use prost::Message;
 use prost_types::Timestamp;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Reader {
     ring: Arc<Ring>,
     wake: watch::Receiver<u64>,
     admit: Admit,
-    mask: Mask,
+    mask: Option<Mask>,
     /// The next place to read.
     place: u64,
     /// The first place that does not belong to the answer; `None` with `follow`.
@@ -49,9 +49,9 @@ impl Reader {
         if request.first && request.follow {
             return Err(Status::invalid_argument("first and follow cannot be set together"));
         }
-        let paths = request.field_mask.as_ref().map(|m| m.paths.as_slice()).unwrap_or_default();
-        let mask = Mask::new(paths).map_err(|path| Status::invalid_argument(format!("invalid field mask: no field {path:?}")))?;
-        let admit = filters.compile(&request.whitelist, &request.blacklist).map_err(Status::invalid_argument)?;
+        let mask = Mask::new(request.field_mask.as_ref()).map_err(Status::invalid_argument)?;
+        // As Hubble's servers say it: with this code its command line prints the words alone.
+        let admit = filters.compile(&request.whitelist, &request.blacklist).map_err(Status::unknown)?;
         let wake = ring.watch();
         let (oldest, end) = ring.bounds();
         let (since, until) = (nanos(request.since.as_ref()), nanos(request.until.as_ref()));
@@ -109,14 +109,6 @@ impl Reader {
         (!is_flow(&response) || (self.admit)(&response)).then_some(response)
     }
 
-    /// Of a flow what was asked for.
-    fn masked(&self, mut response: GetFlowsResponse) -> GetFlowsResponse {
-        if let (Some(ResponseTypes::Flow(flow)), false) = (&mut response.response_types, self.mask.is_whole()) {
-            *flow = flow.keep(&self.mask);
-        }
-        response
-    }
-
     /// The next response; `None` at the end of the answer, an error once if the server stops.
     pub async fn next(&mut self) -> Option<Result<GetFlowsResponse, Status>> {
         let mut looked = 0;
@@ -141,11 +133,14 @@ impl Reader {
                     if self.since.is_some_and(|s| entry.at < s) {
                         continue;
                     }
-                    let Some(response) = self.wanted(entry.bytes) else { continue };
+                    let Some(mut response) = self.wanted(entry.bytes) else { continue };
                     if let Some(left) = self.left.as_mut().filter(|_| is_flow(&response)) {
                         *left -= 1;
                     }
-                    return Some(Ok(self.masked(response)));
+                    if let Some(mask) = &self.mask {
+                        mask.apply(&mut response);
+                    }
+                    return Some(Ok(response));
                 }
                 Read::Behind { oldest } => {
                     let lost = oldest - self.place;

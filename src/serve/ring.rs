@@ -1,8 +1,7 @@
-//! The ring of responses that a server holds: bounded, the oldest goes first, and a reader that fell behind learns how many it missed.
+//! The ring of messages that a server holds: bounded, the oldest goes first, and a reader that fell behind learns how many it missed.
 //!
 //! Owns retention and numbering. Must not know requests or filters. Responses are kept encoded: a tenth of what they weigh decoded.
 use crate::model::time::Nanos;
-use crate::wire::pb::observer::GetFlowsResponse;
 use bytes::Bytes;
 use prost::Message;
 use std::collections::VecDeque;
@@ -58,8 +57,8 @@ impl Ring {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn push(&self, at: Nanos, response: &GetFlowsResponse) {
-        let entry = Entry { at, bytes: response.encode_to_vec().into() };
+    pub fn push(&self, at: Nanos, message: &impl Message) {
+        let entry = Entry { at, bytes: message.encode_to_vec().into() };
         let end = {
             let mut inner = self.lock();
             if inner.entries.len() >= self.capacity {
@@ -124,6 +123,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::pb::observer::GetFlowsResponse;
 
     fn fill(ring: &Ring, n: i64) {
         (0..n).for_each(|i| ring.push(Nanos(i), &GetFlowsResponse { node_name: format!("n{i}"), ..GetFlowsResponse::default() }));

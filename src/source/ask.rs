@@ -1,10 +1,9 @@
-//! One question, one answer: a server's health, counters, nodes and namespaces; and the streams that carry no flows: agent events,
+//! One question, one answer: a server's health, nodes and namespaces; and the streams that carry no flows: agent events,
 //! debug events, peers.
 //!
 //! Owns these calls and what their failures are called. Must not print, and reads no flow.
-use super::hubble::{Timing, channel, greeted};
+use super::server::{Server, greeted};
 use super::status::{Sort, Trouble, clean, trouble};
-use super::target::Target;
 use crate::error::Error;
 use crate::model::time::Nanos;
 use crate::wire::pb::health::health_check_response::ServingStatus;
@@ -12,7 +11,7 @@ use crate::wire::pb::health::{HealthCheckRequest, health_client::HealthClient};
 use crate::wire::pb::observer::observer_client::ObserverClient;
 use crate::wire::pb::observer::{
     GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse, GetNamespacesRequest,
-    GetNamespacesResponse, GetNodesRequest, GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
+    GetNamespacesResponse, GetNodesRequest, GetNodesResponse,
 };
 use crate::wire::pb::peer::{ChangeNotification, NotifyRequest, peer_client::PeerClient};
 use tonic::transport::Channel;
@@ -42,10 +41,9 @@ pub struct EventRequest {
 }
 
 /// The server's health.
-pub async fn health(target: &Target, timing: &Timing) -> Result<Health, Error> {
-    let what = format!("cannot ask {target} for its health");
-    let asked = unary(target, timing, async |channel| {
-        let request = HealthCheckRequest { service: HEALTH.to_owned() };
+pub async fn health(server: &Server) -> Result<Health, Error> {
+    let call = |channel| async move {
+        let request = server.request(HealthCheckRequest { service: HEALTH.to_owned() });
         match HealthClient::new(channel).check(request).await {
             Err(s) if s.code() == Code::Unimplemented => Ok(Response::new(Health::NotOffered)),
             answer => answer.map(|r| {
@@ -55,88 +53,64 @@ pub async fn health(target: &Target, timing: &Timing) -> Result<Health, Error> {
                 })
             }),
         }
-    });
-    asked.await.map_err(|t| t.error(what))
-}
-
-/// Counters and nodes of a server.
-pub async fn server_status(target: &Target, timing: &Timing) -> Result<ServerStatusResponse, Error> {
-    let asked = unary(target, timing, async |channel| ObserverClient::new(channel).server_status(ServerStatusRequest {}).await);
-    asked.await.map_err(|t| t.error(format!("cannot ask {target} for its status")))
+    };
+    server.ask(&format!("cannot ask {} for its health", server.target), call).await.map(Response::into_inner)
 }
 
 /// The nodes that a relay knows.
-pub async fn nodes(target: &Target, timing: &Timing) -> Result<GetNodesResponse, Error> {
-    let asked = unary(target, timing, async |channel| ObserverClient::new(channel).get_nodes(GetNodesRequest {}).await);
-    asked.await.map_err(|t| t.error(format!("cannot ask {target} for its nodes")))
+pub async fn nodes(server: &Server) -> Result<GetNodesResponse, Error> {
+    let call = |channel| async move { ObserverClient::new(channel).get_nodes(server.request(GetNodesRequest {})).await };
+    server.ask(&format!("cannot ask {} for its nodes", server.target), call).await.map(Response::into_inner)
 }
 
 /// The namespaces with recent flows.
-pub async fn namespaces(target: &Target, timing: &Timing) -> Result<GetNamespacesResponse, Error> {
-    let asked = unary(target, timing, async |channel| ObserverClient::new(channel).get_namespaces(GetNamespacesRequest {}).await);
-    asked.await.map_err(|t| t.error(format!("cannot ask {target} for its namespaces")))
+pub async fn namespaces(server: &Server) -> Result<GetNamespacesResponse, Error> {
+    let call = |channel| async move { ObserverClient::new(channel).get_namespaces(server.request(GetNamespacesRequest {})).await };
+    server.ask(&format!("cannot ask {} for its namespaces", server.target), call).await.map(Response::into_inner)
 }
 
 /// Events of the agent, each given to `each` until it wants no more.
 pub async fn agent_events(
-    target: &Target,
-    timing: &Timing,
+    server: &Server,
     r: EventRequest,
     each: impl FnMut(GetAgentEventsResponse) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let request =
         GetAgentEventsRequest { number: r.number, first: false, follow: r.follow, since: r.since.map(stamp), until: r.until.map(stamp) };
-    stream(target, timing, "agent events", async |channel| ObserverClient::new(channel).get_agent_events(request).await, each).await
+    stream(server, "agent events", async |channel| ObserverClient::new(channel).get_agent_events(server.request(request)).await, each).await
 }
 
 /// Debug messages of the datapath, each given to `each` until it wants no more.
 pub async fn debug_events(
-    target: &Target,
-    timing: &Timing,
+    server: &Server,
     r: EventRequest,
     each: impl FnMut(GetDebugEventsResponse) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let request =
         GetDebugEventsRequest { number: r.number, first: false, follow: r.follow, since: r.since.map(stamp), until: r.until.map(stamp) };
-    stream(target, timing, "debug events", async |channel| ObserverClient::new(channel).get_debug_events(request).await, each).await
+    stream(server, "debug events", async |channel| ObserverClient::new(channel).get_debug_events(server.request(request)).await, each).await
 }
 
 /// The peers of a server, then each change, until `each` wants no more.
-pub async fn peers(target: &Target, timing: &Timing, each: impl FnMut(ChangeNotification) -> Result<bool, Error>) -> Result<(), Error> {
-    stream(target, timing, "peers", async |channel| PeerClient::new(channel).notify(NotifyRequest {}).await, each).await
-}
-
-/// A question over a connection of its own; `timing.answer` bounds all of it.
-async fn unary<T>(target: &Target, timing: &Timing, call: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>) -> Result<T, Trouble> {
-    let asked = async {
-        let (channel, mut greeting) = channel(target, timing, timing.keepalive).await?;
-        let answer = greeted(call(channel), &mut greeting, timing.connect).await?;
-        answer.map(Response::into_inner).map_err(|s| trouble(&s, false))
-    };
-    match tokio::time::timeout(timing.answer, asked).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            Err(Trouble::new(format!("no answer within {} s", timing.answer.as_secs_f64())).hint("--request-timeout sets how long to wait"))
-        }
-    }
+pub async fn peers(server: &Server, each: impl FnMut(ChangeNotification) -> Result<bool, Error>) -> Result<(), Error> {
+    stream(server, "peers", async |channel| PeerClient::new(channel).notify(server.request(NotifyRequest {})).await, each).await
 }
 
 async fn stream<T>(
-    target: &Target,
-    timing: &Timing,
+    server: &Server,
     noun: &str,
     call: impl AsyncFnOnce(Channel) -> Result<Response<Streaming<T>>, Status>,
     mut each: impl FnMut(T) -> Result<bool, Error>,
 ) -> Result<(), Error> {
-    let cannot = |t: Trouble| t.error(format!("cannot read {noun} from {target}"));
+    let cannot = |t: Trouble| t.error(format!("cannot read {noun} from {}", server.target));
     let meaning = |s: &Status| match s.code() {
         Code::Unimplemented => Trouble::new(format!("this server has no {noun}: {}", clean(s.message())))
             .hint("relay has none; a node's agent does, at unix:///var/run/cilium/hubble.sock")
             .sort(Sort::Passing),
         _ => trouble(s, false),
     };
-    let (channel, mut greeting) = channel(target, timing, timing.keepalive).await.map_err(cannot)?;
-    let answer = greeted(call(channel), &mut greeting, timing.connect).await.map_err(cannot)?;
+    let (channel, mut greeting) = server.open(server.timing.keepalive).await.map_err(cannot)?;
+    let answer = greeted(call(channel), &mut greeting, server.timing.connect).await.map_err(cannot)?;
     let mut stream = answer.map_err(|s| cannot(meaning(&s)))?.into_inner();
     while let Some(message) = stream.message().await.map_err(|s| cannot(meaning(&s)))? {
         if !each(message)? {

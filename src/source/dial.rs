@@ -1,9 +1,10 @@
 //! The connection to a server, and a look at the first bytes it answers with.
 //!
 //! Owns sockets, and the knowledge of what HTTP/2, TLS and HTTP/1 look like at their beginning, so that a wrong port is
-//! named as what it is. TLS belongs here: a third [`Io`], made in [`dial`] after the TCP connection stands.
+//! named as what it is. With TLS that look is taken twice: at what comes off the wire while a key is agreed on, and at what was in it.
 use super::status::{Trouble, clean};
 use super::target::Target;
+use super::tls::{self, Asked, Secure};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::sync::watch;
+use tokio_rustls::client::TlsStream;
 
 /// A frame header of HTTP/2; the first one is all that is looked at.
 const HEADER: usize = 9;
@@ -28,6 +30,13 @@ enum Io {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    Tls(Box<TlsStream<Tap>>),
+}
+
+/// What lies below TLS: a plain connection, and the first bytes that came off it.
+struct Tap {
+    io: Box<Io>,
+    seen: Vec<u8>,
 }
 
 /// What a server answered first.
@@ -37,23 +46,54 @@ struct First {
     closed: bool,
     /// It said good-bye because we ping too often.
     calm: bool,
+    /// It is encrypted.
+    tls: bool,
+    /// Whether the server wanted to know who we are.
+    asked: Asked,
+    /// What TLS said at last.
+    trouble: Option<Trouble>,
 }
 
 /// Watches what a server answers first.
 #[derive(Debug, Clone)]
 pub struct Greeting(watch::Receiver<First>);
 
-/// Connects within `limit`, name lookup included.
-pub async fn dial(target: &Target, limit: Duration) -> Result<(Conn, Greeting), Trouble> {
-    let io = match tokio::time::timeout(limit, connect(target)).await {
+/// Connects within `limit`, name lookup and handshake included.
+pub async fn dial(target: &Target, secure: Option<&Secure>, limit: Duration) -> Result<(Conn, Greeting), Trouble> {
+    let end = tokio::time::Instant::now() + limit;
+    let late = |hint| Trouble::new(format!("no answer within {} s", limit.as_secs_f64())).hint(hint);
+    let io = match tokio::time::timeout_at(end, connect(target)).await {
         Ok(io) => io?,
-        Err(_) => {
-            return Err(Trouble::new(format!("no answer within {} s", limit.as_secs_f64()))
-                .hint("a firewall or a network policy may drop the packets; is the address right?"));
-        }
+        Err(_) => return Err(late("a firewall or a network policy may drop the packets; is the address right?")),
     };
-    let (first, seen) = watch::channel(First::default());
+    let (io, asked) = match secure {
+        None => (io, Asked::Nothing),
+        Some(secure) => match tokio::time::timeout_at(end, encrypt(target, secure, io)).await {
+            Ok(done) => done?,
+            Err(_) => return Err(late("it accepts connections, but does not answer the TLS handshake; does it speak TLS?")),
+        },
+    };
+    let (first, seen) = watch::channel(First { tls: secure.is_some(), asked, ..First::default() });
     Ok((Conn { io, first, looking: true }, Greeting(seen)))
+}
+
+async fn encrypt(target: &Target, secure: &Secure, io: Io) -> Result<(Io, Asked), Trouble> {
+    let host = match target {
+        Target::Tcp { host, .. } => host.as_str(),
+        Target::Unix(_) => "localhost",
+    };
+    match secure.handshake(host, Tap { io: Box::new(io), seen: Vec::new() }).await {
+        Ok(shaken) => Ok((Io::Tls(Box::new(shaken.stream)), shaken.asked)),
+        // A server that does not speak TLS answers something that is no TLS; what it is says more than the handshake can.
+        Err((trouble, Some(tap))) => Err(match verdict(&tap.seen) {
+            Some(Speech::Tls) => trouble,
+            Some(Speech::Http2) => Trouble::new("the server speaks plain text, not TLS").hint("leave out --tls and tls://"),
+            Some(Speech::Http1) => Trouble::new("an HTTP/1 server answers there in plain text, not gRPC with TLS").hint(IS_IT),
+            Some(Speech::Other) => Trouble::new("what answers there does not speak TLS").hint(IS_IT),
+            None => Trouble::new("it closes the connection when asked for TLS").hint("does it speak TLS? Try it without --tls and tls://"),
+        }),
+        Err((trouble, None)) => Err(trouble),
+    }
 }
 
 async fn connect(target: &Target) -> Result<Io, Trouble> {
@@ -120,13 +160,18 @@ impl Greeting {
     /// What is known now.
     pub fn judge(&self) -> Result<(), Trouble> {
         let first = self.0.borrow();
+        if let Some(trouble) = &first.trouble {
+            return Err(trouble.clone());
+        }
         match verdict(&first.bytes) {
             Some(Speech::Http2) => Ok(()),
             Some(Speech::Tls) => Err(Trouble::new("the server speaks TLS").hint(
-                "TLS is not built in yet; kubectl -n kube-system port-forward service/hubble-relay 4245:80 gives plain text where relay's TLS is off",
+                "--tls, with --tls-ca-cert-files for its authority and, through a port-forward, --tls-server-name instance.hubble-relay.cilium.io",
             )),
             Some(Speech::Http1) => Err(Trouble::new("an HTTP/1 server answers there, not gRPC").hint(IS_IT)),
             Some(Speech::Other) => Err(Trouble::new("what answers there does not speak gRPC").hint(IS_IT)),
+            None if first.bytes.is_empty() && first.tls => Err(tls::unwelcome(first.asked)
+                .unwrap_or_else(|| Trouble::new("it closes the connection after the TLS handshake").hint(IS_IT))),
             None if first.bytes.is_empty() => {
                 Err(Trouble::new("it closes the connection at once").hint("the server may want TLS, or the port-forward has lost its pod"))
             }
@@ -170,14 +215,27 @@ impl Conn {
     }
 }
 
+/// The same call on whichever it is.
+macro_rules! on {
+    ($io:expr, $s:ident => $call:expr) => {
+        match $io {
+            Io::Tcp($s) => $call,
+            #[cfg(unix)]
+            Io::Unix($s) => $call,
+            Io::Tls($s) => $call,
+        }
+    };
+}
+
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = match &mut self.io {
-            Io::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            #[cfg(unix)]
-            Io::Unix(s) => Pin::new(s).poll_read(cx, buf),
-        };
+        let polled = on!(&mut self.io, s => Pin::new(s).poll_read(cx, buf));
+        if let Poll::Ready(Err(e)) = &polled
+            && let Some(trouble) = tls::failed(e)
+        {
+            self.first.send_modify(|f| f.trouble = Some(trouble));
+        }
         if polled.is_ready() {
             let new = &buf.filled()[before..];
             if self.looking {
@@ -194,27 +252,40 @@ impl AsyncRead for Conn {
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-            #[cfg(unix)]
-            Io::Unix(s) => Pin::new(s).poll_write(cx, buf),
-        }
+        on!(&mut self.io, s => Pin::new(s).poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Tcp(s) => Pin::new(s).poll_flush(cx),
-            #[cfg(unix)]
-            Io::Unix(s) => Pin::new(s).poll_flush(cx),
-        }
+        on!(&mut self.io, s => Pin::new(s).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            #[cfg(unix)]
-            Io::Unix(s) => Pin::new(s).poll_shutdown(cx),
-        }
+        on!(&mut self.io, s => Pin::new(s).poll_shutdown(cx))
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = on!(&mut *self.io, s => Pin::new(s).poll_read(cx, buf));
+        let new = &buf.filled()[before..];
+        let room = HEADER.saturating_sub(self.seen.len());
+        self.seen.extend_from_slice(&new[..new.len().min(room)]);
+        polled
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        on!(&mut *self.io, s => Pin::new(s).poll_write(cx, buf))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(&mut *self.io, s => Pin::new(s).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(&mut *self.io, s => Pin::new(s).poll_shutdown(cx))
     }
 }
 

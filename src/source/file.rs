@@ -10,27 +10,69 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A zstd frame may ask for a window of 2 GiB; zstd's own tool refuses more than 128 MiB, and so do we.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// An opened recording.
+/// The bytes of a recording, unpacked, before they are cut into lines.
+pub struct Opened {
+    /// The path as given, `-` for standard input.
+    pub name: Arc<str>,
+    pub from: Box<dyn Read + Send>,
+    /// Whether a read may block for long: then what has been read is handed on first.
+    pub live: bool,
+    pub packed: Packed,
+    /// The bytes of the file as it lies on the disk, where that is known.
+    pub size: Option<u64>,
+    /// How many of them have been read.
+    pub taken: Arc<AtomicU64>,
+}
+
+/// An opened recording, line by line.
 pub struct Recording {
     name: Arc<str>,
     lines: Lines<Box<dyn Read + Send>>,
-    /// Whether a read may block for long: then what has been read is handed on first.
     live: bool,
     packed: Packed,
 }
 
+/// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packed {
+pub enum Packed {
     Plain,
     Gzip,
     Zstd,
 }
 
-impl Recording {
+impl Packed {
+    /// Why the end was not reached, in words.
+    pub fn why(self, e: &io::Error) -> String {
+        match (self, e.kind()) {
+            (Self::Gzip, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the gzip data is cut off".to_owned(),
+            (Self::Zstd, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the zstd data is cut off".to_owned(),
+            (Self::Gzip, _) => format!("damaged gzip data: {}", words(e)),
+            (Self::Zstd, _) => format!("damaged zstd data: {}", words(e)),
+            (Self::Plain, _) => words(e),
+        }
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    from: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(to)?;
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+impl Opened {
     /// Opens a file, or standard input for `-`. A missing file or a folder is an error at once; damage is found on reading.
     pub fn open(path: &str) -> Result<Self, Error> {
         if path == "-" {
@@ -51,12 +93,15 @@ impl Recording {
                 .cause("it is a folder, not a recording")
                 .hint("give the file itself; folders are for --policies"));
         }
-        Self::reader(path, Box::new(file), !meta.is_file())
+        let size = meta.is_file().then_some(meta.len());
+        Ok(Self { size, ..Self::reader(path, Box::new(file), !meta.is_file())? })
     }
 
     /// A recording from any reader.
-    pub fn reader(name: &str, mut from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
+    pub fn reader(name: &str, from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
         let failed = |e: &io::Error| Error::new(Kind::Input, format!("cannot read {name}")).cause(words(e));
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut from = Counted { from, taken: taken.clone() };
         let mut magic = [0; 4];
         let mut n = 0;
         // A plain pipe's first line may be shorter than any magic number; it tells by its first byte already.
@@ -79,7 +124,23 @@ impl Recording {
                 Box::new(decoder)
             }
         };
-        Ok(Self { name: name.into(), lines: Lines::new(from), live, packed })
+        Ok(Self { name: name.into(), from, live, packed, size: None, taken })
+    }
+}
+
+impl Recording {
+    /// Opens a file, or standard input for `-`, as [`Opened::open`] does.
+    pub fn open(path: &str) -> Result<Self, Error> {
+        Opened::open(path).map(Self::of)
+    }
+
+    /// A recording from any reader.
+    pub fn reader(name: &str, from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
+        Opened::reader(name, from, live).map(Self::of)
+    }
+
+    fn of(o: Opened) -> Self {
+        Self { name: o.name, lines: Lines::new(o.from), live: o.live, packed: o.packed }
     }
 
     /// The path as given, `-` for standard input.
@@ -92,13 +153,7 @@ impl Recording {
     pub fn next_frame(&mut self) -> Result<Option<Frame>, String> {
         match self.lines.next_line() {
             Ok(line) => Ok(line.map(|l| self.frame(l))),
-            Err(e) => Err(match (self.packed, e.kind()) {
-                (Packed::Gzip, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the gzip data is cut off".to_owned(),
-                (Packed::Zstd, io::ErrorKind::UnexpectedEof) => "unexpected end of file: the zstd data is cut off".to_owned(),
-                (Packed::Gzip, _) => format!("damaged gzip data: {}", words(&e)),
-                (Packed::Zstd, _) => format!("damaged zstd data: {}", words(&e)),
-                (Packed::Plain, _) => words(&e),
-            }),
+            Err(e) => Err(self.packed.why(&e)),
         }
     }
 

@@ -3,11 +3,10 @@
 //! Owns the call, its reconnection and what is said about both. Messages go into the feed undecoded. It never gives up on a
 //! `follow` unless told to, and never asks again for an answer that was finished.
 use super::backoff::Backoff;
-use super::dial::{self, Conn, Greeting};
 use super::feed::{Feed, Gone};
 use super::resume::Resume;
+use super::server::Server;
 use super::status::{Sort, Trouble, clean, trouble};
-use super::target::Target;
 use super::{Source, Stop};
 use crate::error::Error;
 use crate::model::input::{self, Frame, Input, Link};
@@ -15,15 +14,12 @@ use crate::model::time::Nanos;
 use crate::wire::pb::{flow::FlowFilter, observer};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
-use hyper_util::rt::TokioIo;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tonic::codec::{Codec, DecodeBuf, Decoder};
-use tonic::codegen::{Service, http};
-use tonic::transport::{Channel, Endpoint};
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder};
+use tonic::codegen::http;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
@@ -59,34 +55,12 @@ pub enum Retry {
     Forever,
 }
 
-/// How long things may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    /// To connect, and then to say the first word.
-    pub connect: Duration,
-    /// One question and its answer (`ask`).
-    pub answer: Duration,
-    /// The first pause before the next try, and the longest.
-    pub first: Duration,
-    pub cap: Duration,
-    /// After so much silence the server is asked whether it is alive.
-    pub keepalive: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        let s = Duration::from_secs;
-        Self { connect: s(5), answer: s(12), first: Duration::from_millis(500), cap: s(30), keepalive: s(30) }
-    }
-}
-
 /// A live source.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub target: Target,
+    pub server: Server,
     pub request: Request,
     pub retry: Retry,
-    pub timing: Timing,
 }
 
 /// How a call ended.
@@ -110,8 +84,8 @@ impl From<Trouble> for Ended {
 }
 
 impl Client {
-    pub fn new(target: Target, request: Request) -> Self {
-        Self { target, request, retry: Retry::default(), timing: Timing::default() }
+    pub fn new(server: Server, request: Request) -> Self {
+        Self { server, request, retry: Retry::default() }
     }
 
     #[must_use]
@@ -153,10 +127,10 @@ struct Session {
 
 impl Session {
     fn new(client: Client) -> Self {
-        let server: Arc<str> = clean(&client.target.to_string()).into();
+        let server: Arc<str> = clean(&client.server.target.to_string()).into();
         let seed = u64::try_from(now().0).unwrap_or(1) ^ u64::from(std::process::id()) << 32;
-        let backoff = Backoff::new(client.timing.first, client.timing.cap, seed);
-        let keepalive = client.timing.keepalive;
+        let backoff = Backoff::new(client.server.timing.first, client.server.timing.cap, seed);
+        let keepalive = client.server.timing.keepalive;
         Self { client, server, resume: Resume::default(), backoff, keepalive, reached: None, news: false, seen: false }
     }
 
@@ -223,10 +197,10 @@ impl Session {
         feed.flush().await?;
         let wire = self.wire_request();
         let filtered = !wire.whitelist.is_empty() || !wire.blacklist.is_empty();
-        let timing = self.client.timing;
+        let timing = self.client.server.timing;
         let opening = async {
-            let (channel, mut greeting) = channel(&self.client.target, &timing, self.keepalive).await?;
-            let mut call = Box::pin(get_flows(channel, wire));
+            let (channel, mut greeting) = self.client.server.open(self.keepalive).await?;
+            let mut call = Box::pin(get_flows(channel, self.client.server.request(wire)));
             // A quiet server may send no header before its first flow, hours later; that it speaks HTTP/2 is enough.
             let early = tokio::select! {
                 answer = &mut call => Some(answer),
@@ -334,64 +308,14 @@ impl Session {
     }
 }
 
-async fn get_flows(channel: Channel, request: observer::GetFlowsRequest) -> Result<Streaming<Bytes>, Status> {
-    let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(LARGEST);
+async fn get_flows(channel: Channel, request: tonic::Request<observer::GetFlowsRequest>) -> Result<Streaming<Bytes>, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel)
+        .max_decoding_message_size(LARGEST)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .accept_compressed(CompressionEncoding::Gzip);
     grpc.ready().await.map_err(|e| Status::from_error(Box::new(e)))?;
     let path = http::uri::PathAndQuery::from_static("/observer.Observer/GetFlows");
-    Ok(grpc.server_streaming(tonic::Request::new(request), path, Raw).await?.into_inner())
-}
-
-pub(super) async fn greeted<T>(
-    call: impl Future<Output = Result<T, Status>>,
-    greeting: &mut Greeting,
-    limit: Duration,
-) -> Result<Result<T, Status>, Trouble> {
-    let mut call = std::pin::pin!(call);
-    let answer = tokio::select! {
-        answer = &mut call => answer,
-        greeted = greeting.answered(limit) => { greeted?; call.await }
-    };
-    if answer.is_err() {
-        greeting.judge()?;
-    }
-    Ok(answer)
-}
-
-pub(super) async fn channel(target: &Target, timing: &Timing, keepalive: Duration) -> Result<(Channel, Greeting), Trouble> {
-    let authority = match target {
-        Target::Tcp { .. } => format!("http://{target}"),
-        // There is no name to speak of; this is what gRPC clients send.
-        Target::Unix(_) => "http://localhost".to_owned(),
-    };
-    let wrong = |e: tonic::transport::Error| Trouble::new(format!("this is no address: {e}")).sort(Sort::Request);
-    let endpoint = Endpoint::from_shared(authority)
-        .and_then(|e| e.user_agent(concat!("flowhy/", env!("CARGO_PKG_VERSION"))))
-        .map_err(wrong)?
-        .http2_keep_alive_interval(keepalive)
-        .keep_alive_timeout(timing.connect.max(Duration::from_secs(1)) * 2)
-        .keep_alive_while_idle(true);
-    let (conn, greeting) = dial::dial(target, timing.connect).await?;
-    let channel = endpoint.connect_with_connector(Given(Some(conn))).await;
-    let channel = channel.map_err(|e| greeting.judge().err().unwrap_or_else(|| Trouble::new(clean(&e.to_string()))))?;
-    Ok((channel, greeting))
-}
-
-/// Hands tonic the one connection that stands already: what went wrong with dialling is known first hand, and a second
-/// connection is ours to make.
-struct Given(Option<Conn>);
-
-impl Service<http::Uri> for Given {
-    type Response = TokioIo<Conn>;
-    type Error = io::Error;
-    type Future = std::future::Ready<io::Result<TokioIo<Conn>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        std::future::ready(self.0.take().map(TokioIo::new).ok_or_else(|| io::ErrorKind::NotConnected.into()))
-    }
+    Ok(grpc.server_streaming(request, path, Raw).await?.into_inner())
 }
 
 /// Requests as protobuf, answers as the bytes they are.

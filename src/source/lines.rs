@@ -2,19 +2,16 @@
 //!
 //! Owns the cutting of bytes into lines. Must not look into a line: blank lines and nonsense are passed on, so that the
 //! decoder can count them.
+use crate::model::line::{BREAKS_OFF, LONGEST, MARK, too_long};
 use bytes::{Bytes, BytesMut};
 use std::io::{self, Read};
 
-/// The longest line that is handed over whole.
-pub const LONGEST: usize = 64 << 20;
 /// How much of a line that cannot be handed over is kept, to show a person.
 pub const SAMPLE: usize = 200;
 /// Bytes asked for at once. Lines share these chunks, so holding one line holds its chunk.
 const CHUNK: usize = 256 << 10;
 /// A smaller rest of a chunk is not worth a read.
 const LEAST: usize = 16 << 10;
-/// UTF-8's byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One line without its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +112,7 @@ impl<R: Read> Lines<R> {
                 line.truncate(line.len() - 1);
             }
             if line.len() > self.longest {
-                return Some(self.broken(&line, self.too_long_words()));
+                return Some(self.broken(&line, too_long(self.longest)));
             }
             // An empty slice would hold its chunk for nothing.
             let bytes = if line.is_empty() { Bytes::new() } else { line.freeze() };
@@ -176,10 +173,10 @@ impl<R: Read> Lines<R> {
         let mut rest = std::mem::take(&mut self.buffer);
         self.searched = 0;
         if rest.len() > self.longest {
-            return Some(self.broken(&rest, self.too_long_words()));
+            return Some(self.broken(&rest, too_long(self.longest)));
         }
         if self.failed.is_some() {
-            return Some(self.broken(&rest, "the file breaks off in this line".to_owned()));
+            return Some(self.broken(&rest, BREAKS_OFF.to_owned()));
         }
         if rest.last() == Some(&b'\r') {
             rest.truncate(rest.len() - 1);
@@ -192,15 +189,7 @@ impl<R: Read> Lines<R> {
         self.skipping = true;
         self.searched = 0;
         let start = std::mem::take(&mut self.buffer);
-        self.broken(&start, self.too_long_words())
-    }
-
-    fn too_long_words(&self) -> String {
-        if self.longest >= 1 << 20 {
-            format!("line longer than {} MiB", self.longest >> 20)
-        } else {
-            format!("line longer than {} bytes", self.longest)
-        }
+        self.broken(&start, too_long(self.longest))
     }
 
     fn broken(&self, start: &[u8], why: String) -> Line {

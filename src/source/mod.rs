@@ -7,7 +7,8 @@
 //! | `lines`, `file` | recordings and standard input |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
-//! | `target`, `dial` | where a server is; the connection to it (TLS will stand in `dial`) |
+//! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
+//! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
 //! | `ask` | questions with one answer, and the streams that carry no flows |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
@@ -21,8 +22,10 @@ pub mod lines;
 pub mod manifests;
 pub mod replay;
 pub mod resume;
+pub mod server;
 pub mod status;
 pub mod target;
+pub mod tls;
 
 use crate::error::Error;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Where a server is: `host:port`, `unix:///path`. Owns the grammar; opens nothing.
+//! Where a server is: `host:port`, `tls://host:port`, `unix:///path`. Owns the grammar; opens nothing.
 use crate::error::Error;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -29,14 +29,11 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let wrong = |cause: &str| Error::usage(format!("cannot use server {text:?}")).cause(cause).hint("write host:port or unix:///path");
+        let wrong = |cause: &str| {
+            Error::usage(format!("cannot use server {text:?}")).cause(cause).hint("write host:port, tls://host:port or unix:///path")
+        };
         if text.is_empty() {
             return Ok(Self::default());
-        }
-        if text.starts_with("tls://") || text.starts_with("https://") {
-            return Err(Error::usage(format!("cannot use server {text:?}"))
-                .cause("TLS is not built in yet")
-                .hint("kubectl -n kube-system port-forward service/hubble-relay 4245:80, then --server localhost:4245"));
         }
         if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
             return if path.is_empty() { Err(wrong("the socket's path is missing")) } else { Ok(Self::Unix(PathBuf::from(path))) };
@@ -73,6 +70,32 @@ impl FromStr for Target {
         // `:4245` is this machine, as in any Go program.
         let host = if host.is_empty() { "localhost" } else { host };
         Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+/// A server as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Address {
+    pub target: Target,
+    /// It began with `tls://`.
+    pub tls: bool,
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        match text.strip_prefix("tls://").or_else(|| text.strip_prefix("https://")) {
+            Some(rest) => Ok(Self { target: rest.parse()?, tls: true }),
+            None => Ok(Self { target: text.parse()?, tls: false }),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.tls { "tls://" } else { "" }, self.target)
     }
 }
 
@@ -115,6 +138,15 @@ mod tests {
         {
             assert!(shown(text).starts_with("error: "), "{text}: {}", shown(text));
         }
-        assert_eq!(shown("tls://relay:443"), "error: TLS is not built in yet");
+    }
+
+    #[test]
+    fn tls_is_part_of_an_address() {
+        let a: Address = "tls://relay:443".parse().unwrap();
+        assert!(a.tls && a.target.to_string() == "relay:443" && a.to_string() == "tls://relay:443");
+        assert_eq!("https://[::1]".parse::<Address>().unwrap().to_string(), "tls://[::1]:4245");
+        let a: Address = "relay".parse().unwrap();
+        assert!(!a.tls && a.to_string() == "relay:4245");
+        assert!("tls://relay:x".parse::<Address>().is_err());
     }
 }

@@ -46,22 +46,32 @@ impl Notes {
         self.total == 0
     }
 
+    /// Adds the notes of later lines.
+    pub fn absorb(&mut self, later: &Self) {
+        self.total += later.total;
+        for (mine, theirs) in [(&mut self.fields, &later.fields), (&mut self.enums, &later.enums)] {
+            for (name, n) in theirs {
+                count(mine, name, *n);
+            }
+        }
+    }
+
     pub(super) fn field(&mut self, key: &str) {
         self.total += 1;
-        count(&mut self.fields, cut(key));
+        count(&mut self.fields, cut(key), 1);
     }
 
     pub(super) fn enumeration(&mut self, field: &str, name: &str) {
         self.total += 1;
-        count(&mut self.enums, &format!("{} {:?}", cut(field), cut(name)));
+        count(&mut self.enums, &format!("{} {:?}", cut(field), cut(name)), 1);
     }
 }
 
-fn count(names: &mut BTreeMap<String, u64>, name: &str) {
+fn count(names: &mut BTreeMap<String, u64>, name: &str, times: u64) {
     if let Some(n) = names.get_mut(name) {
-        *n += 1;
+        *n += times;
     } else if names.len() < Notes::NAMES {
-        names.insert(name.to_owned(), 1);
+        names.insert(name.to_owned(), times);
     }
 }
 
@@ -81,5 +91,8 @@ mod tests {
         }
         assert_eq!((n.fields.len(), n.total), (Notes::NAMES, 1000));
         assert!(n.fields.keys().all(|k| k.len() <= 80));
+        let mut all = n.clone();
+        all.absorb(&n);
+        assert_eq!((all.fields.len(), all.total, all.fields.values().sum::<u64>()), (Notes::NAMES, 2000, 128));
     }
 }

@@ -6,54 +6,6 @@ mod generated;
 pub use generated::{ENUMS, MESSAGES};
 
 use crate::model::reflect::Holds;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
-/// A field mask as a tree; one without branches is the whole of what it stands at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mask(BTreeMap<String, Mask>);
-
-impl Mask {
-    /// The tree of some paths of the flow. A path that leads nowhere is the error.
-    pub fn new(paths: &[String]) -> Result<Self, &str> {
-        let mut root = Self::default();
-        for path in paths {
-            if !is_path(path) {
-                return Err(path);
-            }
-            let mut at = &mut root;
-            let mut parts = path.split('.').peekable();
-            while let Some(part) = parts.next() {
-                // A branch that is wanted whole already stays so.
-                let last = parts.peek().is_none();
-                match at.0.entry(part.to_owned()) {
-                    Entry::Occupied(e) if e.get().is_whole() => break,
-                    Entry::Occupied(mut e) if last => {
-                        e.insert(Self::default());
-                        break;
-                    }
-                    e => at = e.or_default(),
-                }
-            }
-        }
-        Ok(root)
-    }
-
-    /// What is wanted of a member; none if nothing is.
-    fn of(&self, member: &str) -> Option<&Self> {
-        if self.is_whole() { Some(self) } else { self.0.get(member) }
-    }
-
-    pub fn is_whole(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// A message of which a part can be kept.
-pub trait Keep {
-    #[must_use]
-    fn keep(&self, mask: &Mask) -> Self;
-}
 
 /// Whether a path of names, `a.b.c`, leads somewhere from the flow: each but the last is a message, and no list, that holds the next.
 pub fn is_path(path: &str) -> bool {
@@ -107,30 +59,6 @@ mod tests {
         let Got::Message(source) = get("source") else { panic!("no source") };
         assert!(matches!(source.get(source.shape().find("identity").unwrap().0), Got::Uint(7)));
         assert!(matches!(source.get(source.shape().find("labels").unwrap().0), Got::Texts(l) if l == ["x"]));
-    }
-
-    #[test]
-    fn a_mask_keeps_what_it_names() {
-        let f = flow::Flow {
-            verdict: 2,
-            uuid: "u".into(),
-            source: Some(flow::Endpoint { pod_name: "a".into(), identity: 7, ..Default::default() }),
-            l4: Some(flow::Layer4 {
-                protocol: Some(flow::layer4::Protocol::Tcp(flow::Tcp { source_port: 1, destination_port: 2, flags: None })),
-            }),
-            ..Default::default()
-        };
-        let mask = |paths: &[&str]| Mask::new(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap();
-        let kept = f.keep(&mask(&["verdict", "source.pod_name", "destination.labels", "l4.TCP.destination_port"]));
-        assert_eq!((kept.verdict, kept.uuid.as_str()), (2, ""));
-        assert_eq!(kept.source, Some(flow::Endpoint { pod_name: "a".into(), ..Default::default() }));
-        assert_eq!(kept.destination, Some(flow::Endpoint::default()), "a part of what is not there");
-        let flow::layer4::Protocol::Tcp(tcp) = kept.l4.unwrap().protocol.unwrap() else { panic!("no TCP") };
-        assert_eq!((tcp.source_port, tcp.destination_port), (0, 2));
-        assert_eq!(f.keep(&mask(&["source.pod_name", "source"])).source, f.source);
-        assert_eq!(f.keep(&mask(&["source", "source.pod_name"])).source, f.source);
-        assert_eq!(f.keep(&Mask::default()), f);
-        assert_eq!(Mask::new(&["nope".to_owned()]), Err("nope"));
     }
 
     #[test]

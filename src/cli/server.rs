@@ -1,0 +1,45 @@
+//! Flags that say which servers are asked, and how the connections to them are protected. Hubble's names and meanings.
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which servers, and how.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Server")]
+pub struct Server {
+    /// Observer: host:port, tls://host:port, unix:///path (repeatable; merged by time) [default: localhost:4245]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub server: Vec<String>,
+    /// Ask every node's agent directly: the server names them
+    #[arg(long, global = true)]
+    pub agents: bool,
+    /// Encrypt the connection
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub tls: Option<bool>,
+    /// Encrypt, but do not check who answers
+    #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub tls_allow_insecure: Option<bool>,
+    /// PEM files of the authorities to believe, instead of the system's (comma list, repeatable)
+    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
+    pub tls_ca_cert_files: Vec<PathBuf>,
+    /// Our certificate, for servers that want one (PEM)
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub tls_client_cert_file: Option<PathBuf>,
+    /// The key of our certificate (PEM)
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub tls_client_key_file: Option<PathBuf>,
+    /// The name to expect in the server's certificate
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// User name for basic authentication (needs TLS)
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
+    pub basic_auth_username: Option<String>,
+    /// Password for basic authentication
+    #[arg(long, global = true, hide_short_help = true, value_name = "PASSWORD")]
+    pub basic_auth_password: Option<String>,
+    /// How long a server may take to be reached [default: 5s]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// How long a question with one answer may take [default: 12s]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DURATION")]
+    pub request_timeout: Option<String>,
+}
