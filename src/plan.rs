@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::model::time::Nanos;
 use crate::out;
 use crate::policy;
+use crate::query::group::Column;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
@@ -72,6 +73,19 @@ pub struct Stream {
     /// Print only the last so many, at the end.
     pub last: Option<usize>,
     pub quiet: bool,
+    /// Counted by these, in place of lines.
+    pub count: Option<Count>,
+    /// Whether finding nothing is a failure.
+    pub exit_code: bool,
+}
+
+/// What is counted, and how it is written.
+#[derive(Debug, Clone)]
+pub struct Count {
+    pub by: Vec<Column>,
+    pub style: out::count::Style,
+    /// Drawn again and again while flows come.
+    pub live: bool,
 }
 
 /// Everything `run` needs.
@@ -294,7 +308,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
     let engine =
         engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
-    let stream = Stream { format: d.output, print, first: None, last: None, quiet: false };
+    let stream = Stream { format: d.output, print, first: None, last: None, quiet: false, count: None, exit_code: false };
     Ok(Job::Flows(Plan {
         from,
         policies: texts(&source.policies),

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod ask;
+mod counting;
 mod headless;
 mod say;
 mod scan;

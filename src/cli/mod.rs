@@ -173,6 +173,7 @@ pub enum Format {
     Table,
     #[value(alias = "JSON", alias = "json")]
     Jsonpb,
+    Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -243,9 +244,15 @@ pub struct Mask {
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Output")]
 pub struct Print {
-    /// compact, dict, table, or jsonpb (= json)
+    /// compact, dict, table, jsonpb (= json), or csv
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+    /// Count flows by fields of the filter language, as in verdict,drop,to.pod
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub count_by: Vec<String>,
+    /// Exit with 1 if no flow matched
+    #[arg(long)]
+    pub exit_code: bool,
     /// Explain drops, audits and L7 denials; --why=all explains allowed flows too
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "drops", value_name = "WHICH")]
     pub why: Option<WhyMode>,

@@ -313,6 +313,11 @@ impl Engine {
         &self.causes
     }
 
+    /// Whether some flows come with a reason.
+    pub fn explains(&self) -> bool {
+        self.options.explain != Explain::Nothing
+    }
+
     /// What is kept.
     pub fn admit(&self) -> &Predicate {
         &self.options.admit

@@ -3,6 +3,8 @@
 //! Owns the bytes of a line and where they go. Must not judge a flow, and never lets a string from the network reach a terminal
 //! raw.
 pub mod compact;
+pub mod count;
+pub mod csv;
 pub mod dict;
 pub mod events;
 mod flow;
@@ -24,6 +26,7 @@ use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use std::io::{self, Write};
 
 pub use compact::Compact;
+pub use csv::Csv;
 pub use dict::Dict;
 pub use events::Events;
 pub use jsonpb::Jsonpb;

@@ -1,15 +1,20 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, servers, sound, texts};
+use super::{
+    Count, From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, servers, sound, texts,
+};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
 use crate::model::time::Nanos;
+use crate::model::view::FieldSet;
 use crate::out;
+use crate::out::count::Style;
 use crate::plan::Env;
 use crate::policy;
 use crate::query::ast::Expr;
+use crate::query::group::columns;
 use crate::query::{self, Filters, Predicate, Pushed};
 use crate::scan;
 use crate::source::hubble::Request;
@@ -29,8 +34,11 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     }
     // In Hubble's order: of two mistakes the same one is told.
     let filters = flags_of(&o.flags.0)?;
-    let explain = explain_of(o.print.why);
-    table_can(o.print.output, o.select.follow, explain)?;
+    let mut explain = explain_of(o.print.why);
+    let count = count(&o.print, env)?;
+    if count.is_none() {
+        table_can(o.print.output, o.select.follow, explain)?;
+    }
     mask::format_can(&o.mask, o.print.output)?;
     let files = !source.input_file.is_empty();
     let number = number(&o.select, files)?;
@@ -42,7 +50,12 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     let by_flags = compiled(&filters)?;
     let by_words = filter_of(&words, env)?;
     let print = print_options(&o.print, look);
-    let mut stream = Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet };
+    let counted: FieldSet = count.iter().flat_map(|c| &c.by).map(|c| c.fields()).fold(FieldSet::EMPTY, FieldSet::union);
+    if counted.needs_derived() {
+        explain = explain.max(Explain::Drops);
+    }
+    let mut stream =
+        Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet, count, exit_code: o.print.exit_code };
     let mut admit = by_flags.clone().and(by_words.clone());
     let mut warnings = filters.warnings.clone();
     let mut notes = Vec::new();
@@ -64,7 +77,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
         let bounded = o.select.since.is_some() || o.select.until.is_some();
-        let field_mask = mask::paths(&o.mask, o.print.output, explain, &admit);
+        let field_mask = if stream.count.is_some() { Vec::new() } else { mask::paths(&o.mask, o.print.output, explain, &admit) };
         if !o.mask.field_mask.is_empty() {
             // What the mask leaves out cannot be asked for again here.
             mask::leaves_enough(&o.mask, explain, &by_words, pushed.exact)?;
@@ -125,14 +138,35 @@ impl Plan {
     pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
         let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
         let e = &self.engine;
-        if e.explain != Explain::Nothing || e.admit.fields().needs_derived() || e.hold.is_some() || !self.policies.is_empty() {
+        if stream.count.is_some()
+            || e.explain != Explain::Nothing
+            || e.admit.fields().needs_derived()
+            || e.hold.is_some()
+            || !self.policies.is_empty()
+        {
             return None;
         }
         // These two look back at what they printed: the one at its separators, the other at its widest cell.
-        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table);
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table | cli::Format::Csv);
         let options = scan::Options { admit: e.admit.clone(), window: e.window, first: stream.first, last: stream.last, in_order };
         Some((paths.clone(), options, stream.clone()))
     }
+}
+
+/// What `--count-by` says.
+fn count(p: &cli::Print, env: &Env) -> Result<Option<Count>, Error> {
+    if p.count_by.is_empty() {
+        return Ok(None);
+    }
+    let by = columns(&p.count_by).map_err(|e| {
+        Error::usage(format!("--count-by: {e}")).hint("fields are those of the filter language: verdict,drop,from.ns,to.pod")
+    })?;
+    let style = match p.output {
+        cli::Format::Jsonpb => Style::Json,
+        cli::Format::Csv => Style::Csv,
+        cli::Format::Compact | cli::Format::Dict | cli::Format::Table => Style::Table,
+    };
+    Ok(Some(Count { by, style, live: env.stdout_tty && style == Style::Table }))
 }
 
 /// A table is written at its end, and has no room for a sentence.

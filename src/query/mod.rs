@@ -17,6 +17,7 @@ mod compile;
 mod complete;
 pub mod fields;
 pub mod flags;
+pub mod group;
 mod hubble;
 mod leaf;
 mod lex;

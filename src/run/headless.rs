@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Feeds batches to the engine until the sources end, `stop` is called, or `each` says it has enough.
-async fn pump(
+pub async fn pump(
     engine: &mut Engine,
     inbox: &mut Inbox,
     stop: &CancellationToken,
@@ -101,11 +101,16 @@ impl Signals {
 }
 
 pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
+    if let Some(by) = &s.count {
+        return super::counting::count(engine, inbox, by, &s, stop).await;
+    }
+    let exit_code = s.exit_code;
     let buffered = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut output: Box<dyn Output> = match s.format {
         Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
         Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
         Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
+        Format::Csv => Box::new(out::Lines::new(out::Csv::new(s.print, engine.explains()), buffered, io::stderr())),
         Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
     };
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
@@ -158,21 +163,27 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
         say::troubles(admit.trouble());
         say::ledger(engine.ledger(), engine.notes());
     }
-    finish(engine.ended())
+    let admitted = engine.ledger().admitted;
+    finish(engine.ended()).map(|code| answer(code, exit_code, admitted))
+}
+
+/// With `--exit-code` nothing found is a 1.
+pub fn answer(code: u8, asked: bool, found: u64) -> u8 {
+    if asked && code == 0 && found == 0 { 1 } else { code }
 }
 
 /// The last so many responses, packed: a million decoded ones would take gigabytes.
-struct Tail {
+pub struct Tail {
     most: usize,
-    kept: VecDeque<(Vec<u8>, Option<Arc<Why>>)>,
+    pub kept: VecDeque<(Vec<u8>, Option<Arc<Why>>)>,
 }
 
 impl Tail {
-    fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { most, kept: VecDeque::new() }
     }
 
-    fn push(&mut self, event: &Event<'_>) {
+    pub fn push(&mut self, event: &Event<'_>) {
         if self.kept.len() >= self.most {
             self.kept.pop_front();
         }

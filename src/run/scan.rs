@@ -66,7 +66,7 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
         say::troubles(admit.trouble());
         say::ledger(&ledger, &notes);
     }
-    super::headless::finish(&ended)
+    super::headless::finish(&ended).map(|code| super::headless::answer(code, s.exit_code, ledger.admitted))
 }
 
 /// A format of `out` for the scan.
@@ -92,6 +92,7 @@ fn printer(format: Format, print: &out::Options) -> Box<dyn Print> {
         Format::Table => Box::new(Printer(out::Table::new(print.clone()))),
         Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(print.clone()))),
         Format::Compact => Box::new(Printer(out::Compact::new(print.clone()))),
+        Format::Csv => Box::new(Printer(out::Csv::new(print.clone(), false))),
     }
 }
 
