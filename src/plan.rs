@@ -68,6 +68,8 @@ pub enum Front {
 pub struct Stream {
     pub format: cli::Format,
     pub print: out::Options,
+    /// Somebody waits for each line; else they may go out in large blocks.
+    pub prompt: bool,
     /// Stop after so many.
     pub first: Option<u64>,
     /// Print only the last so many, at the end.
@@ -268,6 +270,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },
+        reads: None,
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
     Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
@@ -306,9 +309,14 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     }
     observe::table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };
-    let engine =
-        engine::Options { admit: filter_of(&d.filter, look.env)?, explain: explain_of(d.why), judge, ..engine::Options::default() };
-    let stream = Stream { format: d.output, print, first: None, last: None, quiet: false, count: None, exit_code: false };
+    let engine = engine::Options {
+        admit: filter_of(&d.filter, look.env)?,
+        explain: explain_of(d.why),
+        judge,
+        reads: out::format(d.output, print).fields(),
+        ..engine::Options::default()
+    };
+    let stream = Stream { format: d.output, print, prompt: true, first: None, last: None, quiet: false, count: None, exit_code: false };
     Ok(Job::Flows(Plan {
         from,
         policies: texts(&source.policies),

@@ -137,7 +137,7 @@ fn what_the_demo_forwards_is_allowed_by_its_policies() {
         let frame = Frame { codec: Codec::Hubble, from: "demo".into(), line: 0, bytes: response.encode_to_vec().into(), broken: None };
         engine.feed(Input::Frame(frame), &mut |e| {
             let Some(why) = e.why else { return };
-            let o = flowhy::wire::observed::observed(e.response);
+            let o = flowhy::wire::observed::observed(&e.response.message().unwrap());
             use flowhy::model::observed::Verdict;
             if matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected) && o.is_reply != Some(true) {
                 n += 1;

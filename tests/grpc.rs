@@ -106,6 +106,29 @@ async fn first_last_since_until() {
 }
 
 #[tokio::test]
+async fn a_mask_leaves_of_flows_what_it_names() {
+    let ring = Ring::new(100);
+    fill(&ring, 0, 4);
+    let (running, mut c) = server(&ring).await;
+    let masked = |paths: &[&str]| GetFlowsRequest {
+        field_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|p| (*p).to_owned()).collect() }),
+        // The filter sees the whole flow.
+        whitelist: vec![FlowFilter { verdict: vec![2], ..FlowFilter::default() }],
+        ..GetFlowsRequest::default()
+    };
+    assert_eq!(all(&mut c, masked(&["uuid"])).await, [0, 3]);
+    let mut stream = c.get_flows(masked(&["uuid", "source.pod_name"])).await.unwrap().into_inner();
+    let first = more(&mut stream).await;
+    assert_eq!((&*first.node_name, first.time), ("n", time(0)));
+    // What a part is asked of is there, as Hubble's servers have it.
+    let want = Flow { uuid: "0".to_owned(), source: Some(Default::default()), ..Flow::default() };
+    assert_eq!(first.response_types, Some(ResponseTypes::Flow(want)));
+    let refused = c.get_flows(masked(&["uuid", "nope"])).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "invalid path \"nope\" for message \"flow.Flow\""));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn filters_are_the_servers() {
     let ring = Ring::new(10_000);
     fill(&ring, 0, 1_000);

@@ -1,5 +1,6 @@
 //! The lean readers against the full ones: what they take for canonical is, and what they answer is what the message answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#[allow(dead_code, reason = "each test uses its part of them")]
 mod flows;
 
 use flowhy::model::view::{Field, FieldSet, Item, View};

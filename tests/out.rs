@@ -1,10 +1,18 @@
 //! Our lines against Hubble's, byte for byte, with each set of flags.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-use flowhy::out::{Compact, Dict, Jsonpb, Lines, Options, Output, Table, TimeFormat};
+#[allow(dead_code, reason = "each test uses its part of them")]
+mod flows;
+
+use flowhy::model::input::Codec;
+use flowhy::out::{Compact, Dict, Format, Jsonpb, Lines, Options, Output, Table, TimeFormat};
 use flowhy::wire::decode::Decoded;
-use flowhy::wire::json::read_line;
+use flowhy::wire::json::{read_line, write_response};
+use flowhy::wire::lean::{Lean, Walk};
 use flowhy::wire::note::Notes;
 use flowhy::wire::pb::observer::GetFlowsResponse;
+use flowhy::wire::response::Response;
+use proptest::prelude::*;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -51,7 +59,7 @@ fn run(all: &[GetFlowsResponse], args: &[String]) -> (String, String) {
         other => panic!("unknown format {other}"),
     };
     for r in all {
-        lines.response(r, b"", None).unwrap();
+        lines.response(Response::Whole(r), None).unwrap();
     }
     lines.end().unwrap();
     drop(lines);
@@ -112,4 +120,56 @@ fn unusual_input_in_compact() {
         same(name, &out, case["stdout"].as_str().unwrap());
     }
     assert!(checked >= 14, "{checked}");
+}
+
+fn formats(o: Options) -> [Box<dyn Format>; 4] {
+    [Box::new(Compact::new(o)), Box::new(Dict::new(o)), Box::new(Table::new(o)), Box::new(Jsonpb::new(o))]
+}
+
+/// What each format prints of one response, its columns laid out.
+fn printed(r: Response<'_>, o: Options) -> Vec<String> {
+    let lines = formats(o).into_iter().map(|mut f| {
+        let mut out = Vec::new();
+        f.line(r, None, &mut out);
+        f.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    });
+    lines.collect()
+}
+
+/// A flow of which only the format's fields were read, from either form, prints as the whole message does.
+fn the_same_in_part(r: &GetFlowsResponse, o: Options) {
+    let mut line = Vec::new();
+    write_response(r, &mut line);
+    let frame = r.encode_to_vec();
+    let whole = printed(Response::Whole(r), o);
+    for (n, format) in formats(o).iter().enumerate() {
+        let mut lean = Lean::new(format.fields().unwrap_or_default(), Walk::Whole);
+        if let Some(view) = lean.proto(&frame) {
+            assert_eq!(printed(Response::Part { view, codec: Codec::Hubble, bytes: &frame }, o)[n], whole[n]);
+        }
+        if let Some(view) = lean.json(&line) {
+            assert_eq!(printed(Response::Part { view, codec: Codec::HubbleJson, bytes: &line }, o)[n], whole[n]);
+        }
+    }
+}
+
+#[test]
+fn a_part_prints_as_the_whole() {
+    for variant in [
+        Options::default(),
+        Options { node_name: true, policy_names: true, color: true, ..Options::default() },
+        Options { translate_ip: false, terminal: true, ..Options::default() },
+    ] {
+        for r in responses(&data("print/flows.jsonl")).iter().chain(&responses(&data("flows-a.jsonl"))) {
+            the_same_in_part(r, variant);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_part_prints_as_the_whole(r in flows::some_response(), policy_names in any::<bool>(), terminal in any::<bool>()) {
+        the_same_in_part(&r, Options { node_name: true, policy_names, terminal, ..Options::default() });
+    }
 }

@@ -1,5 +1,6 @@
 //! The wire against the real thing: what Hubble's command line reads and writes, on synthetic corpora and on recordings of others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#[allow(dead_code, reason = "each test uses its part of them")]
 mod flows;
 
 use flowhy::wire::decode::Decoded;

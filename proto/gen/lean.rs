@@ -124,6 +124,7 @@ pub fn walkers(set: &FileDescriptorSet, messages: &[Message]) -> Res<String> {
         g.check(&next)?;
         done.insert(next);
     }
+    g.members(messages)?;
     let enums = g.enums.clone();
     for e in enums {
         g.enumeration(set, &e)?;
@@ -190,6 +191,20 @@ impl Lean<'_> {
             write!(rows, "({path:?}, {}), ", slot.n)?;
         }
         writeln!(self.out, "/// Paths and their slots.\npub const PATHS: &[(&str, usize)] = &[{rows}];")?;
+        Ok(())
+    }
+
+    /// Numbers of members by name, for field masks.
+    fn members(&mut self, messages: &[Message]) -> Res<()> {
+        writeln!(self.out, "pub fn member(message: &str, name: &str) -> Option<Member> {{ Some(match (message, name) {{")?;
+        for m in messages.iter().filter(|m| m.full.starts_with("flow.")) {
+            for f in &m.fields {
+                let of = if f.holds == Holds::Message && !f.repeated { f.of.as_str() } else { "" };
+                let (number, oneof) = (f.number, f.oneof.is_some());
+                writeln!(self.out, "({:?}, {:?}) => Member {{ number: {number}, of: {of:?}, oneof: {oneof} }},", m.full, f.json)?;
+            }
+        }
+        writeln!(self.out, "_ => return None }}) }}")?;
         Ok(())
     }
 

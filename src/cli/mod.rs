@@ -251,7 +251,7 @@ pub struct Print {
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
     pub count_by: Vec<String>,
     /// Exit with 1 if no flow matched
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub exit_code: bool,
     /// Explain drops, audits and L7 denials; --why=all explains allowed flows too
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "drops", value_name = "WHICH")]

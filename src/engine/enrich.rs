@@ -7,17 +7,26 @@ use crate::model::row::{End, Ip, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
 use crate::world::World;
+use std::borrow::Cow;
 
-/// Gives addresses without a name the names that DNS gave them, newest first.
-pub fn names(o: &mut Observed, world: &World) {
-    for party in [&mut o.src, &mut o.dst] {
-        if let Some(ip) = party.ip
-            && party.pod.is_empty()
-            && party.names.is_empty()
-        {
-            party.names = world.names_of(ip).iter().map(|l| l.name.clone()).collect();
+/// The flow with the names that DNS gave its addresses, newest first, where they have none.
+pub fn named<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
+    let learnt = |party: &Party| {
+        let nameless = party.pod.is_empty() && party.names.is_empty();
+        let names = party.ip.filter(|_| nameless).map(|ip| world.names_of(ip)).unwrap_or_default();
+        names.iter().map(|l| l.name.clone()).collect::<Vec<_>>()
+    };
+    let (src, dst) = (learnt(&o.src), learnt(&o.dst));
+    if src.is_empty() && dst.is_empty() {
+        return Cow::Borrowed(o);
+    }
+    let mut o = o.clone();
+    for (party, names) in [(&mut o.src, src), (&mut o.dst, dst)] {
+        if !names.is_empty() {
+            party.names = names;
         }
     }
+    Cow::Owned(o)
 }
 
 /// A side as a person names it.

@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 /// The message and what the engine knows of it.
 pub struct Full<'a> {
     pub response: &'a GetFlowsResponse,
-    /// With names filled in ([`enrich::names`]).
+    /// With names filled in ([`enrich::named`]).
     pub observed: &'a Observed,
     pub why: Option<&'a Why>,
     pub cause: Option<row::CauseId>,
@@ -186,8 +186,8 @@ pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Ro
         return predicate.matches(&Flat { row, store, causes });
     }
     let Some(response) = store.response(seq) else { return predicate.matches(&Flat { row, store, causes }) };
-    let mut o = observed(&response);
-    enrich::names(&mut o, world);
+    let o = observed(&response);
+    let o = enrich::named(&o, world);
     let cause = row.cause.and_then(|c| causes.get(c));
     let full = Full {
         response: &response,

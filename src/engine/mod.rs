@@ -10,20 +10,22 @@ pub mod store;
 mod tests;
 
 use crate::model::doc::Fault;
-use crate::model::input::{Change, Frame, Input, Link};
+use crate::model::input::{Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
-use crate::model::observed::{L7, Observed, Verdict};
+use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
 use crate::model::time::Nanos;
-use crate::model::view::{Field, Value, View};
+use crate::model::view::{Field, FieldSet, Value, View};
 use crate::model::why::{Explanation, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
+use crate::wire::lean::{Lean, Walk};
 use crate::wire::note::Notes;
-use crate::wire::observed::observed;
+use crate::wire::observed::{is_dns, observed};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
 use held::Full;
@@ -62,11 +64,20 @@ pub struct Options {
     pub filter_notices: bool,
     /// Earliest and latest time of a response, both inclusive; servers do this themselves.
     pub window: (Option<Nanos>, Option<Nanos>),
+    /// What the sink reads of a flow; `None`: the whole message.
+    pub reads: Option<FieldSet>,
+}
+
+impl Options {
+    /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
+    fn is_plain(&self) -> bool {
+        self.explain == Explain::Nothing && self.hold.is_none() && !self.admit.fields().needs_derived()
+    }
 }
 
 /// One admitted response on its way out.
 pub struct Event<'a> {
-    pub response: &'a GetFlowsResponse,
+    pub response: Response<'a>,
     pub why: Option<&'a Arc<Why>>,
 }
 
@@ -74,6 +85,8 @@ pub struct Event<'a> {
 #[derive(Debug)]
 pub struct Engine {
     options: Options,
+    /// The reader of plain runs.
+    lean: Option<Lean>,
     world: World,
     policies: PolicySet,
     store: Store,
@@ -93,9 +106,12 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(options: Options) -> Self {
+        let wanted = options.admit.fields().union(options.reads.unwrap_or_default()).union(FieldSet::from_iter([Field::Time]));
+        let lean = options.is_plain().then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         Self {
             options,
+            lean,
             world: World::default(),
             policies: PolicySet::default(),
             store,
@@ -155,6 +171,9 @@ impl Engine {
         if let Some(reason) = &frame.broken {
             return self.ledger.malformed(place(), reason);
         }
+        if self.plain(frame, sink) {
+            return;
+        }
         match decode(frame, &mut self.notes) {
             Ok(Decoded::Blank) => self.ledger.skipped += 1,
             Ok(Decoded::Response(response)) => {
@@ -169,22 +188,45 @@ impl Engine {
         }
     }
 
-    /// Whether a response lies in the window; one without a time lies before everything.
-    fn in_window(&self, at: Nanos) -> bool {
-        let (since, until) = self.options.window;
-        since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
+    /// Handles a flow of which a part suffices; `false` if it has to be decoded.
+    fn plain(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>)) -> bool {
+        let whole = frame.codec == Codec::Hubble && self.options.reads.is_none();
+        let admit = &self.options.admit;
+        // All of it is wanted: looking first would only cost.
+        let all = (whole && admit.is_all()) || admit.fields().needs_message();
+        let Some(lean) = self.lean.as_mut().filter(|_| !all) else { return false };
+        let view = match frame.codec {
+            Codec::Hubble => lean.proto(&frame.bytes),
+            Codec::HubbleJson => lean.json(&frame.bytes),
+        };
+        let Some(view) = view else { return false };
+        let at = time_of(&view);
+        let admitted = in_window(self.options.window, at) && admit.matches(&view);
+        if admitted && whole {
+            return false;
+        }
+        self.ledger.decoded += 1;
+        if admitted {
+            self.ledger.admitted += 1;
+            self.ledger.held += 1;
+            sink(Event { response: Response::Part { view, codec: frame.codec, bytes: &frame.bytes }, why: None });
+        } else {
+            self.ledger.refused += 1;
+        }
+        self.tell(at);
+        true
     }
 
     fn response(&mut self, response: &GetFlowsResponse, sink: &mut dyn FnMut(Event<'_>)) {
         let at = time_of(response);
-        let in_window = self.in_window(at);
+        let in_window = in_window(self.options.window, at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
             if let Some(ResponseTypes::LostEvents(lost)) = &response.response_types {
                 self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
             }
             self.ledger.notices += 1;
             if in_window && (!self.options.filter_notices || self.options.admit.matches(response)) {
-                sink(Event { response, why: None });
+                sink(Event { response: Response::Whole(response), why: None });
             }
             return;
         }
@@ -194,29 +236,29 @@ impl Engine {
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
-            self.learn(response);
+            self.learn(response, None);
             self.ledger.refused += 1;
             return;
         }
-        self.learn(response);
         let explains = self.options.explain;
         let holds = self.options.hold.is_some();
-        if explains == Explain::Nothing && !holds && !wants_derived {
+        if self.options.is_plain() {
             self.ledger.admitted += 1;
             self.ledger.held += 1;
-            return sink(Event { response, why: None });
+            return sink(Event { response: Response::Whole(response), why: None });
         }
 
         let reported = observed(response);
+        self.learn(response, Some(&reported));
         // What we fill in is for people and filters; attribution sees what was reported, and marks its own inferences.
-        let mut o = reported.clone();
-        enrich::names(&mut o, &self.world);
+        let o = enrich::named(&reported, &self.world);
+        let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported, &o));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported, o));
         let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
-            let full = Full { response, observed: &o, why: why.as_deref(), cause: None, owners };
+            let full = Full { response, observed: o, why: why.as_deref(), cause: None, owners };
             if !self.options.admit.matches(&full) {
                 self.ledger.refused += 1;
                 return;
@@ -226,7 +268,7 @@ impl Engine {
         self.ledger.held += 1;
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(&o, at, why, &from.name, &to.name);
+            cause = self.causes.add(o, at, why, &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
             && o.is_reply != Some(true)
@@ -237,7 +279,7 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
-            let row = Row { cause, ..enrich::row(&o, &from, &to, at, &mut self.store) };
+            let row = Row { cause, ..enrich::row(o, &from, &to, at, &mut self.store) };
             let seq = self.store.push(row, response);
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
@@ -247,7 +289,7 @@ impl Engine {
             self.ledger.evicted = evicted;
             self.ledger.raw_evicted = self.store.raw_evicted();
         }
-        sink(Event { response, why: why.as_ref().filter(|_| explains >= Explain::Drops) });
+        sink(Event { response: Response::Whole(response), why: why.as_ref().filter(|_| explains >= Explain::Drops) });
     }
 
     /// Takes a flow's time for now, unless it lies more than a day ahead: then only when three flows in a row say so, because one
@@ -265,15 +307,15 @@ impl Engine {
         }
     }
 
-    /// DNS answers teach names for addresses, whatever the filter says of the flow itself.
-    fn learn(&mut self, response: &GetFlowsResponse) {
-        if let Some(ResponseTypes::Flow(flow)) = &response.response_types
-            && flow.l7.is_some()
-        {
-            let o = observed(response);
-            if let Some(L7::Dns { .. }) = o.l7 {
-                self.world.observe(&o);
-            }
+    /// DNS answers teach names for addresses, whatever the filter says of the flow itself. Where nobody can ask for a name,
+    /// nothing is learnt.
+    fn learn(&mut self, response: &GetFlowsResponse, observation: Option<&Observed>) {
+        if !is_dns(response) || self.options.is_plain() {
+            return;
+        }
+        match observation {
+            Some(o) => self.world.observe(o),
+            None => self.world.observe(&observed(response)),
         }
     }
 
@@ -363,9 +405,8 @@ impl Engine {
 
     /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
     pub fn observed(&self, seq: u64) -> Option<Observed> {
-        let mut o = observed(&self.store.response(seq)?);
-        enrich::names(&mut o, &self.world);
-        Some(o)
+        let o = observed(&self.store.response(seq)?);
+        Some(enrich::named(&o, &self.world).into_owned())
     }
 
     /// The whole explanation of a held flow, made now.
@@ -382,9 +423,14 @@ impl Engine {
 }
 
 /// Time of the response, else of its flow: what `--since` and `--until` go by.
-fn time_of(response: &GetFlowsResponse) -> Nanos {
+fn time_of(response: &dyn View) -> Nanos {
     match response.field(Field::Time) {
         Value::Int(n) => Nanos(n),
         _ => Nanos::default(),
     }
+}
+
+/// Whether a response lies in the window; one without a time lies before everything.
+fn in_window((since, until): (Option<Nanos>, Option<Nanos>), at: Nanos) -> bool {
+    since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
 }

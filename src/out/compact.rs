@@ -2,10 +2,11 @@
 use super::host::Side;
 use super::paint::Paint;
 use super::{Format, Options, flow, lost, safe, status};
+use crate::model::view::{End, Field, FieldSet, View};
 use crate::model::why::Why;
-use crate::wire::pb::flow::{Flow, LostEvent};
+use crate::wire::pb::flow::LostEvent;
 use crate::wire::pb::observer::GetFlowsResponse;
-use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 
 const MAGENTA: Option<u8> = Some(b'5');
 
@@ -21,28 +22,30 @@ impl Compact {
     }
 
     /// Appends the line of a flow or of lost events, and the line below it with what `why` says.
-    pub fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
-        let begin = out.len();
-        match &r.response_types {
-            Some(ResponseTypes::Flow(f)) => self.flow(f, out),
-            Some(ResponseTypes::LostEvents(l)) => self.lost(r, l, out),
-            _ => return,
+    pub fn line<'a>(&self, r: impl Into<Response<'a>>, why: Option<&Why>, out: &mut Vec<u8>) {
+        let (r, begin) = (r.into(), out.len());
+        if let Some(flow) = r.flow() {
+            self.flow(flow, out);
+        } else if let Some((r, lost)) = lost::events(r) {
+            self.lost(r, lost, out);
+        } else {
+            return;
         }
         safe::hubble(out, begin, self.options.color);
         because(why, out);
     }
 
-    fn flow(&self, f: &Flow, out: &mut Vec<u8>) {
+    fn flow(&self, f: &dyn View, out: &mut Vec<u8>) {
         let mut p = Paint::new(out, &self.options);
-        p.time(f.time.as_ref());
+        p.flow_time(f);
         if self.options.node_name {
             p.raw(" [");
-            p.text(&f.node_name);
+            p.text(f.field(Field::NodeName).text());
             p.raw("]");
         }
         p.raw(": ");
-        let (source, destination) = (Side::source(f), Side::destination(f));
-        let (left, arrow, right) = match f.is_reply {
+        let (source, destination) = (Side::new(f, End::Source), Side::new(f, End::Destination));
+        let (left, arrow, right) = match f.field(Field::IsReply).bool() {
             None => (source, " <> ", destination),
             Some(false) => (source, " -> ", destination),
             Some(true) => (destination, " <- ", source),
@@ -62,7 +65,7 @@ impl Compact {
     fn side(&self, side: &Side<'_>, p: &mut Paint<'_>) {
         side.paint(self.options.translate_ip, p);
         p.raw(" ");
-        p.colored(MAGENTA, |p| p.raw(&side.identity()));
+        p.colored(MAGENTA, |p| side.identity(p));
     }
 
     fn lost(&self, r: &GetFlowsResponse, l: &LostEvent, out: &mut Vec<u8>) {
@@ -86,7 +89,12 @@ pub fn because(why: Option<&Why>, out: &mut Vec<u8>) {
 }
 
 impl Format for Compact {
-    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+    fn fields(&self) -> Option<FieldSet> {
+        let own = [Field::IsReply, Field::Identity(End::Source), Field::Identity(End::Destination)];
+        Some(flow::fields(&self.options).union(own.into_iter().collect()))
+    }
+
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>) {
         Self::line(self, r, why, out);
     }
 

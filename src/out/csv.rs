@@ -1,13 +1,13 @@
 //! Rows of comma-separated values (RFC 4180), and `-o csv`: one row a flow, after a line of names.
 //!
 //! The data stay what they are: a cell that begins with `=` is not defused, because these rows are for programs.
-use super::{Format, Options, status};
+use super::{Format, Options, lost, status};
 use crate::model::time::Nanos;
-use crate::model::view::{End, Field, Value, View};
+use crate::model::view::{End, Field, FieldSet, Value, View};
 use crate::model::why::Why;
 use crate::query::group;
 use crate::wire::pb::observer::GetFlowsResponse;
-use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 
 const NAMES: [&str; 18] = [
     "time",
@@ -53,30 +53,49 @@ pub fn row<S: AsRef<str>>(cells: impl IntoIterator<Item = S>, out: &mut Vec<u8>)
 #[derive(Debug, Clone)]
 pub struct Csv {
     options: Options,
-    /// With the columns of `--why`.
-    why: bool,
     named: bool,
 }
 
 impl Csv {
-    pub fn new(options: Options, why: bool) -> Self {
-        Self { options, why, named: false }
+    pub fn new(options: Options) -> Self {
+        Self { options, named: false }
     }
 
     fn names(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.named, true) {
-            row(NAMES.iter().chain(if self.why { &WHY[..] } else { &[] }), out);
+            row(NAMES.iter().chain(if self.options.why { &WHY[..] } else { &[] }), out);
         }
     }
 }
 
 impl Format for Csv {
-    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+    fn fields(&self) -> Option<FieldSet> {
+        let singles = [
+            Field::Time,
+            Field::NodeName,
+            Field::Verdict,
+            Field::DropCode,
+            Field::Direction,
+            Field::EventType,
+            Field::Transport,
+            Field::TcpFlags,
+            Field::L7Record,
+            Field::DnsQuery,
+            Field::DnsRcode,
+            Field::HttpMethod,
+            Field::HttpUrl,
+            Field::HttpCode,
+            Field::KafkaTopic,
+        ];
+        Some(singles.into_iter().chain(End::BOTH.into_iter().flat_map(side)).collect())
+    }
+
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>) {
         self.names(out);
-        let mut cells = match &r.response_types {
-            Some(ResponseTypes::Flow(_)) => flow(r),
+        let mut cells = match (r.flow(), lost::events(r)) {
+            (Some(f), _) => flow(f),
             // In its place in the stream, so that a gap is seen.
-            Some(ResponseTypes::LostEvents(lost)) => {
+            (None, Some((r, lost))) => {
                 let mut cells = vec![String::new(); NAMES.len()];
                 cells[0] = r.time.as_ref().map(|t| Nanos::from_parts(t.seconds, t.nanos).to_string()).unwrap_or_default();
                 cells[1].clone_from(&r.node_name);
@@ -86,7 +105,7 @@ impl Format for Csv {
             }
             _ => return,
         };
-        if self.why {
+        if self.options.why {
             let policy = |p: &crate::model::why::PolicyRef| match &p.namespace {
                 Some(ns) => format!("{ns}/{}", p.name),
                 None => p.name.clone(),
@@ -107,13 +126,17 @@ impl Format for Csv {
     }
 }
 
+/// The columns of one side.
+fn side(e: End) -> [Field; 5] {
+    [Field::Namespace(e), Field::Pod(e), Field::Ip(e), Field::Port(e), Field::Identity(e)]
+}
+
 fn flow(v: &dyn View) -> Vec<String> {
     let text = |f| match v.field(f) {
         Value::Text(s) => s.to_owned(),
         Value::Addr(ip) => ip.to_string(),
         other => other.uint().map(|n| n.to_string()).unwrap_or_default(),
     };
-    let side = |e| [Field::Namespace(e), Field::Pod(e), Field::Ip(e), Field::Port(e), Field::Identity(e)].map(text);
     let mut cells = vec![
         v.field(Field::Time).int().map(|t| Nanos(t).to_string()).unwrap_or_default(),
         text(Field::NodeName),
@@ -122,8 +145,8 @@ fn flow(v: &dyn View) -> Vec<String> {
         group::direction(v),
         group::event_type(v),
     ];
-    cells.extend(side(End::Source));
-    cells.extend(side(End::Destination));
+    cells.extend(side(End::Source).map(text));
+    cells.extend(side(End::Destination).map(text));
     cells.push(group::protocol(v));
     cells.push(summary(v));
     cells
@@ -154,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_come_once_and_also_without_a_flow() {
-        let mut csv = Csv::new(Options::default(), true);
+        let mut csv = Csv::new(Options { why: true, ..Options::default() });
         let mut out = Vec::new();
         csv.finish(&mut out);
         csv.finish(&mut out);

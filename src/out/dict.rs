@@ -3,11 +3,13 @@ use super::compact::because;
 use super::host::Side;
 use super::paint::Paint;
 use super::{Format, Options, flow, lost, safe, status};
+use crate::model::view::{End, Field, FieldSet, View};
 use crate::model::why::Why;
-use crate::wire::pb::flow::{Flow, LostEvent};
+use crate::wire::pb::flow::LostEvent;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::pb::relay::{NodeState, NodeStatusEvent};
+use crate::wire::response::Response;
 
 /// The dict format. Counts blocks, on both streams together, because every block but the first has dashes before it.
 #[derive(Debug, Clone)]
@@ -34,18 +36,21 @@ impl Dict {
 }
 
 fn entry(p: &mut Paint<'_>, key: &str, value: impl FnOnce(&mut Paint<'_>)) {
-    p.raw(&format!("{key:>11}: "));
+    // Keys end in the same column.
+    p.raw("           ".get(key.len()..).unwrap_or(""));
+    p.raw(key);
+    p.raw(": ");
     value(p);
     p.raw("\n");
 }
 
-fn flow_entries(f: &Flow, o: &Options, p: &mut Paint<'_>) {
-    entry(p, "TIMESTAMP", |p| p.time(f.time.as_ref()));
+fn flow_entries(f: &dyn View, o: &Options, p: &mut Paint<'_>) {
+    entry(p, "TIMESTAMP", |p| p.flow_time(f));
     if o.node_name {
-        entry(p, "NODE", |p| p.text(&f.node_name));
+        entry(p, "NODE", |p| p.text(f.field(Field::NodeName).text()));
     }
-    entry(p, "SOURCE", |p| Side::source(f).paint(o.translate_ip, p));
-    entry(p, "DESTINATION", |p| Side::destination(f).paint(o.translate_ip, p));
+    entry(p, "SOURCE", |p| Side::new(f, End::Source).paint(o.translate_ip, p));
+    entry(p, "DESTINATION", |p| Side::new(f, End::Destination).paint(o.translate_ip, p));
     entry(p, "TYPE", |p| flow::kind(f, p));
     entry(p, "VERDICT", |p| flow::verdict(f, o.policy_names, p));
     entry(p, "SUMMARY", |p| flow::summary(f, p));
@@ -72,12 +77,18 @@ fn status_entries(r: &GetFlowsResponse, s: &NodeStatusEvent, p: &mut Paint<'_>) 
 }
 
 impl Format for Dict {
-    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
-        let o = self.options.clone();
-        match &r.response_types {
-            Some(ResponseTypes::Flow(f)) => self.block(out, |p| flow_entries(f, &o, p)),
-            Some(ResponseTypes::LostEvents(l)) => self.block(out, |p| lost_entries(r, l, &o, p)),
-            _ => return,
+    fn fields(&self) -> Option<FieldSet> {
+        Some(flow::fields(&self.options))
+    }
+
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>) {
+        let o = self.options;
+        if let Some(flow) = r.flow() {
+            self.block(out, |p| flow_entries(flow, &o, p));
+        } else if let Some((r, lost)) = lost::events(r) {
+            self.block(out, |p| lost_entries(r, lost, &o, p));
+        } else {
+            return;
         }
         because(why, out);
     }

@@ -1,9 +1,10 @@
 //! What a flow was and what became of it, in Hubble's words: TYPE, VERDICT, SUMMARY.
+use super::Options;
 use super::paint::Paint;
 use crate::model::monitor::{CAPTURE, DROP, POLICY_VERDICT, TRACE, TRACE_POINTS, TRACE_SOCK};
 use crate::model::reason;
-use crate::wire::pb::flow::layer7::Record;
-use crate::wire::pb::flow::{AuthType, DebugCapturePoint, Flow, L7FlowType, Policy, SocketTranslationPoint, TrafficDirection, Verdict};
+use crate::model::view::{End, Field, FieldSet, Item, View};
+use crate::wire::pb::flow::{AuthType, DebugCapturePoint, L7FlowType, SocketTranslationPoint, TrafficDirection, Verdict};
 
 const RED: u8 = b'1';
 const GREEN: u8 = b'2';
@@ -12,107 +13,166 @@ const YELLOW: u8 = b'3';
 /// What a policy verdict matched.
 const MATCHES: [&str; 7] = ["none", "L3-Only", "L3-L4", "L4-Only", "all", "L3-Proto", "Proto-Only"];
 
-/// An enum's name, or its number where we have no name.
-fn named<T: TryFrom<i32>>(n: i32, name: impl Fn(&T) -> &'static str) -> String {
-    T::try_from(n).map_or_else(|_| n.to_string(), |v| name(&v).to_owned())
+/// What the text formats read of a flow, whichever of them it is.
+pub fn fields(o: &Options) -> FieldSet {
+    let mut all: FieldSet = [
+        Field::FlowTime,
+        Field::L7Record,
+        Field::L7Type,
+        Field::DnsSource,
+        Field::EventType,
+        Field::EventSubType,
+        Field::PolicyMatchType,
+        Field::Direction,
+        Field::CapturePoint,
+        Field::XlatePoint,
+        Field::Verdict,
+        Field::IpTraceId,
+        Field::Summary,
+        Field::AuthType,
+    ]
+    .into_iter()
+    .collect();
+    for e in End::BOTH {
+        [Field::Ip(e), Field::Mac(e), Field::Port(e)].into_iter().for_each(|f| all.insert(f));
+        if o.translate_ip {
+            let names = [Field::Namespace(e), Field::Pod(e), Field::ServiceNamespace(e), Field::ServiceName(e), Field::Names(e)];
+            names.into_iter().for_each(|f| all.insert(f));
+        }
+        if o.policy_names {
+            [Field::AllowedBy(e), Field::DeniedBy(e)].into_iter().for_each(|f| all.insert(f));
+        }
+    }
+    if o.node_name {
+        all.insert(Field::NodeName);
+    }
+    all
 }
 
-#[allow(deprecated, reason = "Kafka records exist in recordings")]
-pub fn kind(f: &Flow, p: &mut Paint<'_>) {
-    if let Some(l) = &f.l7 {
-        let proto = match &l.record {
-            Some(Record::Http(_)) => "http",
-            Some(Record::Dns(_)) => "dns",
-            Some(Record::Kafka(_)) => "kafka",
-            None => "l7",
-        };
-        p.raw(proto);
+/// A wire number; 0 where there is none.
+fn number(f: &dyn View, field: Field) -> i32 {
+    f.field(field).int().and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
+}
+
+/// An enum's name, or its number where we have no name.
+fn named<T: TryFrom<i32>>(n: i32, name: impl Fn(&T) -> &'static str, p: &mut Paint<'_>) {
+    match T::try_from(n) {
+        Ok(v) => p.raw(name(&v)),
+        Err(_) => p.number(i64::from(n)),
+    }
+}
+
+pub fn kind(f: &dyn View, p: &mut Paint<'_>) {
+    if let Some(record) = f.field(Field::L7Record).int() {
+        p.raw(match record {
+            100 => "dns",
+            101 => "http",
+            102 => "kafka",
+            _ => "l7",
+        });
         p.raw("-");
-        p.raw(&named(l.r#type, L7FlowType::as_str_name).to_ascii_lowercase());
-        if let Some(Record::Dns(d)) = &l.record {
+        let n = number(f, Field::L7Type);
+        match L7FlowType::try_from(n) {
+            Ok(t) => p.lower(t.as_str_name()),
+            Err(_) => p.number(i64::from(n)),
+        }
+        if record == 100 {
             p.raw(" ");
-            p.text(&d.observation_source);
+            p.text(f.field(Field::DnsSource).text());
         }
         return;
     }
-    let (event, sub) = f.event_type.map_or((0, 0), |e| (e.r#type, e.sub_type));
     // The monitor's sub-type is one byte.
-    let sub = sub.to_le_bytes()[0];
-    match event {
+    let sub = number(f, Field::EventSubType).to_le_bytes()[0];
+    match number(f, Field::EventType) {
         TRACE => match TRACE_POINTS.get(usize::from(sub)) {
             Some(point) => p.raw(point),
-            None => p.raw(&sub.to_string()),
+            None => p.unsigned(u64::from(sub)),
         },
         DROP => match reason::by_number(u32::from(sub)) {
             Some(r) => p.raw(r.printed),
-            None => p.raw(&format!("{sub}, 0")),
+            None => {
+                p.unsigned(u64::from(sub));
+                p.raw(", 0");
+            }
         },
         POLICY_VERDICT => {
             p.raw("policy-verdict:");
-            p.raw(MATCHES.get(f.policy_match_type as usize).unwrap_or(&"unknown"));
+            let matched = f.field(Field::PolicyMatchType).uint().and_then(|n| usize::try_from(n).ok());
+            p.raw(MATCHES.get(matched.unwrap_or(0)).unwrap_or(&"unknown"));
             p.raw(" ");
-            p.raw(&named(f.traffic_direction, TrafficDirection::as_str_name));
+            named(number(f, Field::Direction), TrafficDirection::as_str_name, p);
         }
-        CAPTURE => p.raw(&named(f.debug_capture_point, DebugCapturePoint::as_str_name)),
-        TRACE_SOCK => p.raw(&match f.sock_xlate_point {
-            1 => "pre-xlate-fwd".to_owned(),
-            2 => "post-xlate-fwd".to_owned(),
-            3 => "pre-xlate-rev".to_owned(),
-            4 => "post-xlate-rev".to_owned(),
-            n => named(n, SocketTranslationPoint::as_str_name),
-        }),
+        CAPTURE => named(number(f, Field::CapturePoint), DebugCapturePoint::as_str_name, p),
+        TRACE_SOCK => match number(f, Field::XlatePoint) {
+            1 => p.raw("pre-xlate-fwd"),
+            2 => p.raw("post-xlate-fwd"),
+            3 => p.raw("pre-xlate-rev"),
+            4 => p.raw("post-xlate-rev"),
+            n => named(n, SocketTranslationPoint::as_str_name, p),
+        },
         _ => p.raw("UNKNOWN"),
     }
 }
 
-pub fn verdict(f: &Flow, names: bool, p: &mut Paint<'_>) {
-    let judged = f.event_type.is_some_and(|e| e.r#type == POLICY_VERDICT);
-    let known = Verdict::try_from(f.verdict);
-    let (color, word, by) = match known {
-        Ok(Verdict::Forwarded | Verdict::Redirected) => (Some(GREEN), "ALLOWED", by(f, &f.egress_allowed_by, &f.ingress_allowed_by)),
-        Ok(Verdict::Dropped | Verdict::Error) => (Some(RED), "DENIED", by(f, &f.egress_denied_by, &f.ingress_denied_by)),
-        Ok(Verdict::Audit) => (Some(YELLOW), "AUDITED", &[][..]),
-        Ok(Verdict::Traced | Verdict::Translated) => (Some(YELLOW), "", &[][..]),
-        Ok(Verdict::Unknown) | Err(_) => (None, "", &[][..]),
+/// The policies that decided at one side.
+type By = fn(End) -> Field;
+
+pub fn verdict(f: &dyn View, names: bool, p: &mut Paint<'_>) {
+    let judged = number(f, Field::EventType) == POLICY_VERDICT;
+    let n = number(f, Field::Verdict);
+    let (color, word, by): (_, _, Option<By>) = match Verdict::try_from(n) {
+        Ok(Verdict::Forwarded | Verdict::Redirected) => (Some(GREEN), "ALLOWED", Some(Field::AllowedBy)),
+        Ok(Verdict::Dropped | Verdict::Error) => (Some(RED), "DENIED", Some(Field::DeniedBy)),
+        Ok(Verdict::Audit) => (Some(YELLOW), "AUDITED", None),
+        Ok(Verdict::Traced | Verdict::Translated) => (Some(YELLOW), "", None),
+        Ok(Verdict::Unknown) | Err(_) => (None, "", None),
     };
     p.colored(color, |p| {
         if !judged || word.is_empty() {
-            return p.raw(&named(f.verdict, Verdict::as_str_name));
+            return named(n, Verdict::as_str_name, p);
         }
         p.raw(word);
+        // Whose policy it was: the receiver's for ingress, the sender's for egress.
+        let end = match number(f, Field::Direction) {
+            1 => End::Destination,
+            2 => End::Source,
+            _ => return,
+        };
+        let Some(by) = by.filter(|_| names) else { return };
         let mut before = " BY ";
-        for policy in by.iter().filter(|b| names && !b.name.is_empty() && !b.kind.is_empty()) {
-            p.raw(before);
-            p.text(&policy.name);
-            p.raw(" (");
-            p.text(&policy.kind);
-            p.raw(")");
-            before = ", ";
-        }
+        f.any(by(end), &mut |policy| {
+            if let Item::Policy { kind, name, .. } = policy
+                && !kind.is_empty()
+                && !name.is_empty()
+            {
+                p.raw(before);
+                p.text(name);
+                p.raw(" (");
+                p.text(kind);
+                p.raw(")");
+                before = ", ";
+            }
+            false
+        });
     });
 }
 
-fn by<'a>(f: &Flow, egress: &'a [Policy], ingress: &'a [Policy]) -> &'a [Policy] {
-    match f.traffic_direction {
-        1 => ingress,
-        2 => egress,
-        _ => &[],
+pub fn summary(f: &dyn View, p: &mut Paint<'_>) {
+    if let Some(id) = f.field(Field::IpTraceId).uint().filter(|id| *id > 0) {
+        p.raw("IP Trace ID: ");
+        p.unsigned(id);
+        p.raw("; ");
     }
-}
-
-#[allow(deprecated, reason = "the text Hubble's servers make; its command line prints nothing else")]
-pub fn summary(f: &Flow, p: &mut Paint<'_>) {
-    if let Some(id) = f.ip_trace_id.as_ref().map(|i| i.trace_id).filter(|id| *id > 0) {
-        p.raw(&format!("IP Trace ID: {id}; "));
-    }
-    p.text(&f.summary);
-    if f.auth_type != AuthType::Disabled as i32 {
+    p.text(f.field(Field::Summary).text());
+    let auth = number(f, Field::AuthType);
+    if auth != AuthType::Disabled as i32 {
         p.raw("; Auth: ");
-        let color = match AuthType::try_from(f.auth_type) {
+        let color = match AuthType::try_from(auth) {
             Ok(AuthType::Spire) => Some(GREEN),
             Ok(AuthType::TestAlwaysFail) => Some(RED),
             _ => None,
         };
-        p.colored(color, |p| p.raw(&named(f.auth_type, AuthType::as_str_name)));
+        p.colored(color, |p| named(auth, AuthType::as_str_name, p));
     }
 }

@@ -1,9 +1,11 @@
 //! `-o jsonpb` (also `json`): the response as one object a line, with the `why` object added at its end.
 use super::{Format, Options, safe, status};
+use crate::model::view::FieldSet;
 use crate::model::why::Why;
 use crate::wire::json::write_response;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 
 /// Hubble's JSON.
 #[derive(Debug, Clone)]
@@ -35,16 +37,27 @@ impl Jsonpb {
         out.push(b'\n');
     }
 
-    /// Appends the line of a flow or of lost events; nothing for the rest.
-    pub fn line(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
-        if let Some(ResponseTypes::Flow(_) | ResponseTypes::LostEvents(_)) = r.response_types {
-            self.object(r, why, out);
+    /// Appends the line of a flow or of lost events; nothing for the rest. A line that came as it would be written goes out as it
+    /// came.
+    pub fn line<'a>(&self, r: impl Into<Response<'a>>, why: Option<&Why>, out: &mut Vec<u8>) {
+        let r = r.into();
+        if let (None, false, Some(line)) = (why, self.options.terminal, r.canonical()) {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        } else if let Some(m) = r.message()
+            && let Some(ResponseTypes::Flow(_) | ResponseTypes::LostEvents(_)) = m.response_types
+        {
+            self.object(&m, why, out);
         }
     }
 }
 
 impl Format for Jsonpb {
-    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
+    fn fields(&self) -> Option<FieldSet> {
+        None
+    }
+
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>) {
         Self::line(self, r, why, out);
     }
 

@@ -1,6 +1,20 @@
 //! Lost events in words.
 use super::paint::Paint;
 use crate::wire::pb::flow::{LostEvent, LostEventSource};
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
+
+/// The lost events, if the response is such.
+pub fn events(r: Response<'_>) -> Option<(&GetFlowsResponse, &LostEvent)> {
+    match r {
+        Response::Whole(r) => match &r.response_types {
+            Some(ResponseTypes::LostEvents(l)) => Some((r, l)),
+            _ => None,
+        },
+        Response::Part { .. } => None,
+    }
+}
 
 /// Which buffer overran; its number where it is newer than we are.
 pub fn source(l: &LostEvent) -> String {

@@ -20,9 +20,12 @@ pub mod table;
 mod tabs;
 pub mod time;
 
+use crate::cli;
+use crate::model::view::FieldSet;
 use crate::model::why::Why;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 use std::io::{self, Write};
 
 pub use compact::Compact;
@@ -34,7 +37,7 @@ pub use table::Table;
 pub use time::TimeFormat;
 
 /// How lines are to look; the defaults are Hubble's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     pub color: bool,
@@ -49,6 +52,8 @@ pub struct Options {
     pub silent: bool,
     /// The lines go to a terminal: escape every control and bidi character that comes from the network. Off: Hubble's bytes.
     pub terminal: bool,
+    /// Some lines come with an explanation: room for it, where a format has columns.
+    pub why: bool,
 }
 
 impl Default for Options {
@@ -62,14 +67,14 @@ impl Default for Options {
             debug: false,
             silent: false,
             terminal: false,
+            why: false,
         }
     }
 }
 
 /// Where responses go.
 pub trait Output {
-    /// One response; `raw` are the bytes it came as (empty where there are none).
-    fn response(&mut self, r: &GetFlowsResponse, raw: &[u8], why: Option<&Why>) -> io::Result<()>;
+    fn response(&mut self, r: Response<'_>, why: Option<&Why>) -> io::Result<()>;
     /// Hands on what is buffered here.
     fn flush(&mut self) -> io::Result<()>;
     /// After the last response.
@@ -78,12 +83,43 @@ pub trait Output {
 
 /// A format: how one response becomes a line.
 pub trait Format {
+    /// What it reads of a flow: a part of which these fields were read has the same line as the whole. `None`: everything.
+    fn fields(&self) -> Option<FieldSet>;
     /// Appends the line of a flow or of lost events to `out`; nothing for a node's status.
-    fn line(&mut self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>);
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>);
     /// Appends the line of a node's status, which belongs on stderr; nothing if it is not worth one, and nothing for the rest.
     fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>);
     /// Appends what was held back until the end.
     fn finish(&mut self, _out: &mut Vec<u8>) {}
+}
+
+/// The format of that name.
+pub fn format(name: cli::Format, options: Options) -> Box<dyn Format> {
+    match name {
+        cli::Format::Compact => Box::new(Compact::new(options)),
+        cli::Format::Dict => Box::new(Dict::new(options)),
+        cli::Format::Table => Box::new(Table::new(options)),
+        cli::Format::Jsonpb => Box::new(Jsonpb::new(options)),
+        cli::Format::Csv => Box::new(Csv::new(options)),
+    }
+}
+
+impl Format for Box<dyn Format> {
+    fn fields(&self) -> Option<FieldSet> {
+        (**self).fields()
+    }
+
+    fn line(&mut self, r: Response<'_>, why: Option<&Why>, out: &mut Vec<u8>) {
+        (**self).line(r, why, out);
+    }
+
+    fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
+        (**self).status(r, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        (**self).finish(out);
+    }
 }
 
 /// Lines of one format: flows and losses to `out`, node states to `err`.
@@ -105,10 +141,12 @@ impl<F: Format, W: Write, E: Write> Lines<F, W, E> {
 }
 
 impl<F: Format, W: Write, E: Write> Output for Lines<F, W, E> {
-    fn response(&mut self, r: &GetFlowsResponse, _raw: &[u8], why: Option<&Why>) -> io::Result<()> {
+    fn response(&mut self, r: Response<'_>, why: Option<&Why>) -> io::Result<()> {
         self.line.clear();
-        if let Some(ResponseTypes::NodeStatus(_)) = r.response_types {
-            self.format.status(r, &mut self.line);
+        if let Response::Whole(whole) = r
+            && let Some(ResponseTypes::NodeStatus(_)) = whole.response_types
+        {
+            self.format.status(whole, &mut self.line);
             return self.err.write_all(&self.line);
         }
         self.format.line(r, why, &mut self.line);

@@ -1,5 +1,7 @@
 //! The brush under the text formats: colours on or off, and strings from the network made safe.
 use super::{Options, safe};
+use crate::model::view::{Field, Value, View};
+use crate::wire::json::Writer;
 use prost_types::Timestamp;
 
 /// Appends to a line, with colours or without, and strings from the network as the reader may have them.
@@ -29,6 +31,27 @@ impl<'a> Paint<'a> {
 
     pub fn time(&mut self, t: Option<&Timestamp>) {
         self.options.time.write(t, self.out);
+    }
+
+    /// The flow's own time.
+    pub fn flow_time(&mut self, f: &dyn View) {
+        match f.field(Field::FlowTime) {
+            Value::Stamp { seconds, nanos } => self.time(Some(&Timestamp { seconds, nanos })),
+            _ => self.time(None),
+        }
+    }
+
+    pub fn number(&mut self, n: i64) {
+        Writer::new(self.out).signed(n);
+    }
+
+    pub fn unsigned(&mut self, n: u64) {
+        Writer::new(self.out).unsigned(n);
+    }
+
+    /// Our own words in small letters.
+    pub fn lower(&mut self, s: &str) {
+        self.out.extend(s.bytes().map(|b| b.to_ascii_lowercase()));
     }
 
     pub fn colored(&mut self, color: Option<u8>, inner: impl FnOnce(&mut Self)) {

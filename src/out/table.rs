@@ -4,9 +4,11 @@
 use super::host::Side;
 use super::paint::Paint;
 use super::{Format, Options, flow, lost, safe, status, tabs};
+use crate::model::view::{End, Field, FieldSet, View};
 use crate::model::why::Why;
+use crate::wire::pb::flow::LostEvent;
 use crate::wire::pb::observer::GetFlowsResponse;
-use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 
 /// The table format; never coloured.
 #[derive(Debug, Clone)]
@@ -23,41 +25,52 @@ impl Table {
     }
 }
 
+impl Table {
+    fn flow(f: &dyn View, o: &Options, p: &mut Paint<'_>) {
+        p.flow_time(f);
+        p.raw("\t");
+        if o.node_name {
+            p.text(f.field(Field::NodeName).text());
+            p.raw("\t");
+        }
+        for end in End::BOTH {
+            Side::new(f, end).paint(o.translate_ip, p);
+            p.raw("\t");
+        }
+        flow::kind(f, p);
+        p.raw("\t");
+        flow::verdict(f, o.policy_names, p);
+        p.raw("\t");
+        flow::summary(f, p);
+    }
+
+    fn lost(r: &GetFlowsResponse, l: &LostEvent, o: &Options, p: &mut Paint<'_>) {
+        p.time(r.time.as_ref());
+        p.raw("\t");
+        if o.node_name {
+            p.text(if r.node_name.is_empty() { "-" } else { &r.node_name });
+            p.raw("\t");
+        }
+        p.raw(&lost::source(l));
+        p.raw("\t-\tEVENTS LOST\t-\t");
+        lost::summary(l, p);
+    }
+}
+
 impl Format for Table {
-    fn line(&mut self, r: &GetFlowsResponse, _why: Option<&Why>, _out: &mut Vec<u8>) {
-        let o = &self.options;
+    fn fields(&self) -> Option<FieldSet> {
+        Some(flow::fields(&self.options))
+    }
+
+    fn line(&mut self, r: Response<'_>, _why: Option<&Why>, _out: &mut Vec<u8>) {
         let begin = self.rows.len();
-        let mut p = Paint::new(&mut self.rows, o);
-        match &r.response_types {
-            Some(ResponseTypes::Flow(f)) => {
-                p.time(f.time.as_ref());
-                p.raw("\t");
-                if o.node_name {
-                    p.text(&f.node_name);
-                    p.raw("\t");
-                }
-                Side::source(f).paint(o.translate_ip, &mut p);
-                p.raw("\t");
-                Side::destination(f).paint(o.translate_ip, &mut p);
-                p.raw("\t");
-                flow::kind(f, &mut p);
-                p.raw("\t");
-                flow::verdict(f, o.policy_names, &mut p);
-                p.raw("\t");
-                flow::summary(f, &mut p);
-            }
-            Some(ResponseTypes::LostEvents(l)) => {
-                p.time(r.time.as_ref());
-                p.raw("\t");
-                if o.node_name {
-                    p.text(if r.node_name.is_empty() { "-" } else { &r.node_name });
-                    p.raw("\t");
-                }
-                p.raw(&lost::source(l));
-                p.raw("\t-\tEVENTS LOST\t-\t");
-                lost::summary(l, &mut p);
-            }
-            _ => return,
+        let mut p = Paint::new(&mut self.rows, &self.options);
+        if let Some(flow) = r.flow() {
+            Self::flow(flow, &self.options, &mut p);
+        } else if let Some((r, lost)) = lost::events(r) {
+            Self::lost(r, lost, &self.options, &mut p);
+        } else {
+            return;
         }
         p.raw("\n");
         safe::hubble(&mut self.rows, begin, false);

@@ -59,11 +59,11 @@ fn why_is_one_indented_line_below() {
 fn a_terminal_gets_nothing_that_acts() {
     let r = response(HOSTILE);
     let o = Options { terminal: true, color: true, node_name: true, ..Options::default() };
-    let line = text(|out| Compact::new(o.clone()).line(&r, None, out));
+    let line = text(|out| Compact::new(o).line(&r, None, out));
     let ours = line.replace("\u{1b}[31m", "").replace("\u{1b}[36m", "").replace("\u{1b}[35m", "").replace("\u{1b}[0m", "");
     assert_eq!(ours, "N/A [n\\u{9b}]: a^[[31m\\u{202e}b (unknown) <>  (unknown) UNKNOWN DROPPED (x\\ny\\u{7})\n");
     assert_eq!(line.matches("\u{1b}[31m").count(), 1);
-    let json = text(|out| Jsonpb::new(o.clone()).line(&r, None, out));
+    let json = text(|out| Jsonpb::new(o).line(&r, None, out));
     assert!(!json.trim_end().chars().any(crate::model::text::acts) && json.contains("\\u202e") && json.contains("\\u009b"));
     assert_eq!(response(json.trim_end()), r);
 }
@@ -80,8 +80,8 @@ fn states_go_to_the_other_stream() {
     let flow = response(r#"{"flow":{"verdict":"DROPPED"}}"#);
     for (silent, want) in [(false, "N/A [r]: Error \"m\" on 1 nodes: a\n"), (true, "")] {
         let mut lines = Lines::new(Compact::new(Options { silent, ..Options::default() }), Vec::new(), Vec::new());
-        lines.response(&status, b"", None).unwrap();
-        lines.response(&flow, b"", None).unwrap();
+        lines.response(Response::Whole(&status), None).unwrap();
+        lines.response(Response::Whole(&flow), None).unwrap();
         lines.end().unwrap();
         let (out, err) = lines.into_inner();
         assert_eq!(String::from_utf8(err).unwrap(), want);

@@ -5,48 +5,9 @@
 use crate::cli::{Format, Mask};
 use crate::engine::Explain;
 use crate::error::Error;
+use crate::model::view::FieldSet;
 use crate::query::Predicate;
 use crate::wire::{lean, reflect};
-use std::collections::BTreeSet;
-
-/// What text formats print: Hubble's own list, and what that lacks although its lines show it (names, direction, policies).
-const PRINTED: &[&str] = &[
-    "time",
-    "verdict",
-    "ethernet",
-    "IP",
-    "l4",
-    "source.identity",
-    "source.namespace",
-    "source.pod_name",
-    "destination.identity",
-    "destination.namespace",
-    "destination.pod_name",
-    "Type",
-    "node_name",
-    "l7",
-    "event_type",
-    "source_service",
-    "destination_service",
-    "is_reply",
-    "Summary",
-    "ip_trace_id",
-    "source.labels",
-    "destination.labels",
-    "source_names",
-    "destination_names",
-    "drop_reason",
-    "drop_reason_desc",
-    "traffic_direction",
-    "policy_match_type",
-    "auth_type",
-    "debug_capture_point",
-    "sock_xlate_point",
-    "ingress_allowed_by",
-    "egress_allowed_by",
-    "ingress_denied_by",
-    "egress_denied_by",
-];
 
 /// A mask of one's own is for JSON: other formats would print gaps as if they were facts.
 pub fn format_can(mask: &Mask, format: Format) -> Result<(), Error> {
@@ -56,6 +17,7 @@ pub fn format_can(mask: &Mask, format: Format) -> Result<(), Error> {
     let name = match format {
         Format::Dict => "dict",
         Format::Table => "table",
+        Format::Csv => "csv",
         _ => "compact",
     };
     Err(Error::usage(format!("{name} output format is not compatible with custom field mask")).hint("use -o json"))
@@ -85,21 +47,16 @@ pub fn leaves_enough(mask: &Mask, explain: Explain, words: &Predicate, exact: bo
     }
 }
 
-/// The request's mask; empty for whole flows.
-pub fn paths(mask: &Mask, format: Format, explain: Explain, admit: &Predicate) -> Vec<String> {
+/// The request's mask; empty for whole flows. Hubble's own lacks names, direction and policies although its lines have them; ours
+/// is what the format reads and what the filter asks.
+pub fn paths(mask: &Mask, reads: Option<FieldSet>, explain: Explain, admit: &Predicate) -> Vec<String> {
     if !mask.field_mask.is_empty() {
         return mask.field_mask.clone();
     }
-    let text = matches!(format, Format::Compact | Format::Dict | Format::Table);
-    if !text
-        || !mask.use_default_field_masks
-        || explain != Explain::Nothing
-        || admit.fields().needs_message()
-        || admit.fields().needs_derived()
-    {
-        return Vec::new();
+    match reads {
+        Some(reads) if mask.use_default_field_masks && explain == Explain::Nothing && !admit.fields().needs_derived() => {
+            lean::paths(reads.union(admit.fields()))
+        }
+        _ => Vec::new(),
     }
-    let all: BTreeSet<String> = PRINTED.iter().map(|p| (*p).to_owned()).chain(lean::paths(admit.fields())).collect();
-    let whole = |p: &str| p.split_once('.').is_some_and(|(top, _)| all.contains(top));
-    all.iter().filter(|p| !whole(p)).cloned().collect()
 }

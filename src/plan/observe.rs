@@ -49,13 +49,18 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
     }
     let by_flags = compiled(&filters)?;
     let by_words = filter_of(&words, env)?;
-    let print = print_options(&o.print, look);
-    let counted: FieldSet = count.iter().flat_map(|c| &c.by).map(|c| c.fields()).fold(FieldSet::EMPTY, FieldSet::union);
-    if counted.needs_derived() {
+    let mut print = print_options(&o.print, look);
+    let counted = count.as_ref().map(|c| c.by.iter().map(|c| c.fields()).fold(FieldSet::EMPTY, FieldSet::union));
+    if counted.is_some_and(FieldSet::needs_derived) {
         explain = explain.max(Explain::Drops);
     }
-    let mut stream =
-        Stream { format: o.print.output, print, first: None, last: None, quiet: o.print.quiet, count, exit_code: o.print.exit_code };
+    print.why = explain != Explain::Nothing;
+    let reads = if counted.is_some() { counted } else { out::format(o.print.output, print).fields() };
+    // What comes through a pipe may come slowly.
+    let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
+    let prompt = o.select.follow || piped || env.stdout_tty;
+    let (quiet, exit_code) = (o.print.quiet, o.print.exit_code);
+    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet, count, exit_code };
     let mut admit = by_flags.clone().and(by_words.clone());
     let mut warnings = filters.warnings.clone();
     let mut notes = Vec::new();
@@ -77,7 +82,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
         let bounded = o.select.since.is_some() || o.select.until.is_some();
-        let field_mask = if stream.count.is_some() { Vec::new() } else { mask::paths(&o.mask, o.print.output, explain, &admit) };
+        let field_mask = mask::paths(&o.mask, reads, explain, &admit);
         if !o.mask.field_mask.is_empty() {
             // What the mask leaves out cannot be asked for again here.
             mask::leaves_enough(&o.mask, explain, &by_words, pushed.exact)?;
@@ -99,8 +104,8 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         };
         From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
     };
-    let engine =
-        engine::Options { admit, hold: None, explain, judge, filter_notices: files, window: if files { window } else { (None, None) } };
+    let window = if files { window } else { (None, None) };
+    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads };
     let front = Front::Stream(stream);
     Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes }))
 }
@@ -129,6 +134,7 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         translate_ip: p.ip_translation && !p.numeric,
         debug: p.debug,
         silent: p.silent_errors,
+        why: false,
     }
 }
 

@@ -84,7 +84,7 @@ pub async fn events(e: Events) -> Result<u8, Error> {
     let stop = CancellationToken::new();
     headless::heed_signals(&stop);
     e.warnings.iter().for_each(|w| say::say("warning", w));
-    let printer = out::Events::new(e.format, e.print.clone());
+    let printer = out::Events::new(e.format, e.print);
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
         EventsFrom::Live { servers, request } => {

@@ -5,14 +5,12 @@ use super::headless::{Tail, answer, finish, pump};
 use super::say;
 use crate::engine::{Engine, Event};
 use crate::error::Error;
-use crate::model::why::Why;
 use crate::out::count::{Counts, Explained};
 use crate::plan::{Count, Stream};
 use crate::source::feed::Inbox;
 use crate::tui;
-use crate::wire::pb::observer::GetFlowsResponse;
-use crate::wire::pb::observer::get_flows_response::ResponseTypes;
-use prost::Message as _;
+use crate::wire::decode::{Decoded, decode_bytes};
+use crate::wire::note::Notes;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -39,12 +37,10 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
         s.quiet,
         |engine, input| {
             engine.feed(input, &mut |event: Event<'_>| {
-                if left == Some(0) || !is_flow(event.response) {
-                    return;
-                }
+                let Some(flow) = event.response.flow().filter(|_| left != Some(0)) else { return };
                 match &mut tail {
                     Some(tail) => tail.push(&event),
-                    None => counts.borrow_mut().add(&Explained { flow: event.response, why: event.why.map(|w| &**w) }),
+                    None => counts.borrow_mut().add(&Explained { flow, why: event.why.map(|w| &**w) }),
                 }
                 if let Some(n) = &mut left {
                     *n -= 1;
@@ -62,10 +58,12 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
     )
     .await;
     let mut counts = counts.into_inner();
-    for (packed, why) in tail.into_iter().flat_map(|t| t.kept) {
-        // What was packed here unpacks again.
-        let response = GetFlowsResponse::decode(&*packed).unwrap_or_default();
-        counts.add(&Explained { flow: &response, why: why.as_deref() as Option<&Why> });
+    for (codec, bytes, why) in tail.into_iter().flat_map(|t| t.kept) {
+        let Ok(Decoded::Response(r)) = decode_bytes(codec, &bytes, &mut Notes::default()) else {
+            say::say("warning", "a flow is malformed beyond what was counted of it, and is left out");
+            continue;
+        };
+        counts.add(&Explained { flow: &r, why: why.as_deref() });
     }
     let mut text = Vec::new();
     screen.into_inner().erase(&mut text);
@@ -87,10 +85,6 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
 
 fn failed(e: &io::Error) -> Error {
     Error::output("cannot write to standard output", e)
-}
-
-fn is_flow(r: &GetFlowsResponse) -> bool {
-    matches!(r.response_types, Some(ResponseTypes::Flow(_)))
 }
 
 /// The table as it stands on the terminal.

@@ -2,17 +2,18 @@
 //!
 //! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
 use super::say;
-use crate::cli::Format;
 use crate::cmd;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Kind};
-use crate::model::input::Input;
+use crate::model::input::{Codec, Input};
 use crate::model::time::Nanos;
 use crate::model::why::Why;
 use crate::out::{self, Output};
 use crate::plan::Stream;
 use crate::source::feed::Inbox;
-use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::decode::{Decoded, decode_bytes};
+use crate::wire::note::Notes;
+use crate::wire::response::Response;
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -52,6 +53,9 @@ pub async fn pump(
         }
     }
 }
+
+/// Bytes of output written at once: about a batch of lines.
+const BLOCK: usize = 256 * 1024;
 
 /// How long the last lines may take once the user has had enough.
 const GRACE: Duration = Duration::from_secs(2);
@@ -104,15 +108,8 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     if let Some(by) = &s.count {
         return super::counting::count(engine, inbox, by, &s, stop).await;
     }
-    let exit_code = s.exit_code;
-    let buffered = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let mut output: Box<dyn Output> = match s.format {
-        Format::Dict => Box::new(out::Lines::new(out::Dict::new(s.print), buffered, io::stderr())),
-        Format::Table => Box::new(out::Lines::new(out::Table::new(s.print), buffered, io::stderr())),
-        Format::Jsonpb => Box::new(out::Lines::new(out::Jsonpb::new(s.print), buffered, io::stderr())),
-        Format::Csv => Box::new(out::Lines::new(out::Csv::new(s.print, engine.explains()), buffered, io::stderr())),
-        Format::Compact => Box::new(out::Lines::new(out::Compact::new(s.print), buffered, io::stderr())),
-    };
+    let buffered = io::BufWriter::with_capacity(BLOCK, io::stdout().lock());
+    let mut output = out::Lines::new(out::format(s.format, s.print), buffered, io::stderr());
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
@@ -133,7 +130,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
                 if let Some(tail) = &mut tail {
                     return tail.push(&event);
                 }
-                wrote = output.borrow_mut().response(event.response, &[], event.why.map(|w| &**w));
+                wrote = output.borrow_mut().response(event.response, event.why.map(|w| &**w));
                 if let Some(n) = &mut left {
                     *n -= 1;
                 }
@@ -145,16 +142,19 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
             if !quiet {
                 say::trouble(admit.trouble());
             }
-            output.borrow_mut().flush().map_err(|e| failed(&e))
+            if s.prompt { output.borrow_mut().flush().map_err(|e| failed(&e)) } else { Ok(()) }
         },
     )
     .await;
     let output = output.into_inner();
     if let (Ok(()), Some(tail)) = (&result, tail) {
-        for (packed, why) in tail.kept {
-            // What was packed here unpacks again.
-            let response = GetFlowsResponse::decode(&*packed).unwrap_or_default();
-            output.response(&response, &[], why.as_deref()).map_err(|e| failed(&e))?;
+        for (codec, bytes, why) in tail.kept {
+            let Ok(Decoded::Response(r)) = decode_bytes(codec, &bytes, &mut Notes::default()) else {
+                // Of a frame of protobuf only the fields of the filter and the format had been looked at.
+                say::say("warning", "a flow is malformed beyond what was printed of it, and is left out");
+                continue;
+            };
+            output.response(Response::Whole(&r), why.as_deref()).map_err(|e| failed(&e))?;
         }
     }
     output.end().map_err(|e| failed(&e))?;
@@ -164,7 +164,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
         say::ledger(engine.ledger(), engine.notes());
     }
     let admitted = engine.ledger().admitted;
-    finish(engine.ended()).map(|code| answer(code, exit_code, admitted))
+    finish(engine.ended()).map(|code| answer(code, s.exit_code, admitted))
 }
 
 /// With `--exit-code` nothing found is a 1.
@@ -172,10 +172,10 @@ pub fn answer(code: u8, asked: bool, found: u64) -> u8 {
     if asked && code == 0 && found == 0 { 1 } else { code }
 }
 
-/// The last so many responses, packed: a million decoded ones would take gigabytes.
+/// The last so many responses, undecoded: a million decoded ones would take gigabytes.
 pub struct Tail {
     most: usize,
-    pub kept: VecDeque<(Vec<u8>, Option<Arc<Why>>)>,
+    pub kept: VecDeque<(Codec, Vec<u8>, Option<Arc<Why>>)>,
 }
 
 impl Tail {
@@ -187,7 +187,11 @@ impl Tail {
         if self.kept.len() >= self.most {
             self.kept.pop_front();
         }
-        self.kept.push_back((event.response.encode_to_vec(), event.why.cloned()));
+        let (codec, bytes) = match event.response {
+            Response::Whole(r) => (Codec::Hubble, r.encode_to_vec()),
+            Response::Part { codec, bytes, .. } => (codec, bytes.to_vec()),
+        };
+        self.kept.push_back((codec, bytes, event.why.cloned()));
     }
 }
 

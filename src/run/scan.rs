@@ -9,6 +9,7 @@ use crate::plan::Stream;
 use crate::scan::{Options, Outcome, Part, Print, Scan, Sink};
 use crate::source::file::Opened;
 use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::response::Response;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,7 +75,7 @@ struct Printer<F>(F);
 
 impl<F: out::Format + Send> Print for Printer<F> {
     fn line(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
-        self.0.line(r, None, out);
+        self.0.line(Response::Whole(r), None, out);
     }
 
     fn status(&mut self, r: &GetFlowsResponse, err: &mut Vec<u8>) {
@@ -88,11 +89,11 @@ impl<F: out::Format + Send> Print for Printer<F> {
 
 fn printer(format: Format, print: &out::Options) -> Box<dyn Print> {
     match format {
-        Format::Dict => Box::new(Printer(out::Dict::new(print.clone()))),
-        Format::Table => Box::new(Printer(out::Table::new(print.clone()))),
-        Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(print.clone()))),
-        Format::Compact => Box::new(Printer(out::Compact::new(print.clone()))),
-        Format::Csv => Box::new(Printer(out::Csv::new(print.clone(), false))),
+        Format::Dict => Box::new(Printer(out::Dict::new(*print))),
+        Format::Table => Box::new(Printer(out::Table::new(*print))),
+        Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(*print))),
+        Format::Compact => Box::new(Printer(out::Compact::new(*print))),
+        Format::Csv => Box::new(Printer(out::Csv::new(*print))),
     }
 }
 

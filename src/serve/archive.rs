@@ -148,6 +148,6 @@ mod tests {
         let Read::Entry(second) = a.flows.read(1) else { panic!("no second flow") };
         let r = GetFlowsResponse::decode(second.bytes).unwrap();
         let Some(ResponseTypes::Flow(f)) = r.response_types else { panic!("no flow") };
-        assert_eq!((second.at.to_string().as_str(), time(f.time.as_ref())), ("2026-01-01T00:00:01.5Z", second.at));
+        assert_eq!((second.at.to_string().as_str(), time(f.time.as_ref())), ("2026-01-01T00:00:01.500Z", second.at));
     }
 }

@@ -7,7 +7,6 @@ mod demo;
 mod events;
 mod health;
 mod listen;
-mod mask;
 mod observer;
 mod peer;
 mod reader;

@@ -2,10 +2,10 @@
 //!
 //! Owns the meaning of `number`, `first`, `follow`, `since` and `until`. Is polled by the connection alone: when the client does not read, nothing
 //! is read here, the ring runs on, and the client is told how much it has lost.
-use super::mask::Mask;
 use super::ring::{Read, Ring};
 use super::{Admit, Filters};
 use crate::model::time::Nanos;
+use crate::wire::lean::Mask;
 use crate::wire::pb::flow::{LostEvent, LostEventSource};
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::pb::observer::{GetFlowsRequest, GetFlowsResponse};
@@ -24,7 +24,8 @@ pub struct Reader {
     ring: Arc<Ring>,
     wake: watch::Receiver<u64>,
     admit: Admit,
-    mask: Option<Mask>,
+    /// What is sent of a flow; all of it where the mask is empty.
+    mask: Mask,
     /// The next place to read.
     place: u64,
     /// The first place that does not belong to the answer; `None` with `follow`.
@@ -49,7 +50,8 @@ impl Reader {
         if request.first && request.follow {
             return Err(Status::invalid_argument("first and follow cannot be set together"));
         }
-        let mask = Mask::new(request.field_mask.as_ref()).map_err(Status::invalid_argument)?;
+        let paths = request.field_mask.as_ref().map_or(&[][..], |m| &m.paths);
+        let mask = Mask::new(paths).map_err(Status::invalid_argument)?;
         // As Hubble's servers say it: with this code its command line prints the words alone.
         let admit = filters.compile(&request.whitelist, &request.blacklist).map_err(Status::unknown)?;
         let wake = ring.watch();
@@ -102,11 +104,17 @@ impl Reader {
         oldest
     }
 
-    /// The response, if it is to be sent: flows by the filter, everything else always.
+    /// The response, if it is to be sent: flows by the filter, which sees them whole, everything else always.
     fn wanted(&self, bytes: bytes::Bytes) -> Option<GetFlowsResponse> {
         // What is held was encoded here; it always decodes.
-        let response = GetFlowsResponse::decode(bytes).ok()?;
-        (!is_flow(&response) || (self.admit)(&response)).then_some(response)
+        let response = GetFlowsResponse::decode(bytes.clone()).ok()?;
+        if !is_flow(&response) {
+            return Some(response);
+        }
+        if !(self.admit)(&response) {
+            return None;
+        }
+        if self.mask.is_empty() { Some(response) } else { GetFlowsResponse::decode(&*self.mask.response(&bytes)?).ok() }
     }
 
     /// The next response; `None` at the end of the answer, an error once if the server stops.
@@ -133,12 +141,9 @@ impl Reader {
                     if self.since.is_some_and(|s| entry.at < s) {
                         continue;
                     }
-                    let Some(mut response) = self.wanted(entry.bytes) else { continue };
+                    let Some(response) = self.wanted(entry.bytes) else { continue };
                     if let Some(left) = self.left.as_mut().filter(|_| is_flow(&response)) {
                         *left -= 1;
-                    }
-                    if let Some(mask) = &self.mask {
-                        mask.apply(&mut response);
                     }
                     return Some(Ok(response));
                 }

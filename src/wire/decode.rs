@@ -24,10 +24,15 @@ pub fn decode(frame: &Frame, notes: &mut Notes) -> Result<Decoded, Bad> {
     if let Some(reason) = &frame.broken {
         return Err(Bad::new(reason.as_str()));
     }
-    match frame.codec {
-        Codec::HubbleJson => json::read_line(&frame.bytes, notes),
+    decode_bytes(frame.codec, &frame.bytes, notes)
+}
+
+/// Reads the bytes of a whole frame.
+pub fn decode_bytes(codec: Codec, bytes: &[u8], notes: &mut Notes) -> Result<Decoded, Bad> {
+    match codec {
+        Codec::HubbleJson => json::read_line(bytes, notes),
         Codec::Hubble => {
-            let r = GetFlowsResponse::decode(&*frame.bytes).map_err(|e| Bad::new(format!("not a Hubble response: {e}")))?;
+            let r = GetFlowsResponse::decode(bytes).map_err(|e| Bad::new(format!("not a Hubble response: {e}")))?;
             if r.response_types.is_none() {
                 return Err(Bad::new("neither a flow nor any other event in it"));
             }

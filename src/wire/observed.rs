@@ -26,6 +26,12 @@ pub fn observed(r: &GetFlowsResponse) -> Observed {
     }
 }
 
+/// Whether it is a flow with a DNS record.
+pub fn is_dns(r: &GetFlowsResponse) -> bool {
+    let Some(ResponseTypes::Flow(f)) = &r.response_types else { return false };
+    f.l7.as_ref().is_some_and(|l| matches!(l.record, Some(Record::Dns(_))))
+}
+
 /// What the flow says.
 pub fn of_flow(f: &Flow) -> Observed {
     let (source_ip, destination_ip) = f.ip.as_ref().map_or(("", ""), |ip| (&*ip.source, &*ip.destination));

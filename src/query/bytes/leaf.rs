@@ -41,9 +41,11 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         }
         Leaf::Addr(_, nets) => all_of(nets.iter().map(net)),
         Leaf::Url(part, test) => and([key(&["url"]), url(*part, test)]),
-        Leaf::Header(list) => or(list
-            .iter()
-            .map(|(name, value)| and([key(&["headers"]), text(name, true), value.as_ref().map(|v| text(v, true)).unwrap_or_default()]))),
+        Leaf::Header(list) => or(list.iter().map(|(name, value)| {
+            // An empty half of a header is not written at all.
+            let part = |t: &Text| if t.matches("") { Vec::new() } else { text(t, true) };
+            and([key(&["headers"]), part(name), value.as_ref().map(part).unwrap_or_default()])
+        })),
         Leaf::Interface(list) => {
             let names = any(list, |(_, name)| literal(name, true, true, false).filter(|_| !name.is_empty()));
             and([key(&["interface"]), names])

@@ -4,4 +4,13 @@ use super::json::{Step, Stop, Walker};
 use super::pb;
 use super::slots::Slots;
 
+/// A member of a message.
+pub struct Member {
+    pub number: u32,
+    /// Full name of the message it holds; empty for scalars and lists.
+    pub of: &'static str,
+    /// Excludes others.
+    pub oneof: bool,
+}
+
 include!(concat!(env!("OUT_DIR"), "/lean.rs"));

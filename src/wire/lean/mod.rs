@@ -6,11 +6,13 @@
 mod fields;
 mod generated;
 mod json;
+mod mask;
 mod pb;
 mod slots;
 mod view;
 
 pub use fields::paths;
+pub use mask::Mask;
 
 use crate::model::view::FieldSet;
 use json::{Second, Stop, Walker};
@@ -82,4 +84,11 @@ pub struct LeanView<'a> {
     slots: &'a Slots,
     line: &'a str,
     fields: FieldSet,
+}
+
+impl LeanView<'_> {
+    /// Whether the walk has seen all of this line, and found it canonical.
+    pub fn is_whole(&self, line: &[u8]) -> bool {
+        !line.is_empty() && self.line.len() == line.len()
+    }
 }
