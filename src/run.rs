@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 mod ask;
 mod counting;
 mod headless;
+mod line;
 mod say;
 mod scan;
 mod serve;

@@ -82,7 +82,7 @@ async fn ask(address: &str, options: Options) -> Result<ServerStatusResponse, Er
     let a: Address = address.parse().unwrap();
     let tls = a.tls.then(|| Arc::new(options.load().unwrap()));
     let timing = Timing { connect: Duration::from_secs(3), ..Timing::default() };
-    Server { target: a.target, tls, auth: None, timing }.status().await
+    Server { tls, timing, ..Server::plain(a.target) }.status().await
 }
 
 fn believing(ca: &Path) -> Options {

@@ -15,7 +15,7 @@ use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
 use crate::model::time::Nanos;
-use crate::model::view::{Field, FieldSet, Value, View};
+use crate::model::view::{Field, FieldSet, in_window, time_of};
 use crate::model::why::{Explanation, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
@@ -70,7 +70,7 @@ pub struct Options {
 
 impl Options {
     /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
-    fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.explain == Explain::Nothing && self.hold.is_none() && !self.admit.fields().needs_derived()
     }
 }
@@ -107,7 +107,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(options: Options) -> Self {
         let wanted = options.admit.fields().union(options.reads.unwrap_or_default()).union(FieldSet::from_iter([Field::Time]));
-        let lean = options.is_plain().then(|| Lean::new(wanted, Walk::Whole));
+        let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         Self {
             options,
@@ -157,6 +157,16 @@ impl Engine {
                 self.ledger.reconnects += 1;
                 server.clone()
             }
+            Link::Lost { server, .. } => server.clone(),
+            Link::Left { server } => {
+                self.links.remove(server);
+                return;
+            }
+            Link::Late { server, count } => {
+                // Of a server that is late the connection stands all the same.
+                *self.ledger.late.entry(server.to_string()).or_default() += count;
+                return;
+            }
             Link::Clock { at } => {
                 self.now = self.now.max(*at);
                 return;
@@ -193,8 +203,7 @@ impl Engine {
         let whole = frame.codec == Codec::Hubble && self.options.reads.is_none();
         let admit = &self.options.admit;
         // All of it is wanted: looking first would only cost.
-        let all = (whole && admit.is_all()) || admit.fields().needs_message();
-        let Some(lean) = self.lean.as_mut().filter(|_| !all) else { return false };
+        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all())) else { return false };
         let view = match frame.codec {
             Codec::Hubble => lean.proto(&frame.bytes),
             Codec::HubbleJson => lean.json(&frame.bytes),
@@ -420,17 +429,4 @@ impl Engine {
         let Some(row) = self.store.row(seq) else { return false };
         held::matches(&self.store, &self.causes, &self.world, seq, row, predicate)
     }
-}
-
-/// Time of the response, else of its flow: what `--since` and `--until` go by.
-fn time_of(response: &dyn View) -> Nanos {
-    match response.field(Field::Time) {
-        Value::Int(n) => Nanos(n),
-        _ => Nanos::default(),
-    }
-}
-
-/// Whether a response lies in the window; one without a time lies before everything.
-fn in_window((since, until): (Option<Nanos>, Option<Nanos>), at: Nanos) -> bool {
-    since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
 }

@@ -61,6 +61,21 @@ pub enum Link {
         hint: Option<String>,
         retry_ms: u64,
     },
+    /// The server is given up; others go on.
+    Lost {
+        server: Arc<str>,
+        cause: String,
+        hint: Option<String>,
+    },
+    /// The server is no longer one of those that are asked.
+    Left {
+        server: Arc<str>,
+    },
+    /// So many more flows of the server are older than what others had already been let through; they come all the same.
+    Late {
+        server: Arc<str>,
+        count: u64,
+    },
     /// Playback: the recording's clock stands here.
     Clock {
         at: Nanos,

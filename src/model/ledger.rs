@@ -45,6 +45,8 @@ pub struct Ledger {
     pub examples: Vec<Example>,
     /// How often the live connection had to be made anew.
     pub reconnects: u64,
+    /// Flows of several servers that came too late to stand in their order, by server. They are among the others all the same.
+    pub late: BTreeMap<String, u64>,
 }
 
 impl Ledger {
@@ -92,6 +94,10 @@ impl Ledger {
 
     pub fn lost_total(&self) -> u64 {
         self.lost.values().fold(0, |a, n| a.saturating_add(*n))
+    }
+
+    pub fn late_total(&self) -> u64 {
+        self.late.values().fold(0, |a, n| a.saturating_add(*n))
     }
 
     /// The balance law; tests assert it after every run.

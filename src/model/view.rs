@@ -3,6 +3,7 @@
 //! Owns the list of fields a filter may ask for and the shape of the answers. Must not know who asks: one predicate
 //! (`query`) runs over every implementation, so two views of the same flow have to answer alike.
 use super::reflect::Message;
+use super::time::Nanos;
 use std::net::IpAddr;
 
 /// One end of a flow, as the packet travels.
@@ -383,6 +384,19 @@ pub trait View {
     fn message(&self) -> Option<&dyn Message> {
         None
     }
+}
+
+/// Time of the response, else of its flow: what `--since` and `--until` go by. One without a time lies before everything.
+pub fn time_of(flow: &dyn View) -> Nanos {
+    match flow.field(Field::Time) {
+        Value::Int(n) => Nanos(n),
+        _ => Nanos::default(),
+    }
+}
+
+/// Whether a time lies between two others, both inclusive where there are any.
+pub fn in_window((since, until): (Option<Nanos>, Option<Nanos>), at: Nanos) -> bool {
+    since.is_none_or(|t| at >= t) && until.is_none_or(|t| at <= t)
 }
 
 /// A set of fields.

@@ -82,7 +82,7 @@ pub trait Output {
 }
 
 /// A format: how one response becomes a line.
-pub trait Format {
+pub trait Format: Send {
     /// What it reads of a flow: a part of which these fields were read has the same line as the whole. `None`: everything.
     fn fields(&self) -> Option<FieldSet>;
     /// Appends the line of a flow or of lost events to `out`; nothing for a node's status.
@@ -94,7 +94,7 @@ pub trait Format {
 }
 
 /// The format of that name.
-pub fn format(name: cli::Format, options: Options) -> Box<dyn Format> {
+pub fn format(name: cli::Format, options: Options) -> Box<dyn Format + Send> {
     match name {
         cli::Format::Compact => Box::new(Compact::new(options)),
         cli::Format::Dict => Box::new(Dict::new(options)),
@@ -104,7 +104,7 @@ pub fn format(name: cli::Format, options: Options) -> Box<dyn Format> {
     }
 }
 
-impl Format for Box<dyn Format> {
+impl Format for Box<dyn Format + Send> {
     fn fields(&self) -> Option<FieldSet> {
         (**self).fields()
     }

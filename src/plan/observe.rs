@@ -123,6 +123,23 @@ fn split(flags: &Filters, pushed: &Pushed, derives: bool) -> String {
     format!("filtered by the server: {}; here: {}", list(flags.into_iter().chain(there).collect()), list(here.collect()))
 }
 
+impl Plan {
+    /// What is scanned and how, where a plain filter over files needs no engine: no explanation, nothing that only the engine
+    /// knows, no policies whose faults somebody wants to hear of, no pace.
+    pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
+        let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
+        let e = &self.engine;
+        if stream.count.is_some() || !e.is_plain() || e.admit.fields().needs_message() || !self.policies.is_empty() {
+            return None;
+        }
+        // These two look back at what they printed: the one at its separators, the other at its widest cell.
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table | cli::Format::Csv);
+        let (first, last) = (stream.first, stream.last);
+        let options = scan::Options { admit: e.admit.clone(), reads: e.reads, window: e.window, first, last, in_order };
+        Some((paths.clone(), options, stream.clone()))
+    }
+}
+
 /// How lines are to look.
 pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
     out::Options {
@@ -135,27 +152,6 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         debug: p.debug,
         silent: p.silent_errors,
         why: false,
-    }
-}
-
-impl Plan {
-    /// What is scanned and how, where a plain filter over files needs no engine: no explanation, nothing that only the engine
-    /// knows, no policies whose faults somebody wants to hear of, no pace.
-    pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
-        let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
-        let e = &self.engine;
-        if stream.count.is_some()
-            || e.explain != Explain::Nothing
-            || e.admit.fields().needs_derived()
-            || e.hold.is_some()
-            || !self.policies.is_empty()
-        {
-            return None;
-        }
-        // These two look back at what they printed: the one at its separators, the other at its widest cell.
-        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table | cli::Format::Csv);
-        let options = scan::Options { admit: e.admit.clone(), window: e.window, first: stream.first, last: stream.last, in_order };
-        Some((paths.clone(), options, stream.clone()))
     }
 }
 

@@ -169,3 +169,23 @@ fn a_mask_asks_for_what_is_printed_and_what_is_filtered() {
         assert_eq!(planned(bad).unwrap_err().exit_code(), 2, "{bad}");
     }
 }
+
+#[test]
+fn plain_filters_over_files_need_no_engine() {
+    for (line, scans) in [
+        ("observe --input-file f", true),
+        ("observe --input-file f --input-file - -n shop -o table --last 3 --since 5m", true),
+        ("observe --input-file f verdict:dropped", true),
+        ("observe --input-file f --why", false),
+        // Names that DNS answers taught, and what a bare word may name.
+        ("observe --input-file f fqdn:x.com", false),
+        ("observe --input-file f cart", false),
+        ("observe --input-file f --policies p", false),
+        ("observe", false),
+        ("why --input-file f", false),
+    ] {
+        assert_eq!(planned(line).unwrap().scan().is_some(), scans, "{line}");
+    }
+    let (_, options, _) = planned("observe --input-file f -o dict --first 3").unwrap().scan().unwrap();
+    assert_eq!((options.in_order, options.first, options.last), (true, Some(3), None));
+}

@@ -7,7 +7,6 @@ use crate::model::input::Input;
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
 use crate::out;
-use crate::plan::server::Servers;
 use crate::plan::{Ask, Events, EventsFrom, Question, Sort};
 use crate::source::ask::{self, Health};
 use crate::source::feed;
@@ -16,7 +15,6 @@ use crate::wire::decode::{Decoded, decode};
 use crate::wire::note::Notes;
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Writes and hands on.
@@ -24,16 +22,9 @@ pub fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Error::output("cannot write to standard output", &e))
 }
 
-/// The one server that is asked; its certificates are read here.
-fn single(servers: &Servers) -> Result<Server, Error> {
-    let at = servers.addresses.first().cloned().unwrap_or_default();
-    let tls = at.tls.then(|| servers.tls.load()).transpose()?.map(Arc::new);
-    Ok(Server { target: at.target, tls, auth: servers.auth.clone(), timing: servers.timing })
-}
-
 pub async fn ask(a: &Ask) -> Result<u8, Error> {
     a.warnings.iter().for_each(|w| say::say("warning", w));
-    let server = &single(&a.servers)?;
+    let server = &sources::connection(&a.servers)?;
     // Not locked: an answer may take its time, and nobody else writes.
     let mut stdout = io::stdout();
     match a.question {
@@ -88,7 +79,7 @@ pub async fn events(e: Events) -> Result<u8, Error> {
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
         EventsFrom::Live { servers, request } => {
-            let server = &single(&servers)?;
+            let server = &sources::connection(&servers)?;
             let live = async {
                 match e.sort {
                     Sort::Agent => ask::agent_events(server, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await,

@@ -1,10 +1,11 @@
 //! The run that counts flows in place of printing them.
 //!
 //! Owns when the table is drawn: at the end, and on a terminal also while flows come, at most twice a second.
-use super::headless::{Tail, answer, finish, pump};
+use super::headless::{Kept, Tail, answer, finish, pump};
 use super::say;
 use crate::engine::{Engine, Event};
 use crate::error::Error;
+use crate::model::input::Input;
 use crate::out::count::{Counts, Explained};
 use crate::plan::{Count, Stream};
 use crate::source::feed::Inbox;
@@ -12,6 +13,7 @@ use crate::tui;
 use crate::wire::decode::{Decoded, decode_bytes};
 use crate::wire::note::Notes;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,7 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
     let admit = engine.admit().clone();
+    let recording: Arc<str> = Arc::from("");
     let draw = |now: bool| {
         if by.live && s.last.is_none() && (now || screen.borrow().drawn.elapsed() >= REDRAW) {
             return screen.borrow_mut().draw(&counts.borrow(), by);
@@ -36,10 +39,15 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
         stop,
         s.quiet,
         |engine, input| {
+            // Of servers each has its own last ones; recordings, whose lines are numbered, are one.
+            let from = match &input {
+                Input::Frame(f) if f.line == 0 => f.from.clone(),
+                _ => recording.clone(),
+            };
             engine.feed(input, &mut |event: Event<'_>| {
                 let Some(flow) = event.response.flow().filter(|_| left != Some(0)) else { return };
                 match &mut tail {
-                    Some(tail) => tail.push(&event),
+                    Some(tail) => tail.push(&from, &event),
                     None => counts.borrow_mut().add(&Explained { flow, why: event.why.map(|w| &**w) }),
                 }
                 if let Some(n) = &mut left {
@@ -58,7 +66,7 @@ pub async fn count(mut engine: Engine, mut inbox: Inbox, by: &Count, s: &Stream,
     )
     .await;
     let mut counts = counts.into_inner();
-    for (codec, bytes, why) in tail.into_iter().flat_map(|t| t.kept) {
+    for Kept { codec, bytes, why, .. } in tail.into_iter().flat_map(Tail::all) {
         let Ok(Decoded::Response(r)) = decode_bytes(codec, &bytes, &mut Notes::default()) else {
             say::say("warning", "a flow is malformed beyond what was counted of it, and is left out");
             continue;

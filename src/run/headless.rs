@@ -1,6 +1,7 @@
 //! The runs without a screen: a stream of flows, and the report of `why`.
 //!
 //! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
+use super::line::{Beside, Line};
 use super::say;
 use crate::cmd;
 use crate::engine::{Engine, Event};
@@ -15,7 +16,7 @@ use crate::wire::decode::{Decoded, decode_bytes};
 use crate::wire::note::Notes;
 use crate::wire::response::Response;
 use prost::Message as _;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub async fn pump(
     mut each: impl FnMut(&mut Engine, Input) -> Result<bool, Error>,
     mut idle: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut down = false;
+    let mut line = Line::new(quiet);
+    let mut health = say::Health::default();
     loop {
         let batch = tokio::select! {
             biased;
@@ -42,7 +44,7 @@ pub async fn pump(
             if let Input::Link(link) = &input
                 && !quiet
             {
-                say::link(link, &mut down);
+                say::link(link, &mut health);
             }
             if !each(engine, input)? {
                 return Ok(());
@@ -51,6 +53,7 @@ pub async fn pump(
         if inbox.is_idle() {
             idle()?;
         }
+        line.draw(engine.ledger());
     }
 }
 
@@ -108,13 +111,14 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     if let Some(by) = &s.count {
         return super::counting::count(engine, inbox, by, &s, stop).await;
     }
-    let buffered = io::BufWriter::with_capacity(BLOCK, io::stdout().lock());
-    let mut output = out::Lines::new(out::format(s.format, s.print), buffered, io::stderr());
+    let buffered = io::BufWriter::with_capacity(BLOCK, Beside(io::stdout().lock()));
+    let mut output = out::Lines::new(out::format(s.format, s.print), buffered, Beside(io::stderr()));
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
     let quiet = s.quiet;
     let admit = engine.admit().clone();
+    let recording: Arc<str> = Arc::from("");
     let output = std::cell::RefCell::new(&mut output);
     let result = pump(
         &mut engine,
@@ -123,12 +127,17 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
         quiet,
         |engine, input| {
             let mut wrote = Ok(());
+            // Of servers each has its own last ones; recordings, whose lines are numbered, are one.
+            let from = match &input {
+                Input::Frame(f) if f.line == 0 && tail.is_some() => f.from.clone(),
+                _ => recording.clone(),
+            };
             engine.feed(input, &mut |event: Event<'_>| {
                 if left == Some(0) || wrote.is_err() {
                     return;
                 }
                 if let Some(tail) = &mut tail {
-                    return tail.push(&event);
+                    return tail.push(&from, &event);
                 }
                 wrote = output.borrow_mut().response(event.response, event.why.map(|w| &**w));
                 if let Some(n) = &mut left {
@@ -148,7 +157,7 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     .await;
     let output = output.into_inner();
     if let (Ok(()), Some(tail)) = (&result, tail) {
-        for (codec, bytes, why) in tail.kept {
+        for Kept { codec, bytes, why, .. } in tail.all() {
             let Ok(Decoded::Response(r)) = decode_bytes(codec, &bytes, &mut Notes::default()) else {
                 // Of a frame of protobuf only the fields of the filter and the format had been looked at.
                 say::say("warning", "a flow is malformed beyond what was printed of it, and is left out");
@@ -172,26 +181,47 @@ pub fn answer(code: u8, asked: bool, found: u64) -> u8 {
     if asked && code == 0 && found == 0 { 1 } else { code }
 }
 
-/// The last so many responses, undecoded: a million decoded ones would take gigabytes.
+/// The last so many responses of each server, undecoded: a million decoded ones would take gigabytes.
 pub struct Tail {
     most: usize,
-    pub kept: VecDeque<(Codec, Vec<u8>, Option<Arc<Why>>)>,
+    /// The next one's number.
+    next: u64,
+    kept: BTreeMap<Arc<str>, VecDeque<Kept>>,
+}
+
+pub struct Kept {
+    number: u64,
+    pub codec: Codec,
+    pub bytes: Vec<u8>,
+    pub why: Option<Arc<Why>>,
 }
 
 impl Tail {
     pub fn new(most: usize) -> Self {
-        Self { most, kept: VecDeque::new() }
+        Self { most, next: 0, kept: BTreeMap::new() }
     }
 
-    pub fn push(&mut self, event: &Event<'_>) {
-        if self.kept.len() >= self.most {
-            self.kept.pop_front();
+    pub fn push(&mut self, from: &Arc<str>, event: &Event<'_>) {
+        if !self.kept.contains_key(from) {
+            self.kept.insert(from.clone(), VecDeque::new());
+        }
+        let Some(kept) = self.kept.get_mut(from) else { return };
+        if kept.len() >= self.most {
+            kept.pop_front();
         }
         let (codec, bytes) = match event.response {
             Response::Whole(r) => (Codec::Hubble, r.encode_to_vec()),
             Response::Part { codec, bytes, .. } => (codec, bytes.to_vec()),
         };
-        self.kept.push_back((codec, bytes, event.why.cloned()));
+        kept.push_back(Kept { number: self.next, codec, bytes, why: event.why.cloned() });
+        self.next += 1;
+    }
+
+    /// In the order of their coming.
+    pub fn all(self) -> Vec<Kept> {
+        let mut all: Vec<_> = self.kept.into_values().flatten().collect();
+        all.sort_by_key(|k| k.number);
+        all
     }
 }
 

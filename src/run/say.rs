@@ -1,4 +1,5 @@
 //! What stderr hears: errors in three lines, warnings, what was lost. Nothing that came from the network or a file reaches it raw.
+use super::line::Beside;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::Link;
@@ -7,7 +8,9 @@ use crate::model::text::clean;
 use crate::query;
 use crate::wire::note::Notes;
 use clap::error::{ContextKind, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 /// Manifest faults printed; the rest is only counted.
 const MOST_FAULTS: usize = 50;
@@ -17,7 +20,7 @@ const MOST_LOSERS: usize = 10;
 
 /// One message on stderr. What comes from the network or a file is made harmless first.
 pub fn say(kind: &str, text: &str) {
-    let mut err = io::stderr().lock();
+    let mut err = Beside(io::stderr().lock());
     let safe: Vec<_> = text.split('\n').map(|l| clean(l).into_owned()).collect();
     let _ = writeln!(err, "{kind}: {}", safe.join("\n"));
 }
@@ -79,16 +82,36 @@ pub fn faults(engine: &Engine) {
     }
 }
 
-/// Bad news of a connection, and the good news that ends it. `down`: whether the last word was bad.
-pub fn link(link: &Link, down: &mut bool) {
+/// What was said last of each server: news is what differs.
+#[derive(Debug, Default)]
+pub struct Health {
+    down: BTreeMap<Arc<str>, String>,
+    late: BTreeSet<Arc<str>>,
+}
+
+/// Bad news of a connection, and the good news that ends it; each once.
+pub fn link(link: &Link, health: &mut Health) {
+    let hinted = |hint: &Option<String>| hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
     match link {
         Link::Down { server, cause, hint, retry_ms } => {
-            *down = true;
-            let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
+            if health.down.insert(server.clone(), cause.clone()).is_some_and(|before| before == *cause) {
+                return;
+            }
             let again = format!("trying again in {:.1} s", *retry_ms as f64 / 1000.0);
-            say("warning", &format!("lost {server}, {again}\n  cause: {cause}{hint}"));
+            say("warning", &format!("lost {server}, {again}\n  cause: {cause}{}", hinted(hint)));
         }
-        Link::Connected { server } if std::mem::take(down) => say("note", &format!("connected to {server} again")),
+        Link::Lost { server, cause, hint } => {
+            health.down.insert(server.clone(), cause.clone());
+            say("warning", &format!("cannot read from {server}, going on without it\n  cause: {cause}{}", hinted(hint)));
+        }
+        Link::Connected { server } if health.down.remove(server).is_some() => say("note", &format!("connected to {server} again")),
+        Link::Late { server, .. } if health.late.insert(server.clone()) => {
+            say("note", &format!("{server} is late: flows of it come after newer ones of others"));
+        }
+        Link::Left { server } => {
+            health.down.remove(server);
+            say("note", &format!("{server} is no longer one of the agents"));
+        }
         _ => {}
     }
 }
@@ -130,5 +153,9 @@ pub fn ledger(l: &Ledger, notes: &Notes) {
             per.push(format!("{} more", l.lost.len() - MOST_LOSERS));
         }
         say("note", &format!("servers lost {} events: {}", l.lost_total(), per.join(", ")));
+    }
+    if l.late_total() > 0 {
+        let per: Vec<_> = l.late.iter().take(MOST_LOSERS).map(|(k, n)| format!("{k} {n}")).collect();
+        say("note", &format!("{} flows came late, out of their order: {}", l.late_total(), per.join(", ")));
     }
 }

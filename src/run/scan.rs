@@ -2,7 +2,6 @@
 //!
 //! Owns the wiring of `scan` to `out`, and the line of progress.
 use super::say;
-use crate::cli::Format;
 use crate::error::{Error, Kind};
 use crate::out;
 use crate::plan::Stream;
@@ -37,7 +36,12 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
         opened.into_iter().map(|o| Part { name: o.name, from: o.from, live: o.live, why: Box::new(move |e| o.packed.why(e)) }).collect();
     let (format, print) = (s.format, s.print);
     let admit = options.admit.clone();
-    let scan = Arc::new(Scan::new(options, parts, move || printer(format, &print), Box::new(Std { progress: progress.clone() })));
+    let scan = Arc::new(Scan::new(
+        options,
+        parts,
+        move || Box::new(Printer(out::format(format, print))),
+        Box::new(Std { progress: progress.clone() }),
+    ));
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_WORKERS) + 1;
     let (done, mut wait) = tokio::sync::oneshot::channel();
     let running = scan.clone();
@@ -71,11 +75,11 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
 }
 
 /// A format of `out` for the scan.
-struct Printer<F>(F);
+struct Printer(Box<dyn out::Format>);
 
-impl<F: out::Format + Send> Print for Printer<F> {
-    fn line(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
-        self.0.line(Response::Whole(r), None, out);
+impl Print for Printer {
+    fn line(&mut self, r: Response<'_>, out: &mut Vec<u8>) {
+        self.0.line(r, None, out);
     }
 
     fn status(&mut self, r: &GetFlowsResponse, err: &mut Vec<u8>) {
@@ -84,16 +88,6 @@ impl<F: out::Format + Send> Print for Printer<F> {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.0.finish(out);
-    }
-}
-
-fn printer(format: Format, print: &out::Options) -> Box<dyn Print> {
-    match format {
-        Format::Dict => Box::new(Printer(out::Dict::new(*print))),
-        Format::Table => Box::new(Printer(out::Table::new(*print))),
-        Format::Jsonpb => Box::new(Printer(out::Jsonpb::new(*print))),
-        Format::Compact => Box::new(Printer(out::Compact::new(*print))),
-        Format::Csv => Box::new(Printer(out::Csv::new(*print))),
     }
 }
 

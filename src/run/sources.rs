@@ -3,12 +3,16 @@ use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
+use crate::plan::server::Servers;
 use crate::plan::{From, Pace};
 use crate::serve::{self, Listen, Rate};
+use crate::source::agents::Agents;
 use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
+use crate::source::merge::Merge;
 use crate::source::replay::{Remote, Replay};
 use crate::source::server::Server;
+use crate::source::target::Address;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
 use std::sync::Arc;
@@ -63,19 +67,16 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
                 (false, false) => Retry::Never,
             };
             if servers.several() {
-                return Err(Error::usage("several servers at once are not built in yet"));
+                let all = connections(&servers)?;
+                let (named, agents) = match all.into_iter().next() {
+                    Some(server) if servers.agents => (Vec::new(), Some(Agents { server, tls: Arc::new(servers.tls.load()?) })),
+                    _ => (connections(&servers)?, None),
+                };
+                let merge = Merge { servers: named, agents, request: *request, patient: screen };
+                return Ok(Running { task: tokio::spawn(Box::new(merge).run(feed, stop)), remote });
             }
-            // The files are read before the first connection: a wrong name is told at once.
-            let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
-            let mut clients = servers.addresses.into_iter().map(|a| {
-                let server =
-                    Server { target: a.target, tls: tls.clone().filter(|_| a.tls), auth: servers.auth.clone(), timing: servers.timing };
-                Client::new(server, (*request).clone()).retry(retry)
-            });
-            match clients.next() {
-                Some(client) => tokio::spawn(Box::new(client).run(feed, stop)),
-                None => tokio::spawn(async { Ok(()) }),
-            }
+            let client = Client::new(connection(&servers)?, *request).retry(retry);
+            tokio::spawn(Box::new(client).run(feed, stop))
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
@@ -95,6 +96,25 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
         }
     };
     Ok(Running { task, remote })
+}
+
+/// The servers that are to be asked, in the order of the flags. Certificates are read here, before the first connection: a wrong
+/// name is told at once.
+fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
+    let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
+    let server = |a: &Address| Server {
+        target: a.target.clone(),
+        label: None,
+        tls: tls.clone().filter(|_| a.tls),
+        auth: servers.auth.clone(),
+        timing: servers.timing,
+    };
+    Ok(servers.addresses.iter().map(server).collect())
+}
+
+/// The first of the servers; there is no list without one.
+pub fn connection(servers: &Servers) -> Result<Server, Error> {
+    connections(servers)?.into_iter().next().ok_or_else(|| Error::usage("no server is given"))
 }
 
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.

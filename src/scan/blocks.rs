@@ -53,12 +53,11 @@ pub struct Blocks {
     /// Whether something of this file was handed over.
     begun: bool,
     number: u64,
-    longest: usize,
 }
 
 impl Blocks {
     pub fn new(parts: Vec<Part>) -> Self {
-        Self { parts: parts.into(), rest: Vec::new(), skipping: false, begun: false, number: 0, longest: LONGEST }
+        Self { parts: parts.into(), rest: Vec::new(), skipping: false, begun: false, number: 0 }
     }
 
     /// Fills `block` with the next lines; `false` after the last file, and once `stop` is set. Blocks as long as the file does.
@@ -86,13 +85,13 @@ impl Blocks {
                 if newline.is_some() {
                     break;
                 }
-                if end > self.longest {
-                    block.broken = Some(too_long(self.longest));
+                if end > LONGEST {
+                    block.broken = Some(too_long(LONGEST));
                     self.skipping = true;
                     end = 0;
                     break;
                 }
-                let more = (end * 2).min(self.longest + BLOCK).max(end + BLOCK);
+                let more = (end * 2).min(LONGEST + BLOCK).max(end + BLOCK);
                 block.buffer.reserve_exact(more - end);
                 block.buffer.resize(more, 0);
             }
@@ -148,8 +147,8 @@ impl Blocks {
         let mut whole = end;
         if end > cut && !self.skipping {
             let alone = !self.begun && cut == 0 && block.buffer.get(..end) == Some(MARK);
-            if end - cut > self.longest {
-                block.broken = Some(too_long(self.longest));
+            if end - cut > LONGEST {
+                block.broken = Some(too_long(LONGEST));
             } else if failed.is_some() && !alone {
                 block.broken = Some(BREAKS_OFF.to_owned());
             }

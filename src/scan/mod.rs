@@ -17,9 +17,12 @@ pub use blocks::{Block, Blocks, Part};
 
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
+use crate::model::view::{Field, FieldSet};
 use crate::query::Predicate;
+use crate::wire::lean::{Lean, Walk};
 use crate::wire::note::Notes;
 use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::response::Response;
 use find::Search;
 use order::Order;
 use std::io;
@@ -31,6 +34,8 @@ use work::Worker;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub admit: Predicate,
+    /// What the format reads of a flow; `None`: everything.
+    pub reads: Option<FieldSet>,
     /// Earliest and latest time of a response, both inclusive.
     pub window: (Option<Nanos>, Option<Nanos>),
     /// Stop after so many.
@@ -46,12 +51,23 @@ impl Options {
     fn keeps(&self) -> bool {
         self.last.is_some() || self.in_order
     }
+
+    /// A reader of what the filter asks.
+    fn filters(&self) -> Lean {
+        let reads = if self.keeps() { FieldSet::EMPTY } else { self.reads.unwrap_or_default() };
+        Lean::new(self.admit.fields().union(reads).union(FieldSet::from_iter([Field::Time])), Walk::Whole)
+    }
+
+    /// A reader of what the format asks.
+    fn prints(&self) -> Lean {
+        Lean::new(self.reads.unwrap_or_default(), Walk::Whole)
+    }
 }
 
 /// A format: how a response becomes a line.
 pub trait Print: Send {
     /// Appends the line of a flow or of lost events.
-    fn line(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>);
+    fn line(&mut self, r: Response<'_>, out: &mut Vec<u8>);
     /// Appends the line of a node's status, if it is worth one.
     fn status(&mut self, r: &GetFlowsResponse, err: &mut Vec<u8>);
     /// Appends what was held back until the end.

@@ -1,9 +1,12 @@
 //! The blocks in the order of the input: written, put aside or counted, and booked.
 use super::work::{Done, Kept, print};
 use super::{Options, Outcome, Print, Sink};
+use crate::model::input::Codec;
 use crate::wire::decode::Decoded;
 use crate::wire::json::read_line;
+use crate::wire::lean::Lean;
 use crate::wire::note::Notes;
+use crate::wire::response::Response;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ pub struct Order {
     kept: VecDeque<Kept>,
     count: usize,
     outcome: Outcome,
+    lean: Lean,
     print: Box<dyn Print>,
     sink: Box<dyn Sink>,
 }
@@ -39,6 +43,7 @@ impl Order {
             kept: VecDeque::new(),
             count: 0,
             outcome: Outcome::default(),
+            lean: options.prints(),
             print,
             sink,
         }
@@ -123,7 +128,9 @@ impl Order {
         let (mut out, mut err, mut turns) = (Vec::new(), Vec::new(), Vec::new());
         for line in kept.lines().skip(skip) {
             // What was read once is read again; its notes were taken then.
-            if let Ok(Decoded::Response(r)) = read_line(line, &mut Notes::default()) {
+            if let Some(view) = self.lean.json(line) {
+                self.print.line(Response::Part { view, codec: Codec::HubbleJson, bytes: line }, &mut out);
+            } else if let Ok(Decoded::Response(r)) = read_line(line, &mut Notes::default()) {
                 print(&r, &mut *self.print, &mut out, &mut err, &mut turns);
             }
             if out.len() >= ENOUGH || !turns.is_empty() {

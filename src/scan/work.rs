@@ -4,15 +4,17 @@
 use super::blocks::Block;
 use super::find::{Places, Search};
 use super::{Options, Print};
+use crate::model::input::Codec;
 use crate::model::ledger::Ledger;
 use crate::model::line::{LONGEST, too_long, without_return};
-use crate::model::time::Nanos;
-use crate::model::view::{Field, Value, View};
+use crate::model::view::{View, in_window, time_of};
 use crate::wire::decode::Decoded;
 use crate::wire::json::read_line;
+use crate::wire::lean::Lean;
 use crate::wire::note::Notes;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::wire::response::Response;
 
 /// Bad lines whose place is remembered; the ledger shows no more.
 const EXAMPLES: usize = 3;
@@ -78,13 +80,14 @@ impl Done {
 pub struct Worker<'a> {
     options: &'a Options,
     search: Option<&'a Search>,
+    lean: Lean,
     print: Box<dyn Print>,
     pub done: Done,
 }
 
 impl<'a> Worker<'a> {
     pub fn new(options: &'a Options, search: Option<&'a Search>, print: Box<dyn Print>) -> Self {
-        Self { options, search, print, done: Done::default() }
+        Self { options, search, lean: options.filters(), print, done: Done::default() }
     }
 
     /// Works until the block ends or so many responses passed.
@@ -120,6 +123,9 @@ impl<'a> Worker<'a> {
 
     fn line(&mut self, text: &[u8], begin: usize, end: usize) {
         let line = without_return(text.get(begin..end).unwrap_or(&[]));
+        if line.len() <= LONGEST && self.canonical(line) {
+            return;
+        }
         let why = if line.len() > LONGEST {
             too_long(LONGEST)
         } else {
@@ -139,6 +145,26 @@ impl<'a> Worker<'a> {
         };
         let before = if self.done.bad.len() < EXAMPLES { count(text.get(..begin).unwrap_or(&[])) } else { 0 };
         self.bad(before + 1, why);
+    }
+
+    /// Handles a flow whose line is as we would write it, without making a message of it; `false` for any other line.
+    fn canonical(&mut self, line: &[u8]) -> bool {
+        let Some(view) = self.lean.json(line) else { return false };
+        let Done { ledger, events, kept, out, .. } = &mut self.done;
+        ledger.decoded += 1;
+        if !self.options.passes(&view) {
+            ledger.refused += 1;
+            return true;
+        }
+        ledger.admitted += 1;
+        ledger.held += 1;
+        *events += 1;
+        if self.options.keeps() {
+            kept.push(line);
+        } else {
+            self.print.line(Response::Part { view, codec: Codec::HubbleJson, bytes: line }, out);
+        }
+        true
     }
 
     fn bad(&mut self, line: u64, why: String) {
@@ -182,24 +208,14 @@ pub fn print(r: &GetFlowsResponse, print: &mut dyn Print, out: &mut Vec<u8>, err
         print.status(r, err);
         turns.push((out.len(), err.len()));
     } else {
-        print.line(r, out);
+        print.line(Response::Whole(r), out);
     }
 }
 
 impl Options {
-    /// Whether a response lies in the window and passes the filter. One without a time lies before everything.
-    fn passes(&self, r: &GetFlowsResponse) -> bool {
-        let (since, until) = self.window;
-        if since.is_some() || until.is_some() {
-            let at = match r.field(Field::Time) {
-                Value::Int(n) => Nanos(n),
-                _ => Nanos::default(),
-            };
-            if since.is_some_and(|t| at < t) || until.is_some_and(|t| at > t) {
-                return false;
-            }
-        }
-        self.admit.matches(r)
+    /// Whether a response lies in the window and passes the filter.
+    fn passes(&self, r: &dyn View) -> bool {
+        in_window(self.window, time_of(r)) && self.admit.matches(r)
     }
 }
 

@@ -52,6 +52,8 @@ struct First {
     asked: Asked,
     /// What TLS said at last.
     trouble: Option<Trouble>,
+    /// The connection ended by itself, or the other end ended it.
+    ended: bool,
 }
 
 /// Watches what a server answers first.
@@ -157,6 +159,11 @@ impl Greeting {
         self.0.borrow().calm
     }
 
+    /// Whether the connection has come to an end of its own. If it has not and is no more, we have given it up.
+    pub fn has_ended(&self) -> bool {
+        self.0.borrow().ended
+    }
+
     /// What is known now.
     pub fn judge(&self) -> Result<(), Trouble> {
         let first = self.0.borrow();
@@ -238,6 +245,9 @@ impl AsyncRead for Conn {
         }
         if polled.is_ready() {
             let new = &buf.filled()[before..];
+            if new.is_empty() {
+                self.first.send_modify(|f| f.ended = true);
+            }
             if self.looking {
                 self.look(new, new.is_empty());
             }
@@ -252,7 +262,11 @@ impl AsyncRead for Conn {
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on!(&mut self.io, s => Pin::new(s).poll_write(cx, buf))
+        let polled = on!(&mut self.io, s => Pin::new(s).poll_write(cx, buf));
+        if let Poll::Ready(Err(_)) = &polled {
+            self.first.send_modify(|f| f.ended = true);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,6 +3,7 @@
 //! Owns batching and back-pressure. When the channel is full the source waits, so that whoever can count its losses (the
 //! server's ring, the pipe's writer) does the dropping. Must not drop anything, and must not look into a frame.
 use crate::model::input::Input;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -136,6 +137,16 @@ impl Inbox {
         loop {
             match self.rx.recv().await {
                 Some(batch) if batch.is_empty() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// `recv` for one who waits for several at once.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<Input>>> {
+        loop {
+            match self.rx.poll_recv(cx) {
+                Poll::Ready(Some(batch)) if batch.is_empty() => {}
                 other => return other,
             }
         }

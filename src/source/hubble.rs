@@ -6,7 +6,7 @@ use super::backoff::Backoff;
 use super::feed::{Feed, Gone};
 use super::resume::Resume;
 use super::server::Server;
-use super::status::{Sort, Trouble, clean, trouble};
+use super::status::{Sort, Trouble, trouble};
 use super::{Source, Stop};
 use crate::error::Error;
 use crate::model::input::{self, Frame, Input, Link};
@@ -127,7 +127,7 @@ struct Session {
 
 impl Session {
     fn new(client: Client) -> Self {
-        let server: Arc<str> = clean(&client.server.target.to_string()).into();
+        let server: Arc<str> = client.server.name().into();
         let seed = u64::try_from(now().0).unwrap_or(1) ^ u64::from(std::process::id()) << 32;
         let backoff = Backoff::new(client.server.timing.first, client.server.timing.cap, seed);
         let keepalive = client.server.timing.keepalive;
@@ -230,7 +230,9 @@ impl Session {
             Err(status) => Err(self.failed(&status, filtered, feed).await),
         };
         match ended {
-            Err(Ended::Failed(t)) if t.sort == Sort::Passing && greeting.wants_calm() => Err(Trouble::calm().into()),
+            Err(Ended::Failed(t)) if matches!(t.sort, Sort::Passing | Sort::Broken) && greeting.wants_calm() => Err(Trouble::calm().into()),
+            // The pings remained unanswered; of that the stream learns only that its connection is gone.
+            Err(Ended::Failed(t)) if t.sort == Sort::Broken && !greeting.has_ended() => Err(Trouble::silent().into()),
             ended => ended,
         }
     }

@@ -11,7 +11,9 @@
 //! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
 //! | `ask` | questions with one answer, and the streams that carry no flows |
+//! | `merge`, `agents` | several servers as one; the agents of a cluster, as one of them names them |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
+pub mod agents;
 pub mod ask;
 pub mod backoff;
 pub mod dial;
@@ -20,6 +22,7 @@ pub mod file;
 pub mod hubble;
 pub mod lines;
 pub mod manifests;
+pub mod merge;
 pub mod replay;
 pub mod resume;
 pub mod server;

@@ -94,6 +94,11 @@ impl Resume {
     }
 }
 
+/// The time of a `GetFlowsResponse`, as far as its bytes can be read.
+pub fn time(message: &[u8]) -> Option<Nanos> {
+    mark(message).0
+}
+
 /// Time and uuid of a `GetFlowsResponse`, as far as its bytes can be read.
 fn mark(message: &[u8]) -> (Option<Nanos>, Option<&[u8]>) {
     let (mut time, mut flow_time, mut uuid) = (None, None, None);

@@ -22,7 +22,7 @@ use tonic::{Response, Status};
 pub struct Timing {
     /// To connect, and then to say the first word.
     pub connect: Duration,
-    /// One question and its answer.
+    /// One question and its answer (`ask`).
     pub answer: Duration,
     /// The first pause before the next try, and the longest.
     pub first: Duration,
@@ -70,6 +70,8 @@ fn base64(bytes: &[u8]) -> String {
 #[derive(Debug, Clone)]
 pub struct Server {
     pub target: Target,
+    /// What it is called, if not by its address.
+    pub label: Option<String>,
     /// None: plain text.
     pub tls: Option<Arc<Secure>>,
     /// Sent only where it is encrypted.
@@ -80,7 +82,15 @@ pub struct Server {
 impl Server {
     /// In plain text, and nobody says who asks.
     pub fn plain(target: Target) -> Self {
-        Self { target, tls: None, auth: None, timing: Timing::default() }
+        Self { target, label: None, tls: None, auth: None, timing: Timing::default() }
+    }
+
+    /// What it is called, harmless on a terminal.
+    pub fn name(&self) -> String {
+        match &self.label {
+            Some(label) => clean(&format!("{label} ({})", self.target)),
+            None => clean(&self.target.to_string()),
+        }
     }
 
     /// A channel over one connection, and what the server says first.

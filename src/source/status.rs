@@ -25,6 +25,8 @@ pub enum Sort {
     TooLarge,
     /// The server finds that we ping too often.
     Pings,
+    /// The connection is gone. May be over too.
+    Broken,
 }
 
 impl Trouble {
@@ -35,6 +37,11 @@ impl Trouble {
     /// The server finds that we ping too often.
     pub fn calm() -> Self {
         Self::new("the server finds that we ask too often whether it is alive").sort(Sort::Pings)
+    }
+
+    /// The server has not answered a ping.
+    pub fn silent() -> Self {
+        Self::new("the server no longer answers").hint("its node or the way to it is gone, or a port-forward hangs")
     }
 
     #[must_use]
@@ -65,9 +72,11 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
             return Trouble::calm();
         }
         if deepest.contains("timed out") {
-            return Trouble::new("the server no longer answers").hint("its node or the way to it is gone, or a port-forward hangs");
+            return Trouble::silent();
         }
-        return Trouble::new(format!("the connection broke: {}", clean(deepest.split(" (os error").next().unwrap_or_default())));
+        let why = clean(deepest.split(" (os error").next().unwrap_or_default());
+        let sort = if why.contains("broken pipe") { Sort::Broken } else { Sort::Passing };
+        return Trouble::new(format!("the connection broke: {why}")).sort(sort);
     }
     let with = |words: &str| if said.is_empty() { words.to_owned() } else { format!("{words}: {said}") };
     match status.code() {

@@ -128,6 +128,12 @@ pub enum Asked {
 }
 
 impl Secure {
+    /// The same for a server whose certificate has this name; without one it is the name that is dialled.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        Self { server_name: (!name.is_empty()).then(|| name.to_owned()), ..self.clone() }
+    }
+
     /// Agrees on a key with the server called `host`. An error comes with the stream, of which the handshake has read.
     pub async fn handshake<IO>(&self, host: &str, io: IO) -> Result<Shaken<IO>, (Trouble, Option<IO>)>
     where

@@ -22,7 +22,7 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         }
         Leaf::Bool { field: Field::Encrypted, any, .. } if !any.contains(&false) => vec![member(&["encrypted"], Token::True)],
         Leaf::Text { test, .. } => filled(test),
-        Leaf::Items(_, test) => text(test, true),
+        Leaf::Items(_, test) => filled(test),
         Leaf::Labels(_, list) => or(list.iter().map(labels)),
         Leaf::Event(list) => or(list.iter().map(|(kind, sub)| event(*kind, *sub))),
         Leaf::TcpFlags(list) => or(list.iter().map(|bits| flags(*bits))),
@@ -41,17 +41,15 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         }
         Leaf::Addr(_, nets) => all_of(nets.iter().map(net)),
         Leaf::Url(part, test) => and([key(&["url"]), url(*part, test)]),
-        Leaf::Header(list) => or(list.iter().map(|(name, value)| {
-            // An empty half of a header is not written at all.
-            let part = |t: &Text| if t.matches("") { Vec::new() } else { text(t, true) };
-            and([key(&["headers"]), part(name), value.as_ref().map(part).unwrap_or_default()])
-        })),
+        Leaf::Header(list) => {
+            or(list.iter().map(|(name, value)| and([key(&["headers"]), filled(name), value.as_ref().map(filled).unwrap_or_default()])))
+        }
         Leaf::Interface(list) => {
             let names = any(list, |(_, name)| literal(name, true, true, false).filter(|_| !name.is_empty()));
             and([key(&["interface"]), names])
         }
         Leaf::Pair { tests, .. } => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
-        Leaf::PairItems(_, tests) => or(tests.iter().map(|(a, b)| and([text(a, true), text(b, true)]))),
+        Leaf::PairItems(_, tests) => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
         #[cfg(feature = "cel")]
         Leaf::Cel(_) => Vec::new(),
         // What only the engine knows, and what an absent field satisfies.
@@ -75,7 +73,7 @@ fn all_of(probes: impl Iterator<Item = Option<Probe>>) -> Vec<Clause> {
     clause.filter(|c| !c.is_empty()).into_iter().collect()
 }
 
-/// A text field is empty where it is absent.
+/// A text is empty where it is absent, also in a pair of a list.
 fn filled(test: &Text) -> Vec<Clause> {
     if test.matches("") { Vec::new() } else { text(test, true) }
 }

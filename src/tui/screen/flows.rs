@@ -235,7 +235,8 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
                     let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
                     lines.push(say(format!("  trying again in {wait}"), look.dim()));
                 }
-                Link::Clock { .. } => {}
+                Link::Lost { server, cause, .. } => lines.push(say(format!("{server} is given up: {cause}"), look.drop())),
+                Link::Late { .. } | Link::Left { .. } | Link::Clock { .. } => {}
             }
         }
     } else if m.closed {

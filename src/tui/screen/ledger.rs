@@ -100,7 +100,11 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
                 let wait = span(i64::try_from(*retry_ms).unwrap_or(0).saturating_mul(1_000_000));
                 (format!("{server}: down, {cause}{hint}, next try in {wait}"), look.drop())
             }
-            Link::Clock { .. } => continue,
+            Link::Lost { server, cause, hint } => {
+                let hint = hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+                (format!("{server}: given up, {cause}{hint}"), look.drop())
+            }
+            Link::Late { .. } | Link::Left { .. } | Link::Clock { .. } => continue,
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }
@@ -110,6 +114,9 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             Err(e) => (format!("{name}: {e}"), look.drop()),
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
+    }
+    for (server, n) in l.late.iter().take(MOST) {
+        out.push(vec![seg(format!("   {server}: {} flows came late, out of their order", count(*n)), look.warn())]);
     }
     if l.reconnects > 0 {
         out.push(vec![seg(format!("   connected anew {} times", count(l.reconnects)), look.warn())]);

@@ -84,6 +84,12 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
         Link::Down { retry_ms, .. } => Some(*retry_ms),
         _ => None,
     });
+    // Of several servers it is said how many are away; one that is given up is away for good.
+    let all = engine.links().len();
+    let away = engine.links().values().filter(|l| matches!(l, Link::Down { .. } | Link::Lost { .. })).count();
+    if live && all > 1 && away > 0 {
+        return vec![seg(format!("{} {away} of {all} servers down", look.g.no), look.drop())];
+    }
     let connecting = engine.links().values().any(|l| matches!(l, Link::Connecting { .. }));
     match (live, down) {
         (true, Some(ms)) => vec![seg(

@@ -1,0 +1,549 @@
+//! The scan against the full reader and against the engine: no flow is lost, no byte differs, every line is in the books, and memory
+//! stays bounded.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+use flowhy::model::ledger::Ledger;
+use flowhy::model::time::Nanos;
+use flowhy::query::{self, Context, Predicate};
+use flowhy::scan::{Options, Outcome, Part, Print, Scan, Sink};
+use flowhy::wire::decode::Decoded;
+use flowhy::wire::json::read_line;
+use flowhy::wire::note::Notes;
+use flowhy::wire::pb::observer::GetFlowsResponse;
+use flowhy::wire::response::Response;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::Value;
+use std::fs;
+use std::io::{self, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+
+/// When the filter cases were made; only cases with relative times ask.
+const NOW: Nanos = Nanos(1_795_000_000 * Nanos::SECOND);
+
+fn corpus(name: &str) -> Vec<u8> {
+    fs::read(format!("{}/tests/conformance/hubble/{name}", env!("CARGO_MANIFEST_DIR"))).expect("in the repository")
+}
+
+/// Prints responses so that two of them differ where the messages do.
+struct Exactly;
+
+impl Print for Exactly {
+    fn line(&mut self, r: Response<'_>, out: &mut Vec<u8>) {
+        flowhy::wire::json::write_response(&r.message().unwrap(), out);
+        out.push(b'\n');
+    }
+    fn status(&mut self, r: &GetFlowsResponse, err: &mut Vec<u8>) {
+        self.line(r.into(), err);
+    }
+    fn finish(&mut self, _: &mut Vec<u8>) {}
+}
+
+/// Keeps both streams in the order of writing.
+#[derive(Clone, Default)]
+struct Both(Arc<Mutex<Vec<u8>>>);
+
+impl Sink for Both {
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(())
+    }
+    fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn part(name: &str, bytes: &[u8]) -> Part {
+    reading(name, Cursor::new(bytes.to_vec()))
+}
+
+fn reading(name: &str, from: impl Read + Send + 'static) -> Part {
+    Part { name: name.into(), from: Box::new(from), live: false, why: Box::new(|e| e.kind().to_string()) }
+}
+
+fn scan(options: Options, parts: Vec<Part>) -> (String, Outcome) {
+    let both = Both::default();
+    let scan = Scan::new(options, parts, || Box::new(Exactly), Box::new(both.clone()));
+    scan.run(3);
+    let outcome = scan.finish();
+    assert!(outcome.ledger.balanced(), "{:?}", outcome.ledger);
+    let bytes = both.0.lock().unwrap().clone();
+    (String::from_utf8(bytes).unwrap(), outcome)
+}
+
+/// What reading everything gives: each response and its line.
+fn read_all(text: &[u8]) -> Vec<(GetFlowsResponse, String)> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut all = Vec::new();
+    for line in text.split(|b| *b == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Ok(Decoded::Response(r)) = read_line(line, &mut Notes::default()) {
+            let mut out = Vec::new();
+            Exactly.line((&r).into(), &mut out);
+            all.push((r, String::from_utf8(out).unwrap()));
+        }
+    }
+    all
+}
+
+fn wanted(admit: &Predicate, all: &[(GetFlowsResponse, String)]) -> String {
+    all.iter().filter(|(r, _)| admit.matches(r)).map(|(_, line)| line.as_str()).collect()
+}
+
+fn scanned(admit: &Predicate, text: &[u8]) -> (String, Ledger) {
+    let (out, outcome) = scan(Options { admit: admit.clone(), ..Options::default() }, vec![part("f", text)]);
+    (out, outcome.ledger)
+}
+
+/// Every filter of the corpus that compiles.
+fn cases() -> Vec<(String, Predicate)> {
+    let mut all = Vec::new();
+    for line in String::from_utf8(corpus("filter-cases.jsonl")).unwrap().lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let args: Vec<String> = case["args"].as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned()).collect();
+        let Ok((flags, _)) = query::split_args(&args) else { continue };
+        if let Some(p) = query::from_flags(&flags).ok().and_then(|f| query::compile(&f).ok()) {
+            all.push((args.join(" "), p));
+        }
+    }
+    assert!(all.len() > 500, "{}", all.len());
+    all
+}
+
+fn language() -> Vec<(String, Predicate)> {
+    let texts = [
+        "verdict:dropped",
+        "verdict:forwarded port:443",
+        "!verdict:forwarded",
+        "port<1000",
+        "port>=8000 port<9000",
+        "to.port:80 or to.port:53",
+        "ns:default",
+        "pod:*a*",
+        "pod~\"(?i)FRONT\"",
+        "label:app",
+        "label:\"app=web\"",
+        "ip:10.0.0.0/8",
+        "from.ip:10.0.0.1 or to.ip:fd00::1",
+        "proto:udp",
+        "proto:dns or proto:http",
+        "http.method:get",
+        "http.path~\"/api|/v1\"",
+        "http.status:5xx",
+        "dns.query:*.com",
+        "reply:true",
+        "reply:false",
+        "flags:syn+ack",
+        "type:drop or type:l7",
+        "drop:any",
+        "drop:policy",
+        "dir:egress",
+        "identity:2",
+        "identity:world or identity:host",
+        "workload:*",
+        "node:*1",
+        "latency>1ms",
+        "iface:eth0",
+        "encrypted:true",
+        "uuid:*",
+        "(verdict:dropped or verdict:audit) !ns:kube-system",
+        "svc:*/web",
+        "since:2000-01-01",
+    ];
+    texts.map(|t| (t.to_owned(), query::parse(t, &Context::at(NOW)).unwrap_or_else(|e| panic!("{t}: {e}")))).to_vec()
+}
+
+/// All filters that a scan answers.
+static FILTERS: LazyLock<Vec<(String, Predicate)>> = LazyLock::new(|| {
+    let mut all = cases();
+    all.extend(language());
+    all.retain(|(_, p)| !p.fields().needs_derived());
+    all
+});
+
+#[test]
+fn every_filter_of_the_corpus_finds_what_full_reading_finds() {
+    let mut searched = 0;
+    let mut files = vec![("flows-a.jsonl".to_owned(), corpus("flows-a.jsonl"))];
+    let edge = format!("{}/tests/conformance/hubble/edge", env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(edge).unwrap() {
+        let path = entry.unwrap().path();
+        files.push((path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap()));
+    }
+    let files: Vec<_> = files.into_iter().map(|(name, text)| (name, read_all(&text), text)).collect();
+    for (n, (what, admit)) in FILTERS.iter().enumerate() {
+        searched += usize::from(!admit.needs().is_empty());
+        // The edge files turn on how a line is spelt, not on which filter asks.
+        for (name, all, text) in files.iter().take(if n % 10 == 0 { files.len() } else { 1 }) {
+            let (got, ledger) = scanned(admit, text);
+            assert!(got == wanted(admit, all), "{what} over {name}: {got}");
+            let mark = usize::from(text.as_slice() == b"\xef\xbb\xbf");
+            let lines = text.split(|b| *b == b'\n').count() - usize::from(text.ends_with(b"\n") || text.is_empty()) - mark;
+            assert_eq!(ledger.frames, lines as u64, "{what} over {name}");
+        }
+    }
+    assert!(searched > FILTERS.len() / 2, "only {searched} of {} filters have something to search for", FILTERS.len());
+}
+
+/// The lines of the corpus as JSON values, to be written in other spellings.
+static LINES: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let mut all: Vec<Value> =
+        String::from_utf8(corpus("flows-a.jsonl")).unwrap().lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    all.push(serde_json::json!({"lost_events": {"source": "HUBBLE_RING_BUFFER", "num_events_lost": "3"}, "node_name": "n1"}));
+    all.push(serde_json::json!({"world": {"x": 1}}));
+    all
+});
+
+/// A source of choices for one spelling.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+
+    fn once_in(&mut self, n: u64) -> bool {
+        self.roll(n) == 0
+    }
+}
+
+/// Writes a value in any spelling that JSON and protobuf allow. `odd`: how seldom something unusual is done.
+fn spell(v: &Value, key: &str, odd: u64, d: &mut Dice, out: &mut String) {
+    let blank = |d: &mut Dice, out: &mut String| {
+        if d.once_in(odd) {
+            out.push_str(["", " ", "\t", "  ", " \r"][d.roll(5) as usize]);
+        }
+    };
+    blank(d, out);
+    match v {
+        Value::Object(map) => {
+            let mut members: Vec<_> = map.iter().collect();
+            if d.once_in(2) {
+                for i in (1..members.len()).rev() {
+                    members.swap(i, d.roll(i as u64 + 1) as usize);
+                }
+            }
+            out.push('{');
+            for (n, (k, v)) in members.into_iter().enumerate() {
+                if n > 0 {
+                    out.push(',');
+                }
+                blank(d, out);
+                let name = if d.once_in(odd) { camel(k) } else { k.clone() };
+                text(&name, odd * 4, d, out);
+                blank(d, out);
+                out.push(':');
+                spell(v, k, odd, d, out);
+            }
+            blank(d, out);
+            out.push('}');
+        }
+        Value::Array(list) => {
+            out.push('[');
+            for (n, v) in list.iter().enumerate() {
+                if n > 0 {
+                    out.push(',');
+                }
+                spell(v, key, odd, d, out);
+            }
+            blank(d, out);
+            out.push(']');
+        }
+        // In quotes it would be an unknown name of the enum.
+        Value::Number(n) if matches!(key, "verdict" | "traffic_direction" | "drop_reason_desc" | "type") => out.push_str(&n.to_string()),
+        Value::Number(n) => number(&n.to_string(), odd, d, out),
+        Value::String(s) => match (enum_number(key, s), d.once_in(odd)) {
+            (Some(n), true) => out.push_str(&n.to_string()),
+            _ => text(s, odd, d, out),
+        },
+        other => out.push_str(&other.to_string()),
+    }
+    blank(d, out);
+}
+
+fn camel(key: &str) -> String {
+    let mut parts = key.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, p| {
+        let mut c = p.chars();
+        all + &c.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(c).collect::<String>()
+    })
+}
+
+fn enum_number(key: &str, name: &str) -> Option<i32> {
+    use flowhy::wire::pb::flow::{DropReason, IpVersion, TrafficDirection, Verdict};
+    match key {
+        "verdict" => Verdict::from_str_name(name).map(|v| v as i32),
+        "traffic_direction" => TrafficDirection::from_str_name(name).map(|v| v as i32),
+        "drop_reason_desc" => DropReason::from_str_name(name).map(|v| v as i32),
+        "ipVersion" => IpVersion::from_str_name(name).map(|v| v as i32),
+        _ => None,
+    }
+}
+
+fn number(n: &str, odd: u64, d: &mut Dice, out: &mut String) {
+    if !n.bytes().all(|b| b.is_ascii_digit()) || !d.once_in(odd) {
+        return out.push_str(n);
+    }
+    let (head, tail) = n.split_at(1);
+    match d.roll(4) {
+        0 => out.push_str(&format!("\"{n}\"")),
+        1 => out.push_str(&format!("{n}.0")),
+        2 if !tail.is_empty() && head != "0" => out.push_str(&format!("{head}.{tail}e{}", tail.len())),
+        _ => out.push_str(&format!("\"{n}E+0\"")),
+    }
+}
+
+fn text(s: &str, odd: u64, d: &mut Dice, out: &mut String) {
+    let strange = d.once_in(odd);
+    out.push('"');
+    for c in s.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '/' if strange && d.once_in(2) => out.push_str("\\/"),
+            c if (c as u32) < 0x20 || (strange && d.once_in(3)) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    if d.once_in(2) {
+                        out.push_str(&format!("\\u{unit:04x}"));
+                    } else {
+                        out.push_str(&format!("\\u{unit:04X}"));
+                    }
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_flow_is_lost_in_any_spelling(
+        seed in 1u64..,
+        odd in select(vec![1u64, 2, 5, 20, 1000]),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
+        filters in prop::collection::vec(any::<prop::sample::Index>(), 12),
+    ) {
+        let mut dice = Dice(seed);
+        let mut file = String::new();
+        for pick in picks {
+            spell(pick.get(&LINES), "", odd, &mut dice, &mut file);
+            file.push_str(if dice.once_in(10) { "\r\n" } else { "\n" });
+        }
+        let all = read_all(file.as_bytes());
+        for filter in filters {
+            let (what, admit) = filter.get(&FILTERS);
+            let (got, _) = scanned(admit, file.as_bytes());
+            prop_assert_eq!(got, wanted(admit, &all), "{} over\n{}", what, file);
+        }
+    }
+}
+
+/// The spellings above are read as what they spell, or the test above would test nothing.
+#[test]
+fn a_spelling_means_what_was_spelt() {
+    let (mut dice, mut same) = (Dice(7), 0);
+    for v in LINES.iter() {
+        let mut line = String::new();
+        spell(v, "", 2, &mut dice, &mut line);
+        let read = |l: &str| read_line(l.as_bytes(), &mut Notes::default());
+        match (read(&line), read(&v.to_string())) {
+            (Ok(Decoded::Response(a)), Ok(Decoded::Response(b))) => {
+                assert_eq!(a, b, "{line}");
+                same += 1;
+            }
+            (a, b) => assert_eq!(a.is_ok(), b.is_ok(), "{line}: {a:?}"),
+        }
+    }
+    assert!(same > 400, "{same}");
+}
+
+#[test]
+fn blocks_of_any_size_give_the_same() {
+    // Lines of all lengths around the size of a block, and files one after the other.
+    let flow = |n: usize, fill: usize| {
+        format!("{{\"flow\":{{\"uuid\":\"u{n}\",\"verdict\":\"DROPPED\",\"Summary\":\"{}\"}}}}\n", "x".repeat(fill))
+    };
+    let mut text = String::new();
+    for (n, fill) in [10, 600_000, 1, 524_000, 524_288, 1_100_000, 3, 2_000_000].into_iter().cycle().take(40).enumerate() {
+        text.push_str(&flow(n, fill));
+    }
+    let admit = query::parse("verdict:dropped", &Context::default()).unwrap();
+    for admit in [admit, Predicate::all()] {
+        let options = Options { admit: admit.clone(), ..Options::default() };
+        let (got, outcome) = scan(options, vec![part("a", text.as_bytes()), part("b", b""), part("c", flow(99, 5).trim().as_bytes())]);
+        assert!(got == format!("{text}{}", flow(99, 5)));
+        assert_eq!((outcome.ledger.frames, outcome.ledger.admitted), (41, 41));
+        let ended: Vec<_> = outcome.ended.iter().map(|(n, how)| (&**n, how.is_ok())).collect();
+        assert_eq!(ended, [("a", true), ("b", true), ("c", true)]);
+    }
+}
+
+#[test]
+fn first_and_last_count_alike_with_any_number_of_blocks() {
+    let text: String = (0..5000).map(|n| format!("{{\"flow\":{{\"uuid\":\"u{n}\",\"Summary\":\"{}\"}}}}\n", "x".repeat(1000))).collect();
+    let lines: Vec<&str> = text.lines().collect();
+    for n in [1, 2, 499, 523, 2500, 4999, 5000, 6000] {
+        let (got, outcome) = scan(Options { first: Some(n as u64), ..Options::default() }, vec![part("f", text.as_bytes())]);
+        assert!(got.lines().eq(lines.iter().take(n).copied()), "--first {n}");
+        // What comes after the last one wanted was not read.
+        assert_eq!(outcome.ledger.frames, n.min(5000) as u64);
+        let (got, _) = scan(Options { last: Some(n), ..Options::default() }, vec![part("f", text.as_bytes())]);
+        assert!(got.lines().eq(lines.iter().skip(5000usize.saturating_sub(n)).copied()), "--last {n}");
+    }
+}
+
+#[test]
+fn bad_lines_have_their_place_and_what_cannot_match_is_not_read() {
+    let filler = format!("{{\"flow\":{{\"uuid\":\"{}\"}}}}\n", "x".repeat(1000)).repeat(2000);
+    let text = format!("{filler}nonsense\n{filler}\n{{\"flow\":{{\n{{\"flow\":{{\"verdict\":\"DROPPED\"\n{{\"world\":{{}}}}\n");
+    let (_, all) = scan(Options::default(), vec![part("f", text.as_bytes())]);
+    let places: Vec<_> = all.ledger.examples.iter().map(|e| e.place.as_str()).collect();
+    assert_eq!(places, ["f:2001", "f:4003", "f:4004"]);
+    assert_eq!((all.ledger.frames, all.ledger.malformed, all.ledger.skipped, all.ledger.notices), (4005, 3, 1, 1));
+    let admit = query::parse("verdict:dropped", &Context::default()).unwrap();
+    let (_, some) = scan(Options { admit, ..Options::default() }, vec![part("f", text.as_bytes())]);
+    assert_eq!((some.ledger.frames, some.ledger.malformed, some.ledger.skipped), (4005, 1, 4004));
+    assert_eq!(some.ledger.examples[0].place, "f:4004");
+}
+
+#[test]
+fn what_servers_lost_is_booked_even_where_the_filter_does_not_ask() {
+    let text = b"{\"flow\":{}}\n{\"lost_events\":{\"source\":\"HUBBLE_RING_BUFFER\",\"num_events_lost\":\"7\"},\"node_name\":\"n1\"}\n";
+    let admit = query::parse("verdict:dropped", &Context::default()).unwrap();
+    let (out, outcome) = scan(Options { admit, ..Options::default() }, vec![part("f", text)]);
+    assert_eq!((out.as_str(), outcome.ledger.lost_total()), ("", 7));
+}
+
+/// Gives its bytes, then fails.
+struct Torn(Cursor<Vec<u8>>);
+
+impl Read for Torn {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(to)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+#[test]
+fn a_torn_file_gives_its_lines_and_the_next_one_is_read() {
+    let torn = Torn(Cursor::new(b"{\"flow\":{\"uuid\":\"a\"}}\n{\"flow\":{\"uu".to_vec()));
+    let (out, outcome) = scan(Options::default(), vec![reading("t", torn), part("f", b"{\"flow\":{\"uuid\":\"b\"}}")]);
+    assert_eq!(out, "{\"flow\":{\"uuid\":\"a\"}}\n{\"flow\":{\"uuid\":\"b\"}}\n");
+    assert_eq!(outcome.ledger.examples[0].reason, "the file breaks off in this line");
+    assert!(outcome.ended[0].1.is_err() && outcome.ended[1].1.is_ok());
+}
+
+#[test]
+fn a_line_of_seventy_mebibytes_is_one_bad_line() {
+    let long = io::repeat(b'x').take(70 << 20);
+    let (out, outcome) = scan(
+        Options::default(),
+        vec![reading("f", (&b"{\"flow\":{\"uuid\":\"a\"}}\n"[..]).chain(long).chain(&b"\n{\"flow\":{\"uuid\":\"b\"}}\n"[..]))],
+    );
+    assert_eq!(out.lines().count(), 2);
+    assert_eq!(outcome.ledger.examples[0].reason, "line longer than 64 MiB");
+    assert_eq!((outcome.ledger.frames, outcome.ledger.examples[0].place.as_str()), (3, "f:2"));
+}
+
+fn flowhy() -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+    c.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    c
+}
+
+/// What the scan gives, and the engine, which runs where there are policies.
+fn both_ways(policies: &Path, file: &Path, args: &[&str]) -> [(Option<i32>, Vec<u8>, String); 2] {
+    let run = |more: &[&std::ffi::OsStr]| {
+        let o = flowhy().arg("observe").arg("--input-file").arg(file).args(args).args(more).output().unwrap();
+        (o.status.code(), o.stdout, String::from_utf8_lossy(&o.stderr).into_owned())
+    };
+    [run(&[]), run(&["--policies".as_ref(), policies.as_os_str()])]
+}
+
+#[test]
+fn the_scan_prints_what_the_engine_prints() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("p.yaml");
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: a}\nspec: {podSelector: {}}\n";
+    fs::write(&policies, policy).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<PathBuf> = vec![root.join("tests/conformance/hubble/flows-a.jsonl")];
+    let folders = [root.join("tests/conformance/hubble/edge"), root.join("../shared/data/flows")];
+    for folder in folders {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            println!("skipped: no {}", folder.display());
+            continue;
+        };
+        files.extend(entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl")));
+    }
+    files.sort();
+    for file in &files {
+        for format in ["jsonpb", "compact", "dict", "table"] {
+            let [scan, engine] = both_ways(&policies, file, &["-o", format]);
+            assert!(scan == engine, "{} -o {format}: {:?} {}\nagainst {:?} {}", file.display(), scan.0, scan.2, engine.0, engine.2);
+        }
+        for args in [
+            &["-o", "jsonpb", "--last", "7"][..],
+            &["--first", "3", "-o", "dict"],
+            &["--since", "2000-01-01", "--until", "2024-06-01"],
+            &["--not", "--verdict", "FORWARDED"],
+            &["--verdict", "DROPPED"],
+        ] {
+            let [scan, engine] = both_ways(&policies, file, args);
+            assert!((scan.0, &scan.1) == (engine.0, &engine.1), "{} {args:?}", file.display());
+        }
+    }
+}
+
+/// Bytes of memory that are not a file's, where /proc says.
+fn anonymous(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = text.lines().find_map(|l| l.strip_prefix("RssAnon:")).and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+#[test]
+fn three_hundred_megabytes_stay_bounded() {
+    let flows = corpus("flows-a.jsonl");
+    for args in [&["-o", "jsonpb"][..], &["--verdict", "DROPPED"], &["--last", "1000"]] {
+        let mut child = flowhy()
+            .args(["observe", "--input-file", "-"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let (mut sent, mut peak) = (0, 0);
+        while sent < 300 << 20 {
+            stdin.write_all(&flows).unwrap();
+            sent += flows.len();
+            peak = peak.max(anonymous(child.id()));
+        }
+        drop(stdin);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(peak < 64 << 20, "{args:?}: {} MiB", peak >> 20);
+    }
+}
