@@ -24,7 +24,7 @@
 //! | floor | rooms |
 //! | --- | --- |
 //! | 8, 7 | `main` · `run` |
-//! | 6 | `plan` (it names the options of the rooms it plans for) |
+//! | 6 | `plan` (it names the options of the rooms it plans for), `config` |
 //! | 5 | `tui`, `out`, `cmd` |
 //! | 4 | `engine`, `scan`, `source`, `serve`, `cli` |
 //! | 3 | `policy`, `query`, `demo` |
@@ -36,6 +36,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod error;

@@ -26,6 +26,8 @@ pub struct Env {
     /// `$TERM`.
     pub term: String,
     pub utf8: bool,
+    /// `HUBBLE_COMPAT` asks for bare objects in JSON.
+    pub legacy_json: bool,
     pub now: Nanos,
 }
 
@@ -117,17 +119,58 @@ pub enum Job {
     Serve(Serve),
     /// The demo cluster as a server.
     Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
+    /// The settings.
+    Config { what: cli::config::What, file: Option<std::path::PathBuf> },
+    /// The script that completes our words in a shell.
+    Completions(clap_complete::Shell),
+    /// The manual page.
+    Man,
     /// A text for stdout that needs nobody.
     Say(String),
+}
+
+impl Job {
+    /// What will be asked of which server, in a line for those who debug.
+    pub fn asks(&self) -> Option<String> {
+        match self {
+            Self::Flows(Plan { from: From::Live { servers, request }, .. }) => {
+                Some(format!("asking {} for flows: {request:?}", servers.title()))
+            }
+            Self::Ask(a) => Some(format!("asking {}: {:?}", a.servers.title(), a.question)),
+            Self::Events(Events { from: EventsFrom::Live { servers, request }, .. }) => {
+                Some(format!("asking {} for events: {request:?}", servers.title()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A first word that is nearly a command is no filter: who types `obsrve` does not look for such a pod.
+fn mistyped(filter: &[String]) -> Result<(), Error> {
+    let Some(word) = filter.first().filter(|w| w.len() > 2 && w.chars().all(|c| c.is_ascii_alphabetic() || c == '-')) else {
+        return Ok(());
+    };
+    let commands = <Cli as clap::CommandFactory>::command();
+    let names = || commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
+    // A short word is soon like another one.
+    let near = |name: &&str| {
+        (word.len() > 3 && name.starts_with(word.as_str())) || query::fields::distance(word, name) <= if word.len() > 5 { 2 } else { 1 }
+    };
+    let Some(meant) = names().filter(near).min_by_key(|name| query::fields::distance(word, name)) else { return Ok(()) };
+    Err(Error::usage(format!("there is no command {word:?}"))
+        .hint(format!("did you mean {meant}? to look for it as a name: flowhy '\"{word}\"'")))
 }
 
 /// Makes sense of the arguments.
 pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
     let Cli { source, judge, display, filter, command } = cli;
     let judge = judge_options(&judge);
-    let look = Look { env, when: display.color, ascii: display.ascii };
+    let look = Look { env, when: display.color, ascii: display.ascii, debug: display.debug };
     Ok(match command {
-        None => Job::Flows(screen::screen(&source, judge, &look, filter)?),
+        None => {
+            mistyped(&filter)?;
+            Job::Flows(screen::screen(&source, judge, &look, filter)?)
+        }
         Some(Command::Observe(mut o)) => match o.filter.first().map(String::as_str) {
             Some(word @ ("agent-events" | "debug-events")) => {
                 let sort = if word == "agent-events" { Sort::Agent } else { Sort::Debug };
@@ -145,6 +188,9 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         Some(Command::Watch(w)) => match w.what {
             cli::ask::WatchWhat::Peers => Job::Ask(ask::ask(&source, &look, Question::Peers)?),
         },
+        Some(Command::Config(c)) => Job::Config { what: c.what, file: display.config },
+        Some(Command::Completions(c)) => Job::Completions(c.shell),
+        Some(Command::Man) => Job::Man,
         Some(Command::Version) => Job::Say(concat!("flowhy ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
     })
 }
@@ -153,6 +199,7 @@ struct Look<'a> {
     env: &'a Env,
     when: Option<When>,
     ascii: bool,
+    debug: bool,
 }
 
 impl Look<'_> {

@@ -10,13 +10,14 @@ use crate::source::feed;
 use crate::source::manifests;
 use crate::world::yaml;
 use crate::{demo, tui};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod ask;
+mod config;
 mod counting;
 mod headless;
 mod line;
@@ -43,7 +44,17 @@ pub fn main() -> u8 {
             return 2;
         }
     };
-    match plan::plan(cli, &env()).and_then(work) {
+    match config::applied(cli).and_then(|(cli, settings)| {
+        let debug = cli.display.debug;
+        if debug {
+            config::tell(&settings);
+        }
+        let job = plan::plan(cli, &env()).map_err(|e| settings.blame(e))?;
+        if debug && let Some(line) = job.asks() {
+            say::say("debug", &line);
+        }
+        work(job)
+    }) {
         Ok(code) => code,
         Err(e) => {
             say::error(&e);
@@ -62,6 +73,7 @@ fn env() -> Env {
         term: var("TERM"),
         // No locale at all is what containers have, and their terminals are UTF-8.
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
+        legacy_json: var("HUBBLE_COMPAT").split(',').any(|w| w.trim() == "legacy-json-output"),
         now: SystemTime::now().into(),
     }
 }
@@ -87,6 +99,18 @@ fn work(job: Job) -> Result<u8, Error> {
             let result = runtime.block_on(serve::demo(seed, start, rate, &at));
             runtime.shutdown_background();
             result
+        }
+        Job::Config { what, file } => config::command(what, file.as_deref()),
+        Job::Completions(shell) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "flowhy", &mut script);
+            ask::put(&mut io::stdout().lock(), &script).map(|()| 0)
+        }
+        Job::Man => {
+            let mut page = Vec::new();
+            let made = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            made.map_err(|e| Error::output("cannot write the page", &e))?;
+            ask::put(&mut io::stdout().lock(), &page).map(|()| 0)
         }
         Job::Say(text) => ask::put(&mut io::stdout().lock(), text.as_bytes()).map(|()| 0),
     }

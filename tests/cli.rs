@@ -114,7 +114,27 @@ fn exit_codes_and_three_lines() {
 
 #[test]
 fn help_fits_a_screen_and_goes_to_stdout() {
-    for command in ["", "observe", "replay", "why", "demo"] {
+    for command in [
+        "",
+        "observe",
+        "replay",
+        "why",
+        "demo",
+        "serve",
+        "status",
+        "list",
+        "list nodes",
+        "list namespaces",
+        "watch",
+        "watch peers",
+        "version",
+        "config",
+        "config view",
+        "config get",
+        "config set",
+        "config reset",
+        "completions",
+    ] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("-h");
         let o = run(&args);
@@ -124,8 +144,26 @@ fn help_fits_a_screen_and_goes_to_stdout() {
         assert!(widest <= 79, "{command} -h is {widest} wide:\n{text}");
         assert!(text.lines().count() <= 64, "{command} -h has {} lines:\n{text}", text.lines().count());
     }
-    for args in [&["--help"][..], &["observe", "--help"], &["replay", "--help"], &["why", "--help"], &["demo", "--help"]] {
-        let text = out(&run(args));
+    let commands = [
+        "",
+        "observe",
+        "replay",
+        "why",
+        "demo",
+        "serve",
+        "status",
+        "list",
+        "list nodes",
+        "watch peers",
+        "config",
+        "config set",
+        "completions",
+    ];
+    for command in commands {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let text = out(&run(&args));
+        let widest = text.lines().map(|l| l.chars().count()).max().unwrap();
+        assert!(widest <= 79, "{command} --help is {widest} wide:\n{text}");
         assert!(text.starts_with("Examples:\n  flowhy "), "{args:?}: {text}");
         // One that is too wide for a terminal would be broken in two and could not be copied.
         assert!(
@@ -133,6 +171,81 @@ fn help_fits_a_screen_and_goes_to_stdout() {
             "{text}"
         );
         assert!(!text.contains("As in hubble"), "{args:?} sends the reader elsewhere");
+    }
+}
+
+/// The examples of the commands that need no server are run as they stand; of the others the shape is checked.
+#[test]
+fn the_examples_of_help_run() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["config", "completions", "status", "list", "watch", "serve"] {
+        let text = out(&run(&[command, "--help"]));
+        let examples: Vec<_> = text.lines().skip(1).take_while(|l| !l.is_empty()).collect();
+        assert!(!examples.is_empty(), "{command}");
+        for example in examples {
+            let words: Vec<&str> = example.split('|').next_back().unwrap().split_whitespace().skip(1).collect();
+            let home = dir.path();
+            let mut flowhy = flowhy();
+            flowhy.args(&words).env("XDG_CONFIG_HOME", home).current_dir(home);
+            // Nobody listens at port 1, and there is no such recording: what remains is that the words are understood.
+            if !matches!(command, "config" | "completions") {
+                flowhy.env("FLOWHY_SERVER", "localhost:1").env("FLOWHY_TIMEOUT", "1s");
+            }
+            if command == "serve" && words.contains(&"-") {
+                continue;
+            }
+            let o = flowhy.output().unwrap();
+            let wanted = match command {
+                "config" | "completions" => 0,
+                "serve" => 4,
+                _ => 3,
+            };
+            assert_eq!(o.status.code(), Some(wanted), "{example}: {}", err(&o));
+        }
+    }
+}
+
+#[test]
+fn settings_come_from_the_first_place_that_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("flowhy/config.toml");
+    let at = |vars: &[(&str, &str)], args: &[&str]| {
+        flowhy().args(args).env("XDG_CONFIG_HOME", dir.path()).envs(vars.iter().copied()).output().unwrap()
+    };
+    assert_eq!(at(&[], &["config", "set", "server", "own:1"]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&own).unwrap(), "server = \"own:1\"\n");
+    let get = |vars: &[(&str, &str)]| out(&at(vars, &["config", "get", "server"]));
+    assert_eq!(get(&[]), "own:1\n");
+    fs::create_dir(dir.path().join("hubble")).unwrap();
+    fs::write(dir.path().join("hubble/config.yaml"), "server: theirs:1\n").unwrap();
+    assert_eq!(get(&[]), "theirs:1\n");
+    assert_eq!(get(&[("HUBBLE_SERVER", "h:1")]), "h:1\n");
+    assert_eq!(get(&[("HUBBLE_SERVER", "h:1"), ("FLOWHY_SERVER", "f:1")]), "f:1\n");
+    // The setting is what is asked, unless the flag says otherwise; a recording asks nobody.
+    let closed = [("FLOWHY_SERVER", "127.0.0.1:1")];
+    assert!(err(&at(&closed, &["status", "-D"])).contains("debug: server = 127.0.0.1:1 (FLOWHY_SERVER)"));
+    assert!(err(&at(&closed, &["status", "--server", "127.0.0.1:2"])).contains("127.0.0.1:2"));
+    assert_eq!(at(&closed, &["observe", "--input-file", "-"]).status.code(), Some(0));
+    // Only what is known is taken.
+    fs::write(&own, "sever = 1\n").unwrap();
+    let o = at(&[], &["status"]);
+    assert!(o.status.code() == Some(2) && err(&o).contains("did you mean server?"), "{}", err(&o));
+    assert_eq!(at(&[], &["status", "--help"]).status.code(), Some(0), "help needs no settings");
+    // Neither a home nor a configuration folder.
+    assert_eq!(run(&["config", "view"]).status.code(), Some(0));
+    assert_eq!(run(&["config", "set", "tls", "true"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_mistyped_command_is_no_filter() {
+    for (word, meant) in
+        [("obsrve", "observe"), ("statu", "status"), ("serv", "serve"), ("replya", "replay"), ("completion-s", "completions")]
+    {
+        let o = run(&[word]);
+        assert!(o.status.code() == Some(2) && err(&o).contains(&format!("did you mean {meant}?")), "{word}: {}", err(&o));
+    }
+    for filter in ["web", "ns:shop", "cart", "\"obsrve\"", "frontend"] {
+        assert!(err(&run(&[filter])).contains("use \"flowhy observe\""), "{filter}");
     }
 }
 

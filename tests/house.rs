@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("main", 8),
     ("run", 7),
     ("plan", 6),
+    ("config", 6),
     ("tui", 5),
     ("out", 5),
     ("cmd", 5),

@@ -1,5 +1,6 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
+pub mod config;
 pub mod filter;
 pub mod serve;
 pub mod server;
@@ -88,6 +89,14 @@ pub enum Command {
     Watch(ask::Watch),
     /// This program's version
     Version,
+    /// The settings: view, get, set, reset
+    Config(config::Config),
+    /// A completion script for a shell
+    #[command(alias = "completion")]
+    Completions(config::Completions),
+    /// The manual page, as roff
+    #[command(hide = true)]
+    Man,
 }
 
 /// Where flows and policies come from.
@@ -159,6 +168,12 @@ pub struct Display {
     /// Colour [default: auto; NO_COLOR is honoured]
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub color: Option<When>,
+    /// Say on stderr what is done, and where the settings come from
+    #[arg(short = 'D', long, global = true, hide_short_help = true)]
+    pub debug: bool,
+    /// flowhy's own settings file [default: ~/.config/flowhy/config.toml]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub config: Option<PathBuf>,
     /// Draw with ASCII only
     #[arg(long, global = true, hide_short_help = true)]
     pub ascii: bool,
@@ -171,7 +186,9 @@ pub enum Format {
     Dict,
     #[value(alias = "tab")]
     Table,
-    #[value(alias = "JSON", alias = "json")]
+    /// As jsonpb, unless HUBBLE_COMPAT=legacy-json-output wants bare objects
+    #[value(alias = "JSON")]
+    Json,
     Jsonpb,
     Csv,
 }
@@ -271,9 +288,6 @@ pub struct Print {
     /// Names instead of addresses
     #[arg(long, hide_short_help = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL")]
     pub ip_translation: bool,
-    /// Also print informal node messages
-    #[arg(short = 'D', long, hide_short_help = true)]
-    pub debug: bool,
     /// No messages of nodes on stderr
     #[arg(short, long, hide_short_help = true)]
     pub silent_errors: bool,

@@ -30,8 +30,11 @@ impl Events {
 
     /// Appends an event of the agent.
     pub fn agent(&mut self, r: &GetAgentEventsResponse, out: &mut Vec<u8>) {
-        if self.format == Format::Jsonpb {
-            return self.json(r, out);
+        if matches!(self.format, Format::Json | Format::Jsonpb) {
+            return match &r.agent_event {
+                Some(event) if self.options.bare => self.json(event, out),
+                _ => self.json(r, out),
+            };
         }
         let none = AgentEvent::default();
         let event = r.agent_event.as_ref().unwrap_or(&none);
@@ -58,8 +61,11 @@ impl Events {
 
     /// Appends a debug message of the datapath.
     pub fn debug(&mut self, r: &GetDebugEventsResponse, out: &mut Vec<u8>) {
-        if self.format == Format::Jsonpb {
-            return self.json(r, out);
+        if matches!(self.format, Format::Json | Format::Jsonpb) {
+            return match &r.debug_event {
+                Some(event) if self.options.bare => self.json(event, out),
+                _ => self.json(r, out),
+            };
         }
         let none = DebugEvent::default();
         let event = r.debug_event.as_ref().unwrap_or(&none);

@@ -2,7 +2,7 @@
 use super::{Format, Options, safe, status};
 use crate::model::view::FieldSet;
 use crate::model::why::Why;
-use crate::wire::json::write_response;
+use crate::wire::json::{write_message, write_response};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
@@ -20,7 +20,11 @@ impl Jsonpb {
 
     fn object(&self, r: &GetFlowsResponse, why: Option<&Why>, out: &mut Vec<u8>) {
         let begin = out.len();
-        write_response(r, out);
+        match &r.response_types {
+            Some(ResponseTypes::Flow(f)) if self.options.bare => write_message(f, out),
+            Some(ResponseTypes::LostEvents(l)) if self.options.bare => write_message(l, out),
+            _ => write_response(r, out),
+        }
         if let Some(why) = why {
             out.pop();
             let before = out.len();
@@ -64,6 +68,7 @@ impl Format for Jsonpb {
     fn status(&mut self, r: &GetFlowsResponse, out: &mut Vec<u8>) {
         if let Some(ResponseTypes::NodeStatus(s)) = &r.response_types
             && status::shown(s, &self.options)
+            && !self.options.bare
         {
             self.object(r, None, out);
         }

@@ -50,6 +50,8 @@ pub struct Options {
     pub debug: bool,
     /// No node states at all.
     pub silent: bool,
+    /// JSON is the event alone, without its node and time; states of nodes are then left out.
+    pub bare: bool,
     /// The lines go to a terminal: escape every control and bidi character that comes from the network. Off: Hubble's bytes.
     pub terminal: bool,
     /// Some lines come with an explanation: room for it, where a format has columns.
@@ -66,6 +68,7 @@ impl Default for Options {
             translate_ip: true,
             debug: false,
             silent: false,
+            bare: false,
             terminal: false,
             why: false,
         }
@@ -99,7 +102,7 @@ pub fn format(name: cli::Format, options: Options) -> Box<dyn Format + Send> {
         cli::Format::Compact => Box::new(Compact::new(options)),
         cli::Format::Dict => Box::new(Dict::new(options)),
         cli::Format::Table => Box::new(Table::new(options)),
-        cli::Format::Jsonpb => Box::new(Jsonpb::new(options)),
+        cli::Format::Json | cli::Format::Jsonpb => Box::new(Jsonpb::new(options)),
         cli::Format::Csv => Box::new(Csv::new(options)),
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::{lean, reflect};
 
 /// A mask of one's own is for JSON: other formats would print gaps as if they were facts.
 pub fn format_can(mask: &Mask, format: Format) -> Result<(), Error> {
-    if mask.field_mask.is_empty() || format == Format::Jsonpb {
+    if mask.field_mask.is_empty() || matches!(format, Format::Json | Format::Jsonpb) {
         return Ok(());
     }
     let name = match format {

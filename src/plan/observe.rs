@@ -75,7 +75,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         let derives = explain != Explain::Nothing || by_words.fields().needs_derived();
         let pushed = query::push(&filters, &query::parse_expr(by_words.text()).unwrap_or(Expr::All), derives);
         let exact = !derives && pushed.exact;
-        notes.extend(o.print.debug.then(|| split(&filters, &pushed, derives)));
+        notes.extend(look.debug.then(|| split(&filters, &pushed, derives)));
         if !exact && !o.select.follow {
             // The server would count flows that the rest of the filter refuses.
             stream.first = o.select.first.filter(|n| *n > 0);
@@ -149,7 +149,8 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         node_name: p.print_node_name,
         policy_names: p.print_policy_names,
         translate_ip: p.ip_translation && !p.numeric,
-        debug: p.debug,
+        debug: look.debug,
+        bare: p.output == cli::Format::Json && look.env.legacy_json,
         silent: p.silent_errors,
         why: false,
     }
@@ -164,7 +165,7 @@ fn count(p: &cli::Print, env: &Env) -> Result<Option<Count>, Error> {
         Error::usage(format!("--count-by: {e}")).hint("fields are those of the filter language: verdict,drop,from.ns,to.pod")
     })?;
     let style = match p.output {
-        cli::Format::Jsonpb => Style::Json,
+        cli::Format::Json | cli::Format::Jsonpb => Style::Json,
         cli::Format::Csv => Style::Csv,
         cli::Format::Compact | cli::Format::Dict | cli::Format::Table => Style::Table,
     };

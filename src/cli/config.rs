@@ -1,0 +1,57 @@
+//! `config`, `completions`, `man`: what may be typed. No logic.
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "Examples:
+  flowhy config view
+  flowhy config set server relay.example:4245
+  flowhy config get server
+  flowhy config reset server";
+
+const SHELLS: &str = "Examples:
+  flowhy completions bash
+  flowhy completions zsh
+  flowhy completions fish";
+
+/// `flowhy config`.
+#[derive(Debug, Args)]
+#[command(before_long_help = EXAMPLES)]
+pub struct Config {
+    #[command(subcommand)]
+    pub what: What,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum What {
+    /// Every setting as it counts, and where it comes from
+    #[command(before_long_help = EXAMPLES)]
+    View,
+    /// The value of one setting, or all of them
+    #[command(before_long_help = EXAMPLES)]
+    Get {
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Write one setting into flowhy's file; without a value: take it out
+    #[command(before_long_help = EXAMPLES)]
+    Set {
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        values: Vec<String>,
+    },
+    /// Take one setting, or all of them, out of flowhy's file
+    #[command(before_long_help = EXAMPLES)]
+    Reset {
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
+}
+
+/// `flowhy completions`.
+#[derive(Debug, Args)]
+#[command(before_long_help = SHELLS)]
+pub struct Completions {
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}

@@ -1,0 +1,406 @@
+//! Settings from outside of the command line: flowhy's variables and file, and those of Hubble's command line.
+//!
+//! Owns which settings there are, the order in which their places count, and what flowhy's own file may say. Pure: texts and variables
+//! are handed in, `run` reads and writes the files. What is found becomes the default of the flag with the setting's name.
+use crate::error::Error;
+use crate::model::doc::{Node, Value};
+use crate::query::fields::nearest;
+use crate::world::yaml;
+use std::fmt;
+use toml_edit::{DocumentMut, Item};
+
+/// What a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    Text,
+    Bool,
+    Number,
+    /// Several; in a variable they stand between blanks.
+    List,
+}
+
+/// A setting, which has the name of its flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spec {
+    pub key: &'static str,
+    pub holds: Holds,
+    /// Without it; empty where nothing is then meant.
+    pub default: &'static str,
+    /// Whether Hubble's command line has it.
+    pub hubbles: bool,
+}
+
+const fn spec(key: &'static str, holds: Holds, default: &'static str) -> Spec {
+    Spec { key, holds, default, hubbles: true }
+}
+
+/// All settings, in order of their names.
+pub const SETTINGS: &[Spec] = &[
+    spec("allowlist", Holds::List, ""),
+    spec("basic-auth-password", Holds::Text, ""),
+    spec("basic-auth-username", Holds::Text, ""),
+    Spec { key: "color", holds: Holds::Text, default: "auto", hubbles: false },
+    spec("debug", Holds::Bool, "false"),
+    spec("denylist", Holds::List, ""),
+    spec("kube-context", Holds::Text, ""),
+    spec("kube-namespace", Holds::Text, "kube-system"),
+    spec("kubeconfig", Holds::Text, ""),
+    spec("port-forward", Holds::Bool, "false"),
+    spec("port-forward-port", Holds::Number, "4245"),
+    spec("request-timeout", Holds::Text, "12s"),
+    spec("server", Holds::List, "localhost:4245"),
+    spec("timeout", Holds::Text, "5s"),
+    spec("tls", Holds::Bool, "false"),
+    spec("tls-allow-insecure", Holds::Bool, "false"),
+    spec("tls-ca-cert-files", Holds::List, ""),
+    spec("tls-client-cert-file", Holds::Text, ""),
+    spec("tls-client-key-file", Holds::Text, ""),
+    spec("tls-server-name", Holds::Text, ""),
+];
+
+impl Spec {
+    /// `Err` says which setting may have been meant.
+    pub fn named(key: &str) -> Result<&'static Self, Error> {
+        SETTINGS.iter().find(|s| s.key == key).ok_or_else(|| {
+            let error = Error::usage(format!("unknown key: {key}"));
+            match nearest(key, SETTINGS.iter().map(|s| s.key)) {
+                Some(meant) => error.hint(format!("did you mean {meant}?")),
+                None => error.hint("`flowhy config view` lists the settings"),
+            }
+        })
+    }
+
+    /// Whether it says how a server is reached: nothing for a run that asks none.
+    pub fn of_servers(&self) -> bool {
+        !matches!(self.key, "allowlist" | "color" | "debug" | "denylist")
+    }
+
+    fn variable(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.key.to_uppercase().replace('-', "_"))
+    }
+
+    /// The text as the flag takes it.
+    fn read(&self, text: &str) -> Result<String, String> {
+        match self.holds {
+            // What Go takes for yes and no.
+            Holds::Bool => match text {
+                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".to_owned()),
+                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok("false".to_owned()),
+                _ => Err(format!("{text:?} is neither true nor false")),
+            },
+            Holds::Number => text.parse::<u16>().map(|n| n.to_string()).map_err(|_| format!("{text:?} is no number from 0 to 65535")),
+            Holds::Text | Holds::List => Ok(text.to_owned()),
+        }
+    }
+}
+
+/// Where a setting comes from. The earlier counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Variable(String),
+    /// A file, by its path.
+    File(String),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => f.write_str(name),
+            Self::File(path) => f.write_str(path),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One setting with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub spec: &'static Spec,
+    /// One, or several for a list; none where nothing is set and nothing is meant.
+    pub values: Vec<String>,
+    pub origin: Origin,
+}
+
+/// What lies around: a path and its text where there is such a file.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub own: Option<(&'a str, &'a str)>,
+    pub hubbles: Option<(&'a str, &'a str)>,
+}
+
+/// All settings as they count.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// One for each of [`SETTINGS`].
+    pub all: Vec<Setting>,
+    /// What was passed over, for those who debug.
+    pub notes: Vec<String>,
+}
+
+/// Finds for each setting the first place that says something: our variables, Hubble's, Hubble's file, our file.
+pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
+    let mut notes = Vec::new();
+    let own = around.own.map(|(path, text)| own(path, text)).transpose()?.unwrap_or_default();
+    let hubbles = around.hubbles.map(|(path, text)| theirs(path, text, &mut notes)).unwrap_or_default();
+    let of_file = |found: &[(&'static Spec, Vec<String>)], spec: &Spec, file: Option<(&str, &str)>| {
+        let values = found.iter().find(|(s, _)| s.key == spec.key)?.1.clone();
+        Some((values, Origin::File(file?.0.to_owned())))
+    };
+    let mut all = Vec::new();
+    for spec in SETTINGS {
+        let of_variable = |prefix: &str| -> Result<Option<(Vec<String>, Origin)>, Error> {
+            let name = spec.variable(prefix);
+            let Some(text) = (around.variable)(&name).filter(|t| !t.is_empty()) else { return Ok(None) };
+            let wrong =
+                |cause: String| Error::usage(format!("cannot use ${name}")).cause(cause).hint(format!("it stands for --{}", spec.key));
+            let values = match spec.holds {
+                Holds::List => text.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![spec.read(&text).map_err(wrong)?],
+            };
+            Ok(Some((values, Origin::Variable(name))))
+        };
+        let found = match of_variable("FLOWHY")? {
+            None if spec.hubbles => of_variable("HUBBLE")?,
+            found => found,
+        };
+        let found = found.or_else(|| of_file(&hubbles, spec, around.hubbles)).or_else(|| of_file(&own, spec, around.own));
+        let (values, origin) = found.unwrap_or_else(|| {
+            let default = (!spec.default.is_empty()).then(|| spec.default.to_owned());
+            (default.into_iter().collect(), Origin::Default)
+        });
+        all.push(Setting { spec, values, origin });
+    }
+    Ok(Settings { all, notes })
+}
+
+/// flowhy's file: what it does not know is an error.
+fn own(path: &str, text: &str) -> Result<Vec<(&'static Spec, Vec<String>)>, Error> {
+    let document = parse(path, text)?;
+    let mut found = Vec::new();
+    for (key, item) in document.iter() {
+        let spec = Spec::named(key).map_err(|e| Error { what: format!("{path}: {}", e.what), ..e })?;
+        let wrong = |cause: String| Error::usage(format!("{path}: cannot use {key}")).cause(cause);
+        let scalar = |v: &toml_edit::Value| {
+            let text = match v {
+                toml_edit::Value::String(s) => s.value().clone(),
+                toml_edit::Value::Boolean(b) => b.value().to_string(),
+                toml_edit::Value::Integer(n) => n.value().to_string(),
+                other => return Err(format!("a {} is no value for it", other.type_name())),
+            };
+            spec.read(&text)
+        };
+        let values = match item {
+            Item::Value(toml_edit::Value::Array(items)) if spec.holds == Holds::List => items.iter().map(scalar).collect(),
+            Item::Value(v) => scalar(v).map(|v| vec![v]),
+            other => Err(format!("a {} is no value for it", other.type_name())),
+        };
+        found.push((spec, values.map_err(wrong)?));
+    }
+    Ok(found)
+}
+
+fn parse(path: &str, text: &str) -> Result<DocumentMut, Error> {
+    text.parse::<DocumentMut>().map_err(|e| {
+        let line = e.span().map_or(1, |s| text.get(..s.start).unwrap_or_default().lines().count().max(1));
+        Error::usage(format!("{path}:{line}: this is no TOML")).cause(e.message().lines().next().unwrap_or_default().to_owned())
+    })
+}
+
+/// Hubble's file: what is broken or unknown is passed over, as Hubble does.
+fn theirs(path: &str, text: &str, notes: &mut Vec<String>) -> Vec<(&'static Spec, Vec<String>)> {
+    let (docs, faults) = yaml::read(path, text);
+    let Some(doc) = docs.first().filter(|_| faults.is_empty()) else {
+        if let Some(fault) = faults.first() {
+            notes.push(format!("{fault}: the whole file is passed over"));
+        }
+        return Vec::new();
+    };
+    let text = |n: &Node| match &n.value {
+        Value::Str(s) => Some(s.clone()),
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Int(n) => Some(n.to_string()),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    for entry in doc.root.map() {
+        let Some(spec) = SETTINGS.iter().find(|s| s.key == entry.key && s.hubbles) else {
+            notes.push(format!("{path}:{}: {} is not known and passed over", entry.line, entry.key));
+            continue;
+        };
+        let nodes = if matches!(entry.value.value, Value::Seq(_)) { entry.value.seq() } else { std::slice::from_ref(&entry.value) };
+        let values: Option<Vec<_>> = nodes.iter().map(|n| text(n).and_then(|t| spec.read(&t).ok())).collect();
+        match values {
+            // `config view` of Hubble writes every setting, empty ones too.
+            Some(v) if v.iter().all(String::is_empty) => {}
+            Some(v) if v.len() == 1 || spec.holds == Holds::List => found.push((spec, v)),
+            _ => notes.push(format!("{path}:{}: {} has no value that can be used; passed over", entry.line, entry.key)),
+        }
+    }
+    found
+}
+
+impl Settings {
+    pub fn of(&self, spec: &Spec) -> Option<&Setting> {
+        self.all.iter().find(|s| s.spec.key == spec.key)
+    }
+
+    /// What is set somewhere. `servers`: whether a server is asked at all.
+    pub fn set(&self, servers: bool) -> impl Iterator<Item = &Setting> {
+        self.all.iter().filter(move |s| s.origin != Origin::Default && (servers || !s.spec.of_servers()))
+    }
+
+    /// The command with these settings as the defaults of its flags. Flags that read themselves are left out.
+    pub fn defaults(&self, mut command: clap::Command, servers: bool) -> clap::Command {
+        for s in self.set(servers) {
+            let id = s.spec.key.replace('-', "_");
+            if command.get_arguments().any(|a| a.get_id() == id.as_str()) {
+                command = command.mut_arg(id, |a| a.default_values(s.values.clone()).hide_default_value(true));
+            }
+        }
+        command
+    }
+
+    /// The error, with the place of the setting that it speaks of.
+    pub fn blame(&self, mut error: Error) -> Error {
+        let about = |s: &&Setting| {
+            error.what.contains(&format!("--{}", s.spec.key)) || s.values.iter().any(|v| v.len() > 3 && error.what.contains(v.as_str()))
+        };
+        if let Some(s) = self.set(true).find(about)
+            && error.kind == crate::error::Kind::Usage
+        {
+            error.hint = Some(format!("{} comes from {}", s.spec.key, s.origin));
+        }
+        error
+    }
+
+    /// `config view`: one line a setting, in TOML, each with its place. Passwords are not shown.
+    pub fn view(&self) -> String {
+        let line = |s: &Setting| {
+            let secret = s.spec.key == "basic-auth-password" && !s.values.is_empty();
+            let value = if secret { "\"********\"".to_owned() } else { toml(s.spec, &s.values) };
+            match (&s.origin, s.values.is_empty()) {
+                (_, true) => format!("# {} is not set\n", s.spec.key),
+                (origin, false) => format!("{} = {value}  # {origin}\n", s.spec.key),
+            }
+        };
+        self.all.iter().map(line).collect()
+    }
+
+    /// `config get KEY`: the value as a flag would take it, one line each.
+    pub fn get(&self, spec: &Spec) -> String {
+        self.of(spec).map(|s| s.values.iter().map(|v| format!("{v}\n")).collect()).unwrap_or_default()
+    }
+}
+
+fn value(spec: &Spec, values: &[String]) -> toml_edit::Value {
+    match (spec.holds, values) {
+        (Holds::Bool, [v, ..]) => (v == "true").into(),
+        (Holds::Number, [v, ..]) => v.parse::<i64>().unwrap_or_default().into(),
+        (Holds::Text, [v, ..]) | (Holds::List, [v]) => v.as_str().into(),
+        _ => values.iter().map(String::as_str).collect(),
+    }
+}
+
+fn toml(spec: &Spec, values: &[String]) -> String {
+    value(spec, values).to_string()
+}
+
+/// The text of our file with the setting changed; without values it is taken away. Everything else stays as it is.
+pub fn changed(path: &str, text: &str, spec: &Spec, values: &[String]) -> Result<String, Error> {
+    let mut document = parse(path, text)?;
+    // A comma stands between files as it does after the flag.
+    let values: Vec<String> = match spec.key {
+        "tls-ca-cert-files" => values.iter().flat_map(|v| v.split(',')).map(str::to_owned).collect(),
+        _ => values.to_vec(),
+    };
+    if values.iter().all(String::is_empty) {
+        document.remove(spec.key);
+        return Ok(document.to_string());
+    }
+    if values.len() > 1 && spec.holds != Holds::List {
+        return Err(Error::usage(format!("{} has one value, not {}", spec.key, values.len())));
+    }
+    let wrong = |v: &String, cause| Error::usage(format!("cannot assign value={v} for key={}", spec.key)).cause(cause);
+    let read = values.iter().map(|v| spec.read(v).map_err(|cause| wrong(v, cause))).collect::<Result<Vec<_>, _>>()?;
+    document[spec.key] = Item::Value(value(spec, &read));
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(vars: &[(&str, &str)], own: &str, hubbles: &str) -> Result<Settings, Error> {
+        let variable = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        resolve(Around { variable: &variable, own: Some(("own.toml", own)), hubbles: Some(("config.yaml", hubbles)) })
+    }
+
+    fn says(s: &Settings, key: &str) -> String {
+        let s = s.of(Spec::named(key).unwrap()).unwrap();
+        format!("{} ({})", s.values.join(" "), s.origin)
+    }
+
+    #[test]
+    fn the_first_place_that_says_something_counts() {
+        let ours = ("FLOWHY_SERVER", "a");
+        let theirs = ("HUBBLE_SERVER", "b");
+        assert_eq!(says(&found(&[ours, theirs], "server = 'd'", "server: c").unwrap(), "server"), "a (FLOWHY_SERVER)");
+        assert_eq!(says(&found(&[theirs], "server = 'd'", "server: c").unwrap(), "server"), "b (HUBBLE_SERVER)");
+        assert_eq!(says(&found(&[("FLOWHY_SERVER", "")], "server = 'd'", "server: c").unwrap(), "server"), "c (config.yaml)");
+        assert_eq!(says(&found(&[], "server = 'd'", "tls: true").unwrap(), "server"), "d (own.toml)");
+        assert_eq!(says(&found(&[], "", "").unwrap(), "server"), "localhost:4245 (default)");
+        assert_eq!(says(&found(&[("HUBBLE_COLOR", "never")], "", "color: never").unwrap(), "color"), "auto (default)");
+    }
+
+    #[test]
+    fn lists_are_cut_at_blanks_in_variables_and_stand_as_lists_in_files() {
+        let s =
+            found(&[("HUBBLE_TLS_CA_CERT_FILES", "a,b  c")], "allowlist = ['{\"verdict\": [\"DROPPED\"]}', '{}']", "denylist:\n- '{}'\n")
+                .unwrap();
+        assert_eq!(s.of(Spec::named("tls-ca-cert-files").unwrap()).unwrap().values, ["a,b", "c"]);
+        assert_eq!(s.of(Spec::named("allowlist").unwrap()).unwrap().values, ["{\"verdict\": [\"DROPPED\"]}", "{}"]);
+        assert_eq!(says(&s, "denylist"), "{} (config.yaml)");
+    }
+
+    #[test]
+    fn our_file_is_held_to_its_words_and_hubbles_is_not() {
+        let e = found(&[], "sever = 'x'", "").unwrap_err();
+        assert_eq!((e.what.as_str(), e.hint.as_deref(), e.exit_code()), ("own.toml: unknown key: sever", Some("did you mean server?"), 2));
+        assert_eq!(found(&[], "a = 1\nb = = 2", "").unwrap_err().what, "own.toml:2: this is no TOML");
+        assert!(found(&[], "tls = 'maybe'", "").is_err() && found(&[], "tls = [true]", "").is_err() && found(&[], "[tls]\n", "").is_err());
+        assert_eq!(found(&[("FLOWHY_TLS", "yes")], "", "").unwrap_err().what, "cannot use $FLOWHY_TLS");
+        let s = found(&[], "", "nope: 1\ntls: maybe\ntimeout: 3s\nkubeconfig: ''\nport-forward-port: 4246\n").unwrap();
+        assert_eq!((says(&s, "timeout").as_str(), s.notes.len()), ("3s (config.yaml)", 2));
+        assert_eq!(says(&s, "port-forward-port"), "4246 (config.yaml)");
+        let broken = found(&[], "", "server: x\n\t- : [").unwrap();
+        assert_eq!((says(&broken, "server").as_str(), broken.notes.len()), ("localhost:4245 (default)", 1));
+    }
+
+    #[test]
+    fn a_change_keeps_what_else_stands_in_the_file() {
+        let text = "# mine\nserver = 'a' # near\n\ntls = true\n";
+        let set = |key: &str, values: &[&str]| {
+            changed("f", text, Spec::named(key).unwrap(), &values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(set("timeout", &["3s"]).unwrap(), "# mine\nserver = 'a' # near\n\ntls = true\ntimeout = \"3s\"\n");
+        assert_eq!(set("tls", &[]).unwrap(), "# mine\nserver = 'a' # near\n");
+        assert_eq!(set("tls-ca-cert-files", &["a,b"]).unwrap().lines().last(), Some("tls-ca-cert-files = [\"a\", \"b\"]"));
+        assert_eq!(set("port-forward-port", &["4246"]).unwrap().lines().last(), Some("port-forward-port = 4246"));
+        assert_eq!(set("tls", &["perhaps"]).unwrap_err().what, "cannot assign value=perhaps for key=tls");
+        assert!(set("timeout", &["a", "b"]).is_err() && set("port-forward-port", &["99999"]).is_err());
+    }
+
+    #[test]
+    fn the_view_says_where_from_and_shows_no_password() {
+        let view = found(&[("FLOWHY_BASIC_AUTH_PASSWORD", "secret")], "tls = true", "").unwrap().view();
+        assert!(view.contains("basic-auth-password = \"********\"  # FLOWHY_BASIC_AUTH_PASSWORD\n") && !view.contains("secret"));
+        assert!(
+            view.contains("tls = true  # own.toml\n")
+                && view.contains("# kube-context is not set\n")
+                && view.contains("server = \"localhost:4245\"  # default\n")
+        );
+        assert!(view.parse::<DocumentMut>().is_ok());
+    }
+}
