@@ -71,7 +71,7 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
         return Ok((cli, settings));
     }
     let again = settings.defaults(Cli::command(), servers).try_get_matches();
-    let mut cli = again.and_then(|m| Cli::from_arg_matches(&m)).map_err(|e| settings.blame(say::misuse(&e)))?;
+    let mut cli = again.and_then(|m| Cli::from_arg_matches(&m)).map_err(|e| settings.blame(say::misuse(&e, &[])))?;
     let flags = match &mut cli.command {
         Some(Command::Observe(o)) if !matches!(o.filter.first().map(String::as_str), Some("agent-events" | "debug-events")) => {
             &mut o.flags.0
