@@ -447,7 +447,7 @@ impl Read for Torn {
 }
 
 /// A pipe on which nothing comes after the first read; says when it is waited on.
-struct Silent(Option<Vec<u8>>, mpsc::Sender<()>, mpsc::Receiver<()>);
+struct Silent(Option<Vec<u8>>, mpsc::SyncSender<()>, mpsc::Receiver<()>);
 
 impl Read for Silent {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
@@ -481,13 +481,13 @@ impl Sink for Late {
 
 #[test]
 fn enough_is_enough_even_while_another_worker_waits_on_a_silent_pipe() {
-    let (waits, waited_on) = mpsc::channel();
-    let (hold, held) = mpsc::channel();
+    let (waits, waited_on) = mpsc::sync_channel(1);
+    let (hold, held) = mpsc::sync_channel(1);
     let text = b"{\"flow\":{\"uuid\":\"u\"}}\n".repeat(3);
     let part = Part { live: true, ..reading("-", Silent(Some(text), waits, held)) };
     let options = Options { first: Some(3), ..Options::default() };
     let scan = Arc::new(Scan::new(options, vec![part], || Box::new(Exactly), Box::new(Late(waited_on))));
-    let (done, ended) = mpsc::channel();
+    let (done, ended) = mpsc::sync_channel(1);
     let running = scan.clone();
     std::thread::spawn(move || {
         running.run(3);
