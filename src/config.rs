@@ -139,7 +139,8 @@ pub struct Settings {
     pub notes: Vec<String>,
 }
 
-/// Finds for each setting the first place that says something: our variables, Hubble's, Hubble's file, our file.
+/// Finds for each setting the first place that says something: our variables, our file, Hubble's variables, Hubble's file. Both of ours
+/// come first, so that what was set for flowhy is not undone by what happens to be exported for Hubble.
 pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
     let mut notes = Vec::new();
     let own = around.own.map(|(path, text)| own(path, text)).transpose()?.unwrap_or_default();
@@ -161,11 +162,11 @@ pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
             };
             Ok(Some((values, Origin::Variable(name))))
         };
-        let found = match of_variable("FLOWHY")? {
-            None if spec.hubbles => of_variable("HUBBLE")?,
+        let ours = of_variable("FLOWHY")?.or_else(|| of_file(&own, spec, around.own));
+        let found = match ours {
+            None if spec.hubbles => of_variable("HUBBLE")?.or_else(|| of_file(&hubbles, spec, around.hubbles)),
             found => found,
         };
-        let found = found.or_else(|| of_file(&hubbles, spec, around.hubbles)).or_else(|| of_file(&own, spec, around.own));
         let (values, origin) = found.unwrap_or_else(|| {
             let default = (!spec.default.is_empty()).then(|| spec.default.to_owned());
             (default.into_iter().collect(), Origin::Default)
@@ -343,12 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_that_says_something_counts() {
+    fn ours_count_before_hubbles_and_variables_before_files() {
         let ours = ("FLOWHY_SERVER", "a");
         let theirs = ("HUBBLE_SERVER", "b");
         assert_eq!(says(&found(&[ours, theirs], "server = 'd'", "server: c").unwrap(), "server"), "a (FLOWHY_SERVER)");
-        assert_eq!(says(&found(&[theirs], "server = 'd'", "server: c").unwrap(), "server"), "b (HUBBLE_SERVER)");
-        assert_eq!(says(&found(&[("FLOWHY_SERVER", "")], "server = 'd'", "server: c").unwrap(), "server"), "c (config.yaml)");
+        assert_eq!(says(&found(&[theirs], "server = 'd'", "server: c").unwrap(), "server"), "d (own.toml)");
+        assert_eq!(says(&found(&[theirs], "tls = true", "server: c").unwrap(), "server"), "b (HUBBLE_SERVER)");
+        assert_eq!(says(&found(&[("FLOWHY_SERVER", "")], "tls = true", "server: c").unwrap(), "server"), "c (config.yaml)");
         assert_eq!(says(&found(&[], "server = 'd'", "tls: true").unwrap(), "server"), "d (own.toml)");
         assert_eq!(says(&found(&[], "", "").unwrap(), "server"), "localhost:4245 (default)");
         assert_eq!(says(&found(&[("HUBBLE_COLOR", "never")], "", "color: never").unwrap(), "color"), "auto (default)");

@@ -218,6 +218,8 @@ fn settings_come_from_the_first_place_that_has_them() {
     assert_eq!(get(&[]), "own:1\n");
     fs::create_dir(dir.path().join("hubble")).unwrap();
     fs::write(dir.path().join("hubble/config.yaml"), "server: theirs:1\n").unwrap();
+    assert_eq!(get(&[("HUBBLE_SERVER", "h:1")]), "own:1\n", "ours win");
+    assert_eq!(at(&[], &["config", "reset", "server"]).status.code(), Some(0));
     assert_eq!(get(&[]), "theirs:1\n");
     assert_eq!(get(&[("HUBBLE_SERVER", "h:1")]), "h:1\n");
     assert_eq!(get(&[("HUBBLE_SERVER", "h:1"), ("FLOWHY_SERVER", "f:1")]), "f:1\n");
