@@ -2,6 +2,7 @@
 //!
 //! Owns which settings there are, the order in which their places count, and what flowhy's own file may say. Pure: texts and variables
 //! are handed in, `run` reads and writes the files. What is found becomes the default of the flag with the setting's name.
+use crate::cli::yes_or_no;
 use crate::error::Error;
 use crate::model::doc::{Node, Value};
 use crate::query::fields::nearest;
@@ -82,12 +83,7 @@ impl Spec {
     /// The text as the flag takes it.
     fn read(&self, text: &str) -> Result<String, String> {
         match self.holds {
-            // What Go takes for yes and no.
-            Holds::Bool => match text {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".to_owned()),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok("false".to_owned()),
-                _ => Err(format!("{text:?} is neither true nor false")),
-            },
+            Holds::Bool => yes_or_no(text).map(|b| b.to_string()),
             Holds::Number => text.parse::<u16>().map(|n| n.to_string()).map_err(|_| format!("{text:?} is no number from 0 to 65535")),
             Holds::Text | Holds::List => Ok(text.to_owned()),
         }

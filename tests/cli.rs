@@ -252,6 +252,44 @@ fn a_mistyped_command_is_no_filter() {
 }
 
 #[test]
+fn hubbles_boolean_flags_take_a_value_and_the_last_of_a_flag_counts() {
+    for line in [
+        "observe --input-file - --follow=false --all=0 --print-node-name=T --numeric=true -s=false",
+        "observe --input-file - -fq --last 1 --last 2 -o dict -o json",
+        "observe --input-file - --debug=false --tls=0 --print-policy-names=1",
+    ] {
+        let o = run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(o.status.code(), Some(0), "{line}: {}", err(&o));
+    }
+    let o = run(&["observe", "--follow=maybe"]);
+    assert!(o.status.code() == Some(2) && err(&o).contains("\n  cause: \"maybe\" is neither true nor false\n  hint: "), "{}", err(&o));
+}
+
+#[test]
+fn a_group_of_commands_alone_prints_its_help_as_hubble_does() {
+    for command in ["list", "config", "watch"] {
+        let o = run(&[command]);
+        assert_eq!((o.status.code(), err(&o).as_str()), (Some(0), ""), "{command}");
+        assert!(out(&o).contains(&format!("Usage: flowhy {command}")), "{}", out(&o));
+    }
+}
+
+#[test]
+fn a_misuse_names_the_help_of_its_command_and_the_word_that_was_meant() {
+    for (line, hint) in [
+        ("list foo", "`flowhy list --help` lists what there is"),
+        ("observe -x", "`flowhy observe --help` lists what there is"),
+        ("observe --lats 3", "did you mean --last?"),
+        ("observe agent-event", "did you mean agent-events?"),
+        ("observe flow", "did you mean flows?"),
+        ("observe --verdict dropped", "did you mean DROPPED?"),
+    ] {
+        let o = run(&line.split(' ').collect::<Vec<_>>());
+        assert!(o.status.code() == Some(2) && err(&o).contains(&format!("\n  hint: {hint}")), "{line}: {}", err(&o));
+    }
+}
+
+#[test]
 fn a_closed_pipe_is_a_success() {
     let mut child = flowhy()
         .args(["demo", "--headless", "--rate", "max", "-o", "jsonpb"])
