@@ -228,6 +228,11 @@ fn settings_come_from_the_first_place_that_has_them() {
     assert!(err(&at(&closed, &["status", "-D"])).contains("debug: server = 127.0.0.1:1 (FLOWHY_SERVER)"));
     assert!(err(&at(&closed, &["status", "--server", "127.0.0.1:2"])).contains("127.0.0.1:2"));
     assert_eq!(at(&closed, &["observe", "--input-file", "-"]).status.code(), Some(0));
+    // What was typed is blamed on nobody else, and a setting that is overruled is no news.
+    let both = err(&at(&closed, &["observe", "--server", "x:1", "--input-file", "-", "-D"]));
+    assert!(both.contains("cannot use --server and --input-file together") && !both.contains("FLOWHY_SERVER"), "{both}");
+    assert!(err(&at(&[("HUBBLE_SERVER", "a b"), ("HUBBLE_TLS_CLIENT_KEY_FILE", "k")], &["status"])).contains("go together"));
+    assert_eq!(at(&[], &["config", "set", "timeout", "soon"]).status.code(), Some(2), "what no run could use is not written");
     // Only what is known is taken.
     fs::write(&own, "sever = 1\n").unwrap();
     let o = at(&[], &["status"]);
