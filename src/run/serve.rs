@@ -142,7 +142,11 @@ impl Reader {
                 }
             }
             let Some(next) = round.next().filter(|_| self.again && !self.stop.is_cancelled()) else { return (ledger, Ok(())) };
-            round = next;
+            // Recorded times that all are the same, or go back, leave nothing to wait for: it would go round at full speed.
+            if self.pace == Arrival::Recorded {
+                std::thread::sleep(NAP.saturating_sub(round.began.elapsed()));
+            }
+            round = Round { began: Instant::now(), ..next };
             recordings = match open(&self.files) {
                 Ok(recordings) => recordings,
                 Err(e) => return (ledger, Err(e)),
