@@ -2,10 +2,13 @@
 //!
 //! Owns which settings there are, the order in which their places count, and what flowhy's own file may say. Pure: texts and variables
 //! are handed in, `run` reads and writes the files. What is found becomes the default of the flag with the setting's name.
+use crate::cli::{When, yes_or_no};
 use crate::error::Error;
 use crate::model::doc::{Node, Value};
+use crate::query::duration;
 use crate::query::fields::nearest;
 use crate::world::yaml;
+use clap::ValueEnum as _;
 use std::fmt;
 use toml_edit::{DocumentMut, Item};
 
@@ -15,6 +18,10 @@ pub enum Holds {
     Text,
     Bool,
     Number,
+    /// As Go writes it: `1m30s`.
+    Duration,
+    /// auto, always or never.
+    When,
     /// Several; in a variable they stand between blanks.
     List,
 }
@@ -39,7 +46,7 @@ pub const SETTINGS: &[Spec] = &[
     spec("allowlist", Holds::List, ""),
     spec("basic-auth-password", Holds::Text, ""),
     spec("basic-auth-username", Holds::Text, ""),
-    Spec { key: "color", holds: Holds::Text, default: "auto", hubbles: false },
+    Spec { key: "color", holds: Holds::When, default: "auto", hubbles: false },
     spec("debug", Holds::Bool, "false"),
     spec("denylist", Holds::List, ""),
     spec("kube-context", Holds::Text, ""),
@@ -47,9 +54,9 @@ pub const SETTINGS: &[Spec] = &[
     spec("kubeconfig", Holds::Text, ""),
     spec("port-forward", Holds::Bool, "false"),
     spec("port-forward-port", Holds::Number, "4245"),
-    spec("request-timeout", Holds::Text, "12s"),
+    spec("request-timeout", Holds::Duration, "12s"),
     spec("server", Holds::List, "localhost:4245"),
-    spec("timeout", Holds::Text, "5s"),
+    spec("timeout", Holds::Duration, "5s"),
     spec("tls", Holds::Bool, "false"),
     spec("tls-allow-insecure", Holds::Bool, "false"),
     spec("tls-ca-cert-files", Holds::List, ""),
@@ -82,13 +89,15 @@ impl Spec {
     /// The text as the flag takes it.
     fn read(&self, text: &str) -> Result<String, String> {
         match self.holds {
-            // What Go takes for yes and no.
-            Holds::Bool => match text {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".to_owned()),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok("false".to_owned()),
-                _ => Err(format!("{text:?} is neither true nor false")),
-            },
+            Holds::Bool => yes_or_no(text).map(|b| b.to_string()),
             Holds::Number => text.parse::<u16>().map(|n| n.to_string()).map_err(|_| format!("{text:?} is no number from 0 to 65535")),
+            Holds::Duration => match duration(text) {
+                Some(ns) if ns > 0 => Ok(text.to_owned()),
+                _ => Err(format!("{text:?} is no time to wait, such as 5s or 500ms")),
+            },
+            Holds::When => {
+                When::from_str(text, true).map(|_| text.to_lowercase()).map_err(|_| format!("{text:?} is not auto, always or never"))
+            }
             Holds::Text | Holds::List => Ok(text.to_owned()),
         }
     }
@@ -139,7 +148,8 @@ pub struct Settings {
     pub notes: Vec<String>,
 }
 
-/// Finds for each setting the first place that says something: our variables, Hubble's, Hubble's file, our file.
+/// Finds for each setting the first place that says something: our variables, our file, Hubble's variables, Hubble's file. Both of ours
+/// come first, so that what was set for flowhy is not undone by what happens to be exported for Hubble.
 pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
     let mut notes = Vec::new();
     let own = around.own.map(|(path, text)| own(path, text)).transpose()?.unwrap_or_default();
@@ -161,11 +171,11 @@ pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
             };
             Ok(Some((values, Origin::Variable(name))))
         };
-        let found = match of_variable("FLOWHY")? {
-            None if spec.hubbles => of_variable("HUBBLE")?,
+        let ours = of_variable("FLOWHY")?.or_else(|| of_file(&own, spec, around.own));
+        let found = match ours {
+            None if spec.hubbles => of_variable("HUBBLE")?.or_else(|| of_file(&hubbles, spec, around.hubbles)),
             found => found,
         };
-        let found = found.or_else(|| of_file(&hubbles, spec, around.hubbles)).or_else(|| of_file(&own, spec, around.own));
         let (values, origin) = found.unwrap_or_else(|| {
             let default = (!spec.default.is_empty()).then(|| spec.default.to_owned());
             (default.into_iter().collect(), Origin::Default)
@@ -246,14 +256,14 @@ impl Settings {
         self.all.iter().find(|s| s.spec.key == spec.key)
     }
 
-    /// What is set somewhere. `servers`: whether a server is asked at all.
-    pub fn set(&self, servers: bool) -> impl Iterator<Item = &Setting> {
-        self.all.iter().filter(move |s| s.origin != Origin::Default && (servers || !s.spec.of_servers()))
+    /// What is set somewhere.
+    pub fn set(&self) -> impl Iterator<Item = &Setting> {
+        self.all.iter().filter(|s| s.origin != Origin::Default)
     }
 
     /// The command with these settings as the defaults of its flags. Flags that read themselves are left out.
-    pub fn defaults(&self, mut command: clap::Command, servers: bool) -> clap::Command {
-        for s in self.set(servers) {
+    pub fn defaults(&self, mut command: clap::Command) -> clap::Command {
+        for s in self.set() {
             let id = s.spec.key.replace('-', "_");
             if command.get_arguments().any(|a| a.get_id() == id.as_str()) {
                 command = command.mut_arg(id, |a| a.default_values(s.values.clone()).hide_default_value(true));
@@ -262,15 +272,23 @@ impl Settings {
         command
     }
 
+    /// Leaves out what counts for nothing in this run.
+    pub fn without(&mut self, idle: impl Fn(&Spec) -> bool) {
+        self.all.retain(|s| !idle(s.spec));
+    }
+
     /// The error, with the place of the setting that it speaks of.
     pub fn blame(&self, mut error: Error) -> Error {
         let about = |s: &&Setting| {
-            error.what.contains(&format!("--{}", s.spec.key)) || s.values.iter().any(|v| v.len() > 3 && error.what.contains(v.as_str()))
+            let text = matches!(s.spec.holds, Holds::Text | Holds::List);
+            error.what.contains(&format!("--{}", s.spec.key))
+                || (text && s.values.iter().any(|v| v.len() > 3 && error.what.contains(v.as_str())))
         };
-        if let Some(s) = self.set(true).find(about)
+        if let Some(s) = self.set().find(about)
             && error.kind == crate::error::Kind::Usage
         {
-            error.hint = Some(format!("{} comes from {}", s.spec.key, s.origin));
+            let from = format!("{} comes from {}", s.spec.key, s.origin);
+            error.hint = Some(error.hint.map_or_else(|| from.clone(), |hint| format!("{hint}; {from}")));
         }
         error
     }
@@ -298,7 +316,7 @@ fn value(spec: &Spec, values: &[String]) -> toml_edit::Value {
     match (spec.holds, values) {
         (Holds::Bool, [v, ..]) => (v == "true").into(),
         (Holds::Number, [v, ..]) => v.parse::<i64>().unwrap_or_default().into(),
-        (Holds::Text, [v, ..]) | (Holds::List, [v]) => v.as_str().into(),
+        (Holds::Text | Holds::Duration | Holds::When, [v, ..]) | (Holds::List, [v]) => v.as_str().into(),
         _ => values.iter().map(String::as_str).collect(),
     }
 }
@@ -343,12 +361,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_that_says_something_counts() {
+    fn ours_count_before_hubbles_and_variables_before_files() {
         let ours = ("FLOWHY_SERVER", "a");
         let theirs = ("HUBBLE_SERVER", "b");
         assert_eq!(says(&found(&[ours, theirs], "server = 'd'", "server: c").unwrap(), "server"), "a (FLOWHY_SERVER)");
-        assert_eq!(says(&found(&[theirs], "server = 'd'", "server: c").unwrap(), "server"), "b (HUBBLE_SERVER)");
-        assert_eq!(says(&found(&[("FLOWHY_SERVER", "")], "server = 'd'", "server: c").unwrap(), "server"), "c (config.yaml)");
+        assert_eq!(says(&found(&[theirs], "server = 'd'", "server: c").unwrap(), "server"), "d (own.toml)");
+        assert_eq!(says(&found(&[theirs], "tls = true", "server: c").unwrap(), "server"), "b (HUBBLE_SERVER)");
+        assert_eq!(says(&found(&[("FLOWHY_SERVER", "")], "tls = true", "server: c").unwrap(), "server"), "c (config.yaml)");
         assert_eq!(says(&found(&[], "server = 'd'", "tls: true").unwrap(), "server"), "d (own.toml)");
         assert_eq!(says(&found(&[], "", "").unwrap(), "server"), "localhost:4245 (default)");
         assert_eq!(says(&found(&[("HUBBLE_COLOR", "never")], "", "color: never").unwrap(), "color"), "auto (default)");
@@ -389,6 +408,8 @@ mod tests {
         assert_eq!(set("tls-ca-cert-files", &["a,b"]).unwrap().lines().last(), Some("tls-ca-cert-files = [\"a\", \"b\"]"));
         assert_eq!(set("port-forward-port", &["4246"]).unwrap().lines().last(), Some("port-forward-port = 4246"));
         assert_eq!(set("tls", &["perhaps"]).unwrap_err().what, "cannot assign value=perhaps for key=tls");
+        assert_eq!(set("timeout", &["xx"]).unwrap_err().cause.as_deref(), Some("\"xx\" is no time to wait, such as 5s or 500ms"));
+        assert!(set("color", &["sometimes"]).is_err() && set("request-timeout", &["0"]).is_err());
         assert!(set("timeout", &["a", "b"]).is_err() && set("port-forward-port", &["99999"]).is_err());
     }
 

@@ -147,18 +147,23 @@ impl Job {
 
 /// A first word that is nearly a command is no filter: who types `obsrve` does not look for such a pod.
 fn mistyped(filter: &[String]) -> Result<(), Error> {
+    let commands = <Cli as clap::CommandFactory>::command();
+    let names = commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
+    like(filter, names, "flowhy")
+}
+
+/// A first word that is nearly one of `names`, which follow `before`.
+fn like<'a>(filter: &[String], names: impl Iterator<Item = &'a str>, before: &str) -> Result<(), Error> {
     let Some(word) = filter.first().filter(|w| w.len() > 2 && w.chars().all(|c| c.is_ascii_alphabetic() || c == '-')) else {
         return Ok(());
     };
-    let commands = <Cli as clap::CommandFactory>::command();
-    let names = || commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
     // A short word is soon like another one.
     let near = |name: &&str| {
         (word.len() > 3 && name.starts_with(word.as_str())) || query::fields::distance(word, name) <= if word.len() > 5 { 2 } else { 1 }
     };
-    let Some(meant) = names().filter(near).min_by_key(|name| query::fields::distance(word, name)) else { return Ok(()) };
+    let Some(meant) = names.filter(near).min_by_key(|name| query::fields::distance(word, name)) else { return Ok(()) };
     Err(Error::usage(format!("there is no command {word:?}"))
-        .hint(format!("did you mean {meant}? to look for it as a name: flowhy '\"{word}\"'")))
+        .hint(format!("did you mean {meant}? to look for it as a name: {before} '\"{word}\"'")))
 }
 
 /// Makes sense of the arguments.
@@ -177,7 +182,12 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
                 let rest = o.filter.split_off(1);
                 Job::Events(ask::events(&source, &look, sort, &rest, *o)?)
             }
-            _ => observe::observe(&source, judge, &look, *o)?,
+            word => {
+                if word != Some("flows") {
+                    like(&o.filter, ["flows", "agent-events", "debug-events"].into_iter(), "flowhy observe")?;
+                }
+                observe::observe(&source, judge, &look, *o)?
+            }
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
@@ -247,9 +257,10 @@ fn filter_of(words: &[String], env: &Env) -> Result<Predicate, Error> {
     query::parse(&text, &Context::at(env.now)).map_err(|e| e.to_error(&text))
 }
 
-/// Hubble's own words, then where to read on.
+/// Hubble's own words, then what helps.
 fn flag_error(text: String) -> Error {
-    Error::usage(text).hint("`flowhy observe --help` lists the flags")
+    let hint = hint::hint(&text);
+    Error::usage(text).hint(hint)
 }
 
 fn flags_of(flags: &[Flag]) -> Result<Filters, Error> {
@@ -375,6 +386,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
 }
 
 mod ask;
+mod hint;
 mod mask;
 mod observe;
 mod raw;

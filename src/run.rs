@@ -10,6 +10,7 @@ use crate::source::feed;
 use crate::source::manifests;
 use crate::world::yaml;
 use crate::{demo, tui};
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -34,9 +35,14 @@ pub fn main() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe changes neither.
+            // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe changes neither. A group of commands without
+            // one of them asks for help, as with Hubble.
             if !e.use_stderr() {
                 let _ = e.print();
+                return 0;
+            }
+            if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                let _ = ask::put(&mut io::stdout().lock(), e.render().to_string().as_bytes());
                 return 0;
             }
             let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();

@@ -218,6 +218,8 @@ fn settings_come_from_the_first_place_that_has_them() {
     assert_eq!(get(&[]), "own:1\n");
     fs::create_dir(dir.path().join("hubble")).unwrap();
     fs::write(dir.path().join("hubble/config.yaml"), "server: theirs:1\n").unwrap();
+    assert_eq!(get(&[("HUBBLE_SERVER", "h:1")]), "own:1\n", "ours win");
+    assert_eq!(at(&[], &["config", "reset", "server"]).status.code(), Some(0));
     assert_eq!(get(&[]), "theirs:1\n");
     assert_eq!(get(&[("HUBBLE_SERVER", "h:1")]), "h:1\n");
     assert_eq!(get(&[("HUBBLE_SERVER", "h:1"), ("FLOWHY_SERVER", "f:1")]), "f:1\n");
@@ -226,6 +228,11 @@ fn settings_come_from_the_first_place_that_has_them() {
     assert!(err(&at(&closed, &["status", "-D"])).contains("debug: server = 127.0.0.1:1 (FLOWHY_SERVER)"));
     assert!(err(&at(&closed, &["status", "--server", "127.0.0.1:2"])).contains("127.0.0.1:2"));
     assert_eq!(at(&closed, &["observe", "--input-file", "-"]).status.code(), Some(0));
+    // What was typed is blamed on nobody else, and a setting that is overruled is no news.
+    let both = err(&at(&closed, &["observe", "--server", "x:1", "--input-file", "-", "-D"]));
+    assert!(both.contains("cannot use --server and --input-file together") && !both.contains("FLOWHY_SERVER"), "{both}");
+    assert!(err(&at(&[("HUBBLE_SERVER", "a b"), ("HUBBLE_TLS_CLIENT_KEY_FILE", "k")], &["status"])).contains("go together"));
+    assert_eq!(at(&[], &["config", "set", "timeout", "soon"]).status.code(), Some(2), "what no run could use is not written");
     // Only what is known is taken.
     fs::write(&own, "sever = 1\n").unwrap();
     let o = at(&[], &["status"]);
@@ -246,6 +253,44 @@ fn a_mistyped_command_is_no_filter() {
     }
     for filter in ["web", "ns:shop", "cart", "\"obsrve\"", "frontend"] {
         assert!(err(&run(&[filter])).contains("use \"flowhy observe\""), "{filter}");
+    }
+}
+
+#[test]
+fn hubbles_boolean_flags_take_a_value_and_the_last_of_a_flag_counts() {
+    for line in [
+        "observe --input-file - --follow=false --all=0 --print-node-name=T --numeric=true -s=false",
+        "observe --input-file - -fq --last 1 --last 2 -o dict -o json",
+        "observe --input-file - --debug=false --tls=0 --print-policy-names=1",
+    ] {
+        let o = run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(o.status.code(), Some(0), "{line}: {}", err(&o));
+    }
+    let o = run(&["observe", "--follow=maybe"]);
+    assert!(o.status.code() == Some(2) && err(&o).contains("\n  cause: \"maybe\" is neither true nor false\n  hint: "), "{}", err(&o));
+}
+
+#[test]
+fn a_group_of_commands_alone_prints_its_help_as_hubble_does() {
+    for command in ["list", "config", "watch"] {
+        let o = run(&[command]);
+        assert_eq!((o.status.code(), err(&o).as_str()), (Some(0), ""), "{command}");
+        assert!(out(&o).contains(&format!("Usage: flowhy {command}")), "{}", out(&o));
+    }
+}
+
+#[test]
+fn a_misuse_names_the_help_of_its_command_and_the_word_that_was_meant() {
+    for (line, hint) in [
+        ("list foo", "`flowhy list --help` lists what there is"),
+        ("observe -x", "`flowhy observe --help` lists what there is"),
+        ("observe --lats 3", "did you mean --last?"),
+        ("observe agent-event", "did you mean agent-events?"),
+        ("observe flow", "did you mean flows?"),
+        ("observe --verdict dropped", "did you mean DROPPED?"),
+    ] {
+        let o = run(&line.split(' ').collect::<Vec<_>>());
+        assert!(o.status.code() == Some(2) && err(&o).contains(&format!("\n  hint: {hint}")), "{line}: {}", err(&o));
     }
 }
 

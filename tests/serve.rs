@@ -161,6 +161,7 @@ fn what_cannot_be_served_is_said_at_once() {
         (&["serve", FLOWS, "--listen", "nowhere"], 2, "the port is missing"),
         (&["serve", FLOWS, "--loop", "--rate", "max"], 2, "never rest"),
         (&["serve", "-", "--loop"], 2, "only once"),
+        (&["serve", FLOWS, "--server", "x:1"], 2, "leave out --server"),
         (&["serve", FLOWS, "--tls-cert-file", "x"], 2, "--tls-key-file"),
         (&["serve", FLOWS, "--tls-cert-file", FLOWS, "--tls-key-file", FLOWS], 2, "PEM"),
         (&["serve", FLOWS, "--listen", "unix:///no/such/folder/x"], 3, "cannot listen on"),
@@ -170,4 +171,38 @@ fn what_cannot_be_served_is_said_at_once() {
         assert_eq!(o.status.code(), Some(code), "{args:?}: {said}");
         assert!(said.contains(words), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn what_fell_out_of_a_loop_is_booked_and_told_at_its_interrupt_and_a_loop_without_time_rests() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("one.jsonl");
+    let flow = r#"{"flow":{"uuid":"u"},"time":"2026-01-01T00:00:00Z"}"#;
+    std::fs::write(&file, format!("{flow}\n{flow}\nbroken\n")).unwrap();
+    let server = serve(&[file.to_str().unwrap(), "--loop", "--capacity", "2"]);
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    let fell: u64 = said.split("note: ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((2..=40).contains(&fell) && said.contains(&format!("{fell} of {} responses fell out", fell + 2)), "{said}");
+    assert!(said.contains("could not be read"), "{said}");
+}
+
+#[test]
+fn a_recording_that_breaks_off_is_served_as_far_as_it_goes_and_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cut.jsonl.gz");
+    let whole = "{\"flow\":{\"uuid\":\"u\"},\"time\":\"2026-01-01T00:00:00Z\"}\n".repeat(2000);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    std::io::Write::write_all(&mut gz, whole.as_bytes()).unwrap();
+    let bytes = gz.finish().unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let mut child = flowhy().arg("serve").arg(&file).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("; Ctrl-C ends it") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let (code, rest) = Server { child, address: String::new(), stderr }.end();
+    assert_eq!((code, (said + &rest).matches("to its end").count()), (Some(4), 1), "{rest}");
 }

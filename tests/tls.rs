@@ -70,7 +70,9 @@ impl Authority {
 fn observer() -> serve::Service {
     let ring = Ring::new(64);
     let flow = || Some(ResponseTypes::Flow(Flow { node_name: "x".repeat(200), ..Flow::default() }));
-    (0..40).for_each(|n| ring.push(Nanos(n), &GetFlowsResponse { response_types: flow(), ..GetFlowsResponse::default() }));
+    for n in 0..40 {
+        ring.push(Nanos(n), &GetFlowsResponse { response_types: flow(), ..GetFlowsResponse::default() });
+    }
     serve::observer(ring, Arc::new(ByQuery), About { version: "tested".to_owned(), ..About::default() })
 }
 

@@ -5,10 +5,19 @@ pub mod filter;
 pub mod serve;
 pub mod server;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use filter::FilterFlags;
 use server::Server;
 use std::path::PathBuf;
+
+/// What Go's flags take for yes and no, in settings too.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
 
 /// Which policy dropped this flow, and why.
 #[derive(Debug, Parser)]
@@ -30,7 +39,7 @@ pub struct Cli {
     #[command(flatten)]
     pub display: Display,
     /// Filter for the screen, for example: ns:shop drop:policy
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", help_heading = None::<&'static str>)]
     pub filter: Vec<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -169,7 +178,7 @@ pub struct Display {
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub color: Option<When>,
     /// Say on stderr what is done, and where the settings come from
-    #[arg(short = 'D', long, global = true, hide_short_help = true)]
+    #[arg(short = 'D', long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub debug: bool,
     /// flowhy's own settings file [default: ~/.config/flowhy/config.toml]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
@@ -214,7 +223,7 @@ pub struct Observe {
     #[command(flatten)]
     pub print: Print,
     /// `flows`, and a filter, for example: ns:shop drop:policy
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", help_heading = None::<&'static str>)]
     pub filter: Vec<String>,
 }
 
@@ -229,10 +238,10 @@ pub struct Select {
     #[arg(long, value_name = "N")]
     pub first: Option<u64>,
     /// All flows that the server holds
-    #[arg(long)]
+    #[arg(long, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub all: bool,
     /// Go on with new flows as they come
-    #[arg(short, long)]
+    #[arg(short, long, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub follow: bool,
     /// Not before: 5m, or a date
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -277,19 +286,19 @@ pub struct Print {
     #[arg(long, value_name = "FORMAT", default_value = "StampMilli", hide_short_help = true)]
     pub time_format: String,
     /// Print the node's name
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub print_node_name: bool,
     /// Print the policies that the agent names
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub print_policy_names: bool,
     /// Addresses instead of names
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub numeric: bool,
     /// Names instead of addresses
-    #[arg(long, hide_short_help = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, hide_short_help = true, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub ip_translation: bool,
     /// No messages of nodes on stderr
-    #[arg(short, long, hide_short_help = true)]
+    #[arg(short, long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub silent_errors: bool,
     /// Nothing on stderr but errors
     #[arg(short, long)]
@@ -334,7 +343,7 @@ pub struct WhyArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// For example: ns:shop drop:policy
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", help_heading = None::<&'static str>)]
     pub filter: Vec<String>,
 }
 
@@ -367,6 +376,6 @@ pub struct Demo {
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
     /// Filter for the screen, for example: ns:shop drop:policy
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", help_heading = None::<&'static str>)]
     pub filter: Vec<String>,
 }

@@ -1,4 +1,5 @@
 //! Flags that say which servers are asked, and how the connections to them are protected. Hubble's names and meanings.
+use super::yes_or_no;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -13,10 +14,10 @@ pub struct Server {
     #[arg(long, global = true)]
     pub agents: bool,
     /// Encrypt the connection
-    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no)]
     pub tls: Option<bool>,
     /// Encrypt, but do not check who answers
-    #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no)]
     pub tls_allow_insecure: Option<bool>,
     /// PEM files of the authorities to believe, instead of the system's (comma list, repeatable)
     #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]

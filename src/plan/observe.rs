@@ -202,7 +202,7 @@ fn last_of(s: &Select) -> Option<u64> {
 
 /// The request's number as Hubble's CLI makes it; `None` for files, which have no such limit.
 pub fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
-    let conflict = |a: &str, b: &str| Err(Error::usage(format!("cannot set both --{a} and --{b}")));
+    let conflict = |a: &str, b: &str| Err(Error::usage(format!("cannot set both --{a} and --{b}")).hint("leave one of them out"));
     let (first, last) = (s.first.filter(|n| *n > 0), s.last.filter(|n| *n > 0));
     if first.is_some() && last.is_some() {
         return conflict("first", "last");
@@ -218,7 +218,7 @@ pub fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
     }
     if files {
         if let Some(n) = last.filter(|n| *n > MOST_LAST && *n < u64::MAX) {
-            return Err(Error::usage(format!("--last must be <= 1_000_000, got {n}")));
+            return Err(Error::usage(format!("--last must be <= 1_000_000, got {n}")).hint("without --last, all of the file is printed"));
         }
         return Ok(None);
     }

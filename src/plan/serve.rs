@@ -42,6 +42,9 @@ pub enum Arrival {
 }
 
 pub fn serve(source: &Source, s: Args) -> Result<Serve, Error> {
+    if !source.server.server.is_empty() || source.server.agents || !source.policies.is_empty() {
+        return Err(Error::usage("a recording is served as it is").hint("leave out --server, --agents and --policies"));
+    }
     let mut files = texts(&s.files);
     files.extend(texts(&source.input_file));
     if files.is_empty() {

@@ -8,7 +8,8 @@ use crate::cli::{Cli, Command};
 use crate::config::{self, Around, Origin, SETTINGS, Settings, Spec};
 use crate::error::{Error, Kind};
 use crate::query::Flag;
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -60,18 +61,24 @@ pub fn settings(given: Option<&Path>) -> Result<Settings, Error> {
 }
 
 /// The command line once more, with the settings as the defaults of its flags.
+/// What a flag of the command line says otherwise is left out of the settings.
 pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
     if matches!(cli.command, Some(Command::Config(_) | Command::Completions(_) | Command::Man | Command::Version)) {
         return Ok((cli, Settings::default()));
     }
-    let settings = settings(cli.display.config.as_deref())?;
+    let mut settings = settings(cli.display.config.as_deref())?;
     let alone = matches!(cli.command, Some(Command::Replay(_) | Command::Demo(_) | Command::Serve(_)));
     let servers = !alone && cli.source.input_file.is_empty();
-    if settings.set(servers).next().is_none() {
+    if !servers {
+        settings.without(Spec::of_servers);
+    }
+    if settings.set().next().is_none() {
         return Ok((cli, settings));
     }
-    let again = settings.defaults(Cli::command(), servers).try_get_matches();
-    let mut cli = again.and_then(|m| Cli::from_arg_matches(&m)).map_err(|e| settings.blame(say::misuse(&e, &[])))?;
+    let again = settings.defaults(Cli::command()).try_get_matches();
+    let matches = again.map_err(|e| settings.blame(say::misuse(&e, &[])))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|e| settings.blame(say::misuse(&e, &[])))?;
+    settings.without(|spec| typed(&matches, spec.key));
     let flags = match &mut cli.command {
         Some(Command::Observe(o)) if !matches!(o.filter.first().map(String::as_str), Some("agent-events" | "debug-events")) => {
             &mut o.flags.0
@@ -81,7 +88,7 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
     };
     for name in ["allowlist", "denylist"] {
         if !flags.iter().any(|f| f.name == name)
-            && let Some(s) = settings.set(servers).find(|s| s.spec.key == name)
+            && let Some(s) = settings.set().find(|s| s.spec.key == name)
         {
             flags.extend(s.values.iter().map(|v| Flag { name: s.spec.key, value: v.clone() }));
         }
@@ -89,10 +96,17 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
     Ok((cli, settings))
 }
 
+/// Whether the flag of this name stands on the command line, whatever the command.
+fn typed(matches: &ArgMatches, key: &str) -> bool {
+    let here = matches.ids().filter(|id| id.as_str().replace('_', "-") == key);
+    here.into_iter().any(|id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine))
+        || matches.subcommand().is_some_and(|(_, below)| typed(below, key))
+}
+
 /// What the settings are and where they come from, for those who debug.
 pub fn tell(settings: &Settings) {
     settings.notes.iter().for_each(|n| say::say("debug", n));
-    for s in settings.set(true) {
+    for s in settings.set() {
         let shown = if s.spec.key.contains("password") { "********".to_owned() } else { s.values.join(" ") };
         say::say("debug", &format!("{} = {shown} ({})", s.spec.key, s.origin));
     }

@@ -52,20 +52,36 @@ pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
 fn by_clap(e: &clap::Error) -> Error {
     let text = e.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_owned();
     // What follows are the missing arguments or the possible values, then a tip, then the usage.
-    let (mut causes, mut hint) = (Vec::new(), None);
+    let (mut causes, mut tip, mut command) = (Vec::new(), None, None);
     for line in lines {
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert(tip.to_owned());
-        } else if line.starts_with("Usage:") || line.starts_with("For more information") {
+        if let Some(said) = line.strip_prefix("tip: ") {
+            tip.get_or_insert(said);
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            let words: Vec<_> = usage.split(' ').take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
+            command = Some(format!("`{} --help` lists", words.join(" ")));
+            break;
+        } else if line.starts_with("For more information") {
             break;
         } else {
             causes.push(line.trim_matches(['[', ']']).to_owned());
         }
     }
-    let mut error =
-        Error::usage(what).hint(hint.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list what there is".to_owned()));
+    // The advice to write `-- -x` helps nobody who mistyped a flag.
+    let meant = tip.filter(|t| !t.contains("as a value, use")).map(|t| match t.split('\'').collect::<Vec<_>>()[..] {
+        [says, similar, ""] if says.contains("similar") => format!("did you mean {similar}?"),
+        _ => t.to_owned(),
+    });
+    let lists = || command.unwrap_or_else(|| "`flowhy --help` and `flowhy COMMAND --help` list".to_owned());
+    let (what, cause) = what.split_once("': ").map_or((what.as_str(), None), |(what, cause)| (what, Some(cause)));
+    let what = if let Some(cause) = cause {
+        causes.insert(0, cause.to_owned());
+        format!("{what}'")
+    } else {
+        what.to_owned()
+    };
+    let mut error = Error::usage(what).hint(meant.unwrap_or_else(|| lists() + " what there is"));
     if !causes.is_empty() {
         error = error.cause(causes.join(" "));
     }

@@ -1,12 +1,12 @@
 //! `flowhy serve`: a recording into the rings of a server, at its pace, until an interrupt.
 //!
 //! Owns the reading and the clock. What is served, and how, belongs to `serve`.
-use super::{headless, say};
+use super::{LAST_WORDS, headless, say};
 use crate::error::{Error, Kind};
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
 use crate::plan::{Address, Arrival, Serve};
-use crate::serve::{self, About, Archive, ByQuery, Listen, Rate, Service, Tls};
+use crate::serve::{self, About, Archive, ByQuery, Listen, Rate, Service, Taken, Tls};
 use crate::source::file::Recording;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::note::Notes;
@@ -41,7 +41,7 @@ pub async fn serve(s: Serve) -> Result<u8, Error> {
     let mut read = None;
     if before {
         tokio::select! {
-            ended = &mut wait => read = Some(told(ended, &archive, quiet)),
+            ended = &mut wait => read = Some(told(ended, quiet)?),
             () = stop.cancelled() => return Ok(0),
         }
     }
@@ -53,12 +53,18 @@ pub async fn serve(s: Serve) -> Result<u8, Error> {
     }
     if read.is_none() {
         tokio::select! {
-            ended = &mut wait => read = Some(told(ended, &archive, quiet)),
+            ended = &mut wait => read = Some(told(ended, quiet)?),
             () = stop.cancelled() => {}
         }
     }
     running.ended().await?;
-    read.unwrap_or(Ok(())).map(|()| 0)
+    // What was lost so far is told after an interrupt too; only a reader that waits for standard input is not waited for.
+    if read.is_none()
+        && let Ok(ended) = tokio::time::timeout(LAST_WORDS, wait).await
+    {
+        return told(ended, quiet);
+    }
+    Ok(read.unwrap_or(0))
 }
 
 /// The demo cluster, until an interrupt.
@@ -71,31 +77,27 @@ pub async fn demo(seed: u64, start: Option<Nanos>, rate: Rate, at: &Address) -> 
     running.stop().await.map(|()| 0)
 }
 
-/// Says what could not be read, and what found no room.
-fn told(
-    ended: Result<(Ledger, Result<(), Error>), tokio::sync::oneshot::error::RecvError>,
-    archive: &Archive,
-    quiet: bool,
-) -> Result<(), Error> {
+/// Says what could not be read, and what found no room; returns the exit code.
+fn told(ended: Result<(Ledger, Result<(), Error>), tokio::sync::oneshot::error::RecvError>, quiet: bool) -> Result<u8, Error> {
     let Ok((ledger, result)) = ended else { return Err(Error::new(Kind::Input, "the reader of the recording failed")) };
     if !quiet {
         say::malformed(&ledger);
-        let fell: u64 = [&archive.flows, &archive.agent, &archive.debug].iter().map(|r| r.bounds().0).sum();
-        if fell > 0 {
-            say::say(
-                "note",
-                &format!(
-                    "{fell} of {} responses fell out, the oldest first; --capacity says how many are held",
-                    ledger.held + ledger.evicted
-                ),
+        if ledger.evicted > 0 {
+            let text = format!(
+                "{} of {} responses fell out, the oldest first; --capacity says how many are held",
+                ledger.evicted, ledger.admitted
             );
+            say::say("note", &text);
         }
     }
-    // What could be read is served all the same.
-    if let Err(e) = &result {
-        say::error(e);
-    }
-    result
+    // What could be read is served all the same, so this is said now, and not once more at the end.
+    Ok(match result {
+        Ok(()) => 0,
+        Err(e) => {
+            say::error(&e);
+            e.exit_code()
+        }
+    })
 }
 
 async fn listen(at: &Address, tls: Option<Tls>) -> Result<Listen, Error> {
@@ -140,7 +142,11 @@ impl Reader {
                 }
             }
             let Some(next) = round.next().filter(|_| self.again && !self.stop.is_cancelled()) else { return (ledger, Ok(())) };
-            round = next;
+            // Recorded times that all are the same, or go back, leave nothing to wait for: it would go round at full speed.
+            if self.pace == Arrival::Recorded {
+                std::thread::sleep(NAP.saturating_sub(round.began.elapsed()));
+            }
+            round = Round { began: Instant::now(), ..next };
             recordings = match open(&self.files) {
                 Ok(recordings) => recordings,
                 Err(e) => return (ledger, Err(e)),
@@ -169,22 +175,25 @@ impl Reader {
                 Decoded::Response(r) => &r.time,
                 Decoded::AgentEvent(r) => &r.time,
                 Decoded::DebugEvent(r) => &r.time,
-                // A cluster's state is nothing that an observer is asked for.
-                Decoded::World(_) | Decoded::Blank => {
-                    ledger.skipped += 1;
-                    continue;
-                }
+                Decoded::World(_) | Decoded::Blank => &None,
             };
             let at = at.as_ref().map(|t| serve::time(Some(t)));
             round.saw(at);
             if !self.due(at, round) {
                 return Ok(());
             }
+            match self.archive.take(line, round.later) {
+                // One in, one out: as many are held as before.
+                Taken::Evicting => ledger.evicted += 1,
+                Taken::Held => ledger.held += 1,
+                Taken::Nothing => {
+                    ledger.skipped += 1;
+                    continue;
+                }
+            }
             ledger.decoded += 1;
             ledger.admitted += 1;
-            ledger.held += 1;
             round.written += 1;
-            self.archive.take(line, round.later);
         }
     }
 

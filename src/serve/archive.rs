@@ -24,6 +24,16 @@ pub struct Archive {
     names: Mutex<Names>,
 }
 
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Held,
+    /// Held, and the oldest fell out for it.
+    Evicting,
+    /// Nothing that an observer is asked for.
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 struct Names {
     /// Node → how many flows it has reported.
@@ -38,28 +48,28 @@ impl Archive {
         Arc::new(Self { flows: Ring::new(capacity), agent: Ring::new(capacity), debug: Ring::new(capacity), names: Mutex::default() })
     }
 
-    /// Takes in a line, its times moved on by `later` ns; false for what cannot be served.
-    pub fn take(&self, line: Decoded, later: i64) -> bool {
-        match line {
+    /// Takes in a line, its times moved on by `later` ns.
+    pub fn take(&self, line: Decoded, later: i64) -> Taken {
+        let evicting = match line {
             Decoded::Response(mut r) => {
                 self.learn(&r);
                 shift(&mut r.time, later);
                 if let Some(ResponseTypes::Flow(f)) = &mut r.response_types {
                     shift(&mut f.time, later);
                 }
-                self.flows.push(time(r.time.as_ref()), &r);
+                self.flows.push(time(r.time.as_ref()), &r)
             }
             Decoded::AgentEvent(mut r) => {
                 shift(&mut r.time, later);
-                self.agent.push(time(r.time.as_ref()), &r);
+                self.agent.push(time(r.time.as_ref()), &r)
             }
             Decoded::DebugEvent(mut r) => {
                 shift(&mut r.time, later);
-                self.debug.push(time(r.time.as_ref()), &r);
+                self.debug.push(time(r.time.as_ref()), &r)
             }
-            Decoded::World(_) | Decoded::Blank => return false,
-        }
-        true
+            Decoded::World(_) | Decoded::Blank => return Taken::Nothing,
+        };
+        if evicting { Taken::Evicting } else { Taken::Held }
     }
 
     fn learn(&self, r: &GetFlowsResponse) {
@@ -137,9 +147,11 @@ mod tests {
     fn names_are_learnt_and_times_moved() {
         let a = Archive::new(10);
         let flow = r#"{"flow":{"time":"2026-01-01T00:00:00Z","node_name":"c/n1","source":{"namespace":"b","cluster_name":"c"},"destination":{"namespace":"a"}},"node_name":"c/n1","time":"2026-01-01T00:00:00Z"}"#;
-        assert!(a.take(line(flow), 0) && a.take(line(flow), 1_500_000_000));
-        assert!(a.take(line(r#"{"agent_event":{},"time":"2026-01-01T00:00:00Z"}"#), 0) && a.take(line(r#"{"debug_event":{}}"#), 0));
-        assert!(!a.take(line(r#"{"world":{}}"#), 0) && !a.take(Decoded::Blank, 0));
+        let taken = |text: &str, later| a.take(line(text), later);
+        assert_eq!((taken(flow, 0), taken(flow, 1_500_000_000)), (Taken::Held, Taken::Held));
+        let agent = r#"{"agent_event":{},"time":"2026-01-01T00:00:00Z"}"#;
+        assert_eq!((taken(agent, 0), taken(r#"{"debug_event":{}}"#, 0)), (Taken::Held, Taken::Held));
+        assert_eq!((taken(r#"{"world":{}}"#, 0), a.take(Decoded::Blank, 0)), (Taken::Nothing, Taken::Nothing));
         let nodes = a.nodes("v", 5);
         assert_eq!((nodes.len(), nodes[0].name.as_str(), nodes[0].seen_flows, nodes[0].max_flows), (1, "c/n1", 2, 0));
         let namespaces: Vec<_> = a.namespaces().into_iter().map(|n| (n.cluster, n.namespace)).collect();
@@ -148,6 +160,8 @@ mod tests {
         let Read::Entry(second) = a.flows.read(1) else { panic!("no second flow") };
         let r = GetFlowsResponse::decode(second.bytes).unwrap();
         let Some(ResponseTypes::Flow(f)) = r.response_types else { panic!("no flow") };
+        let full = Archive::new(1);
+        assert_eq!((full.take(line(flow), 0), full.take(line(flow), 0)), (Taken::Held, Taken::Evicting));
         assert_eq!((second.at.to_string().as_str(), time(f.time.as_ref())), ("2026-01-01T00:00:01.500Z", second.at));
     }
 }

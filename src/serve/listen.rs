@@ -111,7 +111,21 @@ enum Door {
 
 impl Door {
     async fn open(at: Listen) -> Result<(Self, String), Error> {
-        let cannot = |what: String| move |e: io::Error| Error::new(Kind::Connect, format!("cannot listen on {what}")).cause(e.to_string());
+        let cannot = |what: String| {
+            move |e: io::Error| {
+                let error = Error::new(Kind::Connect, format!("cannot listen on {what}"));
+                match e.kind() {
+                    io::ErrorKind::AddrInUse => error
+                        .cause("it is taken")
+                        .hint("another server runs there, or a file lies there; --listen localhost:0 takes a free port"),
+                    io::ErrorKind::AddrNotAvailable => {
+                        error.cause("this machine has no such address").hint("0.0.0.0 is every interface, localhost this machine alone")
+                    }
+                    io::ErrorKind::PermissionDenied => error.cause("not allowed").hint("ports below 1024 and most folders belong to root"),
+                    _ => error.cause(e.to_string()),
+                }
+            }
+        };
         let (address, tls) = match at {
             Listen::Tcp(address) => (address, None),
             Listen::Tls(address, tls) => (address, Some(TlsAcceptor::from(tls.config()?))),

@@ -13,7 +13,7 @@ mod reader;
 mod ring;
 mod tls;
 
-pub use archive::{Archive, time};
+pub use archive::{Archive, Taken, time};
 pub use demo::{CAPACITY, HISTORY, Rate, demo, now};
 pub use listen::{Listen, Running, on};
 pub use observer::Service;

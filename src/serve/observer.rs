@@ -136,14 +136,14 @@ impl Observer for Service {
     }
 
     async fn get_agent_events(&self, r: Request<GetAgentEventsRequest>) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        let Some(archive) = &self.archive else { return Err(Status::unimplemented("this server has no agent events")) };
+        let Some(archive) = &self.archive else { return Err(Status::unimplemented("only flows are simulated")) };
         let r = r.into_inner();
         let wanted = Wanted { number: r.number, first: r.first, follow: r.follow, since: r.since, until: r.until };
         Ok(Response::new(events::stream(&archive.agent, wanted, self.stop.clone())))
     }
 
     async fn get_debug_events(&self, r: Request<GetDebugEventsRequest>) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        let Some(archive) = &self.archive else { return Err(Status::unimplemented("this server has no debug events")) };
+        let Some(archive) = &self.archive else { return Err(Status::unimplemented("only flows are simulated")) };
         let r = r.into_inner();
         let wanted = Wanted { number: r.number, first: r.first, follow: r.follow, since: r.since, until: r.until };
         Ok(Response::new(events::stream(&archive.debug, wanted, self.stop.clone())))

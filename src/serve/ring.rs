@@ -57,18 +57,21 @@ impl Ring {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn push(&self, at: Nanos, message: &impl Message) {
+    /// True if the oldest fell out for it.
+    pub fn push(&self, at: Nanos, message: &impl Message) -> bool {
         let entry = Entry { at, bytes: message.encode_to_vec().into() };
-        let end = {
+        let (end, full) = {
             let mut inner = self.lock();
-            if inner.entries.len() >= self.capacity {
+            let full = inner.entries.len() >= self.capacity;
+            if full {
                 inner.entries.pop_front();
                 inner.oldest += 1;
             }
             inner.entries.push_back(entry);
-            inner.oldest + inner.entries.len() as u64
+            (inner.oldest + inner.entries.len() as u64, full)
         };
         self.written.send_replace(end);
+        full
     }
 
     /// No more will be written: readers that follow come to their end.
@@ -126,7 +129,10 @@ mod tests {
     use crate::wire::pb::observer::GetFlowsResponse;
 
     fn fill(ring: &Ring, n: i64) {
-        (0..n).for_each(|i| ring.push(Nanos(i), &GetFlowsResponse { node_name: format!("n{i}"), ..GetFlowsResponse::default() }));
+        for i in 0..n {
+            let full = ring.push(Nanos(i), &GetFlowsResponse { node_name: format!("n{i}"), ..GetFlowsResponse::default() });
+            assert_eq!(full, i >= 4, "{i}");
+        }
     }
 
     #[test]
