@@ -6,6 +6,7 @@ use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
 use crate::wire::note::Notes;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -29,8 +30,28 @@ pub fn error(e: &Error) {
     }
 }
 
+/// Flags of Hubble's that are none of ours: what to say of each, and what to do instead.
+const HUBBLES: &[(&[&str], &str, &str)] = &[
+    (
+        &["-P", "--port-forward", "--port-forward-port", "--kubeconfig", "--kube-context", "--kube-namespace"],
+        "flowhy does not forward ports itself yet",
+        "in another shell: kubectl -n kube-system port-forward service/hubble-relay 4245:80",
+    ),
+    (
+        &["--field-mask", "--use-default-field-masks"],
+        "flowhy asks for the fields that it prints; a mask of one's own is not built",
+        "leave it out: -o json has whole flows, of which jq takes fields",
+    ),
+];
+
 /// Clap's finding in our three lines.
 pub fn misuse(e: &clap::Error) -> Error {
+    if e.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(flag)) = e.get(ContextKind::InvalidArg)
+        && let Some((_, cause, hint)) = HUBBLES.iter().find(|(flags, ..)| flags.contains(&flag.split('=').next().unwrap_or_default()))
+    {
+        return Error::usage(format!("cannot use {flag}")).cause(*cause).hint(*hint);
+    }
     let text = e.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();

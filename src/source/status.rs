@@ -12,6 +12,8 @@ pub struct Trouble {
     pub cause: String,
     pub hint: Option<String>,
     pub sort: Sort,
+    /// `cause` is what the server said, in its own words, and says all.
+    verbatim: bool,
 }
 
 /// What to do about it.
@@ -31,7 +33,7 @@ pub enum Sort {
 
 impl Trouble {
     pub fn new(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), hint: None, sort: Sort::Passing }
+        Self { cause: cause.into(), hint: None, sort: Sort::Passing, verbatim: false }
     }
 
     /// The server finds that we ping too often.
@@ -56,10 +58,19 @@ impl Trouble {
         self
     }
 
-    /// As an error; `what` was not possible.
+    /// As an error; `what` was not possible. The server's own words come first, as Hubble prints them.
     pub fn error(self, what: impl Into<String>) -> Error {
         let kind = if self.sort == Sort::Request { Kind::Usage } else { Kind::Connect };
-        Error { kind, what: what.into(), cause: Some(self.cause), hint: self.hint }
+        let (what, cause) = match self.verbatim {
+            true => (self.cause, format!("{}: the server says so", what.into())),
+            false => (what.into(), self.cause),
+        };
+        Error { kind, what, cause: Some(cause), hint: self.hint }
+    }
+
+    fn verbatim(mut self) -> Self {
+        self.verbatim = true;
+        self
     }
 }
 
@@ -88,7 +99,7 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
         Code::InvalidArgument => Trouble::new(with("the server refuses the request")).sort(Sort::Request),
         // A server that is Hubble says every error of a filter with code Unknown.
         Code::Unknown if filtered && is_about_filter(&said) => {
-            Trouble::new(said).hint("the server cannot use this filter; is it as new as the filter?").sort(Sort::Request)
+            Trouble::new(said).hint("the server cannot use this filter; is it as new as the filter?").sort(Sort::Request).verbatim()
         }
         Code::Unauthenticated => Trouble::new(with("the server wants to know who asks")).hint("it asks for a certificate or a password"),
         Code::PermissionDenied => Trouble::new(with("the server does not allow it")),
@@ -98,7 +109,7 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
         Code::Unknown if said.starts_with("grpc-status header missing") => {
             Trouble::new("it speaks HTTP/2, but not gRPC").hint("is there a proxy between?")
         }
-        Code::Unknown if !said.is_empty() => Trouble::new(said),
+        Code::Unknown if !said.is_empty() => Trouble::new(said).verbatim(),
         code => Trouble::new(with(&format!("gRPC error {code:?}"))),
     }
 }
@@ -140,6 +151,11 @@ mod tests {
         assert_eq!(t(Code::Unimplemented, "unknown service", false).cause, "it answers, but is no Hubble Observer");
         assert_eq!(t(Code::Unknown, "invalid source port filter: x", true).sort, Sort::Request);
         assert_eq!(t(Code::Unknown, "invalid source port filter: x", false).sort, Sort::Passing);
+        let refused = t(Code::Unknown, "invalid source port filter: x", true).error("cannot read flows from relay:1");
+        assert_eq!((refused.kind, &*refused.what), (Kind::Usage, "invalid source port filter: x"), "Hubble prints the bare message");
+        assert_eq!(refused.cause.as_deref(), Some("cannot read flows from relay:1: the server says so"));
+        let broken = t(Code::Unknown, "ring is gone", false).error("w");
+        assert_eq!((broken.kind, &*broken.what), (Kind::Connect, "ring is gone"));
         assert_eq!(t(Code::InvalidArgument, "no", false).clone().error("w").kind, Kind::Usage);
         assert_eq!(t(Code::Unavailable, "", false).cause, "the server is not available");
         assert_eq!(t(Code::Unavailable, "", false).error("w").kind, Kind::Connect);
