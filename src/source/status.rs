@@ -23,6 +23,8 @@ pub enum Sort {
     Passing,
     /// The request itself is wrong: the same one will fail again.
     Request,
+    /// Whoever answers will not serve us, or cannot: that passes only where it has served us before.
+    Refused,
     /// A message that is larger than we take.
     TooLarge,
     /// The server finds that we ping too often.
@@ -95,19 +97,26 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
             Trouble::new("it sent a message larger than 64 MiB").sort(Sort::TooLarge)
         }
         Code::Unimplemented => Trouble::new("it answers, but is no Hubble Observer")
-            .hint("relay listens on 4245, an agent's Hubble on 4244; the peer service is another one"),
+            .hint("relay listens on 4245, an agent's Hubble on 4244; the peer service is another one")
+            .sort(Sort::Refused),
         Code::InvalidArgument => Trouble::new(with("the server refuses the request")).sort(Sort::Request),
         // A server that is Hubble says every error of a filter with code Unknown.
         Code::Unknown if filtered && is_about_filter(&said) => {
             Trouble::new(said).hint("the server cannot use this filter; is it as new as the filter?").sort(Sort::Request).verbatim()
         }
-        Code::Unauthenticated => Trouble::new(with("the server wants to know who asks")).hint("it asks for a certificate or a password"),
-        Code::PermissionDenied => Trouble::new(with("the server does not allow it")),
+        Code::Unauthenticated => Trouble::new(with("the server wants to know who asks"))
+            .hint("--tls with --tls-client-cert-file and its key, or --basic-auth-username and its password")
+            .sort(Sort::Refused),
+        Code::PermissionDenied => Trouble::new(with("the server does not allow it"))
+            .hint("it knows who asks; whoever runs it must allow this certificate or user")
+            .sort(Sort::Refused),
+        Code::ResourceExhausted => Trouble::new(with("the server has no room for us")).hint("it limits its clients or its messages"),
+        Code::Internal => Trouble::new(with("the server failed")),
         Code::DeadlineExceeded => Trouble::new(with("the server took too long")),
         Code::Unavailable => Trouble::new(with("the server is not available")).hint("does relay reach its nodes? see: cilium status"),
         Code::Cancelled => Trouble::new(with("the server ended the call")),
         Code::Unknown if said.starts_with("grpc-status header missing") => {
-            Trouble::new("it speaks HTTP/2, but not gRPC").hint("is there a proxy between?")
+            Trouble::new("it speaks HTTP/2, but not gRPC").hint("is there a proxy between?").sort(Sort::Refused)
         }
         Code::Unknown if !said.is_empty() => Trouble::new(said).verbatim(),
         code => Trouble::new(with(&format!("gRPC error {code:?}"))),
