@@ -56,6 +56,14 @@ impl Error {
         }
     }
 
+    /// What and cause in one line, to be the cause of something else.
+    pub fn line(&self) -> String {
+        match &self.cause {
+            Some(c) => format!("{}: {c}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
     /// The process exit code.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

@@ -523,3 +523,23 @@ fn the_binary_merges_servers_and_says_which_one_failed() {
     let o = flowhy(&["observe", "-o", "jsonpb", "--all", "--server", &relay.address, "--agents"]);
     assert_eq!((o.status.code(), uuids(&o).len()), (Some(0), 60), "{}", text(&o.stderr));
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_prints_what_had_come_and_was_held_for_a_server_that_says_nothing() {
+    let runtime = runtime();
+    let ring = Ring::new(16);
+    put(&ring, now(), "held");
+    let good = runtime.block_on(served(&ring));
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = mute.local_addr().map(|a| (a.to_string(), mute)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+    command.args(["observe", "--last", "5", "-ojson", "--server", &good.address, "--server", &mute.0]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let began = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && began.elapsed() < Duration::from_secs(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("held"), "{output:?}");
+}

@@ -1,6 +1,11 @@
 //! The real binary in a real terminal, driven and read as a person would: what is seen, and what is left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what broke by panicking")]
 #![cfg(unix)]
+use flowhy::serve::{self, Ring};
+use flowhy::source::Stop;
+use flowhy::wire::pb::flow::{Flow, LostEvent};
+use flowhy::wire::pb::observer::GetFlowsResponse;
+use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -290,4 +295,115 @@ fn the_demo_shows_explained_drops() {
     t.wait_text("› why");
     t.keys("\x03");
     assert!(t.gone().success());
+}
+
+/// An observer whose ring the test fills: each push is followed by whoever asked with `-f`.
+struct Observer {
+    ring: Arc<Ring>,
+    running: serve::Running,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Observer {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let ring = Ring::new(1024);
+        let service = serve::observer(ring.clone(), Arc::new(serve::ByQuery), serve::About::default());
+        let running = runtime.block_on(serve::listen(service, serve::Listen::loopback(), Stop::new())).unwrap();
+        Self { ring, running, _runtime: runtime }
+    }
+
+    fn push(&self, what: ResponseTypes) {
+        let at = serve::now();
+        let (seconds, nanos) = at.parts();
+        let time = Some(prost_types::Timestamp { seconds, nanos });
+        self.ring.push(at, &GetFlowsResponse { time, node_name: "k8s1".to_owned(), response_types: Some(what) });
+    }
+
+    fn lose(&self, n: u64) {
+        self.push(ResponseTypes::LostEvents(LostEvent { source: 2, num_events_lost: n, ..LostEvent::default() }));
+    }
+
+    fn flow(&self, uuid: &str) {
+        let (seconds, nanos) = serve::now().parts();
+        let time = Some(prost_types::Timestamp { seconds, nanos });
+        self.push(ResponseTypes::Flow(Flow { uuid: uuid.to_owned(), time, ..Flow::default() }));
+    }
+
+    /// With the last flow first: when it is printed, what comes is followed.
+    fn args(&self) -> [&str; 7] {
+        ["observe", "-f", "--last", "1", "--server", &self.running.address, "-ojson"]
+    }
+}
+
+const LINE: &str = "servers lost ";
+const ERASE: &str = "\r\x1b[2K";
+
+#[test]
+fn the_line_of_lost_events_is_rewritten_in_place_and_makes_way_for_every_other_line() {
+    let o = Observer::start();
+    o.flow("before");
+    let t = Tui::start(&o.args(), &[]);
+    t.wait_text("before");
+    // What is on the screen is JSON and that line; a flow's own line is longer than the screen is wide.
+    let rows = |s: &vt100::Screen| s.contents().matches(LINE).count();
+    o.lose(3);
+    t.wait_text("servers lost 3 events");
+    o.lose(4);
+    t.wait_text("servers lost 7 events");
+    assert_eq!(t.screen(rows), 1, "the old line is gone");
+    o.flow("between-1");
+    t.wait_text("between-1");
+    // It makes way, and comes again below.
+    t.wait_text("servers lost 7 events");
+    o.lose(1);
+    t.wait_text("servers lost 8 events");
+    o.flow("between-2");
+    t.wait_text("between-2");
+    t.wait_text("servers lost 8 events");
+    assert_eq!(t.screen(rows), 1, "{}", t.screen(vt100::Screen::contents));
+    t.signal("INT");
+    let raw = t.raw.clone();
+    assert!(t.gone().success());
+    let raw = String::from_utf8_lossy(&raw.lock().unwrap()).into_owned();
+    // Each drawing begins by clearing the line, and the next thing that is written begins by clearing it too.
+    let parts: Vec<_> = raw.split(LINE).collect();
+    assert!(parts.len() > 4, "{raw:?}");
+    for (n, pair) in parts.windows(2).enumerate() {
+        let closing = pair[0].ends_with("note: ");
+        assert!(closing || pair[0].ends_with("\r\x1b[2K\x1b[?7l"), "drawing {n}: {raw:?}");
+        let after = pair[1].split_once("\x1b[?7h").map_or(pair[1], |(_, after)| after);
+        assert!(closing || n + 2 == parts.len() || after.starts_with(ERASE), "after drawing {n}: {raw:?}");
+    }
+    // At the end a line that stays says the same, once.
+    assert!(raw.trim_end().rsplit("\r\n").next().unwrap().contains("note: servers lost 8 events"), "{raw:?}");
+}
+
+#[test]
+fn nothing_of_the_line_of_lost_events_gets_into_a_pipe() {
+    let o = Observer::start();
+    o.flow("one");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_flowhy"));
+    command.args(o.args()).env("TERM", "xterm-256color").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut read = String::new();
+    let mut until = |word: &str| {
+        while !read.contains(word) {
+            assert!(std::io::BufRead::read_line(&mut out, &mut read).unwrap() > 0, "{read}");
+        }
+    };
+    until("one");
+    o.lose(5);
+    o.flow("two");
+    until("two");
+    o.lose(6);
+    o.flow("three");
+    until("three");
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!err.contains('\x1b') && !err.contains('\r') && !err.contains("servers lost"), "{err:?}");
+    assert!(!read.contains('\x1b') && !read.contains('\r'), "{read:?}");
 }

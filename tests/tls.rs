@@ -292,3 +292,23 @@ fn what_is_not_checked_is_said_and_what_is_refused_exits_3() {
     let o = flowhy(&["observe", "--server", bare, "--tls", "--tls-ca-cert-files", &ca, "--all"]);
     assert_eq!((o.status.code(), text(&o.stderr)), (Some(0), String::new()));
 }
+
+#[test]
+fn a_certificate_that_signs_itself_is_called_so_whether_it_is_believed_or_not() {
+    let ours = Authority::new("ours");
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let path = |name: &str| ours.dir.path().join(name);
+    std::fs::write(path("self.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(path("self.key"), key.serialize_pem()).unwrap();
+    runtime().block_on(async {
+        let tls = Tls { cert: path("self.crt"), key: path("self.key"), client_ca: None };
+        let server = serve_at(Listen::Tls(([127, 0, 0, 1], 0).into(), tls)).await;
+        for options in [Options::default(), believing(&path("self.crt"))] {
+            let said = cause(ask(&server.address, options).await);
+            assert!(said.starts_with("the server's certificate is self-signed"), "{said}");
+        }
+        assert!(ask(&server.address, Options { insecure: true, ..Options::default() }).await.is_ok());
+    });
+}

@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How long the sources may take to hand over what they hold when they are stopped.
+const LAST_FLOWS: Duration = Duration::from_millis(300);
+
 /// Feeds batches to the engine until the sources end, `stop` is called, or `each` says it has enough.
 pub async fn pump(
     engine: &mut Engine,
@@ -33,11 +36,19 @@ pub async fn pump(
 ) -> Result<(), Error> {
     let mut line = Line::new(quiet);
     let mut health = say::Health::default();
+    let mut end = None;
     loop {
-        let batch = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            batch = inbox.recv() => batch,
+        let batch = match end {
+            None => tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    end = Some(tokio::time::Instant::now() + LAST_FLOWS);
+                    continue;
+                }
+                batch = inbox.recv() => batch,
+            },
+            // What had come by then, but was held for the sake of order, is not lost.
+            Some(end) => tokio::time::timeout_at(end, inbox.recv()).await.unwrap_or(None),
         };
         let Some(batch) = batch else { return Ok(()) };
         for input in batch {

@@ -94,7 +94,7 @@ impl Agents {
                 backoff.reset();
             }
             let pause = backoff.pause();
-            let (cause, hint) = (error.cause.unwrap_or(error.what), error.hint);
+            let (cause, hint) = (error.line(), error.hint);
             let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             if tx.send(Change::Link(Link::Down { server: name.clone(), cause, hint, retry_ms })).await.is_err() {
                 return;
@@ -136,7 +136,8 @@ impl Agents {
             target: address.target,
             label: (!n.name.is_empty()).then(|| n.name.clone()),
             tls: secure.map(Arc::new),
-            auth: self.server.auth.clone(),
+            // Whom an unprotected list names may be anybody.
+            auth: self.server.auth.clone().filter(|_| self.server.tls.is_some()),
             timing: self.server.timing,
         })
     }

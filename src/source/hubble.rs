@@ -156,6 +156,8 @@ impl Session {
                 // Half an answer cannot be gone on with: asking again would give its first half twice.
                 _ if self.seen && !self.client.request.follow => false,
                 Retry::Never => false,
+                // That it speaks HTTP/2 is not enough to be waited for.
+                Retry::OnceConnected if trouble.sort == Sort::Refused && !self.seen => false,
                 Retry::OnceConnected => self.reached.is_some(),
                 Retry::Forever => true,
             };

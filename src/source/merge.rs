@@ -247,7 +247,7 @@ impl Merger {
         let ended =
             lane.task.await.unwrap_or_else(|e| Err(Error::new(Kind::Connect, format!("{} failed", lane.name)).cause(e.to_string())));
         if let Err(e) = ended {
-            let cause = e.cause.clone().unwrap_or_else(|| e.what.clone());
+            let cause = lane.end.or_else(|| e.cause.clone()).unwrap_or_else(|| e.what.clone());
             feed.send(Input::Link(Link::Lost { server: lane.name, cause, hint: e.hint.clone() })).await?;
             feed.flush().await?;
             self.lost.push(e);
@@ -368,9 +368,7 @@ impl Merger {
         let error = if all == 1 {
             first.clone()
         } else {
-            let cause = first.cause.as_ref().map_or(String::new(), |c| format!(": {c}"));
-            let error = Error::new(first.kind, format!("{lost} of {all} servers could not be read to their end"));
-            error.cause(format!("{}{cause}", first.what))
+            Error::new(first.kind, format!("{lost} of {all} servers could not be read to their end")).cause(first.line())
         };
         let error = match &first.hint {
             Some(hint) => error.hint(hint),

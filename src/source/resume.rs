@@ -36,7 +36,8 @@ impl Resume {
         let (time, uuid) = mark(message);
         let mut hasher = DefaultHasher::new();
         match uuid {
-            Some(uuid) => uuid.hash(&mut hasher),
+            // With its time: a server that gives all flows the same uuid must not lose them.
+            Some(uuid) => (uuid, time.map(|t| t.0)).hash(&mut hasher),
             None => message.hash(&mut hasher),
         }
         let id = hasher.finish();
@@ -220,6 +221,15 @@ mod tests {
         assert!(r.is_new(&m) && r.is_new(&m), "twice on one connection is two flows");
         r.look_for_duplicates();
         assert_eq!([r.is_new(&m), r.is_new(&m), r.is_new(&m)], [false, false, true]);
+    }
+
+    #[test]
+    fn a_server_that_gives_every_flow_the_same_uuid_loses_none_after_a_break() {
+        let mut r = Resume::default();
+        assert!((0..5).all(|n| r.is_new(&message(1000 + n, "same"))));
+        r.look_for_duplicates();
+        assert!(!r.is_new(&message(1004, "same")), "this one was there");
+        assert!((5..20).all(|n| r.is_new(&message(1000 + n, "same"))));
     }
 
     #[test]

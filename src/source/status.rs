@@ -12,6 +12,8 @@ pub struct Trouble {
     pub cause: String,
     pub hint: Option<String>,
     pub sort: Sort,
+    /// `cause` is what the server said, in its own words, and says all.
+    verbatim: bool,
 }
 
 /// What to do about it.
@@ -21,6 +23,8 @@ pub enum Sort {
     Passing,
     /// The request itself is wrong: the same one will fail again.
     Request,
+    /// Whoever answers will not serve us, or cannot: that passes only where it has served us before.
+    Refused,
     /// A message that is larger than we take.
     TooLarge,
     /// The server finds that we ping too often.
@@ -31,7 +35,7 @@ pub enum Sort {
 
 impl Trouble {
     pub fn new(cause: impl Into<String>) -> Self {
-        Self { cause: cause.into(), hint: None, sort: Sort::Passing }
+        Self { cause: cause.into(), hint: None, sort: Sort::Passing, verbatim: false }
     }
 
     /// The server finds that we ping too often.
@@ -56,10 +60,19 @@ impl Trouble {
         self
     }
 
-    /// As an error; `what` was not possible.
+    /// As an error; `what` was not possible. The server's own words come first, as Hubble prints them.
     pub fn error(self, what: impl Into<String>) -> Error {
         let kind = if self.sort == Sort::Request { Kind::Usage } else { Kind::Connect };
-        Error { kind, what: what.into(), cause: Some(self.cause), hint: self.hint }
+        let (what, cause) = match self.verbatim {
+            true => (self.cause, format!("{}: the server says so", what.into())),
+            false => (what.into(), self.cause),
+        };
+        Error { kind, what, cause: Some(cause), hint: self.hint }
+    }
+
+    fn verbatim(mut self) -> Self {
+        self.verbatim = true;
+        self
     }
 }
 
@@ -84,21 +97,28 @@ pub fn trouble(status: &Status, filtered: bool) -> Trouble {
             Trouble::new("it sent a message larger than 64 MiB").sort(Sort::TooLarge)
         }
         Code::Unimplemented => Trouble::new("it answers, but is no Hubble Observer")
-            .hint("relay listens on 4245, an agent's Hubble on 4244; the peer service is another one"),
+            .hint("relay listens on 4245, an agent's Hubble on 4244; the peer service is another one")
+            .sort(Sort::Refused),
         Code::InvalidArgument => Trouble::new(with("the server refuses the request")).sort(Sort::Request),
         // A server that is Hubble says every error of a filter with code Unknown.
         Code::Unknown if filtered && is_about_filter(&said) => {
-            Trouble::new(said).hint("the server cannot use this filter; is it as new as the filter?").sort(Sort::Request)
+            Trouble::new(said).hint("the server cannot use this filter; is it as new as the filter?").sort(Sort::Request).verbatim()
         }
-        Code::Unauthenticated => Trouble::new(with("the server wants to know who asks")).hint("it asks for a certificate or a password"),
-        Code::PermissionDenied => Trouble::new(with("the server does not allow it")),
+        Code::Unauthenticated => Trouble::new(with("the server wants to know who asks"))
+            .hint("--tls with --tls-client-cert-file and its key, or --basic-auth-username and its password")
+            .sort(Sort::Refused),
+        Code::PermissionDenied => Trouble::new(with("the server does not allow it"))
+            .hint("it knows who asks; whoever runs it must allow this certificate or user")
+            .sort(Sort::Refused),
+        Code::ResourceExhausted => Trouble::new(with("the server has no room for us")).hint("it limits its clients or its messages"),
+        Code::Internal => Trouble::new(with("the server failed")),
         Code::DeadlineExceeded => Trouble::new(with("the server took too long")),
         Code::Unavailable => Trouble::new(with("the server is not available")).hint("does relay reach its nodes? see: cilium status"),
         Code::Cancelled => Trouble::new(with("the server ended the call")),
         Code::Unknown if said.starts_with("grpc-status header missing") => {
-            Trouble::new("it speaks HTTP/2, but not gRPC").hint("is there a proxy between?")
+            Trouble::new("it speaks HTTP/2, but not gRPC").hint("is there a proxy between?").sort(Sort::Refused)
         }
-        Code::Unknown if !said.is_empty() => Trouble::new(said),
+        Code::Unknown if !said.is_empty() => Trouble::new(said).verbatim(),
         code => Trouble::new(with(&format!("gRPC error {code:?}"))),
     }
 }
@@ -140,6 +160,11 @@ mod tests {
         assert_eq!(t(Code::Unimplemented, "unknown service", false).cause, "it answers, but is no Hubble Observer");
         assert_eq!(t(Code::Unknown, "invalid source port filter: x", true).sort, Sort::Request);
         assert_eq!(t(Code::Unknown, "invalid source port filter: x", false).sort, Sort::Passing);
+        let refused = t(Code::Unknown, "invalid source port filter: x", true).error("cannot read flows from relay:1");
+        assert_eq!((refused.kind, &*refused.what), (Kind::Usage, "invalid source port filter: x"), "Hubble prints the bare message");
+        assert_eq!(refused.cause.as_deref(), Some("cannot read flows from relay:1: the server says so"));
+        let broken = t(Code::Unknown, "ring is gone", false).error("w");
+        assert_eq!((broken.kind, &*broken.what), (Kind::Connect, "ring is gone"));
         assert_eq!(t(Code::InvalidArgument, "no", false).clone().error("w").kind, Kind::Usage);
         assert_eq!(t(Code::Unavailable, "", false).cause, "the server is not available");
         assert_eq!(t(Code::Unavailable, "", false).error("w").kind, Kind::Connect);

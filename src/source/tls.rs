@@ -248,6 +248,11 @@ fn certificate(c: &CertificateError) -> Trouble {
         CertificateError::NotValidYetContext { not_before, .. } => {
             Trouble::new(format!("the server's certificate is not valid before {}", day(not_before))).hint(CLOCK)
         }
+        // The library says so in the name of an error of its own only.
+        CertificateError::Other(e) if e.to_string().contains("CaUsedAsEndEntity") => {
+            Trouble::new("the server's certificate is self-signed: an authority's, not one that an authority has signed")
+                .hint("it needs one that is signed (CA:FALSE); until then --tls-allow-insecure encrypts without checking who answers")
+        }
         CertificateError::Revoked => Trouble::new("the server's certificate has been revoked"),
         other => Trouble::new(format!("the server's certificate is not accepted: {}", clean(&other.to_string()))).hint(CA),
     }
