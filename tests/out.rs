@@ -271,7 +271,7 @@ const OTHERWISE: [Otherwise; 11] = [
         file: "line-over-64k.jsonl",
         more: &[2, 3],
         says: &[],
-        why: "a line may have 16 MiB; Hubble ends with 1 at the first one over 64 KiB, and drops what it held for --last",
+        why: "a line may have 64 MiB; Hubble ends with 1 at the first one over 64 KiB, and drops what it held for --last",
     },
     Otherwise {
         file: "bare-flow.jsonl",

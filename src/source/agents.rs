@@ -138,6 +138,7 @@ impl Agents {
             tls: secure.map(Arc::new),
             auth: self.server.auth.clone(),
             timing: self.server.timing,
+            instead: None,
         })
     }
 }
