@@ -155,6 +155,17 @@ fn what_is_not_canonical_is_left_to_the_reader() {
     }
 }
 
+#[test]
+fn a_first_time_of_nineteen_zero_bytes_is_no_second() {
+    for before in ["", r#"{"flow":{"time":"1970-01-01T00:00:00Z"}}"#] {
+        let mut lean = Lean::new(every(), Walk::Whole);
+        assert_eq!(lean.json(before.as_bytes()).is_some(), !before.is_empty());
+        let line = format!(r#"{{"flow":{{"time":"{}Z","uuid":"a"}}}}"#, "\0".repeat(19));
+        assert!(lean.json(line.as_bytes()).is_none(), "after {before:?}");
+    }
+    assert_eq!(law(br#"{"flow":{"time":"1970-01-01T00:00:00Z"}}"#), Ok(true));
+}
+
 fn written(r: &GetFlowsResponse) -> Vec<u8> {
     let mut out = Vec::new();
     write_response(r, &mut out);

@@ -114,7 +114,7 @@ fn by_scan(plan: &Plan, line: &str) -> Streams {
     let from = Box::new(Cursor::new(line.as_bytes().to_vec()));
     let part = Part { name: "f".into(), from, live: false, why: Box::new(|e| e.to_string()) };
     let plan = plan.clone();
-    let scan = Scan::new(options, vec![part], move || Box::new(Printer(format_of(&plan))), Box::new(kept.clone()));
+    let scan = Arc::new(Scan::new(options, vec![part], move || Box::new(Printer(format_of(&plan))), Box::new(kept.clone())));
     scan.run(1);
     scan.finish();
     let (out, err) = std::mem::take(&mut *kept.0.lock().unwrap());

@@ -23,7 +23,8 @@ use std::fs;
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::time::Duration;
 
 /// When the filter cases were made; only cases with relative times ask.
 const NOW: Nanos = Nanos(1_795_000_000 * Nanos::SECOND);
@@ -73,7 +74,7 @@ fn reading(name: &str, from: impl Read + Send + 'static) -> Part {
 
 fn scan(options: Options, parts: Vec<Part>) -> (String, Outcome) {
     let both = Both::default();
-    let scan = Scan::new(options, parts, || Box::new(Exactly), Box::new(both.clone()));
+    let scan = Arc::new(Scan::new(options, parts, || Box::new(Exactly), Box::new(both.clone())));
     scan.run(3);
     let outcome = scan.finish();
     assert!(outcome.ledger.balanced(), "{:?}", outcome.ledger);
@@ -445,6 +446,58 @@ impl Read for Torn {
     }
 }
 
+/// A pipe on which nothing comes after the first read; says when it is waited on.
+struct Silent(Option<Vec<u8>>, mpsc::SyncSender<()>, mpsc::Receiver<()>);
+
+impl Read for Silent {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let Some(first) = self.0.take() else {
+            self.1.send(()).unwrap();
+            let _ = self.2.recv();
+            return Ok(0);
+        };
+        to[..first.len()].copy_from_slice(&first);
+        Ok(first.len())
+    }
+}
+
+/// Writes only when somebody waits on the pipe again.
+struct Late(mpsc::Receiver<()>);
+
+impl Sink for Late {
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !bytes.is_empty() {
+            self.0.recv().unwrap();
+        }
+        Ok(())
+    }
+    fn err(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn enough_is_enough_even_while_another_worker_waits_on_a_silent_pipe() {
+    let (waits, waited_on) = mpsc::sync_channel(1);
+    let (hold, held) = mpsc::sync_channel(1);
+    let text = b"{\"flow\":{\"uuid\":\"u\"}}\n".repeat(3);
+    let part = Part { live: true, ..reading("-", Silent(Some(text), waits, held)) };
+    let options = Options { first: Some(3), ..Options::default() };
+    let scan = Arc::new(Scan::new(options, vec![part], || Box::new(Exactly), Box::new(Late(waited_on))));
+    let (done, ended) = mpsc::sync_channel(1);
+    let running = scan.clone();
+    std::thread::spawn(move || {
+        running.run(3);
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(20)).expect("the run ends although a read does not");
+    assert_eq!(scan.finish().ledger.held, 3);
+    drop(hold);
+}
+
 #[test]
 fn a_torn_file_gives_its_lines_and_the_next_one_is_read() {
     let torn = Torn(Cursor::new(b"{\"flow\":{\"uuid\":\"a\"}}\n{\"flow\":{\"uu".to_vec()));
@@ -513,6 +566,24 @@ fn the_scan_prints_what_the_engine_prints() {
             let [scan, engine] = both_ways(&policies, file, args);
             assert!((scan.0, &scan.1) == (engine.0, &engine.1), "{} {args:?}", file.display());
         }
+    }
+}
+
+#[test]
+fn a_bare_flow_is_wanted_of_a_canonical_line_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f.jsonl");
+    let line = r#"{"flow":{"uuid":"u","verdict":"DROPPED"},"node_name":"n","time":"2025-11-23T08:53:20Z"}"#;
+    // The second is no canonical line, but says the same.
+    fs::write(&file, format!("{line}\n {line}\n")).unwrap();
+    for (format, want) in [("json", r#"{"uuid":"u","verdict":"DROPPED"}"#), ("jsonpb", line)] {
+        let o = flowhy()
+            .env("HUBBLE_COMPAT", "legacy-json-output")
+            .args(["observe", "-o", format, "--input-file"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&o.stdout), format!("{want}\n{want}\n"), "{format}");
     }
 }
 

@@ -45,7 +45,8 @@ impl Jsonpb {
     /// came.
     pub fn line<'a>(&self, r: impl Into<Response<'a>>, why: Option<&Why>, out: &mut Vec<u8>) {
         let r = r.into();
-        if let (None, false, Some(line)) = (why, self.options.terminal, r.canonical()) {
+        let as_it_is = why.is_none() && !self.options.terminal && !self.options.bare;
+        if let (true, Some(line)) = (as_it_is, r.canonical()) {
             out.extend_from_slice(line);
             out.push(b'\n');
         } else if let Some(m) = r.message()

@@ -242,16 +242,20 @@ fn policy(kind: &str, namespace: &str, name: &str, globs: &[Glob]) -> bool {
 
 /// Go's `strings.EqualFold`.
 fn fold_eq(a: &str, b: &str) -> bool {
-    fn fold(c: char) -> char {
-        let one = |mut i: std::iter::Peekable<std::vec::IntoIter<char>>, c| match (i.next(), i.next()) {
+    /// The character itself where the mapping gives several.
+    fn one(mut to: impl Iterator<Item = char>, c: char) -> char {
+        match (to.next(), to.next()) {
             (Some(x), None) => x,
             _ => c,
-        };
-        if c.is_ascii() {
+        }
+    }
+    fn fold(c: char) -> char {
+        // The dotless i has a capital that is not its own: `I` folds to `i` only.
+        if c.is_ascii() || c == 'ı' {
             return c.to_ascii_lowercase();
         }
-        let up = one(c.to_uppercase().collect::<Vec<_>>().into_iter().peekable(), c);
-        one(up.to_lowercase().collect::<Vec<_>>().into_iter().peekable(), up)
+        let up = one(c.to_uppercase(), c);
+        one(up.to_lowercase(), up)
     }
     a.chars().map(fold).eq(b.chars().map(fold))
 }
@@ -296,5 +300,25 @@ impl Word {
             || v.any(Field::Workloads(e), &mut |i| matches!(i, Item::Pair(kind, name) if hit(name) || both(kind, name) || both(ns, name)))
             || [Field::Names(e), Field::InferredNames(e)].into_iter().any(|f| v.any(f, &mut |i| hit(i.text())))
             || v.any(Field::Labels(e), &mut |i| i.text().strip_prefix("reserved:").is_some_and(hit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dotless_i_is_no_i_in_any_case() {
+        for (a, b, same) in [
+            ("OPTIONS", "options", true),
+            ("OPTIONS", "opt\u{131}ons", false),
+            ("opt\u{131}ons", "opt\u{131}ons", true),
+            ("k\u{17f}", "\u{212a}S", true),
+            ("\u{130}", "i", false),
+            ("Ä", "ä", true),
+            ("ß", "ss", false),
+        ] {
+            assert_eq!(fold_eq(a, b), same, "{a} {b}");
+        }
     }
 }

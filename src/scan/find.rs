@@ -18,12 +18,15 @@ pub struct Search {
     lost: Finder<'static>,
 }
 
-/// The search for one clause.
+/// The searches for one clause: one of them has to find something.
 #[derive(Debug)]
-struct Seek {
-    one: Vec<Finder<'static>>,
-    many: Vec<AhoCorasick>,
-    members: Vec<(Finder<'static>, Token)>,
+struct Seek(Vec<One>);
+
+#[derive(Debug)]
+enum One {
+    Text(Finder<'static>),
+    Texts(AhoCorasick),
+    Member(Finder<'static>, Token),
 }
 
 /// A line that has to be read.
@@ -34,33 +37,35 @@ pub struct Hit {
     pub end: usize,
 }
 
-/// How far the searches have come in one block: each has found nothing before its place.
+/// How far the searches have come in one block.
 #[derive(Debug, Default)]
 pub struct Places {
-    driver: Next,
+    /// One for each search of the driver: a rare text must not be looked for again from each line on in which a common one stands.
+    driver: Vec<Next>,
     escape: Next,
     lost: Next,
 }
 
-/// The next find of one search, as far as it is known.
+/// What is known of one search: it finds nothing before this place.
 #[derive(Debug, Clone, Copy, Default)]
-enum Next {
-    #[default]
-    Unknown,
-    At(usize),
-    None,
+struct Next {
+    at: usize,
+    /// It finds something at the place.
+    found: bool,
 }
 
 impl Next {
-    fn from(&mut self, at: usize, find: impl FnOnce() -> Option<usize>) -> Option<usize> {
-        match *self {
-            Self::None => return None,
-            Self::At(n) if n >= at => return Some(n),
-            Self::At(_) | Self::Unknown => {}
+    /// The first find in the range, looked for only where it is not known.
+    fn within(&mut self, from: usize, to: usize, find: impl FnOnce(usize, usize) -> Option<usize>) -> Option<usize> {
+        if !(self.found && self.at >= from) {
+            let from = from.max(self.at);
+            if from >= to {
+                return None;
+            }
+            let found = find(from, to);
+            *self = Self { at: found.unwrap_or(to), found: found.is_some() };
         }
-        let found = find();
-        *self = found.map_or(Self::None, Self::At);
-        found
+        (self.found && self.at < to).then_some(self.at)
     }
 }
 
@@ -75,9 +80,9 @@ impl Search {
     /// The next line from `at` on, where a line begins, that has to be read.
     pub fn next(&self, block: &[u8], mut at: usize, places: &mut Places) -> Option<Hit> {
         loop {
-            let driver = places.driver.from(at, || self.driver.find(block, at));
-            let escape = places.escape.from(at, || escape(block, at));
-            let lost = places.lost.from(at, || self.lost.find(block.get(at..)?).map(|n| at + n));
+            let driver = self.driver.first(block, at, &mut places.driver);
+            let escape = places.escape.within(at, block.len(), |from, _| escape(block, from));
+            let lost = places.lost.within(at, block.len(), |from, _| self.lost.find(block.get(from..)?).map(|n| from + n));
             let first = [driver, escape, lost].into_iter().flatten().min()?;
             let begin = memchr::memrchr(b'\n', block.get(at..first)?).map_or(at, |n| at + n + 1);
             let end = memchr::memchr(b'\n', block.get(first..)?).map_or(block.len(), |n| first + n);
@@ -87,7 +92,7 @@ impl Search {
                 return Some(hit);
             }
             let line = block.get(begin..end)?;
-            if self.rest.iter().all(|s| s.find(line, 0).is_some()) {
+            if self.rest.iter().all(|s| s.shown(line)) {
                 return Some(hit);
             }
             at = end + 1;
@@ -105,49 +110,52 @@ impl Seek {
             match probe {
                 Probe::Text { bytes, fold: false } => plain.push(bytes),
                 Probe::Text { bytes, fold: true } => folded.push(bytes),
-                Probe::Member { keys, test } => members.extend(keys.iter().map(|k| (Finder::new(k).into_owned(), test.clone()))),
+                Probe::Member { keys, test } => members.extend(keys.iter().map(|k| One::Member(Finder::new(k).into_owned(), test.clone()))),
             }
         }
-        let mut seek = Self { one: Vec::new(), many: Vec::new(), members };
+        let mut all = Vec::new();
         if plain.len() <= 2 {
-            seek.one.extend(plain.iter().map(|b| Finder::new(b).into_owned()));
+            all.extend(plain.iter().map(|b| One::Text(Finder::new(b).into_owned())));
         } else {
-            seek.many.push(AhoCorasick::new(&plain).ok()?);
+            all.push(One::Texts(AhoCorasick::new(&plain).ok()?));
         }
         if !folded.is_empty() {
-            seek.many.push(AhoCorasick::builder().ascii_case_insensitive(true).build(&folded).ok()?);
+            all.push(One::Texts(AhoCorasick::builder().ascii_case_insensitive(true).build(&folded).ok()?));
         }
-        Some(seek)
+        all.extend(members);
+        Some(Self(all))
     }
 
-    /// The first find at or after `at`. Text that begins with the next line cannot be part of this one, so a find never spans two.
-    fn find(&self, text: &[u8], at: usize) -> Option<usize> {
-        let mut end = text.len();
+    /// A place in the first line at or after `at` that shows the clause. A find that begins before that place and goes on behind
+    /// it is in the same line, so no search has to look beyond what another one has found.
+    fn first(&self, block: &[u8], at: usize, places: &mut Vec<Next>) -> Option<usize> {
+        places.resize(self.0.len(), Next::default());
         let mut best = None;
-        let mut found = |n: Option<usize>, end: &mut usize| {
-            if let Some(n) = n {
-                best = Some(n);
-                *end = n;
-            }
-        };
-        for f in &self.one {
-            found(text.get(at..end).and_then(|t| f.find(t)).map(|n| at + n), &mut end);
-        }
-        for f in &self.many {
-            found(f.find(Input::new(text).range(at..end)).map(|m| m.start()), &mut end);
-        }
-        for (key, test) in &self.members {
-            let mut from = at;
-            while let Some(n) = text.get(from..end).and_then(|t| key.find(t)).map(|n| from + n) {
-                let after = n + key.needle().len();
-                if text.get(after..).is_some_and(|t| test.passes(t)) {
-                    found(Some(n), &mut end);
-                    break;
-                }
-                from = after;
-            }
+        for (one, place) in self.0.iter().zip(places) {
+            let to = best.unwrap_or(block.len());
+            best = place.within(at, to, |from, to| one.find(block, from, to)).or(best);
         }
         best
+    }
+
+    fn shown(&self, line: &[u8]) -> bool {
+        self.0.iter().any(|one| one.find(line, 0, line.len()).is_some())
+    }
+}
+
+impl One {
+    fn find(&self, text: &[u8], mut from: usize, to: usize) -> Option<usize> {
+        match self {
+            Self::Text(f) => f.find(text.get(from..to)?).map(|n| from + n),
+            Self::Texts(f) => f.find(Input::new(text).range(from..to)).map(|m| m.start()),
+            Self::Member(key, test) => loop {
+                let n = from + key.find(text.get(from..to)?)?;
+                from = n + key.needle().len();
+                if test.passes(text.get(from..)?) {
+                    return Some(n);
+                }
+            },
+        }
     }
 }
 
@@ -201,6 +209,28 @@ mod tests {
         assert_eq!(hits(&needs, block), ["a\\u007a", "a\\/", "\\u00", "\\u00zz"]);
         // The second of these is an escaped backslash and nothing else; looking at it does no harm, but it need not be.
         assert_eq!(hits(&needs, "{\"lost_events\":{}}\n{\"lostEvents\":{}}\n{}\n").len(), 2);
+    }
+
+    #[test]
+    fn a_rare_text_beside_a_common_one_is_looked_for_once_not_once_a_line() {
+        let needs = vec![text("aa"), text("bb")];
+        let search = Search::new(&[needs]).unwrap();
+        let block = "x bb\nbb\ny\naa bb\nbb aa\n";
+        let (mut at, mut begins, mut places) = (0, Vec::new(), Places::default());
+        while let Some(h) = search.next(block.as_bytes(), at, &mut places) {
+            begins.push(h.begin);
+            // What was searched is never searched again: each search knows its way up to this line's find.
+            assert!(places.driver.iter().all(|p| p.at >= h.begin), "{places:?}");
+            at = h.end + 1;
+        }
+        assert_eq!(begins, [0, 5, 10, 16]);
+        let mut place = Next::default();
+        assert_eq!(place.within(0, 10, |_, _| None), None);
+        let asked = |from, to| (from == 10 && to == 30).then_some(20);
+        assert_eq!(place.within(4, 30, asked), Some(20));
+        assert_eq!(place.within(4, 15, |_, _| panic!("known")), None);
+        assert_eq!(place.within(5, 30, |_, _| panic!("known")), Some(20));
+        assert_eq!(place.within(21, 30, |from, _| Some(from)), Some(21));
     }
 
     #[test]

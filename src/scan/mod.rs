@@ -26,7 +26,7 @@ use crate::wire::response::Response;
 use find::Search;
 use order::Order;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use work::Worker;
 
@@ -101,6 +101,8 @@ pub struct Scan {
     order: Mutex<Order>,
     turn: Condvar,
     stop: AtomicBool,
+    /// Workers that have not ended; changed under the lock of `order`.
+    working: AtomicUsize,
     scanned: AtomicU64,
     printer: Box<dyn Fn() -> Box<dyn Print> + Send + Sync>,
 }
@@ -125,19 +127,30 @@ impl Scan {
             blocks: Mutex::new(Blocks::new(parts)),
             turn: Condvar::new(),
             stop: AtomicBool::new(false),
+            working: AtomicUsize::new(0),
             scanned: AtomicU64::new(0),
             printer: Box::new(printer),
             options,
         }
     }
 
-    /// Reads to the end, or until there is enough or [`Self::finish`] is called. Blocks as long as that takes.
-    pub fn run(&self, workers: usize) {
-        std::thread::scope(|s| {
-            for _ in 0..workers {
-                s.spawn(|| self.work());
-            }
-        });
+    /// Reads to the end, or until there is enough or [`Self::finish`] is called. Blocks as long as that takes, but not for a
+    /// worker that is still reading when there is enough: what it waits for may never come.
+    pub fn run(self: &Arc<Self>, workers: usize) {
+        for n in 0..workers {
+            let mut order = lock(&self.order);
+            let scan = self.clone();
+            match std::thread::Builder::new().name("scan".to_owned()).spawn(move || scan.work()) {
+                Ok(_) => self.working.fetch_add(1, Ordering::Relaxed),
+                // Fewer do the work too.
+                Err(_) if n > 0 => break,
+                Err(e) => return order.fail(e),
+            };
+        }
+        let mut order = lock(&self.order);
+        while self.working.load(Ordering::Relaxed) > 0 && !self.stopped() {
+            order = self.turn.wait(order).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn work(&self) {
@@ -187,16 +200,18 @@ impl Scan {
     }
 }
 
-/// A worker that panics must not leave the others waiting for its turn.
+/// A worker that ends says so; one that panics must not leave the others waiting for its turn.
 struct Guard<'a>(&'a Scan);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        let mut order = lock(&self.0.order);
         if std::thread::panicking() {
-            let mut order = lock(&self.0.order);
             order.fail(io::Error::other("a worker failed"));
             self.0.stop.store(true, Ordering::Relaxed);
-            self.0.turn.notify_all();
         }
+        self.0.working.fetch_sub(1, Ordering::Relaxed);
+        drop(order);
+        self.0.turn.notify_all();
     }
 }

@@ -32,10 +32,17 @@ impl Raw {
 }
 
 /// The second that was read last, because the next one is mostly the same.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Second {
     text: [u8; 19],
     seconds: i64,
+}
+
+impl Default for Second {
+    /// A text that is its second: bytes that are no time would be taken for one.
+    fn default() -> Self {
+        Self { text: *b"1970-01-01T00:00:00", seconds: 0 }
+    }
 }
 
 /// A place in a line.
