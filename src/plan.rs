@@ -21,6 +21,8 @@ pub use serve::{Address, Arrival, Serve};
 #[derive(Debug, Clone, Default)]
 pub struct Env {
     pub stdout_tty: bool,
+    /// Standard input is a pipe or a file: flows may come through it.
+    pub stdin_piped: bool,
     pub no_color: bool,
     pub force_color: bool,
     /// `$TERM`.
@@ -275,9 +277,13 @@ fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
     paths.iter().map(|p| p.to_string_lossy().into_owned()).collect()
 }
 
-/// The servers that are meant; what is to be said about them joins `warnings`.
-fn servers(flags: &cli::server::Server, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
+/// The servers that are meant; what is to be said about them joins `warnings`. `piped`: what is asked for might as well come
+/// through standard input.
+fn servers(flags: &cli::server::Server, piped: bool, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
     let mut servers = server::servers(flags)?;
+    if piped && flags.server.is_empty() {
+        servers.instead = Some("what comes through standard input is read with --input-file -".to_owned());
+    }
     warnings.append(&mut servers.warnings);
     Ok(Box::new(servers))
 }
@@ -315,7 +321,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
     } else {
         let number = if window == (None, None) { u64::MAX } else { 0 };
         let request = Request { number, since: window.0, until: window.1, ..Request::default() };
-        let servers = servers(&source.server, &mut warnings)?;
+        let servers = servers(&source.server, look.env.stdin_piped, &mut warnings)?;
         From::Live { servers, request: Box::new(request) }
     };
     let json = w.output == cli::TextFormat::Json;

@@ -74,6 +74,7 @@ fn env() -> Env {
     let locale = [var("LC_ALL"), var("LC_CTYPE"), var("LANG")].into_iter().find(|v| !v.is_empty()).unwrap_or_default().to_lowercase();
     Env {
         stdout_tty: io::stdout().is_terminal(),
+        stdin_piped: stdin_piped(),
         no_color: !var("NO_COLOR").is_empty(),
         force_color: !matches!(var("CLICOLOR_FORCE").as_str(), "" | "0"),
         term: var("TERM"),
@@ -82,6 +83,20 @@ fn env() -> Env {
         legacy_json: var("HUBBLE_COMPAT").split(',').any(|w| w.trim() == "legacy-json-output"),
         now: SystemTime::now().into(),
     }
+}
+
+/// Whether standard input is a pipe or a file: a terminal, `/dev/null` and what services start with bring no flows.
+#[cfg(unix)]
+fn stdin_piped() -> bool {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::FileTypeExt as _;
+    let Ok(same) = io::stdin().as_fd().try_clone_to_owned() else { return false };
+    std::fs::File::from(same).metadata().is_ok_and(|m| m.is_file() || m.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn stdin_piped() -> bool {
+    !io::stdin().is_terminal()
 }
 
 fn work(job: Job) -> Result<u8, Error> {

@@ -113,6 +113,33 @@ fn exit_codes_and_three_lines() {
 }
 
 #[test]
+fn flows_piped_to_nobody_are_told_of_the_flag_that_reads_them() {
+    if std::net::TcpStream::connect("localhost:4245").is_ok() {
+        println!("skipped: something listens at the default server");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let recording = file(dir.path(), "f.jsonl", flow("a", "b", "FORWARDED", ""));
+    let asked = |args: &[&str], stdin: Stdio| {
+        let o = flowhy().args(args).stdin(stdin).output().unwrap();
+        assert_eq!((o.status.code(), out(&o)), (Some(3), String::new()), "{args:?}: {}", err(&o));
+        err(&o).lines().find(|l| l.starts_with("  hint: ")).unwrap_or_default().to_owned()
+    };
+    // A pipe that is open and says nothing is no reason to wait.
+    for stdin in [Stdio::piped(), fs::File::open(&recording).unwrap().into()] {
+        let hint = asked(&["observe", "ns:a"], stdin);
+        assert!(hint.contains("--input-file -") && hint.contains("port-forward"), "{hint}");
+    }
+    assert!(asked(&["why"], Stdio::piped()).contains("--input-file -"));
+    for (args, stdin) in
+        [(&["observe"][..], Stdio::null()), (&["observe", "--server", "127.0.0.1:1"], Stdio::piped()), (&["status"], Stdio::piped())]
+    {
+        let hint = asked(args, stdin);
+        assert!(hint.contains("port-forward") && !hint.contains("--input-file"), "{args:?}: {hint}");
+    }
+}
+
+#[test]
 fn help_fits_a_screen_and_goes_to_stdout() {
     for command in [
         "",

@@ -2,7 +2,7 @@
 //! would send, and the whole program with its bytes on both streams.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what broke by panicking
 use flowhy::model::time::Nanos;
-use flowhy::model::view::{Field, View};
+use flowhy::model::view::{Field, View, in_window, time_of};
 use flowhy::query::{self, Filters, Flag, Predicate};
 use flowhy::wire::decode::Decoded;
 use flowhy::wire::json::{read_line, read_message};
@@ -169,6 +169,10 @@ const ATOMS: &[&str] = &[
     "latency>1ms",
     "cart",
     "10.0.0.0/8",
+    "since:2025-11-23T00:20:00Z",
+    "until:2025-11-23T00:40:00Z",
+    "until:2025-11-23T00:10Z,2025-11-23T00:30Z",
+    "at:2025-11-23T00:25Z",
 ];
 
 /// For any filter and any flags: the server's part lets through all that both match; where it is exact, nothing else.
@@ -196,30 +200,35 @@ fn pushed(flows: &[GetFlowsResponse]) -> Result<(), Failed> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         query::from_flags(&query::split_args(&args).unwrap().0).unwrap()
     };
-    let (mut exact, mut helped) = (0u32, 0u32);
-    let counts = std::cell::RefCell::new((&mut exact, &mut helped));
+    let (mut exact, mut helped, mut bounded) = (0u32, 0u32, 0u32);
+    let counts = std::cell::RefCell::new((&mut exact, &mut helped, &mut bounded));
     let mut runner =
         proptest::test_runner::TestRunner::new(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() });
     runner
         .run(&(words, args), |(words, args)| {
             let flags = flags_of(args);
             let local = query::compile(&flags).unwrap().and(query::parse(&words, &query::Context::at(NOW)).unwrap());
-            let p = query::push(&flags, &query::parse_expr(&words).unwrap(), false);
+            let p = query::push(&flags, &query::parse_expr(&words).unwrap(), false, &query::Context::at(NOW));
             let sent = query::compile(&Filters { whitelist: p.whitelist.clone(), blacklist: p.blacklist.clone(), ..Filters::default() });
             let sent = sent.map_err(|e| TestCaseError::fail(format!("a server would refuse it: {e}: {p:?}")))?;
             let is_flow = |r: &&GetFlowsResponse| matches!(r.response_types, Some(ResponseTypes::Flow(_)));
             for r in flows.iter().filter(is_flow) {
-                let (wanted, got) = (local.matches(r), sent.matches(r));
+                let got = sent.matches(r) && in_window(p.window, time_of(r));
+                let wanted = local.matches(r);
                 prop_assert!(got || !wanted, "withheld by {p:?}: {}", serde_json::to_string(&format!("{r:?}")).unwrap());
                 prop_assert!(!p.exact || got == wanted, "not exact: {p:?}");
             }
             *counts.borrow_mut().0 += u32::from(p.exact);
             *counts.borrow_mut().1 += u32::from(p.whitelist != flags.whitelist || p.blacklist != flags.blacklist);
+            *counts.borrow_mut().2 += u32::from(p.window != (None, None));
             Ok(())
         })
         .map_err(|e| Failed::from(e.to_string()))?;
     // A pushing that pushes nothing would be sound too.
-    if exact < 100 || helped < 300 { Err(format!("only {exact} exact, {helped} helped").into()) } else { Ok(()) }
+    if exact < 100 || helped < 300 || bounded < 50 {
+        return Err(format!("only {exact} exact, {helped} helped, {bounded} bounded").into());
+    }
+    Ok(())
 }
 
 /// A case that flowhy answers otherwise, on purpose.

@@ -65,7 +65,7 @@ fn law(line: &[u8]) -> Result<bool, String> {
 
 fn corpora() -> Vec<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![here.join("tests/conformance/hubble/print/flows.jsonl")];
+    let mut files = vec![here.join("tests/conformance/hubble/print-cases/flows.jsonl")];
     let shared = std::env::var_os("FLOWHY_SHARED").map_or_else(|| here.join("../shared"), PathBuf::from).join("data/flows");
     if !shared.exists() {
         println!("skipped: {} is not here", shared.display());

@@ -19,13 +19,19 @@ pub struct Table {
 
 impl Table {
     pub fn new(options: Options) -> Self {
-        let node: &[u8] = if options.node_name { b"NODE\t" } else { b"" };
-        let rows = [b"TIMESTAMP\t", node, b"SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY\n"].concat();
-        Self { options: Options { color: false, ..options }, rows }
+        Self { options: Options { color: false, ..options }, rows: Vec::new() }
     }
 }
 
 impl Table {
+    /// Above the first row; a table without rows has none.
+    fn head(&mut self) {
+        if self.rows.is_empty() {
+            let node: &[u8] = if self.options.node_name { b"NODE\t" } else { b"" };
+            self.rows = [b"TIMESTAMP\t", node, b"SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY\n"].concat();
+        }
+    }
+
     fn flow(f: &dyn View, o: &Options, p: &mut Paint<'_>) {
         p.flow_time(f);
         p.raw("\t");
@@ -63,14 +69,17 @@ impl Format for Table {
     }
 
     fn line(&mut self, r: Response<'_>, _why: Option<&Why>, _out: &mut Vec<u8>) {
+        let (flow, lost) = (r.flow(), lost::events(r));
+        if flow.is_none() && lost.is_none() {
+            return;
+        }
+        self.head();
         let begin = self.rows.len();
         let mut p = Paint::new(&mut self.rows, &self.options);
-        if let Some(flow) = r.flow() {
+        if let Some(flow) = flow {
             Self::flow(flow, &self.options, &mut p);
-        } else if let Some((r, lost)) = lost::events(r) {
+        } else if let Some((r, lost)) = lost {
             Self::lost(r, lost, &self.options, &mut p);
-        } else {
-            return;
         }
         p.raw("\n");
         safe::hubble(&mut self.rows, begin, false);

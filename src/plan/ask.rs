@@ -56,8 +56,8 @@ pub enum EventsFrom {
 }
 
 /// The one server that is meant.
-fn one(source: &Source, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
-    let servers = servers(&source.server, warnings)?;
+fn one(source: &Source, piped: bool, warnings: &mut Vec<String>) -> Result<Box<Servers>, Error> {
+    let servers = servers(&source.server, piped, warnings)?;
     if servers.several() {
         return Err(Error::usage("this is asked of one server at a time").hint("give one --server, without --agents"));
     }
@@ -69,7 +69,8 @@ pub fn ask(source: &Source, look: &Look<'_>, question: Question) -> Result<Ask, 
         return Err(Error::usage("a recording is no server").hint("leave out --input-file, or serve it: flowhy serve FILE"));
     }
     let mut warnings = Vec::new();
-    let servers = one(source, &mut warnings)?;
+    // No file answers such a question.
+    let servers = one(source, false, &mut warnings)?;
     Ok(Ask { servers, question, terminal: look.env.stdout_tty, warnings })
 }
 
@@ -109,7 +110,7 @@ pub fn events(source: &Source, look: &Look<'_>, sort: Sort, rest: &[String], o: 
             n => n,
         };
         let request = EventRequest { number, follow: s.follow, since: window.0, until: window.1 };
-        EventsFrom::Live { servers: one(source, &mut warnings)?, request }
+        EventsFrom::Live { servers: one(source, look.env.stdin_piped, &mut warnings)?, request }
     } else {
         observe::number(s, true)?;
         EventsFrom::Files {

@@ -15,7 +15,7 @@ use crate::plan::Env;
 use crate::policy;
 use crate::query::ast::Expr;
 use crate::query::group::columns;
-use crate::query::{self, Filters, Predicate, Pushed};
+use crate::query::{self, Context, Filters, Predicate, Pushed};
 use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
@@ -73,7 +73,8 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         // Names and explanations need DNS answers that the filter would keep away: then those are asked for besides, and
         // the filter runs here. Else the server does all that can be said on the wire.
         let derives = explain != Explain::Nothing || by_words.fields().needs_derived();
-        let pushed = query::push(&filters, &query::parse_expr(by_words.text()).unwrap_or(Expr::All), derives);
+        let words = query::parse_expr(by_words.text()).unwrap_or(Expr::All);
+        let pushed = query::push(&filters, &words, derives, &Context::at(env.now));
         let exact = !derives && pushed.exact;
         notes.extend(look.debug.then(|| split(&filters, &pushed, derives)));
         if !exact && !o.select.follow {
@@ -81,7 +82,10 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             stream.first = o.select.first.filter(|n| *n > 0);
             stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
-        let bounded = o.select.since.is_some() || o.select.until.is_some();
+        let since = window.0.max(pushed.window.0);
+        // Who follows wants no end.
+        let until = if o.select.follow { None } else { window.1.into_iter().chain(pushed.window.1).min() };
+        let bounded = since.is_some() || until.is_some();
         let field_mask = mask::paths(&o.mask, reads, explain, &admit);
         if !o.mask.field_mask.is_empty() {
             // What the mask leaves out cannot be asked for again here.
@@ -96,13 +100,13 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             },
             first: exact && o.select.first.is_some_and(|n| n > 0),
             follow: o.select.follow,
-            since: window.0,
-            until: window.1,
+            since,
+            until,
             whitelist: if derives { with_dns(pushed.whitelist) } else { pushed.whitelist },
             blacklist: if derives { Vec::new() } else { pushed.blacklist },
             field_mask,
         };
-        From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
+        From::Live { servers: servers(&source.server, env.stdin_piped, &mut warnings)?, request: Box::new(request) }
     };
     let window = if files { window } else { (None, None) };
     let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads };

@@ -24,7 +24,7 @@ pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: 
         return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), command)?));
     }
     let mut warnings = Vec::new();
-    let servers = servers(&source.server, &mut warnings)?;
+    let servers = servers(&source.server, look.env.stdin_piped, &mut warnings)?;
     let title = servers.title();
     let command = command("flowhy", &flags(&servers), source);
     let request = Request { number: SCREEN_LAST, follow: true, ..Request::default() };

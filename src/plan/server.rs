@@ -20,6 +20,8 @@ pub struct Servers {
     pub tls: tls::Options,
     pub auth: Option<Basic>,
     pub timing: Timing,
+    /// What else may have been meant, told where nothing listens.
+    pub instead: Option<String>,
     /// For stderr.
     pub warnings: Vec<String>,
 }
@@ -101,7 +103,7 @@ pub fn servers(s: &cli::server::Server) -> Result<Servers, Error> {
     if insecure && (s.agents || addresses.iter().any(|a| a.tls)) {
         warnings.push("--tls-allow-insecure: the connection is encrypted, but who answers is not checked".to_owned());
     }
-    Ok(Servers { addresses, agents: s.agents, tls, auth, timing, warnings })
+    Ok(Servers { addresses, agents: s.agents, tls, auth, timing, instead: None, warnings })
 }
 
 fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {

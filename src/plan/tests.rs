@@ -146,6 +146,47 @@ fn what_a_filter_says_on_the_wire_is_asked_of_the_server() {
 }
 
 #[test]
+fn times_of_the_filter_bound_the_request() {
+    let at = |s: i64| Some(Nanos::from_parts(1_800_000_000 + s, 0));
+    let bounds = |line: &str| {
+        let r = request(line);
+        (r.since, r.until, r.number)
+    };
+    // Two seconds wider than asked, and judged here: what comes is counted here too.
+    assert_eq!(bounds("observe since:5m"), (at(-302), None, 0));
+    assert_eq!(stream("observe since:5m").last, Some(20));
+    assert_eq!(bounds("observe verdict:dropped since:5m until:1m since:3m"), (at(-182), at(-58), 0));
+    assert_eq!(bounds("observe --since 4m --until 2m since:5m until:1m"), (at(-240), at(-120), 0), "of two bounds the narrower one");
+    assert_eq!(bounds("observe since:5m,10m"), (at(-602), None, 0), "any of them");
+    assert_eq!(bounds("observe at:5m"), (at(-302), at(-300 + 62).map(|t| t.plus(-1)), 0));
+    assert_eq!(bounds("observe -f since:5m until:1m"), (at(-302), None, 0), "who follows wants no end");
+    for other in ["observe since:5m or verdict:dropped", "observe not since:5m", "observe not (since:5m verdict:dropped)"] {
+        assert_eq!(bounds(other), (None, None, u64::MAX), "{other}");
+    }
+    // Names are learnt from answers that came earlier.
+    assert_eq!(bounds("observe since:5m fqdn:x.com"), (None, None, u64::MAX));
+    assert_eq!(bounds("observe --why since:5m"), (None, None, u64::MAX));
+}
+
+#[test]
+fn who_pipes_flows_in_and_names_no_server_is_told_of_the_flag() {
+    let piped = Env { stdin_piped: true, ..env() };
+    let told = |line: &str, env: &Env| match plan(Cli::try_parse_from(line.split(' ')).unwrap(), env).unwrap() {
+        Job::Flows(Plan { from: From::Live { servers, .. }, .. }) => servers.instead,
+        Job::Events(Events { from: EventsFrom::Live { servers, .. }, .. }) => servers.instead,
+        Job::Ask(a) => a.servers.instead,
+        other => panic!("{line}: {other:?}"),
+    };
+    for line in ["flowhy observe", "flowhy observe ns:shop -f", "flowhy why", "flowhy observe agent-events", "flowhy"] {
+        assert!(told(line, &piped).is_some_and(|t| t.contains("--input-file -")), "{line}");
+        assert_eq!(told(line, &env()), None, "{line}");
+    }
+    for line in ["flowhy observe --server relay", "flowhy status", "flowhy list nodes"] {
+        assert_eq!(told(line, &piped), None, "{line}");
+    }
+}
+
+#[test]
 fn a_mask_asks_for_what_is_printed_and_what_is_filtered() {
     let has = |r: &Request, path: &str| r.field_mask.iter().any(|m| m == path);
     let r = request("observe --label app=x");

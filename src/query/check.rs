@@ -115,8 +115,9 @@ fn policy_codes() -> Vec<u32> {
     reason::REASONS.iter().filter(policy).map(|r| r.number).collect()
 }
 
-pub fn time(a: &Atom, ctx: &Context) -> Result<Node> {
-    let ranges = each(a, |v| {
+/// The times of each value, in nanoseconds, both ends inclusive.
+pub fn times(a: &Atom, ctx: &Context) -> Result<Ranges> {
+    each(a, |v| {
         let say = || bad(v, format!("{:?} is no time; write 5m, 13:57, 2025-11-23 or 2025-11-23T13:57:00Z", v.text));
         let (at, lasts) = when::moment(&v.text, ctx).ok_or_else(say)?;
         let (at, end) = (i128::from(at.0), i128::from(at.0) + i128::from(lasts) - 1);
@@ -125,6 +126,9 @@ pub fn time(a: &Atom, ctx: &Context) -> Result<Node> {
             Name::Until => (i128::MIN, at),
             _ => (at, end),
         })
-    })?;
-    Ok(Node::Leaf(Leaf::num(Field::Time, ranges)))
+    })
+}
+
+pub fn time(a: &Atom, ctx: &Context) -> Result<Node> {
+    Ok(Node::Leaf(Leaf::num(Field::Time, times(a, ctx)?)))
 }

@@ -3,10 +3,11 @@
 //! Owns which field of the language means what on the wire. Sound first: a filter that is sent may let too much through, never
 //! too little, because what the server withholds is gone. Whether it is also exact is known for each part; the rest runs here.
 use super::ast::{Atom, Expr, Op, Text};
-use super::check::{range, status};
+use super::check::{range, status, times};
 use super::fields::Name;
 use super::track::Filters;
-use super::{hubble, value};
+use super::{Context, hubble, value};
+use crate::model::time::Nanos;
 use crate::model::view::End;
 use crate::wire::pb::flow::{self, FlowFilter, Verdict};
 use ipnet::IpNet;
@@ -18,11 +19,16 @@ const WIDEST: i128 = 64;
 /// The event type that filters on HTTP demand.
 const L7: i32 = 129;
 
+/// A server stops at the first flow beyond a bound of time, and flows of several CPUs lie in its ring only nearly in their order.
+const DISORDER: i64 = 2 * Nanos::SECOND;
+
 /// A filter divided between server and client.
 #[derive(Debug, Clone, Default)]
 pub struct Pushed {
     pub whitelist: Vec<FlowFilter>,
     pub blacklist: Vec<FlowFilter>,
+    /// No flow earlier or later than these matches.
+    pub window: (Option<Nanos>, Option<Nanos>),
     /// Whether the two lists say everything.
     pub exact: bool,
     /// The parts that the server judges alone, as they are written.
@@ -38,18 +44,41 @@ struct Cover {
 }
 
 /// Divides the filter that the flags make, and the one that is written in the language. `infers`: whether names are filled in
-/// here that the server does not know; then what asks for them is not sent.
-pub fn push(flags: &Filters, words: &Expr, infers: bool) -> Pushed {
+/// here that the server does not know; then what asks for them is not sent, and no bound of time, before which they may be learnt.
+pub fn push(flags: &Filters, words: &Expr, infers: bool, ctx: &Context) -> Pushed {
     let mut p = Pushed { whitelist: flags.whitelist.clone(), blacklist: flags.blacklist.clone(), exact: true, ..Pushed::default() };
     let mut parts = Vec::new();
     conjuncts(&positive(words, false), &mut parts);
     for part in parts {
+        if !infers {
+            narrow(&mut p.window, &part, ctx);
+        }
         let exact = add(&mut p, &part, infers);
         p.exact &= exact;
         let list = if exact { &mut p.there } else { &mut p.here };
         list.push(part.to_string());
     }
     p
+}
+
+/// Narrows the window to what a `since`, `until` or `at` lets through. The part itself stays here: a bound is wider than it says,
+/// and a server that counts the last flows counts those after an `until` too.
+fn narrow(window: &mut (Option<Nanos>, Option<Nanos>), part: &Expr, ctx: &Context) {
+    let Expr::Atom(a) = part else { return };
+    if a.op != Op::Is || !matches!(a.name, Name::Since | Name::Until | Name::At) {
+        return;
+    }
+    let Ok(ranges) = times(a, ctx) else { return };
+    // Beyond what a time can say there is no bound.
+    let bound = |n: Option<i128>| n.and_then(|n| i64::try_from(n).ok()).filter(|n| *n < i64::MAX).map(Nanos);
+    if let Some(since) = bound(ranges.iter().map(|r| r.0).min()) {
+        let since = since.plus(-DISORDER);
+        window.0 = Some(window.0.map_or(since, |t| t.max(since)));
+    }
+    if let Some(until) = bound(ranges.iter().map(|r| r.1).max()) {
+        let until = until.plus(DISORDER);
+        window.1 = Some(window.1.map_or(until, |t| t.min(until)));
+    }
 }
 
 /// Adds one part to the lists; whether they say all of it.

@@ -108,6 +108,7 @@ fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
         tls: tls.clone().filter(|_| a.tls),
         auth: servers.auth.clone(),
         timing: servers.timing,
+        instead: servers.instead.clone(),
     };
     Ok(servers.addresses.iter().map(server).collect())
 }

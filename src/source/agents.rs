@@ -139,6 +139,7 @@ impl Agents {
             // Whom an unprotected list names may be anybody.
             auth: self.server.auth.clone().filter(|_| self.server.tls.is_some()),
             timing: self.server.timing,
+            instead: None,
         })
     }
 }

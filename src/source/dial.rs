@@ -2,7 +2,7 @@
 //!
 //! Owns sockets, and the knowledge of what HTTP/2, TLS and HTTP/1 look like at their beginning, so that a wrong port is
 //! named as what it is. With TLS that look is taken twice: at what comes off the wire while a key is agreed on, and at what was in it.
-use super::status::{Trouble, clean};
+use super::status::{Sort, Trouble, clean};
 use super::target::Target;
 use super::tls::{self, Asked, Secure};
 use std::io;
@@ -138,7 +138,8 @@ fn refused(e: &io::Error, target: &Target) -> Trouble {
         io::ErrorKind::NotFound => "no such socket".to_owned(),
         _ => super::file::words(e),
     };
-    Trouble::new(cause).hint(hint)
+    let sort = if e.kind() == io::ErrorKind::ConnectionRefused { Sort::Nobody } else { Sort::Passing };
+    Trouble::new(cause).hint(hint).sort(sort)
 }
 
 impl Greeting {

@@ -77,12 +77,14 @@ pub struct Server {
     /// Sent only where it is encrypted.
     pub auth: Option<Basic>,
     pub timing: Timing,
+    /// What else may have been meant, told where nothing listens.
+    pub instead: Option<String>,
 }
 
 impl Server {
     /// In plain text, and nobody says who asks.
     pub fn plain(target: Target) -> Self {
-        Self { target, label: None, tls: None, auth: None, timing: Timing::default() }
+        Self { target, label: None, tls: None, auth: None, timing: Timing::default(), instead: None }
     }
 
     /// What it is called, harmless on a terminal.
@@ -90,6 +92,17 @@ impl Server {
         match &self.label {
             Some(label) => clean(&format!("{label} ({})", self.target)),
             None => clean(&self.target.to_string()),
+        }
+    }
+
+    /// Where nothing listens, the likelier mistake comes first.
+    fn or_instead(&self, t: Trouble) -> Trouble {
+        match &self.instead {
+            Some(instead) if t.sort == Sort::Nobody => {
+                let hint = t.hint.as_ref().map_or_else(|| instead.clone(), |h| format!("{instead}; {h}"));
+                t.hint(hint)
+            }
+            _ => t,
         }
     }
 
@@ -111,7 +124,8 @@ impl Server {
             .http2_keep_alive_interval(keepalive)
             .keep_alive_timeout(self.timing.connect.max(Duration::from_secs(1)) * 2)
             .keep_alive_while_idle(true);
-        let (conn, greeting) = dial::dial(&self.target, self.tls.as_deref(), self.timing.connect).await?;
+        let dialled = dial::dial(&self.target, self.tls.as_deref(), self.timing.connect).await;
+        let (conn, greeting) = dialled.map_err(|t| self.or_instead(t))?;
         let channel = endpoint.connect_with_connector(Given(Some(conn))).await;
         let channel = channel.map_err(|e| greeting.judge().err().unwrap_or_else(|| Trouble::new(clean(&e.to_string()))))?;
         Ok((channel, greeting))

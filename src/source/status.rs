@@ -31,6 +31,8 @@ pub enum Sort {
     Pings,
     /// The connection is gone. May be over too.
     Broken,
+    /// Nothing listens there. May be over too.
+    Nobody,
 }
 
 impl Trouble {
