@@ -12,9 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto", "health/health.proto"],
         ["proto"],
     )?;
-    let (json, lean) = generator::modules(&set)?;
+    let generator::Modules { json, lean, reflect } = generator::modules(&set)?;
     std::fs::write(out.join("json.rs"), json)?;
     std::fs::write(out.join("lean.rs"), lean)?;
+    std::fs::write(out.join("reflect.rs"), reflect)?;
     let prost = tonic_prost_build::Config::new();
     tonic_prost_build::configure().out_dir(&out).build_transport(true).compile_fds_with_config(set, prost)?;
     Ok(())

@@ -17,6 +17,15 @@
 //!     the source stops reading
 //! ```
 //!
+//! Two shorter ways, where nothing is explained, held or derived: the engine reads of a frame only the fields that filter and format
+//! ask for (`wire::lean`), and files do not enter the engine at all: `scan` passes over every line that cannot match, works on
+//! blocks of lines side by side and writes them in their order.
+//!
+//! ```text
+//!   files ─ blocks ─┬─ worker: search → lean read → filter → format ─┐
+//!                   └─ worker ────────────────────────────────────────┴─ order → stdout
+//! ```
+//!
 //! # The dependency law (checked by `tests/house.rs`)
 //!
 //! A room uses only rooms on lower floors, and files of its own.

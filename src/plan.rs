@@ -8,12 +8,14 @@ use crate::error::Error;
 use crate::model::time::Nanos;
 use crate::out;
 use crate::policy;
+use crate::query::group::Column;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use hint::hint;
 pub use serve::{Address, Arrival, Serve};
 
 /// What the program finds around it.
@@ -76,6 +78,19 @@ pub struct Stream {
     /// Print only the last so many, at the end.
     pub last: Option<usize>,
     pub quiet: bool,
+    /// Counted by these, in place of lines.
+    pub count: Option<Count>,
+    /// Whether finding nothing is a failure.
+    pub exit_code: bool,
+}
+
+/// What is counted, and how it is written.
+#[derive(Debug, Clone)]
+pub struct Count {
+    pub by: Vec<Column>,
+    pub style: out::count::Style,
+    /// Drawn again and again while flows come.
+    pub live: bool,
 }
 
 /// Everything `run` needs.
@@ -87,6 +102,8 @@ pub struct Plan {
     pub front: Front,
     /// For stderr, before anything else.
     pub warnings: Vec<String>,
+    /// What `--debug` tells, after them.
+    pub notes: Vec<String>,
 }
 
 /// What the command is.
@@ -170,7 +187,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
                 if word != Some("flows") {
                     like(&o.filter, ["flows", "agent-events", "debug-events"].into_iter(), "flowhy observe")?;
                 }
-                Job::Flows(observe::observe(&source, judge, &look, *o)?)
+                observe::observe(&source, judge, &look, *o)?
             }
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
@@ -243,14 +260,16 @@ fn filter_of(words: &[String], env: &Env) -> Result<Predicate, Error> {
 
 /// Hubble's own words, then what helps.
 fn flag_error(text: String) -> Error {
-    let hint = hint::hint(&text);
+    let hint = hint(&text);
     Error::usage(text).hint(hint)
 }
 
-fn flags_of(flags: &[Flag]) -> Result<(Filters, Predicate), Error> {
-    let filters = query::from_flags(flags).map_err(flag_error)?;
-    let predicate = query::compile(&filters).map_err(flag_error)?;
-    Ok((filters, predicate))
+fn flags_of(flags: &[Flag]) -> Result<Filters, Error> {
+    query::from_flags(flags).map_err(flag_error)
+}
+
+fn compiled(filters: &Filters) -> Result<Predicate, Error> {
+    query::compile(filters).map_err(flag_error)
 }
 
 fn texts(paths: &[std::path::PathBuf]) -> Vec<String> {
@@ -285,7 +304,8 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
 
 fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> Result<Plan, Error> {
     sound(source)?;
-    let (filters, by_flags) = flags_of(&w.flags.0)?;
+    let filters = flags_of(&w.flags.0)?;
+    let by_flags = compiled(&filters)?;
     let by_words = filter_of(&w.filter, look.env)?;
     let select = Select { since: w.since, until: w.until, ..Select::default() };
     let window = observe::window(&select, look.env)?;
@@ -312,7 +332,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         reads: None,
     };
     let front = Front::Why { style, quiet: w.quiet, filter };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings })
+    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
 }
 
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
@@ -355,13 +375,22 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
         reads: out::format(d.output, print).fields(),
         ..engine::Options::default()
     };
-    let stream = Stream { format: d.output, print, prompt: true, first: None, last: None, quiet: false };
-    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings: Vec::new() }))
+    let stream = Stream { format: d.output, print, prompt: true, first: None, last: None, quiet: false, count: None, exit_code: false };
+    Ok(Job::Flows(Plan {
+        from,
+        policies: texts(&source.policies),
+        engine,
+        front: Front::Stream(stream),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+    }))
 }
 
 mod ask;
 mod hint;
+mod mask;
 mod observe;
+mod raw;
 mod screen;
 mod serve;
 pub mod server;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 mod ask;
 mod config;
+mod counting;
 mod headless;
 mod line;
 mod say;
@@ -44,7 +45,8 @@ pub fn main() -> u8 {
                 let _ = ask::put(&mut io::stdout().lock(), e.render().to_string().as_bytes());
                 return 0;
             }
-            say::error(&say::misuse(&e));
+            let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+            say::error(&say::misuse(&e, &args));
             return 2;
         }
     };
@@ -134,9 +136,12 @@ fn rim() -> Result<tokio::runtime::Runtime, Error> {
 
 fn go(plan: Plan) -> Result<u8, Error> {
     let scanned = plan.scan();
-    let Plan { from, policies, engine, front, warnings } = plan;
+    let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
         say::say("warning", w);
+    }
+    for n in &notes {
+        say::say("debug", n);
     }
     let runtime = rim()?;
     let stop = CancellationToken::new();

@@ -519,3 +519,58 @@ fn what_the_readme_shows_is_true() {
         assert!(readme.contains(&format!("`flowhy {command}")), "{command}");
     }
 }
+
+#[test]
+fn flows_are_counted_and_printed_as_rows() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/hubble/flows-a.jsonl");
+    let o = run(&["observe", "--from", corpus, "--count-by", "verdict", "-o", "json"]);
+    let counts: Vec<serde_json::Value> = out(&o).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let all: u64 = counts.iter().map(|c| c["count"].as_u64().unwrap()).sum();
+    assert_eq!((all, counts[0]["verdict"].as_str(), o.status.code()), (497, Some("FORWARDED"), Some(0)), "{}", out(&o));
+    assert!(counts.windows(2).all(|w| w[0]["count"].as_u64() >= w[1]["count"].as_u64()));
+    let o = run(&["observe", "--from", corpus, "--count-by", "drop,outcome", "drop:policy"]);
+    assert!(out(&o).starts_with("COUNT   DROP ") && out(&o).contains("undecidable"), "{}", out(&o));
+    let o = run(&["observe", "--from", corpus, "--count-by", "proto", "--last", "7", "-o", "csv"]);
+    let sum: u64 = out(&o).lines().skip(1).map(|l| l.split(',').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!((out(&o).lines().next(), sum), (Some("count,proto"), 7));
+    let o = run(&["observe", "--from", corpus, "-o", "csv", "--why", "drop:policy"]);
+    let text = out(&o);
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().ends_with(",protocol,summary,outcome,policies,text"));
+    assert!(lines.next().unwrap().contains(",DROPPED,"), "{text}");
+    let o = run(&["observe", "--from", corpus, "--count-by", "vrdict"]);
+    assert!(o.status.code() == Some(2) && err(&o).contains("did you mean verdict?"), "{}", err(&o));
+}
+
+#[test]
+fn finding_nothing_is_told_to_scripts_that_ask() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/hubble/flows-a.jsonl");
+    for more in [&[][..], &["-o", "csv"], &["--count-by", "verdict"], &["--why"]] {
+        let with = |filter: &str| {
+            let args: Vec<&str> = ["observe", "--from", corpus, "--exit-code", filter].iter().chain(more).copied().collect();
+            run(&args).status.code()
+        };
+        assert_eq!((with("uuid:none"), with("verdict:dropped")), (Some(1), Some(0)), "{more:?}");
+    }
+}
+
+#[test]
+fn raw_filters_are_printed_before_they_are_checked() {
+    let o = run(&["observe", "-n", "a", "--print-raw-filters", "--not", "--ip", "it's"]);
+    let want = "allowlist:\n    - '{\"source_pod\":[\"a/\"]}'\n    - '{\"destination_pod\":[\"a/\"]}'\n\
+                denylist:\n    - '{\"source_ip\":[\"it''s\"]}'\n    - '{\"destination_ip\":[\"it''s\"]}'\n";
+    assert_eq!((out(&o).as_str(), o.status.code()), (want, Some(0)));
+}
+
+#[test]
+fn a_cel_expression_that_fails_on_flows_is_told_three_times_and_summed() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/hubble/flows-a.jsonl");
+    for more in [&[][..], &["--why"]] {
+        let args: Vec<&str> =
+            ["observe", "--from", corpus, "--cel-expression", "_flow.destination_names[3] == 'a'"].iter().chain(more).copied().collect();
+        let o = run(&args);
+        assert_eq!((out(&o).as_str(), o.status.code()), ("", Some(0)), "{more:?}");
+        assert_eq!(err(&o).matches("failed: ").count(), 3, "{}", err(&o));
+        assert!(err(&o).contains("the filter failed "), "{}", err(&o));
+    }
+}

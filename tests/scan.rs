@@ -167,7 +167,7 @@ fn language() -> Vec<(String, Predicate)> {
 static FILTERS: LazyLock<Vec<(String, Predicate)>> = LazyLock::new(|| {
     let mut all = cases();
     all.extend(language());
-    all.retain(|(_, p)| !p.fields().needs_derived());
+    all.retain(|(_, p)| !p.fields().needs_derived() && !p.fields().needs_message());
     all
 });
 

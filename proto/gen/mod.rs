@@ -1,11 +1,12 @@
 //! Writes the Rust of `wire::json::generated`: for every message of ours a reader and a writer of proto3 JSON; and that of
-//! `wire::lean::generated`, which reads only some fields of a flow.
+//! `wire::lean::generated`, which reads only some fields of a flow, and of `wire::reflect`, which says what a flow holds.
 //!
 //! Owns the walk over the descriptors. What a token or a scalar looks like is known only to `src/wire/json`, which the
 //! generated code calls. A kind of field that none of our messages has is a build error, not a silent gap.
 mod lean;
 mod names;
 mod reader;
+mod reflect;
 mod writer;
 
 use prost_types::field_descriptor_proto::{Label, Type};
@@ -66,15 +67,21 @@ struct Message {
     fields: Vec<Field>,
 }
 
-/// The generated modules: of `wire::json`, and of `wire::lean`.
-pub fn modules(set: &FileDescriptorSet) -> Res<(String, String)> {
+/// The generated modules of `wire::json`, `wire::lean` and `wire::reflect`.
+pub struct Modules {
+    pub json: String,
+    pub lean: String,
+    pub reflect: String,
+}
+
+pub fn modules(set: &FileDescriptorSet) -> Res<Modules> {
     let mut messages = Vec::new();
     for file in set.file.iter().filter(|f| PACKAGES.contains(&f.package())) {
         for m in &file.message_type {
             collect(file.package(), &[], m, &mut messages)?;
         }
     }
-    Ok((json(&messages)?, lean::walkers(set, &messages)?))
+    Ok(Modules { json: json(&messages)?, lean: lean::walkers(set, &messages)?, reflect: reflect::tables(set, &messages)? })
 }
 
 fn json(messages: &[Message]) -> Res<String> {

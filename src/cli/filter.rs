@@ -54,7 +54,7 @@ fn help(long: &str) -> &'static str {
         "interface" => "Network interface, by its name",
         "encrypted" => "Encrypted flows alone",
         "unencrypted" => "Unencrypted flows alone",
-        "cel-expression" => "An expression in CEL; not built in yet",
+        "cel-expression" => "An expression in CEL, for example _flow.verdict == Verdict.DROPPED",
         "allowlist" => "A flow filter as JSON",
         "denylist" => "A flow filter as JSON; what matches is left out",
         l if l.starts_with("from-") => "The same of the source alone",

@@ -199,6 +199,7 @@ pub enum Format {
     #[value(alias = "JSON")]
     Json,
     Jsonpb,
+    Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -217,6 +218,8 @@ pub struct Observe {
     pub select: Select,
     #[command(flatten)]
     pub flags: FilterFlags,
+    #[command(flatten)]
+    pub mask: Mask,
     #[command(flatten)]
     pub print: Print,
     /// `flows`, and a filter, for example: ns:shop drop:policy
@@ -248,13 +251,34 @@ pub struct Select {
     pub until: Option<String>,
 }
 
+/// What of a flow a server sends.
+#[derive(Debug, Args, Clone, Default)]
+#[command(next_help_heading = "Server")]
+pub struct Mask {
+    /// Only these fields of a flow, as in source.pod_name,verdict; for JSON
+    #[arg(long, alias = "experimental-field-mask", value_name = "FIELD,…", value_delimiter = ',', hide_short_help = true)]
+    pub field_mask: Vec<String>,
+    /// Ask for no more than compact, dict and table print
+    #[arg(long, alias = "experimental-use-default-field-masks", hide_short_help = true, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub use_default_field_masks: bool,
+    /// Print the filters as allowlist and denylist, for a configuration file, and do no more
+    #[arg(long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub print_raw_filters: bool,
+}
+
 /// What is printed.
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Output")]
 pub struct Print {
-    /// compact, dict, table, or jsonpb (= json)
+    /// compact, dict, table, jsonpb (= json), or csv
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+    /// Count flows by fields of the filter language, as in verdict,drop,to.pod
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub count_by: Vec<String>,
+    /// Exit with 1 if no flow matched
+    #[arg(long, hide_short_help = true)]
+    pub exit_code: bool,
     /// Explain drops, audits and L7 denials; --why=all explains allowed flows too
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "drops", value_name = "WHICH")]
     pub why: Option<WhyMode>,

@@ -6,6 +6,7 @@ use super::causes::Causes;
 use super::enrich;
 use super::store::Store;
 use crate::model::observed::{Direction, L4, Observed, Verdict};
+use crate::model::reflect::Message;
 use crate::model::row::{self, Row};
 use crate::model::sym::Sym;
 use crate::model::view::{End, Field, FieldSet, Item, Value, View};
@@ -59,6 +60,10 @@ impl View for Full<'_> {
             }
             _ => self.response.any(field, test),
         }
+    }
+
+    fn message(&self) -> Option<&dyn Message> {
+        self.response.message()
     }
 }
 

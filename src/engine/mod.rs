@@ -107,7 +107,7 @@ pub struct Engine {
 impl Engine {
     pub fn new(options: Options) -> Self {
         let wanted = options.admit.fields().union(options.reads.unwrap_or_default()).union(FieldSet::from_iter([Field::Time]));
-        let lean = options.is_plain().then(|| Lean::new(wanted, Walk::Whole));
+        let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         Self {
             options,
@@ -362,6 +362,16 @@ impl Engine {
 
     pub fn causes(&self) -> &Causes {
         &self.causes
+    }
+
+    /// Whether some flows come with a reason.
+    pub fn explains(&self) -> bool {
+        self.options.explain != Explain::Nothing
+    }
+
+    /// What is kept.
+    pub fn admit(&self) -> &Predicate {
+        &self.options.admit
     }
 
     pub fn ledger(&self) -> &Ledger {

@@ -6,6 +6,7 @@ pub mod line;
 pub mod monitor;
 pub mod observed;
 pub mod reason;
+pub mod reflect;
 pub mod row;
 pub mod sym;
 pub mod text;

@@ -2,6 +2,7 @@
 //!
 //! Owns the list of fields a filter may ask for and the shape of the answers. Must not know who asks: one predicate
 //! (`query`) runs over every implementation, so two views of the same flow have to answer alike.
+use super::reflect::Message;
 use super::time::Nanos;
 use std::net::IpAddr;
 
@@ -143,10 +144,12 @@ pub enum Field {
     AllowedBy(End),
     /// List of Policy: what the agent says denied it.
     DeniedBy(End),
+    /// No answer of [`View::field`]: the whole message is wanted, through [`View::message`].
+    Message,
 }
 
 /// Fields of the flow as a whole, and fields of each end.
-const SINGLE: u32 = 42;
+const SINGLE: u32 = 43;
 const PAIRS: u32 = 16;
 
 impl Field {
@@ -196,6 +199,7 @@ impl Field {
             Self::XlatePoint => 39,
             Self::L7Type => 40,
             Self::DnsSource => 41,
+            Self::Message => 42,
             Self::Endpoint(e) => two(0, e),
             Self::Namespace(e) => two(1, e),
             Self::Pod(e) => two(2, e),
@@ -253,6 +257,7 @@ impl Field {
             F::CauseId,
             F::Outcome,
             F::Policies,
+            F::Message,
             F::FlowTime,
             F::Summary,
             F::AuthType,
@@ -373,6 +378,12 @@ pub trait View {
 
     /// Calls `test` with the elements of a list field until one says yes; whether one did.
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool;
+
+    /// The whole flow, for questions whose words come from the user; an empty one for what is no flow. `None` where the view
+    /// holds less, so who asks [`Field::Message`] has to be given a view that holds it.
+    fn message(&self) -> Option<&dyn Message> {
+        None
+    }
 }
 
 /// Time of the response, else of its flow: what `--since` and `--until` go by. One without a time lies before everything.
@@ -419,6 +430,11 @@ impl FieldSet {
 
     pub fn iter(self) -> impl Iterator<Item = Field> {
         Field::all().filter(move |f| self.contains(*f))
+    }
+
+    /// Whether the whole message is wanted: then a view that holds only some fields will not do.
+    pub fn needs_message(self) -> bool {
+        self.contains(Field::Message)
     }
 
     /// Whether a field is among them that only the engine can answer whole: a plain flow view says less.

@@ -3,6 +3,8 @@
 //! Owns the bytes of a line and where they go. Must not judge a flow, and never lets a string from the network reach a terminal
 //! raw.
 pub mod compact;
+pub mod count;
+pub mod csv;
 pub mod dict;
 pub mod events;
 mod flow;
@@ -27,6 +29,7 @@ use crate::wire::response::Response;
 use std::io::{self, Write};
 
 pub use compact::Compact;
+pub use csv::Csv;
 pub use dict::Dict;
 pub use events::Events;
 pub use jsonpb::Jsonpb;
@@ -51,6 +54,8 @@ pub struct Options {
     pub bare: bool,
     /// The lines go to a terminal: escape every control and bidi character that comes from the network. Off: Hubble's bytes.
     pub terminal: bool,
+    /// Some lines come with an explanation: room for it, where a format has columns.
+    pub why: bool,
 }
 
 impl Default for Options {
@@ -65,6 +70,7 @@ impl Default for Options {
             silent: false,
             bare: false,
             terminal: false,
+            why: false,
         }
     }
 }
@@ -97,6 +103,7 @@ pub fn format(name: cli::Format, options: Options) -> Box<dyn Format + Send> {
         cli::Format::Dict => Box::new(Dict::new(options)),
         cli::Format::Table => Box::new(Table::new(options)),
         cli::Format::Json | cli::Format::Jsonpb => Box::new(Jsonpb::new(options)),
+        cli::Format::Csv => Box::new(Csv::new(options)),
     }
 }
 

@@ -1,15 +1,21 @@
 //! `flowhy observe` → a plan: what the server is asked, and what is left to do here.
 //!
 //! Owns the selectors' defaults and conflicts, and the split between server and client.
-use super::{From, Front, Look, Pace, Plan, Stream, explain_of, filter_of, flags_of, servers, sound, texts};
+use super::{
+    Count, From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, servers, sound, texts,
+};
 use crate::cli::{self, Observe, Select, Source};
 use crate::engine::{self, Explain};
 use crate::error::Error;
 use crate::model::time::Nanos;
+use crate::model::view::FieldSet;
 use crate::out;
+use crate::out::count::Style;
 use crate::plan::Env;
 use crate::policy;
-use crate::query;
+use crate::query::ast::Expr;
+use crate::query::group::columns;
+use crate::query::{self, Filters, Predicate, Pushed};
 use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
@@ -18,41 +24,70 @@ use crate::wire::pb::flow::FlowFilter;
 pub const DEFAULT_LAST: u64 = 20;
 /// Hubble's limit for `--last` with a file.
 const MOST_LAST: u64 = 1_000_000;
-pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Plan, Error> {
+
+pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Observe) -> Result<Job, Error> {
     sound(source)?;
     let env = look.env;
     let mut words = o.filter;
     if words.first().is_some_and(|w| w == "flows") {
         words.remove(0);
     }
-    let (filters, by_flags) = flags_of(&o.flags.0)?;
-    let by_words = filter_of(&words, env)?;
+    // In Hubble's order: of two mistakes the same one is told.
+    let filters = flags_of(&o.flags.0)?;
+    let mut explain = explain_of(o.print.why);
+    let count = count(&o.print, env)?;
+    if count.is_none() {
+        table_can(o.print.output, o.select.follow, explain)?;
+    }
+    mask::format_can(&o.mask, o.print.output)?;
     let files = !source.input_file.is_empty();
-    let window = window(&o.select, env)?;
-    let explain = explain_of(o.print.why);
     let number = number(&o.select, files)?;
-    table_can(o.print.output, o.select.follow, explain)?;
-    let print = print_options(&o.print, look);
+    let window = window(&o.select, env)?;
+    mask::known(&o.mask)?;
+    if o.mask.print_raw_filters {
+        return Ok(Job::Say(raw::yaml(&filters)));
+    }
+    let by_flags = compiled(&filters)?;
+    let by_words = filter_of(&words, env)?;
+    let mut print = print_options(&o.print, look);
+    let counted = count.as_ref().map(|c| c.by.iter().map(|c| c.fields()).fold(FieldSet::EMPTY, FieldSet::union));
+    if counted.is_some_and(FieldSet::needs_derived) {
+        explain = explain.max(Explain::Drops);
+    }
+    print.why = explain != Explain::Nothing;
+    let reads = if counted.is_some() { counted } else { out::format(o.print.output, print).fields() };
     // What comes through a pipe may come slowly.
     let piped = source.input_file.iter().any(|p| p.as_os_str() == "-");
     let prompt = o.select.follow || piped || env.stdout_tty;
-    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet: o.print.quiet };
+    let (quiet, exit_code) = (o.print.quiet, o.print.exit_code);
+    let mut stream = Stream { format: o.print.output, print, prompt, first: None, last: None, quiet, count, exit_code };
+    let mut admit = by_flags.clone().and(by_words.clone());
     let mut warnings = filters.warnings.clone();
+    let mut notes = Vec::new();
     let from = if files {
         stream.first = o.select.first.filter(|n| *n > 0);
-        stream.last = o.select.last.filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
+        // Hubble's word for "no bound".
+        stream.last = o.select.last.filter(|n| *n > 0 && *n < u64::MAX).and_then(|n| usize::try_from(n).ok());
         From::Files { paths: texts(&source.input_file), pace: Pace::Max }
     } else {
         // Names and explanations need DNS answers that the filter would keep away: then those are asked for besides, and
-        // the filter runs here alone. What the flags alone say, the server does.
+        // the filter runs here. Else the server does all that can be said on the wire.
         let derives = explain != Explain::Nothing || by_words.fields().needs_derived();
-        let exact = !derives && by_words.is_all();
+        let pushed = query::push(&filters, &query::parse_expr(by_words.text()).unwrap_or(Expr::All), derives);
+        let exact = !derives && pushed.exact;
+        notes.extend(look.debug.then(|| split(&filters, &pushed, derives)));
         if !exact && !o.select.follow {
             // The server would count flows that the rest of the filter refuses.
             stream.first = o.select.first.filter(|n| *n > 0);
             stream.last = last_of(&o.select).and_then(|n| usize::try_from(n).ok());
         }
         let bounded = o.select.since.is_some() || o.select.until.is_some();
+        let field_mask = mask::paths(&o.mask, reads, explain, &admit);
+        if !o.mask.field_mask.is_empty() {
+            // What the mask leaves out cannot be asked for again here.
+            mask::leaves_enough(&o.mask, explain, &by_words, pushed.exact)?;
+            admit = if pushed.exact { Predicate::all() } else { by_words };
+        }
         let request = Request {
             number: match number {
                 _ if exact || o.select.follow => number.unwrap_or(0),
@@ -63,22 +98,29 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             follow: o.select.follow,
             since: window.0,
             until: window.1,
-            whitelist: if derives { with_dns(&filters.whitelist) } else { filters.whitelist.clone() },
-            blacklist: if derives { Vec::new() } else { filters.blacklist.clone() },
-            field_mask: Vec::new(),
+            whitelist: if derives { with_dns(pushed.whitelist) } else { pushed.whitelist },
+            blacklist: if derives { Vec::new() } else { pushed.blacklist },
+            field_mask,
         };
         From::Live { servers: servers(&source.server, &mut warnings)?, request: Box::new(request) }
     };
-    let engine = engine::Options {
-        admit: by_flags.and(by_words),
-        hold: None,
-        explain,
-        judge,
-        filter_notices: files,
-        window: if files { window } else { (None, None) },
-        reads: out::format(o.print.output, print).fields(),
-    };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front: Front::Stream(stream), warnings })
+    let window = if files { window } else { (None, None) };
+    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads };
+    let front = Front::Stream(stream);
+    Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes }))
+}
+
+/// Which part of the filter is judged where.
+fn split(flags: &Filters, pushed: &Pushed, derives: bool) -> String {
+    let list = |parts: Vec<&str>| if parts.is_empty() { "nothing".to_owned() } else { parts.join(" ") };
+    let flags = Some(flags.text.as_str()).filter(|t| !t.is_empty());
+    let there = pushed.there.iter().map(String::as_str);
+    let here = pushed.here.iter().map(String::as_str);
+    if derives {
+        let all = flags.into_iter().chain(there).chain(here).collect();
+        return format!("filtered here: {}; the server is asked for DNS answers besides, which names and explanations need", list(all));
+    }
+    format!("filtered by the server: {}; here: {}", list(flags.into_iter().chain(there).collect()), list(here.collect()))
 }
 
 impl Plan {
@@ -87,11 +129,11 @@ impl Plan {
     pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
         let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
         let e = &self.engine;
-        if !e.is_plain() || !self.policies.is_empty() {
+        if stream.count.is_some() || !e.is_plain() || e.admit.fields().needs_message() || !self.policies.is_empty() {
             return None;
         }
         // These two look back at what they printed: the one at its separators, the other at its widest cell.
-        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table);
+        let in_order = matches!(stream.format, cli::Format::Dict | cli::Format::Table | cli::Format::Csv);
         let (first, last) = (stream.first, stream.last);
         let options = scan::Options { admit: e.admit.clone(), reads: e.reads, window: e.window, first, last, in_order };
         Some((paths.clone(), options, stream.clone()))
@@ -110,7 +152,24 @@ pub fn print_options(p: &cli::Print, look: &Look<'_>) -> out::Options {
         debug: look.debug,
         bare: p.output == cli::Format::Json && look.env.legacy_json,
         silent: p.silent_errors,
+        why: false,
     }
+}
+
+/// What `--count-by` says.
+fn count(p: &cli::Print, env: &Env) -> Result<Option<Count>, Error> {
+    if p.count_by.is_empty() {
+        return Ok(None);
+    }
+    let by = columns(&p.count_by).map_err(|e| {
+        Error::usage(format!("--count-by: {e}")).hint("fields are those of the filter language: verdict,drop,from.ns,to.pod")
+    })?;
+    let style = match p.output {
+        cli::Format::Json | cli::Format::Jsonpb => Style::Json,
+        cli::Format::Csv => Style::Csv,
+        cli::Format::Compact | cli::Format::Dict | cli::Format::Table => Style::Table,
+    };
+    Ok(Some(Count { by, style, live: env.stdout_tty && style == Style::Table }))
 }
 
 /// A table is written at its end, and has no room for a sentence.
@@ -128,8 +187,7 @@ pub fn table_can(format: cli::Format, follow: bool, explain: Explain) -> Result<
 }
 
 /// The filters, and DNS besides. No filter already means everything.
-fn with_dns(whitelist: &[FlowFilter]) -> Vec<FlowFilter> {
-    let mut all = whitelist.to_vec();
+fn with_dns(mut all: Vec<FlowFilter>) -> Vec<FlowFilter> {
     if !all.is_empty() {
         all.push(FlowFilter { protocol: vec!["dns".to_owned()], ..FlowFilter::default() });
     }
@@ -159,7 +217,7 @@ pub fn number(s: &Select, files: bool) -> Result<Option<u64>, Error> {
         return conflict("last", "all");
     }
     if files {
-        if let Some(n) = last.filter(|n| *n > MOST_LAST) {
+        if let Some(n) = last.filter(|n| *n > MOST_LAST && *n < u64::MAX) {
             return Err(Error::usage(format!("--last must be <= 1_000_000, got {n}")).hint("without --last, all of the file is printed"));
         }
         return Ok(None);

@@ -130,6 +130,47 @@ fn events_are_asked_for_as_hubble_does() {
 }
 
 #[test]
+fn what_a_filter_says_on_the_wire_is_asked_of_the_server() {
+    let r = request("observe -n shop verdict:dropped not port:53");
+    assert_eq!((r.number, r.whitelist.len(), r.blacklist.len()), (20, 2, 2), "all of it is exact, so the server also counts");
+    assert!(r.whitelist.iter().all(|f| f.verdict == [2]) && r.whitelist[0].source_pod == ["shop/"]);
+    let r = request("observe pod:cart http.host:api");
+    assert_eq!((r.number, r.whitelist[0].source_pod[0].as_str()), (u64::MAX, "/cart"), "a prefix there, the name itself here");
+    let r = request("observe --why ns:shop");
+    assert_eq!(r.whitelist.last().unwrap().protocol, ["dns"], "explanations get their DNS answers");
+    let said = match plan(Cli::try_parse_from(["flowhy", "observe", "-D", "ns:shop", "latency>1s"]).unwrap(), &env()).unwrap() {
+        Job::Flows(p) => p.notes.concat(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said, "filtered by the server: ns:shop; here: latency>1s");
+}
+
+#[test]
+fn a_mask_asks_for_what_is_printed_and_what_is_filtered() {
+    let has = |r: &Request, path: &str| r.field_mask.iter().any(|m| m == path);
+    let r = request("observe --label app=x");
+    assert!(
+        has(&r, "traffic_direction") && has(&r, "destination_names") && has(&r, "source.labels") && !has(&r, "uuid"),
+        "{:?}",
+        r.field_mask
+    );
+    for whole in
+        ["observe -o json", "observe --why", "observe --use-default-field-masks=false", "observe --cel-expression true", "observe fqdn:x"]
+    {
+        assert!(request(whole).field_mask.is_empty(), "{whole}");
+    }
+    assert_eq!(request("observe -o json --field-mask uuid,source.pod_name").field_mask, ["uuid", "source.pod_name"]);
+    for bad in [
+        "observe --field-mask uuid",
+        "observe -o json --field-mask nope",
+        "observe -o json --field-mask uuid --why",
+        "observe -o json --field-mask uuid latency>1s",
+    ] {
+        assert_eq!(planned(bad).unwrap_err().exit_code(), 2, "{bad}");
+    }
+}
+
+#[test]
 fn plain_filters_over_files_need_no_engine() {
     for (line, scans) in [
         ("observe --input-file f", true),

@@ -7,24 +7,27 @@ use super::leaf::{Leaf, Part, Ranges, Text};
 use super::pattern::{Glob, NodePattern};
 use super::selector::Selector;
 use super::track::Filters;
-use super::{Node, Predicate, re2};
+use super::{Node, Predicate, Trouble, re2};
 use crate::model::monitor;
 use crate::model::view::{End, Field};
 use crate::wire::pb::flow::{self, FlowFilter};
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Most filters, and most regular expressions in them: a server compiles what strangers send.
 const MOST: usize = 1000;
 
 /// The predicate of the flags. The error is Hubble's text.
 pub fn compile(filters: &Filters) -> Result<Predicate, String> {
-    let expressions = |f: &FlowFilter| f.http_path.len() + f.http_url.len() + f.dns_query.len();
+    let cel = |f: &FlowFilter| f.experimental.as_ref().map_or(0, |e| e.cel_expression.len());
+    let expressions = |f: &FlowFilter| f.http_path.len() + f.http_url.len() + f.dns_query.len() + cel(f);
     let all = || filters.whitelist.iter().chain(&filters.blacklist);
     if all().count() > MOST || all().map(expressions).sum::<usize>() > MOST {
         return Err(format!("more than {MOST} filters or regular expressions"));
     }
-    let list = |l: &[FlowFilter]| l.iter().map(filter).collect::<Result<Vec<_>, _>>();
+    let trouble = Arc::<Trouble>::default();
+    let list = |l: &[FlowFilter]| l.iter().map(|f| filter(f, &trouble)).collect::<Result<Vec<_>, _>>();
     let (allow, deny) = (list(&filters.whitelist)?, list(&filters.blacklist)?);
     let deny = (!deny.is_empty()).then(|| Node::Not(Box::new(Node::Or(deny))));
     let node = match (allow.is_empty(), deny) {
@@ -33,7 +36,7 @@ pub fn compile(filters: &Filters) -> Result<Predicate, String> {
         (false, None) => Node::Or(allow),
         (false, Some(deny)) => Node::And(vec![Node::Or(allow), deny]),
     };
-    Ok(Predicate::new(node, &filters.text))
+    Ok(Predicate::new(node, &filters.text).with_trouble(trouble))
 }
 
 /// The leaves of one filter, with the values of a field that is not empty.
@@ -65,7 +68,7 @@ impl Build {
     }
 }
 
-fn filter(f: &FlowFilter) -> Result<Node, String> {
+fn filter(f: &FlowFilter, trouble: &Arc<Trouble>) -> Result<Node, String> {
     let (src, dst) = (End::Source, End::Destination);
     let mut b = Build(Vec::new());
     b.each(&f.uuid, |s| Ok(s.clone()), |l| Leaf::Text { field: Field::Uuid, test: Text::OneOf(l), missing: false })?;
@@ -136,11 +139,22 @@ fn filter(f: &FlowFilter) -> Result<Node, String> {
     let id = |n: &u64| Ok((i128::from(*n), i128::from(*n)));
     b.each(&f.ip_trace_id, id, |ranges| Leaf::Num { field: Field::IpTraceId, ranges, missing: Some(0) })?;
     b.ints(Field::Direction, &f.traffic_direction);
-    if f.experimental.as_ref().is_some_and(|e| !e.cel_expression.is_empty()) {
-        return Err("CEL expressions are not supported yet".into());
-    }
+    let expressions = f.experimental.as_ref().map(|e| e.cel_expression.as_slice()).unwrap_or_default();
+    let cel = if expressions.is_empty() { None } else { Some(cel(expressions, trouble)?) };
     b.each(&f.interface, |i| Ok((u64::from(i.index), i.name.clone())), Leaf::Interface)?;
+    // Compiled in Hubble's order, asked last: it is the dearest question.
+    b.0.extend(cel);
     Ok(Node::And(b.0))
+}
+
+#[cfg(feature = "cel")]
+fn cel(expressions: &[String], trouble: &Arc<Trouble>) -> Result<Node, String> {
+    super::cel::compile(expressions, trouble).map(|p| Node::Leaf(Leaf::Cel(p))).map_err(|e| format!("error compiling CEL expression: {e}"))
+}
+
+#[cfg(not(feature = "cel"))]
+fn cel(_: &[String], _: &Arc<Trouble>) -> Result<Node, String> {
+    Err("error compiling CEL expression: this program was built without CEL".into())
 }
 
 fn http(b: &mut Build, f: &FlowFilter) -> Result<(), String> {

@@ -113,6 +113,8 @@ pub enum Leaf {
     Policy(Vec<Glob>),
     PolicyRegex(Vec<Regex>),
     Word(Word),
+    #[cfg(feature = "cel")]
+    Cel(super::cel::Programs),
 }
 
 impl Leaf {
@@ -169,6 +171,8 @@ impl Leaf {
                 _ => false,
             }),
             Self::Word(w) => w.matches(v),
+            #[cfg(feature = "cel")]
+            Self::Cel(p) => p.matches(v.message()),
         }
     }
 
@@ -187,6 +191,8 @@ impl Leaf {
             Self::Header(_) => add(&[Field::HttpHeaders]),
             Self::Interface(_) => add(&[Field::InterfaceName, Field::InterfaceIndex]),
             Self::Policy(_) | Self::PolicyRegex(_) => add(&[Field::Policies]),
+            #[cfg(feature = "cel")]
+            Self::Cel(_) => add(&[Field::Message]),
             Self::Word(_) => End::BOTH.iter().for_each(|e| add(&Word::fields(*e))),
         }
     }

@@ -10,20 +10,25 @@
 //! ```
 pub mod ast;
 pub mod bytes;
+#[cfg(feature = "cel")]
+mod cel;
 mod check;
 mod compile;
 mod complete;
 pub mod fields;
 pub mod flags;
+pub mod group;
 mod hubble;
 mod leaf;
 mod lex;
 mod parse;
 mod pattern;
+mod push;
 mod raw;
 mod re2;
 mod selector;
 mod track;
+mod trouble;
 mod url;
 mod value;
 mod when;
@@ -32,12 +37,14 @@ pub use complete::{Completions, Kind as CompletionKind, complete};
 pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
 pub use hubble::compile;
 pub use parse::parse_expr;
+pub use push::{Pushed, push};
 pub use track::{Filters, from_flags};
+pub use trouble::Trouble;
 pub use when::{duration, since};
 
 use crate::error::Error;
 use crate::model::time::Nanos;
-use crate::model::view::{FieldSet, View};
+use crate::model::view::{Field, FieldSet, View};
 use leaf::Leaf;
 use std::fmt;
 use std::sync::Arc;
@@ -144,6 +151,7 @@ pub struct Predicate {
     node: Arc<Node>,
     fields: FieldSet,
     text: Arc<str>,
+    trouble: Arc<Trouble>,
 }
 
 impl Default for Predicate {
@@ -161,7 +169,17 @@ impl Predicate {
     pub(crate) fn new(node: Node, text: &str) -> Self {
         let mut fields = FieldSet::EMPTY;
         node.fields(&mut fields);
-        Self { node: Arc::new(node), fields, text: Arc::from(text) }
+        Self { node: Arc::new(node), fields, text: Arc::from(text), trouble: Arc::default() }
+    }
+
+    /// Where the leaves book what fails.
+    pub(crate) fn with_trouble(self, trouble: Arc<Trouble>) -> Self {
+        Self { trouble, ..self }
+    }
+
+    /// What failed while it ran; shared by all clones.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     pub fn is_all(&self) -> bool {
@@ -178,9 +196,11 @@ impl Predicate {
             return self;
         }
         let text = format!("({}) ({})", self.text, other.text);
-        let fields = self.fields.union(other.fields);
-        let node = Node::And(vec![Node::Leaf(Leaf::Shared(self.node)), Node::Leaf(Leaf::Shared(other.node))]);
-        Self { node: Arc::new(node), fields, text: Arc::from(text.as_str()) }
+        // The dear questions last. Only Hubble's filters ask such, so only one of two can fail.
+        let (first, last) = if self.fields.contains(Field::Message) { (other, self) } else { (self, other) };
+        let fields = first.fields.union(last.fields);
+        let node = Node::And(vec![Node::Leaf(Leaf::Shared(first.node)), Node::Leaf(Leaf::Shared(last.node))]);
+        Self { node: Arc::new(node), fields, text: Arc::from(text.as_str()), trouble: last.trouble }
     }
 
     pub fn matches(&self, flow: &dyn View) -> bool {

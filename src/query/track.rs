@@ -96,8 +96,19 @@ const EXCLUSIVE: [&[&str]; 19] = [
     &["encrypted", "unencrypted"],
 ];
 
-/// Ours: a name on one side and a namespace on the other is a good question, which Hubble refuses.
-const ALLOWED: [(&str, &str); 2] = [("fqdn", "namespace"), ("fqdn", "all-namespaces")];
+/// Ours, all refused by Hubble although they mean something: a name or an address on one side and an endpoint on the other.
+const ACROSS: ([&str; 2], [&str; 3]) = (["fqdn", "ip"], ["namespace", "all-namespaces", "pod"]);
+/// And two things that are true of one side, or of one side and of either.
+const TOGETHER: [([&str; 2], [&str; 5]); 2] = [
+    (["from-fqdn", "from-ip"], ["from-namespace", "from-all-namespaces", "from-pod", "namespace", "all-namespaces"]),
+    (["to-fqdn", "to-ip"], ["to-namespace", "to-all-namespaces", "to-pod", "namespace", "all-namespaces"]),
+];
+
+/// Whether two flags of a group go together nevertheless.
+fn allowed(a: &str, b: &str) -> bool {
+    let pair = |x: &[&str], y: &[&str]| (x.contains(&a) && y.contains(&b)) || (x.contains(&b) && y.contains(&a));
+    pair(&ACROSS.0, &ACROSS.1) || TOGETHER.iter().any(|(x, y)| pair(x, y))
+}
 
 /// One of the two filters of a tracker; the namespaces are applied at the end.
 #[derive(Debug, Default)]
@@ -225,7 +236,7 @@ impl Tracker {
         for group in EXCLUSIVE {
             let set: Vec<&str> = group.iter().copied().filter(|n| self.seen.contains(n)).collect();
             for (i, a) in set.iter().enumerate() {
-                if let Some(b) = set[i + 1..].iter().find(|b| !ALLOWED.contains(&(*a, **b))) {
+                if let Some(b) = set[i + 1..].iter().find(|b| !allowed(a, b)) {
                     return Err(format!("filters --{a} and --{b} cannot be combined"));
                 }
             }
@@ -237,10 +248,12 @@ impl Tracker {
         if self.seen.is_empty() {
             return Vec::new();
         }
-        if ALLOWED.iter().any(|(a, b)| self.seen.contains(a) && self.seen.contains(b)) {
-            // The name is on the other side than the namespace.
+        let seen = |names: &[&str]| names.iter().any(|n| self.seen.contains(n));
+        if seen(&ACROSS.0) && seen(&ACROSS.1) {
+            // The name or the address is on the other side than the endpoint.
             for f in [&mut self.left.f, &mut self.right.f] {
                 std::mem::swap(&mut f.source_fqdn, &mut f.destination_fqdn);
+                std::mem::swap(&mut f.source_ip, &mut f.destination_ip);
             }
         }
         self.left.apply_namespaces(warnings);

@@ -76,8 +76,8 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
         return Ok((cli, settings));
     }
     let again = settings.defaults(Cli::command()).try_get_matches();
-    let matches = again.map_err(|e| settings.blame(say::misuse(&e)))?;
-    let mut cli = Cli::from_arg_matches(&matches).map_err(|e| settings.blame(say::misuse(&e)))?;
+    let matches = again.map_err(|e| settings.blame(say::misuse(&e, &[])))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|e| settings.blame(say::misuse(&e, &[])))?;
     settings.without(|spec| typed(&matches, spec.key));
     let flags = match &mut cli.command {
         Some(Command::Observe(o)) if !matches!(o.filter.first().map(String::as_str), Some("agent-events" | "debug-events")) => {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Feeds batches to the engine until the sources end, `stop` is called, or `each` says it has enough.
-async fn pump(
+pub async fn pump(
     engine: &mut Engine,
     inbox: &mut Inbox,
     stop: &CancellationToken,
@@ -108,12 +108,16 @@ impl Signals {
 }
 
 pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
+    if let Some(by) = &s.count {
+        return super::counting::count(engine, inbox, by, &s, stop).await;
+    }
     let buffered = io::BufWriter::with_capacity(BLOCK, Beside(io::stdout().lock()));
     let mut output = out::Lines::new(out::format(s.format, s.print), buffered, Beside(io::stderr()));
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let mut tail = s.last.map(Tail::new);
     let mut left = s.first;
     let quiet = s.quiet;
+    let admit = engine.admit().clone();
     let recording: Arc<str> = Arc::from("");
     let output = std::cell::RefCell::new(&mut output);
     let result = pump(
@@ -143,7 +147,12 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
             wrote.map_err(|e| failed(&e))?;
             Ok(left != Some(0))
         },
-        || if s.prompt { output.borrow_mut().flush().map_err(|e| failed(&e)) } else { Ok(()) },
+        || {
+            if !quiet {
+                say::trouble(admit.trouble());
+            }
+            if s.prompt { output.borrow_mut().flush().map_err(|e| failed(&e)) } else { Ok(()) }
+        },
     )
     .await;
     let output = output.into_inner();
@@ -160,32 +169,39 @@ pub async fn stream(mut engine: Engine, mut inbox: Inbox, s: Stream, stop: &Canc
     output.end().map_err(|e| failed(&e))?;
     result?;
     if !quiet {
+        say::troubles(admit.trouble());
         say::ledger(engine.ledger(), engine.notes());
     }
-    finish(engine.ended())
+    let admitted = engine.ledger().admitted;
+    finish(engine.ended()).map(|code| answer(code, s.exit_code, admitted))
+}
+
+/// With `--exit-code` nothing found is a 1.
+pub fn answer(code: u8, asked: bool, found: u64) -> u8 {
+    if asked && code == 0 && found == 0 { 1 } else { code }
 }
 
 /// The last so many responses of each server, undecoded: a million decoded ones would take gigabytes.
-struct Tail {
+pub struct Tail {
     most: usize,
     /// The next one's number.
     next: u64,
     kept: BTreeMap<Arc<str>, VecDeque<Kept>>,
 }
 
-struct Kept {
+pub struct Kept {
     number: u64,
-    codec: Codec,
-    bytes: Vec<u8>,
-    why: Option<Arc<Why>>,
+    pub codec: Codec,
+    pub bytes: Vec<u8>,
+    pub why: Option<Arc<Why>>,
 }
 
 impl Tail {
-    fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self { most, next: 0, kept: BTreeMap::new() }
     }
 
-    fn push(&mut self, from: &Arc<str>, event: &Event<'_>) {
+    pub fn push(&mut self, from: &Arc<str>, event: &Event<'_>) {
         if !self.kept.contains_key(from) {
             self.kept.insert(from.clone(), VecDeque::new());
         }
@@ -202,7 +218,7 @@ impl Tail {
     }
 
     /// In the order of their coming.
-    fn all(self) -> Vec<Kept> {
+    pub fn all(self) -> Vec<Kept> {
         let mut all: Vec<_> = self.kept.into_values().flatten().collect();
         all.sort_by_key(|k| k.number);
         all

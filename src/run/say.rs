@@ -5,7 +5,9 @@ use crate::error::{Error, Kind};
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
+use crate::query;
 use crate::wire::note::Notes;
+use clap::error::{ContextKind, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -29,8 +31,27 @@ pub fn error(e: &Error) {
     }
 }
 
-/// Clap's finding in our three lines.
-pub fn misuse(e: &clap::Error) -> Error {
+/// Clap's finding in our three lines; for `observe` in Hubble's words, which are known and name the leftmost mistake.
+pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
+    let ours = by_clap(e);
+    let Some(at) = args.iter().position(|a| a == "observe") else { return ours };
+    let value = |kind| e.get(kind).map(ToString::to_string).unwrap_or_default();
+    if e.kind() == ErrorKind::InvalidValue && value(ContextKind::InvalidArg).contains("--output") {
+        return Error { what: format!("invalid output format: {}", value(ContextKind::InvalidValue)), ..ours };
+    }
+    match query::split_args(args.get(at + 1..).unwrap_or_default()) {
+        // What the table does not know may be a flag of another part.
+        Err(text) if !text.starts_with("unknown") || e.kind() == ErrorKind::UnknownArgument => {
+            let number = text.contains("ParseUint").then(|| "write a number, for example 20".to_owned());
+            // Clap may have stumbled over another flag: then its hint is about that one.
+            let hint = number.or_else(|| text.starts_with("invalid argument").then(|| crate::plan::hint(&text))).or(ours.hint);
+            Error { what: text, cause: None, hint, ..ours }
+        }
+        _ => ours,
+    }
+}
+
+fn by_clap(e: &clap::Error) -> Error {
     let text = e.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let what = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_owned();
@@ -121,6 +142,19 @@ pub fn malformed(l: &Ledger) {
         for e in &l.examples {
             say("  at", &format!("{}: {}", e.place, e.reason));
         }
+    }
+}
+
+/// Failures of the filter that were not told yet.
+pub fn trouble(t: &query::Trouble) {
+    t.take().iter().for_each(|text| say("warning", text));
+}
+
+/// The failures of the filter that were only counted, at the end.
+pub fn troubles(t: &query::Trouble) {
+    trouble(t);
+    if t.untold() > 0 {
+        say("warning", &format!("the filter failed {} more times, and did not match there", t.untold()));
     }
 }
 

@@ -35,6 +35,7 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
     let parts =
         opened.into_iter().map(|o| Part { name: o.name, from: o.from, live: o.live, why: Box::new(move |e| o.packed.why(e)) }).collect();
     let (format, print) = (s.format, s.print);
+    let admit = options.admit.clone();
     let scan = Arc::new(Scan::new(
         options,
         parts,
@@ -67,9 +68,10 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
         return Err(Error::output("cannot write to standard output", &e));
     }
     if !s.quiet {
+        say::troubles(admit.trouble());
         say::ledger(&ledger, &notes);
     }
-    super::headless::finish(&ended)
+    super::headless::finish(&ended).map(|code| super::headless::answer(code, s.exit_code, ledger.admitted))
 }
 
 /// A format of `out` for the scan.

@@ -17,6 +17,8 @@ mod update;
 mod view;
 mod widget;
 
+pub use term::size;
+
 pub use app::App;
 pub use model::{Effect, Options};
 pub use text::count;

@@ -148,3 +148,8 @@ impl Signals {
         std::future::pending().await
     }
 }
+
+/// Columns and rows of the terminal; none where there is none.
+pub fn size() -> Option<(u16, u16)> {
+    crossterm::terminal::size().ok()
+}

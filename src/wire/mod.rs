@@ -2,7 +2,7 @@
 //!
 //! `pb` the messages, `json` Hubble's JSON lines both ways, `lean` some fields of either form without making a message, `decode` a
 //! frame of either codec, `response` what is handed on, `observed` a response in the terms that attribution needs, `pem`
-//! certificates and keys.
+//! certificates and keys, `reflect` the members of a flow by name.
 pub mod decode;
 pub mod json;
 pub mod lean;
@@ -10,5 +10,6 @@ pub mod note;
 pub mod observed;
 pub mod pb;
 pub mod pem;
+pub mod reflect;
 pub mod response;
 pub mod view;

@@ -5,8 +5,10 @@
 #![allow(deprecated, reason = "old agents and recordings still fill the deprecated fields")]
 use super::pb::flow::{self, layer4::Protocol, layer7::Record};
 use super::pb::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
+use crate::model::reflect::Message;
 use crate::model::time::Nanos;
 use crate::model::view::{End, Field, Item, Value, View};
+use std::sync::LazyLock;
 
 impl View for GetFlowsResponse {
     fn field(&self, field: Field) -> Value<'_> {
@@ -24,6 +26,11 @@ impl View for GetFlowsResponse {
 
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
         flow_of(self).is_some_and(|f| f.any(field, test))
+    }
+
+    fn message(&self) -> Option<&dyn Message> {
+        static EMPTY: LazyLock<flow::Flow> = LazyLock::new(flow::Flow::default);
+        Some(flow_of(self).unwrap_or(&EMPTY))
     }
 }
 
@@ -159,7 +166,7 @@ impl View for flow::Flow {
             Field::Mac(End::Destination) => text(self.ethernet.as_ref().map(|e| e.destination.as_str())),
             Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Names(_) => Value::Missing,
             Field::AllowedBy(_) | Field::DeniedBy(_) => Value::Missing,
-            Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies => Value::Missing,
+            Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies | Field::Message => Value::Missing,
         }
     }
 

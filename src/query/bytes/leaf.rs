@@ -50,6 +50,8 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         }
         Leaf::Pair { tests, .. } => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
         Leaf::PairItems(_, tests) => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
+        #[cfg(feature = "cel")]
+        Leaf::Cel(_) => Vec::new(),
         // What only the engine knows, and what an absent field satisfies.
         Leaf::Bool { .. } | Leaf::Reply(_) | Leaf::Policy(_) | Leaf::PolicyRegex(_) | Leaf::Word(_) => Vec::new(),
     }

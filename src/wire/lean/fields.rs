@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 fn of(field: Field) -> &'static [&'static str] {
     use End::{Destination as D, Source as S};
     match field {
-        Field::Flow | Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome => &[],
+        Field::Flow | Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Message => &[],
         Field::Time => &["time", "flow.time"],
         Field::FlowTime => &["flow.time"],
         Field::Uuid => &["flow.uuid"],
@@ -90,8 +90,11 @@ pub fn slots(fields: FieldSet) -> u128 {
 ///
 /// A server sets every message that it copies a part of, also where the flow has none. So messages whose absence says something
 /// are asked for whole; an endpoint without anything in it prints as a missing one, and is asked for in parts, as Hubble's own
-/// command line does.
+/// command line does. No path at all means the whole flow.
 pub fn paths(fields: FieldSet) -> Vec<String> {
+    if fields.needs_message() {
+        return Vec::new();
+    }
     let mut paths = BTreeSet::new();
     for field in fields.iter() {
         for path in of(field).iter().filter_map(|p| p.strip_prefix("flow.")) {

@@ -181,7 +181,7 @@ impl View for LeanView<'_> {
             Field::ServiceName(e) => self.text_of(service(e), pick(e, g::FLOW_SOURCE_SERVICE_NAME, g::FLOW_DESTINATION_SERVICE_NAME)),
             Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Names(_) => Value::Missing,
             Field::AllowedBy(_) | Field::DeniedBy(_) => Value::Missing,
-            Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies => Value::Missing,
+            Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies | Field::Message => Value::Missing,
         }
     }
 
