@@ -15,6 +15,7 @@ use crate::source::hubble::Request;
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use hint::hint;
 pub use serve::{Address, Arrival, Serve};
 
 /// What the program finds around it.
@@ -261,7 +262,7 @@ fn filter_of(words: &[String], env: &Env) -> Result<Predicate, Error> {
 
 /// Hubble's own words, then what helps.
 fn flag_error(text: String) -> Error {
-    let hint = hint::hint(&text);
+    let hint = hint(&text);
     Error::usage(text).hint(hint)
 }
 

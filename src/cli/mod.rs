@@ -212,7 +212,7 @@ pub enum WhyMode {
 
 /// `flowhy observe`.
 #[derive(Debug, Args)]
-#[command(before_long_help = OBSERVE_EXAMPLES, args_override_self = true)]
+#[command(before_long_help = OBSERVE_EXAMPLES)]
 pub struct Observe {
     #[command(flatten)]
     pub select: Select,
@@ -259,10 +259,10 @@ pub struct Mask {
     #[arg(long, alias = "experimental-field-mask", value_name = "FIELD,…", value_delimiter = ',', hide_short_help = true)]
     pub field_mask: Vec<String>,
     /// Ask for no more than compact, dict and table print
-    #[arg(long, alias = "experimental-use-default-field-masks", hide_short_help = true, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, alias = "experimental-use-default-field-masks", hide_short_help = true, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub use_default_field_masks: bool,
     /// Print the filters as allowlist and denylist, for a configuration file, and do no more
-    #[arg(long, hide_short_help = true, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub print_raw_filters: bool,
 }
 

@@ -53,8 +53,10 @@ pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
     match query::split_args(args.get(at + 1..).unwrap_or_default()) {
         // What the table does not know may be a flag of another part.
         Err(text) if !text.starts_with("unknown") || e.kind() == ErrorKind::UnknownArgument => {
-            let hint = text.contains("ParseUint").then(|| "write a number, for example 20".to_owned());
-            Error { what: text, cause: None, hint: hint.or(ours.hint), ..ours }
+            let number = text.contains("ParseUint").then(|| "write a number, for example 20".to_owned());
+            // Clap may have stumbled over another flag: then its hint is about that one.
+            let hint = number.or_else(|| text.starts_with("invalid argument").then(|| crate::plan::hint(&text))).or(ours.hint);
+            Error { what: text, cause: None, hint, ..ours }
         }
         _ => ours,
     }
