@@ -9,6 +9,7 @@ use flowhy::serve::{self, ByQuery, Filters, Listen, Running, Tls};
 use flowhy::source::Stop;
 use flowhy::wire::decode::Decoded;
 use flowhy::wire::json::{read_line, read_message, write_message};
+use flowhy::wire::lean::Mask;
 use flowhy::wire::note::Notes;
 use flowhy::wire::pb::health::health_check_response::ServingStatus;
 use flowhy::wire::pb::health::health_server::{Health, HealthServer};
@@ -21,6 +22,7 @@ use flowhy::wire::pb::relay::{NodeState, NodeStatusEvent};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, Empty, StreamExt};
 use libtest_mimic::{Arguments, Failed, Trial};
+use prost::Message as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -298,7 +300,15 @@ impl Observer for Fake {
         if let Some(delay) = self.delay {
             tokio::time::sleep(delay).await;
         }
-        let found = stream::iter(self.states().into_iter().chain(self.answer(&request)?).map(Ok));
+        let paths = request.field_mask.as_ref().map_or(&[][..], |m| &m.paths);
+        let mask = Mask::new(paths).map_err(Status::invalid_argument)?;
+        let masked = move |r: GetFlowsResponse| match r.response_types {
+            Some(ResponseTypes::Flow(_)) if !mask.is_empty() => {
+                GetFlowsResponse::decode(&*mask.response(&r.encode_to_vec()).unwrap()).unwrap()
+            }
+            _ => r,
+        };
+        let found = stream::iter(self.states().into_iter().chain(self.answer(&request)?).map(move |r| Ok(masked(r))));
         let flows = match self.kill {
             Some((n, code)) => {
                 let killed = Status::new(code, format!("test-server: killed after {n} flows"));

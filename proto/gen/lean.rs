@@ -200,8 +200,7 @@ impl Lean<'_> {
         for m in messages.iter().filter(|m| m.full.starts_with("flow.")) {
             for f in &m.fields {
                 let of = if f.holds == Holds::Message && !f.repeated { f.of.as_str() } else { "" };
-                let (number, oneof) = (f.number, f.oneof.is_some());
-                writeln!(self.out, "({:?}, {:?}) => Member {{ number: {number}, of: {of:?}, oneof: {oneof} }},", m.full, f.json)?;
+                writeln!(self.out, "({:?}, {:?}) => Member {{ number: {}, of: {of:?} }},", m.full, f.json, f.number)?;
             }
         }
         writeln!(self.out, "_ => return None }}) }}")?;

@@ -20,7 +20,7 @@ pub struct Server {
     #[arg(long, global = true, hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no)]
     pub tls_allow_insecure: Option<bool>,
     /// PEM files of the authorities to believe, instead of the system's (comma list, repeatable)
-    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
+    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',', hide_short_help = true)]
     pub tls_ca_cert_files: Vec<PathBuf>,
     /// Our certificate, for servers that want one (PEM)
     #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]

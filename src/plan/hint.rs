@@ -103,7 +103,7 @@ mod tests {
         for flags in [
             "not=true",
             "not=true not=true verdict=DROPPED",
-            "ip=1.1.1.1 pod=x",
+            "ip=1.1.1.1 from-ip=2.2.2.2",
             "namespace=a pod=b/c",
             "http-status=999",
             "http-status=200 type=trace",

@@ -53,7 +53,8 @@ pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
     match query::split_args(args.get(at + 1..).unwrap_or_default()) {
         // What the table does not know may be a flag of another part.
         Err(text) if !text.starts_with("unknown") || e.kind() == ErrorKind::UnknownArgument => {
-            let number = text.contains("ParseUint").then(|| "write a number, for example 20".to_owned());
+            let wanted = [("ParseUint", "write a number, for example 20"), ("ParseBool", "write true or false")];
+            let number = wanted.iter().find(|(sort, _)| text.contains(sort)).map(|(_, hint)| (*hint).to_owned());
             // Clap may have stumbled over another flag: then its hint is about that one.
             let hint = number.or_else(|| text.starts_with("invalid argument").then(|| crate::plan::hint(&text))).or(ours.hint);
             Error { what: text, cause: None, hint, ..ours }

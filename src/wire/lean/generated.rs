@@ -9,8 +9,6 @@ pub struct Member {
     pub number: u32,
     /// Full name of the message it holds; empty for scalars and lists.
     pub of: &'static str,
-    /// Excludes others.
-    pub oneof: bool,
 }
 
 include!(concat!(env!("OUT_DIR"), "/lean.rs"));

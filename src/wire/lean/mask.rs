@@ -14,11 +14,8 @@ pub struct Mask(BTreeMap<u32, Kept>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kept {
     Whole,
-    /// Part of a message. One of several that exclude each other is not made where it is missing.
-    Part {
-        mask: Mask,
-        oneof: bool,
-    },
+    /// Part of a message; where the message is missing it stays so, as with Hubble's servers.
+    Part(Mask),
 }
 
 impl Mask {
@@ -39,9 +36,8 @@ impl Mask {
             self.0.insert(found.number, Kept::Whole);
             return Some(());
         };
-        let part = || Kept::Part { mask: Self::default(), oneof: found.oneof };
-        match self.0.entry(found.number).or_insert_with(part) {
-            Kept::Part { mask, .. } => mask.add(found.of, rest),
+        match self.0.entry(found.number).or_insert_with(|| Kept::Part(Self::default())) {
+            Kept::Part(mask) => mask.add(found.of, rest),
             // All of it is kept already, but the path still has to be one.
             Kept::Whole => Self::default().add(found.of, rest),
         }
@@ -71,17 +67,12 @@ impl Mask {
     fn flow(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(bytes.len());
         let mut parts: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        for (number, kept) in &self.0 {
-            if let Kept::Part { oneof: false, .. } = kept {
-                parts.insert(*number, Vec::new());
-            }
-        }
         let mut fields = Fields(bytes);
         loop {
             let before = fields.0;
             let Some((number, wire)) = fields.key()? else { break };
             match (self.0.get(&number), wire) {
-                (Some(Kept::Part { .. }), 2) => parts.entry(number).or_default().extend_from_slice(fields.bytes()?),
+                (Some(Kept::Part(_)), 2) => parts.entry(number).or_default().extend_from_slice(fields.bytes()?),
                 (kept, _) => {
                     fields.skip(wire)?;
                     if kept.is_some() {
@@ -91,7 +82,7 @@ impl Mask {
             }
         }
         for (number, bytes) in parts {
-            if let Some(Kept::Part { mask, .. }) = self.0.get(&number) {
+            if let Some(Kept::Part(mask)) = self.0.get(&number) {
                 nested(number, &mask.flow(&bytes)?, &mut out);
             }
         }
@@ -132,7 +123,7 @@ mod tests {
             (&["source.namespace", "source.labels"], r#"{"source":{"namespace":"a","labels":["x"]}}"#),
             (&["source.namespace", "source"], r#"{"source":{"identity":7,"namespace":"a","labels":["x"]}}"#),
             (&["source", "source.namespace"], r#"{"source":{"identity":7,"namespace":"a","labels":["x"]}}"#),
-            (&["destination.namespace", "file"], r#"{"destination":{}}"#),
+            (&["destination.namespace", "source.pod_name", "file"], r#"{"source":{}}"#),
             (&["l4.TCP.source_port", "l4.UDP.source_port"], r#"{"l4":{"TCP":{"source_port":1}}}"#),
         ] {
             assert_eq!(masked(paths, LINE), format!("{{\"flow\":{left}{rest}"), "{paths:?}");
