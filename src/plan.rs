@@ -137,7 +137,7 @@ impl Job {
     pub fn asks(&self) -> Option<String> {
         match self {
             Self::Flows(Plan { from: From::Live { servers, request }, .. }) => {
-                Some(format!("asking {} for flows: {request:?}", servers.title()))
+                Some(format!("asking {} for flows: {}", servers.title(), raw::line(request)))
             }
             Self::Ask(a) => Some(format!("asking {}: {:?}", a.servers.title(), a.question)),
             Self::Events(Events { from: EventsFrom::Live { servers, request }, .. }) => {
