@@ -252,6 +252,7 @@ fn judge_options(j: &cli::Judge) -> policy::Options {
         },
         host_firewall: j.host_firewall,
         allow_localhost: j.allow_localhost == cli::AllowLocalhost::Always,
+        cilium: j.cilium_version.unwrap_or(policy::CILIUM),
     }
 }
 
@@ -332,6 +333,7 @@ fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> 
         admit: by_flags.and(by_words),
         hold: Some(Limits::default()),
         explain: Explain::Drops,
+        fold: true,
         judge,
         filter_notices: files,
         window: if files { window } else { (None, None) },

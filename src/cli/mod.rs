@@ -160,6 +160,18 @@ pub struct Judge {
     /// Whether the local host may always reach its pods
     #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
     pub allow_localhost: AllowLocalhost,
+    /// Whose rules apply where versions of Cilium differ [default: 1.20]
+    #[arg(long, global = true, hide_short_help = true, value_name = "1.N", value_parser = cilium_version)]
+    pub cilium_version: Option<u32>,
+}
+
+/// `1.18`, `v1.18.3` → 18.
+fn cilium_version(text: &str) -> Result<u32, String> {
+    let parts: Vec<&str> = text.trim_start_matches('v').split('.').collect();
+    match parts.as_slice() {
+        ["1", minor, ..] => minor.parse().map_err(|_| format!("{text:?} is no version of Cilium, such as 1.18")),
+        _ => Err(format!("{text:?} is no version of Cilium, such as 1.18")),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]

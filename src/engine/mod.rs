@@ -6,6 +6,7 @@ mod enrich;
 mod held;
 pub mod raw;
 pub mod store;
+pub mod talks;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use held::Full;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
+use talks::Talks;
 
 /// Explanations remembered for drops that are alike; the memo is emptied when full.
 const MOST_MEMOS: usize = 16_384;
@@ -59,6 +61,8 @@ pub struct Options {
     /// `None`: nothing is held, as a plain filter needs it.
     pub hold: Option<Limits>,
     pub explain: Explain,
+    /// Whether flows are folded into conversations, for what goes over all of them.
+    pub fold: bool,
     pub judge: policy::Options,
     /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
     pub filter_notices: bool,
@@ -71,7 +75,7 @@ pub struct Options {
 impl Options {
     /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
     pub fn is_plain(&self) -> bool {
-        self.explain == Explain::Nothing && self.hold.is_none() && !self.admit.fields().needs_derived()
+        self.explain == Explain::Nothing && !self.fold && self.hold.is_none() && !self.admit.fields().needs_derived()
     }
 }
 
@@ -91,6 +95,7 @@ pub struct Engine {
     policies: PolicySet,
     store: Store,
     causes: Causes,
+    talks: Talks,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -116,6 +121,7 @@ impl Engine {
             policies: PolicySet::default(),
             store,
             causes: Causes::default(),
+            talks: Talks::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -275,6 +281,9 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
+        if self.options.fold {
+            self.talks.add(&reported, at);
+        }
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -362,6 +371,21 @@ impl Engine {
 
     pub fn causes(&self) -> &Causes {
         &self.causes
+    }
+
+    /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
+    pub fn talks(&self) -> &Talks {
+        &self.talks
+    }
+
+    /// The cluster as known now.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// How policies are judged.
+    pub fn judging(&self) -> &policy::Options {
+        &self.options.judge
     }
 
     /// Whether some flows come with a reason.

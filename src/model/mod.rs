@@ -9,6 +9,7 @@ pub mod reason;
 pub mod reflect;
 pub mod row;
 pub mod sym;
+pub mod talk;
 pub mod text;
 pub mod time;
 pub mod view;

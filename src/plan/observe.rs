@@ -109,7 +109,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         From::Live { servers: servers(&source.server, env.stdin_piped, &mut warnings)?, request: Box::new(request) }
     };
     let window = if files { window } else { (None, None) };
-    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads };
+    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads, ..engine::Options::default() };
     let front = Front::Stream(stream);
     Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes }))
 }

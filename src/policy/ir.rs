@@ -1,6 +1,6 @@
 //! The one form that every kind of policy is compiled into. Owns shapes; every condition knows its line.
 use super::selector::Selector;
-use crate::model::doc::Text;
+use crate::model::doc::{Doc, Text};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use ipnet::IpNet;
@@ -12,10 +12,26 @@ use std::sync::Arc;
 pub struct Policy {
     /// Without `rule`.
     pub id: PolicyRef,
+    /// The object as written: what lints read and suggestions edit.
+    pub doc: Arc<Doc>,
     pub text: Arc<Text>,
     /// First and last line of the object.
     pub lines: (u32, u32),
+    pub tier: Tier,
+    /// Within the tiers that decide by first match: lower goes first.
+    pub priority: u32,
     pub sections: Vec<Section>,
+}
+
+/// Where a policy stands among the others; how a tier decides and in which order they are asked is data of the engine (`eval`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// AdminNetworkPolicy, ClusterNetworkPolicy of tier Admin.
+    Admin,
+    /// NetworkPolicy and Cilium's policies.
+    Normal,
+    /// BaselineAdminNetworkPolicy, ClusterNetworkPolicy of tier Baseline.
+    Baseline,
 }
 
 /// What one policy says for one direction (of one of its `specs`).
@@ -43,6 +59,8 @@ pub enum Subject {
 pub enum Action {
     Allow,
     Deny,
+    /// On to the next tier; only where tiers decide by first match.
+    Pass,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

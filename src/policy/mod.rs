@@ -6,10 +6,13 @@ pub mod eval;
 pub mod explain;
 pub mod ir;
 pub mod kind;
+pub mod lint;
+pub mod ruling;
 pub mod selector;
 mod set;
 
 pub use explain::explain;
+pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet};
 
 /// Whose reading of the policies counts.
@@ -40,11 +43,16 @@ pub struct Options {
     pub host_firewall: bool,
     /// The node a pod runs on may always reach it (`allow-localhost=always`).
     pub allow_localhost: bool,
+    /// Minor version of Cilium 1.x: before 19 `fromRequires` and Kafka rules count.
+    pub cilium: u32,
 }
+
+/// Newest Cilium whose rules are known here.
+pub const CILIUM: u32 = 20;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true }
+        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true, cilium: CILIUM }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct NotUnderstood {
 }
 
 /// All policies.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PolicySet {
     policies: Vec<Arc<Policy>>,
     not_understood: Vec<NotUnderstood>,

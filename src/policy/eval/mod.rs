@@ -193,7 +193,7 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
                 let usable = match (rule.action, is) {
                     (_, Tri::Yes) => true,
                     (Action::Allow, _) => favour,
-                    (Action::Deny, _) => !favour,
+                    (Action::Deny | Action::Pass, _) => !favour,
                 };
                 if usable {
                     rule_entries(case, policy, section, rule, favour, missing, &mut entries);

@@ -8,13 +8,13 @@ pub mod near;
 mod side;
 mod words;
 
-use super::eval::l7::Request;
-use super::eval::{self, Decision, Traffic, managed};
+use super::eval::{self, Decision, managed};
 use super::ir::Auth;
+use super::ruling::traffic;
 use super::selector::Tri;
 use super::{Options, PolicySet};
 use crate::model::monitor;
-use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, Verdict};
+use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Diagnosis, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
@@ -75,7 +75,11 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
         return bare(why);
     }
 
-    let traffic = traffic(o, reply, facts.dropped);
+    let mut traffic = traffic(o);
+    if o.l7_response && !facts.dropped {
+        // The answer to a refused request names the request; any other answer is not judged.
+        traffic.request = None;
+    }
     let (proxy_subject, proxy_peer);
     let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, &src) {
         // The proxy of an Ingress asks the ingress policy of its own identity, about the client.
@@ -278,19 +282,6 @@ fn not_policy(o: &Observed, mut why: Why) -> Explanation {
         }
     }
     bare(why)
-}
-
-/// The connection's traffic; for a reply the ports change places.
-fn traffic(o: &Observed, reply: bool, dropped: bool) -> Traffic {
-    let l4 = o.l4.or(match o.l7 {
-        Some(L7::Http { .. }) => Some(L4::Tcp),
-        _ => None,
-    });
-    let port = if reply { o.src_port } else { o.dst_port };
-    let port = (port != 0 && l4.is_some_and(super::eval::port::has_ports)).then_some(port);
-    // The answer to a refused request names the request; any other answer is not judged.
-    let request = if o.l7_response && !dropped { None } else { Request::of(o) };
-    Traffic { l4, port, icmp: o.icmp.map(|(t, _)| t), request }
 }
 
 /// The record of an Ingress proxy carries the proxy's identity on the client's address. Subject and peer of what it asked.

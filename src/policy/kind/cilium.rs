@@ -7,9 +7,10 @@ use super::read::{List, Reader, key_line};
 use crate::model::doc::{Doc, Fault, Node};
 use crate::model::observed::Direction;
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{Action, Auth, Peer, PeerIs, Peers, Policy, Ports, Rule, Section, Subject};
+use crate::policy::ir::{Action, Auth, Peer, PeerIs, Peers, Policy, Ports, Rule, Section, Subject, Tier};
 use crate::policy::selector::{Op, Requirement, Selector};
 use crate::world::labels::{CLUSTER, NAMESPACE_LABELS, POD_NAMESPACE};
+use std::sync::Arc;
 
 const SPEC: &[&str] = &[
     "description",
@@ -39,7 +40,7 @@ const ENTITIES: &[&str] = &[
     "kube-apiserver",
 ];
 
-pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
+pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
     let mut r = Reader { file: &doc.text.file, faults };
     r.fields(&doc.root, &id.kind, &["apiVersion", "kind", "metadata", "spec", "specs", "status"])?;
     let mut sections = Vec::new();
@@ -54,7 +55,15 @@ pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Resu
     for (i, s) in specs.items().iter().enumerate() {
         compile_spec(&mut r, s, &format!("specs[{i}]."), namespace, &mut sections)?;
     }
-    Ok(Policy { id, text: doc.text.clone(), lines: (doc.root.line, doc.root.last), sections })
+    Ok(Policy {
+        id,
+        doc: doc.clone(),
+        text: doc.text.clone(),
+        lines: (doc.root.line, doc.root.last),
+        tier: Tier::Normal,
+        priority: 0,
+        sections,
+    })
 }
 
 /// A label key as Cilium writes them: `source:key`, or a key of any source.

@@ -8,6 +8,7 @@ use super::ir::Policy;
 use crate::model::doc::{Doc, Fault};
 use crate::model::why::PolicyRef;
 use crate::world::{DEFAULT_NAMESPACE, group};
+use std::sync::Arc;
 
 /// What became of an object.
 pub enum Verdict {
@@ -18,7 +19,7 @@ pub enum Verdict {
     NoPolicy,
 }
 
-type Compile = fn(&Doc, PolicyRef, &mut Vec<Fault>) -> Result<Policy, Fault>;
+type Compile = fn(&Arc<Doc>, PolicyRef, &mut Vec<Fault>) -> Result<Policy, Fault>;
 
 /// One kind of policy.
 pub struct Kind {
@@ -65,7 +66,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// Compiles an object if it is a policy.
-pub fn compile(doc: &Doc, faults: &mut Vec<Fault>) -> Verdict {
+pub fn compile(doc: &Arc<Doc>, faults: &mut Vec<Fault>) -> Verdict {
     let Some(kind) = KINDS.iter().find(|k| k.kind == doc.kind() && k.group == group(doc.api_version())) else {
         // A look-alike of an unknown group, or a vendor's own: never passed over in silence.
         if doc.kind().ends_with("NetworkPolicy") || KINDS.iter().any(|k| k.kind == doc.kind()) {

@@ -3,12 +3,13 @@ use super::read::{Reader, key_line, transport};
 use crate::model::doc::{Doc, Fault, Node, Value};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{Action, Peer, PeerIs, Peers, Policy, Port, PortIs, PortRule, Ports, Protocol, Rule, Section, Subject};
+use crate::policy::ir::{Action, Peer, PeerIs, Peers, Policy, Port, PortIs, PortRule, Ports, Protocol, Rule, Section, Subject, Tier};
 use crate::policy::selector::{Op, Requirement, Selector, namespace_key};
 use crate::world::labels::POD_NAMESPACE;
 use ipnet::IpNet;
+use std::sync::Arc;
 
-pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
+pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
     let mut r = Reader { file: &doc.text.file, faults };
     r.fields(&doc.root, "NetworkPolicy", &["apiVersion", "kind", "metadata", "spec", "status"])?;
     let empty = Node { value: Value::Null, line: doc.root.line, column: 1, last: doc.root.line };
@@ -45,7 +46,15 @@ pub(super) fn compile(doc: &Doc, id: PolicyRef, faults: &mut Vec<Fault>) -> Resu
         let line = if items.is_empty() { listed.unwrap_or_else(|| key_line(&doc.root, "spec")) } else { key_line(spec, key) };
         sections.push(Section { direction, subject: Subject::Endpoints(subject.clone()), default_deny: true, declared, rules, line });
     }
-    Ok(Policy { id, text: doc.text.clone(), lines: (doc.root.line, doc.root.last), sections })
+    Ok(Policy {
+        id,
+        doc: doc.clone(),
+        text: doc.text.clone(),
+        lines: (doc.root.line, doc.root.last),
+        tier: Tier::Normal,
+        priority: 0,
+        sections,
+    })
 }
 
 fn k8s(key: &str) -> (Option<String>, String) {

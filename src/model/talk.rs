@@ -1,0 +1,69 @@
+//! Conversations: all records of one initiator, one peer and one port (and one request) as one thing. Owns the shape only; the
+//! engine folds them, and `check`, `audit`, contrast and the proof of a suggestion go over them instead of over every record.
+use super::observed::{Direction, Observed};
+use super::time::Nanos;
+
+/// What the datapath did with the records of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    pub forwarded: u64,
+    /// Dropped by a policy, or for a reason that is not known.
+    pub dropped: u64,
+    pub audited: u64,
+    /// Dropped or failed for a reason that is no policy's.
+    pub other: u64,
+}
+
+impl Seen {
+    pub fn records(&self) -> u64 {
+        self.forwarded + self.dropped + self.audited + self.other
+    }
+
+    #[must_use]
+    pub fn plus(self, o: Self) -> Self {
+        Self {
+            forwarded: self.forwarded + o.forwarded,
+            dropped: self.dropped + o.dropped,
+            audited: self.audited + o.audited,
+            other: self.other + o.other,
+        }
+    }
+}
+
+/// One conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// Its first record as the initiator sends it (a reply is turned round), without what varies from packet to packet: time,
+    /// node, source port, direction of the observation, policies that the agent named. `is_reply` is `Some(false)`, or `None` where
+    /// nothing says who began.
+    pub flow: Observed,
+    /// At the sender's node (EGRESS), at the receiver's (INGRESS), and where the record does not say.
+    pub egress: Seen,
+    pub ingress: Seen,
+    pub unsaid: Seen,
+    /// Records of replies, which count nowhere above.
+    pub replies: u64,
+    pub first: Nanos,
+    pub last: Nanos,
+}
+
+impl Talk {
+    /// All sides together.
+    pub fn seen(&self) -> Seen {
+        self.egress.plus(self.ingress).plus(self.unsaid)
+    }
+
+    pub fn side(&mut self, direction: Option<Direction>) -> &mut Seen {
+        match direction {
+            Some(Direction::Egress) => &mut self.egress,
+            Some(Direction::Ingress) => &mut self.ingress,
+            None => &mut self.unsaid,
+        }
+    }
+
+    /// A connection that worked: it was let through, or answered, and never dropped by a policy.
+    pub fn worked(&self) -> bool {
+        let s = self.seen();
+        s.dropped == 0 && (s.forwarded > 0 || self.replies > 0)
+    }
+}
