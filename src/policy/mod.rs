@@ -10,6 +10,7 @@ pub mod lint;
 pub mod ruling;
 pub mod selector;
 mod set;
+pub mod suggest;
 
 pub use explain::explain;
 pub use ruling::{Ruling, ruling, ruling_of};

@@ -81,6 +81,20 @@ impl PolicySet {
         faults
     }
 
+    /// The same set with some policies as `swap` has them, and with others besides: what would be, if.
+    #[must_use]
+    pub fn swapped(&self, swap: &dyn Fn(&Arc<Policy>) -> Option<Arc<Policy>>, more: Vec<Arc<Policy>>) -> Self {
+        let mut set = self.clone();
+        for slot in &mut set.policies {
+            if let Some(new) = swap(slot) {
+                *slot = new;
+            }
+        }
+        set.policies.extend(more);
+        set.generation += 1;
+        set
+    }
+
     /// Whether anybody gave policies at all; an empty or wholly refused set is still a set.
     pub fn given(&self) -> bool {
         self.given
