@@ -52,7 +52,7 @@ impl Talks {
             talk.replies += 1;
             return Some(id);
         }
-        let seen = talk.side(if reply { None } else { o.direction });
+        let seen = talk.side(if reply { None } else { o.side() });
         match o.verdict {
             Verdict::Dropped if policy => seen.dropped += 1,
             Verdict::Dropped | Verdict::Error => seen.other += 1,
@@ -153,7 +153,7 @@ fn complete(known: &mut Party, p: &Party) {
 /// first packet says it, or a policy's drop (policies are asked about the first packet alone); else the record stands as it is, with
 /// `is_reply` unknown.
 fn oriented(o: &Observed) -> (Observed, bool) {
-    let reply = o.is_reply == Some(true);
+    let reply = o.reply() == Some(true);
     let judged = matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && o.syn != Some(false);
     let begins = o.is_reply == Some(false) || o.syn == Some(true) || judged || o.l7.is_some() && !o.l7_response;
     let (src, dst, port) = if reply { (&o.dst, &o.src, o.src_port) } else { (&o.src, &o.dst, o.dst_port) };
@@ -178,6 +178,7 @@ fn oriented(o: &Observed) -> (Observed, bool) {
         dst_port: if matches!(o.l4, Some(L4::Tcp | L4::Udp | L4::Sctp) | None) { port } else { 0 },
         icmp: o.icmp,
         syn: None,
+        syn_ack: false,
         src: src.clone(),
         dst: dst.clone(),
         l7: request,
