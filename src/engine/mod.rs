@@ -297,7 +297,7 @@ impl Engine {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
-            && o.is_reply != Some(true)
+            && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
             let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
@@ -349,7 +349,7 @@ impl Engine {
     /// that DNS gave the addresses, so a new answer makes a new explanation.
     fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
         // A reply's source port is its connection's destination port.
-        let src_port = if named.is_reply == Some(true) { named.src_port } else { 0 };
+        let src_port = if named.reply() == Some(true) { named.src_port } else { 0 };
         let mut key = Observed { at: None, src_port, node: String::new(), ..named.clone() };
         for party in [&mut key.src, &mut key.dst] {
             // The flow's own names do not stand in for what was learnt since.
