@@ -5,7 +5,7 @@ use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef, Why};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -90,6 +90,8 @@ pub struct Cause {
     pub last: Nanos,
     /// Number of the newest record in the store; 0 without a store.
     pub example: u64,
+    /// Numbers of the conversations it stopped, where flows are folded into such.
+    talks: BTreeSet<usize>,
     forwarded: Option<Nanos>,
     /// Events per bucket, newest last; the last bucket began at `bucket`.
     rate: [u32; 6],
@@ -108,6 +110,11 @@ impl Cause {
         } else {
             State::Ongoing
         }
+    }
+
+    /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
+    pub fn talks(&self) -> impl Iterator<Item = usize> {
+        self.talks.iter().copied()
     }
 
     /// Events in each of the last six buckets of ten seconds, oldest first.
@@ -269,6 +276,7 @@ impl Causes {
             first: at,
             last: at,
             example: 0,
+            talks: BTreeSet::new(),
             forwarded: None,
             rate: [0; 6],
             bucket: at.0.div_euclid(BUCKET),
@@ -281,6 +289,13 @@ impl Causes {
     pub fn shown_by(&mut self, id: CauseId, seq: u64) {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
             c.example = seq;
+        }
+    }
+
+    /// Tells which conversation a record of the cause belongs to.
+    pub fn in_talk(&mut self, id: CauseId, talk: usize) {
+        if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
+            c.talks.insert(talk);
         }
     }
 
