@@ -3,6 +3,7 @@
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
 mod enrich;
+mod fold;
 mod held;
 pub mod raw;
 pub mod store;
