@@ -2,6 +2,7 @@
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
+pub mod cover;
 mod enrich;
 mod fold;
 mod held;
@@ -30,6 +31,8 @@ use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
+use cover::Cover;
+pub use enrich::{Who, who};
 use held::Full;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -97,6 +100,7 @@ pub struct Engine {
     store: Store,
     causes: Causes,
     talks: Talks,
+    cover: Cover,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -123,6 +127,7 @@ impl Engine {
             store,
             causes: Causes::default(),
             talks: Talks::default(),
+            cover: Cover::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -248,6 +253,9 @@ impl Engine {
         }
         // What the filter refuses still tells the time.
         self.tell(at);
+        if self.options.fold && in_window {
+            self.cover.add(&response.node_name, at);
+        }
         let wants_derived = self.options.admit.fields().needs_derived();
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
@@ -377,6 +385,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].
+    pub fn cover(&self) -> &Cover {
+        &self.cover
     }
 
     /// The cluster as known now.
