@@ -65,6 +65,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             chosen.fold(Tri::No, |t, ((ns, name), _)| t.or(service(ns, name, case, missing)))
         }
         PeerIs::Nodes(s) => nodes(s, peer, case, missing),
+        PeerIs::Undefined(fact) => outside(case, &mut Vec::new()).and(note(missing, (*fact).to_owned())),
         PeerIs::Groups => outside(case, &mut Vec::new()).and(note(missing, "cloud-groups".to_owned())),
     }
 }

@@ -178,6 +178,7 @@ fn wanted_of(p: &PeerIs) -> (&'static str, String) {
         PeerIs::Services { selector, .. } => ("service", format!("services with {}", selector.words())),
         PeerIs::Nodes(s) => ("node", if s.all.is_empty() { "any node".to_owned() } else { format!("nodes with {}", s.words()) }),
         PeerIs::Groups => ("peer", "a cloud group".to_owned()),
+        PeerIs::Undefined(_) => ("peer", "a peer that this rule's action is not defined for".to_owned()),
     }
 }
 
