@@ -28,7 +28,7 @@ impl<'p> Required<'p> {
     }
 
     fn met(&self, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
-        let met = self.selector.matches(case.peer, Some(case.subject), missing);
+        let met = self.selector.matches(case.opt.engine, case.peer, Some(case.subject), missing);
         if self.is == Tri::Yes { met } else { met.or(Tri::Unknown) }
     }
 }

@@ -170,7 +170,7 @@ pub fn selects(section: &Section, case: &Case<'_>, missing: &mut Vec<String>) ->
     let host = case.subject.host_network || case.subject.labels.is_host();
     match &section.subject {
         Subject::Endpoints(_) if host => Tri::No,
-        Subject::Endpoints(s) => s.matches(case.subject, None, missing),
+        Subject::Endpoints(s) => s.matches(case.opt.engine, case.subject, None, missing),
         Subject::Nodes(_) if !host => Tri::No,
         Subject::Nodes(s) if s.all.is_empty() => Tri::Yes,
         Subject::Nodes(s) => match case.subject.ip.and_then(|ip| case.world.node_at(ip)) {

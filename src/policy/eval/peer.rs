@@ -76,10 +76,10 @@ fn endpoints(s: &Selector, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         return Tri::No;
     }
     // A bare address nobody knows is a pod or is not; a selector for the world's labels is decided as the entity is.
-    if !peer.known && !peer.labels.is_pod() && s.all.iter().any(|r| r.key == POD_NAMESPACE) {
+    if !peer.known && !peer.labels.is_pod() && s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE) {
         return note(missing, format!("labels:{}", peer.display));
     }
-    s.matches(peer, Some(case.subject), missing)
+    s.matches(case.opt.engine, peer, Some(case.subject), missing)
 }
 
 /// Whether the peer is one that address rules can speak of. Under Cilium these are never pods, hosts or nodes.

@@ -96,7 +96,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", "a pod with a network of its own", got, line);
         return;
     }
-    let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
         let wanted = match s.words() {
@@ -108,7 +108,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", wanted, got, line);
         return;
     }
-    for r in &s.all {
+    for r in s.conditions(case.opt.engine) {
         let line = if r.implied { line } else { r.line };
         match r.matches(e, &mut Vec::new()) {
             Tri::Yes if r.implied => {}

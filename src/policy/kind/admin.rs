@@ -130,9 +130,11 @@ fn of_namespace(key: &str) -> (Option<String>, String) {
     (Some("k8s".to_owned()), namespace_key(key))
 }
 
-/// All pods of the namespaces that a selector means; only ever pods.
+/// All pods of the namespaces that a selector means.
 fn namespaces(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<Selector, Fault> {
     let mut s = r.selector(node, path, &of_namespace)?;
+    // Cilium, which knows the newest kind only, asks for a pod where nothing else is asked for.
+    s.loose = !s.all.is_empty();
     s.all.push(Requirement::implied(POD_NAMESPACE, Op::Exists, Vec::new(), node.line));
     Ok(s)
 }
