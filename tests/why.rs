@@ -83,6 +83,38 @@ fn near_misses_in_words() {
     assert_eq!(w.failed(), [(On::Peer, "a pod with app=cart", "203.0.113.9 (world)")]);
 }
 
+/// Which label may be the one meant, in words; and which of two rules with as many failed conditions lies nearer.
+#[test]
+fn what_lies_nearest_in_meaning_comes_first() {
+    let s = Scene::new(&[("p.yaml", SHOP)]);
+    let got = |labels: &str| s.why(&drop(pod("shop", "x", labels), db(), L4::Tcp, 5432, Some(D::Ingress))).failed()[0].2.to_owned();
+    assert_eq!(got("apps=cart"), "no label app (it has apps=cart)");
+    assert_eq!(got("component=cart,k8s-app=x"), "no label app (it has k8s-app=x)");
+    assert_eq!(got("component=cart"), "no label app (it has component=cart)");
+    assert_eq!(got("team=x"), "no label app");
+    let rule = |app: &str| format!("  - from: [{{podSelector: {{matchLabels: {{app: {app}}}}}}}]\n    ports: [{{port: 5432}}]\n");
+    let policy = format!("{}{}{}{}", SHOP.split("  - from:").next().unwrap(), rule("web"), rule("cart"), rule("mail"));
+    let w = Scene::new(&[("p.yaml", &policy)]).why(&drop(pod("shop", "x", "app=card"), db(), L4::Tcp, 5432, Some(D::Ingress)));
+    assert_eq!((w.failed(), w.nearest.as_ref().unwrap().rule.as_str()), (vec![(On::Label, "app=cart", "app=card")], "ingress[1]"));
+}
+
+/// The DNS rule that stands in every policy fails on few conditions, and is on another errand.
+#[test]
+fn the_dns_rule_is_not_the_nearest_of_what_is_no_dns() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: front, namespace: shop}\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  egress:\n  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]\n    ports: [{protocol: UDP, port: 53}]\n  - to: [{podSelector: {matchLabels: {app: api, tier: backend}}}]\n    ports: [{port: 8080}]\n";
+    let s = Scene::new(&[("p.yaml", policy)]);
+    let near =
+        |dst: Party, l4, port| s.why(&drop(pod("shop", "web-0", "app=web,tier=frontend"), dst, l4, port, Some(D::Egress))).nearest.unwrap();
+    let n = near(pod("shop", "db-0", "app=db,tier=data"), L4::Tcp, 5432);
+    assert_eq!((n.rule.as_str(), n.line, n.failed.len()), ("egress[1]", None, 3), "and no line is marked");
+    assert_eq!(near(pod("other", "dns-0", "k8s-app=kube-dns"), L4::Udp, 53).rule, "egress[0]");
+    // Where its peer is the flow's, the rule does speak of it.
+    assert_eq!(near(pod("kube-system", "dns-0", "k8s-app=kube-dns"), L4::Tcp, 9153).rule, "egress[0]");
+    // A rule that speaks of the port beats one that fails on less and speaks of nothing.
+    let n = near(pod("shop", "db-0", "app=db,tier=data"), L4::Tcp, 8080);
+    assert_eq!((n.rule.as_str(), n.line.is_some()), ("egress[1]", true));
+}
+
 #[test]
 fn neither_peer_nor_port() {
     let s = Scene::new(&[("p.yaml", SHOP)]);
@@ -273,6 +305,25 @@ fn dns_egress_in_words() {
     assert_eq!((w.outcome, w.text.as_str()), (Outcome::DefaultDeny, "no policy allows DNS egress"));
 }
 
+/// NodeLocal DNS listens on a link-local address, name servers in pods on other ports than 53.
+#[test]
+fn dns_on_other_addresses_and_ports_is_dns() {
+    let only = CNP.split("  - toEndpoints: [{matchLabels: {'k8s").next().unwrap();
+    let dns = "kind: Pod\napiVersion: v1\nmetadata: {name: named, namespace: dns, labels: {app: bind}}\nspec: {containers: [{ports: [{name: dns-udp, containerPort: 1153, protocol: UDP}]}]}\n";
+    let s = Scene::new(&[("c.yaml", only), ("d.yaml", dns)]);
+    let text = |dst: Party, port| s.why(&drop(api(), dst, L4::Udp, port, Some(D::Egress))).text;
+    for (dst, port) in [
+        (world_ip("169.254.20.10", &[]), 53),
+        (pod("openshift-dns", "dns-default-x", "dns.operator.openshift.io/daemonset-dns=default"), 5353),
+        (pod("kube-system", "coredns-0", "k8s-app=kube-dns"), 8053),
+        (pod("dns", "named", "app=bind"), 1153),
+    ] {
+        assert_eq!(text(dst, port), "no policy allows DNS egress");
+    }
+    assert_ne!(text(pod("kube-system", "coredns-0", "k8s-app=kube-dns"), 9153), "no policy allows DNS egress", "its metrics");
+    assert_ne!(text(pod("shop", "mdns", "app=x"), 5353), "no policy allows DNS egress");
+}
+
 #[test]
 fn no_other_reason_blames_a_policy() {
     let s = Scene::new(&[("p.yaml", SHOP)]);
@@ -327,6 +378,67 @@ fn direction_that_nobody_gives() {
     let s = Scene::new(&[("p.yaml", SHOP), ("o.yaml", out)]);
     let w = s.why(&drop(cart(), db(), L4::Tcp, 5433, None));
     assert_eq!((w.outcome, w.missing), (Outcome::Undecidable, vec!["direction".to_owned(), "named-port:pg@shop/db-0".to_owned()]));
+}
+
+/// Retina writes INGRESS on every drop, and calls whatever netfilter drops a policy's.
+#[test]
+fn a_side_that_cannot_be_trusted_is_not_taken() {
+    let retina = |src, dst, port| {
+        let mut o = drop(src, dst, L4::Tcp, port, Some(D::Ingress));
+        (o.event, o.is_reply, o.emitter) = (Some((1, 133)), None, "retina".into());
+        o
+    };
+    let out = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: out, namespace: shop}\nspec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Egress]}\n";
+    let s = Scene::new(&[("p.yaml", SHOP), ("o.yaml", out)]);
+    let sides = |w: &reader::Why| w.sides.iter().map(|x| (x.direction, x.outcome, reader::names(&x.policies))).collect::<Vec<_>>();
+    let w = s.why(&retina(cart(), db(), 5433));
+    assert_eq!((w.outcome, w.direction, w.names()), (Outcome::DefaultDeny, Some(Direction::Egress), vec!["shop/out".to_owned()]));
+    assert_eq!(
+        sides(&w),
+        [
+            (Direction::Egress, Outcome::DefaultDeny, vec!["shop/out".to_owned()]),
+            (Direction::Ingress, Outcome::DefaultDeny, vec!["shop/db-ingress".to_owned()])
+        ]
+    );
+    // The record says ingress, and only egress denies.
+    let w = s.why(&retina(cart(), db(), 5432));
+    assert_eq!((w.outcome, w.direction, w.subject.as_deref()), (Outcome::DefaultDeny, Some(Direction::Egress), Some("shop/cart-0")));
+    // Neither does: then it need not have been a policy.
+    let w = s.why(&retina(db(), pod("web", "x", "app=x"), 80));
+    assert_eq!(w.outcome, Outcome::NowAllowed);
+    assert!(w.because[0].contains("netfilter"), "{:?}", w.because);
+    // Its reason tells default deny and deny rules not apart.
+    let s = Scene::new(&[("c.yaml", CNP)]);
+    let w = s.why(&retina(pod("shop", "evil", "app=evil"), api(), 80));
+    assert_eq!((w.outcome, w.agreement), (Outcome::DeniedByRule, Agreement::Agrees));
+}
+
+/// The number of a local identity says "outside"; which name or role it has besides, it does not say.
+#[test]
+fn a_local_identity_without_its_labels_is_not_plain_world() {
+    let masked = |ip: &str, names: &[&str]| Party { identity: 16_777_217, labels: Vec::new(), ..world_ip(ip, names) };
+    let s = Scene::new(&[("c.yaml", CNP)]);
+    let why = |p: Party, port| s.why(&drop(api(), p, L4::Tcp, port, Some(D::Egress)));
+    let w = why(masked("54.187.1.1", &[]), 443);
+    assert_eq!((w.outcome, w.missing), (Outcome::Undecidable, vec!["labels:54.187.1.1".to_owned()]));
+    assert_eq!(why(masked("54.187.1.1", &[]), 80).outcome, Outcome::DefaultDeny, "no rule for the port, whatever it is");
+    assert_eq!(why(world_ip("54.187.1.1", &[]), 443).outcome, Outcome::DefaultDeny, "plain world has no other label");
+    let entity = CNP.replace("toFQDNs: [{matchName: api.stripe.com}]", "toEntities: [kube-apiserver]");
+    let w = Scene::new(&[("c.yaml", &entity)]).why(&drop(api(), masked("10.0.0.1", &[]), L4::Tcp, 443, Some(D::Egress)));
+    assert_eq!(w.outcome, Outcome::Undecidable);
+    let cidr = CNP.replace("toFQDNs: [{matchName: api.stripe.com}]", "toCIDR: [54.0.0.0/8]");
+    let w = Scene::new(&[("c.yaml", &cidr)]).why(&drop(api(), masked("54.187.1.1", &[]), L4::Tcp, 443, Some(D::Egress)));
+    assert_eq!(w.outcome, Outcome::NowAllowed, "an address is enough for a range");
+}
+
+/// A SYN-ACK answers, whether the agent says so or not.
+#[test]
+fn a_syn_ack_is_judged_as_its_connection() {
+    let s = Scene::new(&[("p.yaml", SHOP)]);
+    let mut o = drop(db(), cart(), L4::Tcp, 40_000, Some(D::Ingress));
+    (o.src_port, o.is_reply, o.syn, o.syn_ack) = (5433, None, Some(false), true);
+    let w = s.why(&o);
+    assert_eq!((w.outcome, w.subject.as_deref(), w.agreement), (Outcome::DefaultDeny, Some("shop/db-0"), Agreement::Unknown));
 }
 
 #[test]
