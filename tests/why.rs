@@ -345,11 +345,11 @@ fn no_other_reason_blames_a_policy() {
 
 #[test]
 fn now_allowed_names_what_was_not_judged() {
-    let anp = "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: block}\nspec: {}\n";
-    let s = Scene::new(&[("p.yaml", SHOP), ("a.yaml", anp)]);
+    let gnp = "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: block}\nspec: {}\n";
+    let s = Scene::new(&[("p.yaml", SHOP), ("a.yaml", gnp)]);
     let w = s.why(&drop(cart(), db(), L4::Tcp, 5432, Some(D::Ingress)));
     assert_eq!((w.outcome, w.agreement, w.names()), (Outcome::NowAllowed, Agreement::Disagrees, vec!["shop/db-ingress".to_owned()]));
-    assert!(w.because.iter().any(|b| b == "1 policy is not understood yet: AdminNetworkPolicy block"), "{:?}", w.because);
+    assert!(w.because.iter().any(|b| b == "1 policy is not understood yet: GlobalNetworkPolicy block"), "{:?}", w.because);
     // Nothing isolates: nobody is named.
     let w = s.why(&drop(db(), cart(), L4::Tcp, 1, Some(D::Ingress)));
     assert_eq!((w.outcome, w.policies.len()), (Outcome::NowAllowed, 0));

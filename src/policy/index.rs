@@ -96,7 +96,7 @@ impl Bucket {
 
     fn collect(&self, e: &Endpoint, out: &mut Vec<Place>) {
         out.extend(&self.open);
-        if e.known {
+        if e.known && !e.masked {
             let lists = e.labels.0.iter().filter_map(|l| self.labels.get(&l.key)?.get(&l.value));
             lists.for_each(|list| out.extend(list));
         } else {
@@ -183,6 +183,7 @@ mod tests {
             of("", "", &["reserved:init"]),
             of("", "", &["reserved:host"]),
             of("", "", &["reserved:world"]),
+            world.endpoint(&Party { present: true, identity: 16_777_217, ..Party::default() }),
         ]
     }
 

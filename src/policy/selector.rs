@@ -1,4 +1,5 @@
 //! Label selectors in three-valued logic. Owns matching and its words; knows nothing of kinds.
+use super::Engine;
 use crate::world::Endpoint;
 use crate::world::labels::{CLUSTER, Label, NAMESPACE_LABELS, POD_NAMESPACE};
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ pub struct Selector {
     pub all: Vec<Requirement>,
     /// The peer has to be of the subject's own cluster.
     pub local_cluster: bool,
+    /// Cilium does not ask for a pod here, so that what is in no namespace at all meets `NotIn` and `DoesNotExist`.
+    pub loose: bool,
     /// Never matches (an empty, non-nil list).
     pub lines: (u32, u32),
 }
@@ -207,11 +210,17 @@ enum Found<'a> {
 }
 
 impl Selector {
+    /// The conditions that this engine asks for.
+    pub fn conditions(&self, engine: Engine) -> impl Iterator<Item = &Requirement> {
+        let loose = self.loose && engine == Engine::Cilium;
+        self.all.iter().filter(move |r| !(loose && r.implied && r.op == Op::Exists))
+    }
+
     /// `subject` is whose cluster is the local one; `None` if this selects a subject.
-    pub fn matches(&self, e: &Endpoint, subject: Option<&Endpoint>, missing: &mut Vec<String>) -> Tri {
+    pub fn matches(&self, engine: Engine, e: &Endpoint, subject: Option<&Endpoint>, missing: &mut Vec<String>) -> Tri {
         let mut answer = Tri::Yes;
         let mut lacks = Vec::new();
-        for r in &self.all {
+        for r in self.conditions(engine) {
             answer = answer.and(r.matches(e, &mut lacks));
         }
         if answer != Tri::No && !self.same_cluster(e, subject) {

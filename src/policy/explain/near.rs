@@ -144,7 +144,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", || "a pod with a network of its own", got, line);
         return;
     }
-    let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
         let wanted = || match s.words() {
@@ -155,7 +155,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", wanted, || outsider(case), line);
         return;
     }
-    for r in &s.all {
+    for r in s.conditions(case.opt.engine) {
         let line = if r.implied { line } else { r.line };
         match r.matches(e, &mut Vec::new()) {
             Tri::Yes if r.implied => {}
@@ -212,7 +212,7 @@ fn list(items: &[String]) -> String {
 /// Name of the condition.
 fn kind_of(p: &PeerIs) -> &'static str {
     match p {
-        PeerIs::Endpoints(_) | PeerIs::Groups => "peer",
+        PeerIs::Endpoints(_) | PeerIs::Groups | PeerIs::Undefined(_) => "peer",
         PeerIs::Cidr { .. } | PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } => "cidr",
         PeerIs::Entity(_) => "entity",
         PeerIs::Fqdn(_) => "fqdn",
@@ -244,6 +244,7 @@ fn wanted_of(p: &PeerIs) -> String {
             }
         }
         PeerIs::Groups => "a cloud group".to_owned(),
+        PeerIs::Undefined(_) => "a peer that this rule's action is not defined for".to_owned(),
     }
 }
 
