@@ -7,7 +7,7 @@ use super::sketch::Sketch;
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::eval::{Case, Decision, Judgement, judge};
-use crate::policy::ir::{Peers, Policy};
+use crate::policy::ir::{Peers, Policy, Tier};
 use crate::world::{Endpoint, Service, World};
 use std::sync::Arc;
 
@@ -87,7 +87,12 @@ pub fn deny(
     let denying: Vec<String> =
         judgement.attributed.iter().map(|r| format!("{} of {} {}", r.rule.as_deref().unwrap_or("a rule"), r.kind, r.path())).collect();
     let title = format!("no edit: {} has to give way", denying.join(" and "));
-    let mut notes = vec!["a deny rule wins over every allow, so no allow rule helps".to_owned()];
+    let baseline = judgement.attributed.iter().filter_map(|r| sketch.set.find(r)).all(|p| p.tier == Tier::Baseline);
+    let mut notes = vec![if baseline {
+        "it is a baseline: any NetworkPolicy that selects the pod is asked before it".to_owned()
+    } else {
+        "a deny rule wins over the allow rules of every NetworkPolicy and CiliumNetworkPolicy, so none of them helps".to_owned()
+    }];
     let denies = |p: &Policy, rule: &str| {
         let of = |r: &&crate::model::why::PolicyRef| r.kind == p.id.kind && r.namespace == p.id.namespace && r.name == p.id.name;
         judgement

@@ -1,5 +1,5 @@
 //! New rules and policies out of conversations. Owns how a peer is named, and which kind of policy can say it; judges nothing.
-use super::labels::{self, Pairs};
+use super::labels::{self, Crowd, Pairs};
 use super::tree::{Tree, map, text};
 use crate::model::observed::{Direction, L4};
 use crate::policy::eval::Traffic;
@@ -65,7 +65,7 @@ const ENTITIES: &[&str] = &["kube-apiserver", "host", "remote-node", "ingress", 
 
 /// How a rule should name this peer: a pod by labels that stay, the world by a name that DNS gave, else by its one address. `Err` says
 /// in words why it cannot be named.
-pub fn who<'a>(peer: &Endpoint, crowd: impl Iterator<Item = &'a Endpoint>, opt: &Options) -> Result<Who, String> {
+pub fn who(direction: Direction, peer: &Endpoint, crowd: &Crowd, opt: &Options) -> Result<Who, String> {
     if peer.host_network {
         return Err(format!("{} is on its node's network, which no label selects", peer.display));
     }
@@ -91,7 +91,9 @@ pub fn who<'a>(peer: &Endpoint, crowd: impl Iterator<Item = &'a Endpoint>, opt: 
     if !peer.known || !peer.labels.is_world() {
         return Err(format!("nothing is known of {}", peer.display));
     }
-    match (peer.names.first(), opt.engine, peer.ip) {
+    // No rule lets in by name.
+    let name = peer.names.first().filter(|_| direction == Direction::Egress);
+    match (name, opt.engine, peer.ip) {
         (Some(name), Engine::Cilium, _) => Ok(Who::Fqdn(name.clone())),
         (Some(name), Engine::Kubernetes, _) => {
             Err(format!("{} is {name}, and a NetworkPolicy cannot name hosts: its address may change with every answer", peer.display))

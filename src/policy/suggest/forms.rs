@@ -63,7 +63,7 @@ pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
     for policy in s.judgement.selecting.iter().filter(|p| kind_of(p).is_some()) {
         let mine = |x: &&Section| x.default_deny && x.declared && selects(x, s.case, &mut Vec::new()) == Tri::Yes;
         for section in policy.sections.iter().filter(mine) {
-            let narrow = is_narrow(&section.subject);
+            let narrow = is_narrow(policy, &section.subject);
             if !narrow && !dns {
                 continue;
             }
@@ -90,7 +90,7 @@ fn peers(s: &Side<'_>) -> Result<Vec<Who>, String> {
     let mut out: BTreeSet<Who> = BTreeSet::new();
     for id in s.ids {
         let Some((_, peer)) = s.ground.sides(*id, s.case.direction) else { continue };
-        out.insert(build::who(peer, s.ground.crowd(), s.ground.opt)?);
+        out.insert(build::who(s.case.direction, peer, &s.ground.crowd, s.ground.opt)?);
     }
     if out.len() > MOST_PEERS {
         return Err(format!(
@@ -110,10 +110,13 @@ fn kind_of(p: &Policy) -> Option<Kind> {
     }
 }
 
-/// Whether it selects a workload, not a namespace or more.
-pub fn is_narrow(subject: &Subject) -> bool {
+/// Whether it selects a workload, not a namespace or more, and not the workloads of that name in every namespace.
+fn is_narrow(policy: &Policy, subject: &Subject) -> bool {
     match subject {
-        Subject::Endpoints(s) => s.all.iter().any(|r| !r.implied && r.op == Op::In && !r.on_namespace()),
+        Subject::Endpoints(s) => {
+            let wanted = || s.all.iter().filter(|r| r.op == Op::In);
+            wanted().any(|r| !r.implied && !r.on_namespace()) && (own(policy).is_some() || wanted().any(|r| r.on_namespace()))
+        }
         Subject::Nodes(_) => false,
     }
 }
@@ -125,7 +128,12 @@ fn is_narrow_peer(p: &PeerIs) -> bool {
         PeerIs::Cidr { net, .. } => net.prefix_len() == net.max_prefix_len(),
         PeerIs::Entity(e) => !matches!(e.as_str(), "all" | "cluster" | "world" | "world-ipv4" | "world-ipv6"),
         PeerIs::Service { .. } => true,
-        PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } | PeerIs::Services { .. } | PeerIs::Nodes(_) | PeerIs::Groups => false,
+        PeerIs::CidrGroup { .. }
+        | PeerIs::CidrGroups { .. }
+        | PeerIs::Services { .. }
+        | PeerIs::Nodes(_)
+        | PeerIs::Groups
+        | PeerIs::Undefined(_) => false,
     }
 }
 
@@ -141,7 +149,7 @@ fn only(rule: &Rule, case: &Case<'_>, dns: bool) -> bool {
             && p.protocol != Protocol::Any
             && port::matches(p, case, &mut Vec::new()).0 == Tri::Yes;
         this || fifty_three
-    }) && !list.iter().any(|r| r.sni)
+    }) && !list.iter().any(|r| !r.server_names.is_empty())
 }
 
 fn named(p: &Policy) -> String {
@@ -165,7 +173,7 @@ fn add_port(policy: &Policy, rule: &Rule, what: What) -> Option<Draft> {
     let step = match kind {
         Kind::NetworkPolicy => append(policy, rule.id.as_str(), "ports", like(item, node.get("ports")?.seq().last())),
         // A port beside L7 rules would be asked for requests that it may not carry.
-        Kind::Cilium => match ports.iter().position(|p| p.l7.is_none() && !p.sni) {
+        Kind::Cilium => match ports.iter().position(|p| p.l7.is_none() && p.server_names.is_empty()) {
             Some(i) => {
                 let list = node.get("toPorts")?.seq().get(i)?.get("ports")?;
                 append(policy, format!("{}.toPorts[{i}]", rule.id), "ports", like(item, list.seq().last()))
@@ -316,8 +324,11 @@ fn feed(s: &Side<'_>, policy: &Policy, base: &str, wish: &Wish, notes: &mut Vec<
 fn server(s: &Side<'_>, notes: &mut Vec<String>) -> Who {
     let asked = s.ground.talks().enumerate().filter(|(_, t)| t.flow.dst_port == 53);
     let seen = asked.filter_map(|(id, _)| s.ground.sides(id, Direction::Egress)).map(|(_, server)| server);
-    let described = s.ground.crowd().filter(|e| e.labels.get(Some("k8s"), "k8s-app") == Some("kube-dns"));
-    let found = seen.chain(described).filter(|e| e.labels.is_pod()).find_map(|e| build::who(e, s.ground.crowd(), s.ground.opt).ok());
+    let described = s.ground.everybody().filter(|e| e.labels.get(Some("k8s"), "k8s-app") == Some("kube-dns"));
+    let found = seen
+        .chain(described)
+        .filter(|e| e.labels.is_pod())
+        .find_map(|e| build::who(Direction::Egress, e, &s.ground.crowd, s.ground.opt).ok());
     found.unwrap_or_else(|| {
         notes.push("no DNS server was seen: k8s-app=kube-dns in kube-system is assumed".to_owned());
         Who::Pod { namespace: "kube-system".to_owned(), labels: vec![("k8s-app".to_owned(), "kube-dns".to_owned())] }
@@ -327,7 +338,7 @@ fn server(s: &Side<'_>, notes: &mut Vec<String>) -> Who {
 /// A policy of its own, of the kind of those that isolate where that kind can say it.
 fn new_policies(s: &Side<'_>, wish: &Wish) -> Result<Vec<Draft>, String> {
     let direction = s.case.direction;
-    let subject = build::who(s.case.subject, s.ground.crowd(), s.ground.opt)?;
+    let subject = build::who(direction, s.case.subject, &s.ground.crowd, s.ground.opt)?;
     let Who::Pod { namespace, labels } = &subject else { return Err(format!("{} is no pod", s.case.subject.display)) };
     let is = |kind| move |p: &&std::sync::Arc<Policy>| kind_of(p) == Some(kind);
     let cilium = s.ground.opt.engine == Engine::Cilium;

@@ -1,6 +1,7 @@
 //! By which labels a workload is told from others. Owns what counts as stable, and the order of preference.
 use crate::world::labels::SERVICE_ACCOUNT;
 use crate::world::{Endpoint, Labels};
+use std::collections::{BTreeSet, HashMap};
 
 /// Keys that name a workload, best first.
 const NAMING: &[&str] = &["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/instance", "app.kubernetes.io/component"];
@@ -58,30 +59,34 @@ fn candidates(labels: &Labels) -> Pairs {
     out
 }
 
-fn carries(e: &Endpoint, pairs: &[(String, String)]) -> bool {
-    pairs.iter().all(|(k, v)| e.labels.get(Some("k8s"), k) == Some(v))
+/// The workloads of each namespace, as their stable labels tell them.
+#[derive(Debug, Default)]
+pub struct Crowd(HashMap<String, BTreeSet<Pairs>>);
+
+impl Crowd {
+    pub fn new<'a>(all: impl Iterator<Item = &'a Endpoint>) -> Self {
+        let mut out: HashMap<String, BTreeSet<Pairs>> = HashMap::new();
+        for e in all.filter(|e| e.labels.is_pod()) {
+            out.entry(e.namespace.clone()).or_default().insert(candidates(&e.labels));
+        }
+        Self(out)
+    }
 }
 
-/// The fewest stable labels that tell a pod's workload from every other workload of its namespace among `crowd`. Empty: it has no
-/// label to go by. Where no label tells two workloads apart, both are meant.
-pub fn telling<'a>(e: &Endpoint, crowd: impl Iterator<Item = &'a Endpoint>) -> Pairs {
+/// The fewest stable labels that tell a pod's workload from every other workload of its namespace. Empty: it has no label to go by.
+/// Where no label tells two workloads apart, both are meant.
+pub fn telling(e: &Endpoint, crowd: &Crowd) -> Pairs {
     let all = candidates(&e.labels);
-    let mut others: Vec<(&Endpoint, Pairs)> = crowd
-        .filter(|o| o.namespace == e.namespace && o.labels.is_pod())
-        .map(|o| (o, candidates(&o.labels)))
-        .filter(|(_, theirs)| *theirs != all)
-        .collect();
+    let mut others: Vec<&Pairs> = crowd.0.get(&e.namespace).into_iter().flatten().filter(|theirs| **theirs != all).collect();
     let mut chosen: Pairs = Vec::new();
     for pair in all {
         if !chosen.is_empty() && others.is_empty() {
             break;
         }
-        let one = [pair];
-        let before = others.len();
-        let left: Vec<_> = others.iter().filter(|(o, _)| carries(o, &one)).cloned().collect();
-        if chosen.is_empty() || left.len() < before {
+        let left: Vec<&Pairs> = others.iter().copied().filter(|o| o.contains(&pair)).collect();
+        if chosen.is_empty() || left.len() < others.len() {
             others = left;
-            chosen.extend(one);
+            chosen.push(pair);
         }
     }
     chosen
@@ -105,7 +110,7 @@ mod tests {
 
     fn chosen(of: &str, crowd: &[&str]) -> String {
         let crowd: Vec<Endpoint> = crowd.iter().map(|c| pod(c)).collect();
-        let all: Vec<String> = telling(&pod(of), crowd.iter()).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let all: Vec<String> = telling(&pod(of), &Crowd::new(crowd.iter())).into_iter().map(|(k, v)| format!("{k}={v}")).collect();
         all.join(",")
     }
 

@@ -6,7 +6,7 @@ mod advice;
 pub mod build;
 pub mod diff;
 mod forms;
-mod labels;
+pub mod labels;
 pub mod proof;
 pub mod propose;
 mod requests;
@@ -30,9 +30,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Conversations and endpoints listed in one suggestion; the others are counted.
 const LISTED: usize = 10;
-/// Ports from here on are those that clients get when they do not choose (Linux).
-const EPHEMERAL: u16 = 32_768;
-
 /// What a suggestion is asked for.
 pub struct Ask<'a> {
     /// The explanation of the cause.
@@ -60,7 +57,7 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
     }
     let direction = ask.why.direction?;
     let ids: Vec<usize> =
-        ask.talks.iter().copied().filter(|id| begins(ground, *id) && ground.before(*id, direction) == Decision::Denied).collect();
+        ask.talks.iter().copied().filter(|id| ground.begins(*id) && ground.before(*id, direction) == Decision::Denied).collect();
     let first = *ids.first()?;
     let mut plan = Plan { ground, ids: &ids, first, sketch: Sketch::new(ground.set), titles: Vec::new(), notes: Vec::new() };
     for side in [direction, other(direction)] {
@@ -75,13 +72,6 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
 
 fn other(d: Direction) -> Direction {
     if d == Direction::Egress { Direction::Ingress } else { Direction::Egress }
-}
-
-/// Whether the conversation's first record may be its beginning: a reply is never let in by a rule.
-fn begins(ground: &Ground<'_>, id: usize) -> bool {
-    let Some(o) = ground.talk(id).map(|t| &t.flow) else { return false };
-    let echo_reply = matches!((o.l4, o.icmp), (Some(L4::Icmp4), Some((0, _))) | (Some(L4::Icmp6), Some((129, _))));
-    !echo_reply && (o.is_reply == Some(false) || o.dst_port < EPHEMERAL)
 }
 
 struct Plan<'a> {
@@ -128,7 +118,7 @@ impl Plan<'_> {
 
     fn deny(&self, direction: Direction, judged: &Judgement) -> Option<Advice> {
         self.ground.judge(self.first, direction, &|case| {
-            let peer = build::who(case.peer, self.ground.crowd(), self.ground.opt);
+            let peer = build::who(direction, case.peer, &self.ground.crowd, self.ground.opt);
             let d = advice::deny(self.ground, &self.sketch, case, judged, peer, self.ids);
             Advice { title: d.title, notes: d.notes }
         })
@@ -180,6 +170,9 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     out.notes.extend(plan.notes.iter().cloned());
     if plan.titles.len() > 1 {
         out.notes.push("both sides deny it, so both have to be changed".to_owned());
+    }
+    if out.conversations < out.of {
+        out.notes.push("the others of this cause need a change of their own: ask again once this one is made".to_owned());
     }
     let unsaid = plan.ids.iter().filter_map(|id| ground.talk(*id)).any(|t| t.flow.is_reply.is_none());
     if unsaid {

@@ -1,17 +1,21 @@
 //! What a changed set of policies would do to everything at hand.
 //!
 //! Owns the comparison: every conversation that a changed policy may touch is judged again, whatever caused it.
-use crate::model::observed::{Direction, Party};
+use super::labels::Crowd;
+use crate::model::observed::{Direction, L4, Party};
 use crate::model::talk::Talk;
-use crate::policy::eval::{Case, Decision, judge, selects};
-use crate::policy::ir::Policy;
+use crate::policy::eval::{Case, Decision, Traffic, judge, selects};
+use crate::policy::ir::{Policy, Section};
 use crate::policy::ruling::traffic;
 use crate::policy::selector::Tri;
 use crate::policy::{Options, PolicySet};
 use crate::world::{Endpoint, World};
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+/// Ports from here on are those that clients get when they do not choose (Linux).
+const EPHEMERAL: u16 = 32_768;
 
 const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
@@ -25,6 +29,9 @@ pub struct Ground<'a> {
     held: Vec<Held<'a>>,
     /// Endpoints that manifests describe, whether they were seen or not.
     described: Vec<Endpoint>,
+    pub crowd: Crowd,
+    /// Who was seen to ask whom at a port that no client has by chance.
+    asked: HashSet<(usize, usize)>,
 }
 
 /// A conversation, and what the policies at hand say of it once somebody asks.
@@ -77,8 +84,21 @@ impl<'a> Ground<'a> {
                 ends.len() - 1
             })
         };
-        let held = talks.map(|talk| Held { talk, src: of(&talk.flow.src), dst: of(&talk.flow.dst), before: Default::default() }).collect();
-        Self { world, set, opt, ends, held, described: described(world) }
+        let held: Vec<Held<'a>> =
+            talks.map(|talk| Held { talk, src: of(&talk.flow.src), dst: of(&talk.flow.dst), before: Default::default() }).collect();
+        let described = described(world);
+        let crowd = Crowd::new(ends.iter().chain(&described));
+        let asked = held.iter().filter(|h| h.talk.flow.dst_port < EPHEMERAL).map(|h| (h.src, h.dst)).collect();
+        Self { world, set, opt, ends, held, described, crowd, asked }
+    }
+
+    /// Whether the conversation may be one begun by its sender: not what answers another one whose first packets were forgotten.
+    pub fn begins(&self, id: usize) -> bool {
+        let Some(h) = self.held.get(id) else { return false };
+        let o = &h.talk.flow;
+        let echo_reply = matches!((o.l4, o.icmp), (Some(L4::Icmp4), Some((0, _))) | (Some(L4::Icmp6), Some((129, _))));
+        let answers = o.dst_port >= EPHEMERAL && self.asked.contains(&(h.dst, h.src));
+        !echo_reply && !answers && (o.is_reply == Some(false) || o.dst_port < EPHEMERAL)
     }
 
     pub fn talk(&self, id: usize) -> Option<&'a Talk> {
@@ -97,7 +117,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Every endpoint that was seen or is described.
-    pub fn crowd(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+    pub fn everybody(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         self.ends.iter().chain(&self.described)
     }
 
@@ -122,8 +142,9 @@ impl<'a> Ground<'a> {
     /// `side`: whose opening is of interest.
     pub fn compare(&self, set: &PolicySet, changed: &[Arc<Policy>], side: Direction) -> Proof {
         let mut out = Proof::default();
-        for id in 0..self.held.len() {
-            let touched = BOTH.map(|d| self.touches(id, d, changed));
+        let [senders, receivers] = BOTH.map(|d| self.touched(d, changed));
+        for (id, held) in self.held.iter().enumerate() {
+            let touched = [senders.get(held.src) == Some(&true), receivers.get(held.dst) == Some(&true)];
             if touched == [false, false] {
                 continue;
             }
@@ -150,23 +171,23 @@ impl<'a> Ground<'a> {
         out
     }
 
-    /// Whether a changed policy may select the subject of this side: no other conversation can fare differently.
-    fn touches(&self, id: usize, direction: Direction, changed: &[Arc<Policy>]) -> bool {
-        let asked = changed.iter().flat_map(|p| &p.sections).any(|s| s.direction == direction);
-        asked
-            && self
-                .judge(id, direction, &|case| {
-                    changed.iter().flat_map(|p| &p.sections).any(|s| selects(s, case, &mut Vec::new()) != Tri::No)
-                })
-                .unwrap_or(true)
+    /// Which ends a changed policy may select as subjects of this direction: no other conversation can fare differently.
+    fn touched(&self, direction: Direction, changed: &[Arc<Policy>]) -> Vec<bool> {
+        let sections: Vec<&Section> = changed.iter().flat_map(|p| &p.sections).filter(|s| s.direction == direction).collect();
+        let nothing = Traffic::default();
+        let may = |e: &Endpoint| {
+            let case = Case { direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
+            sections.iter().any(|s| selects(s, &case, &mut Vec::new()) != Tri::No)
+        };
+        self.ends.iter().map(may).collect()
     }
 
     /// Endpoints that `new` isolates, or may, and that nothing isolates for certain now: by name, each once.
     pub fn newly_isolated(&self, new: &Policy) -> BTreeSet<String> {
         let mut out = BTreeSet::new();
-        let nothing = crate::policy::eval::Traffic::default();
+        let nothing = Traffic::default();
         for section in new.sections.iter().filter(|s| s.default_deny) {
-            for e in self.crowd() {
+            for e in self.everybody() {
                 let case = Case { direction: section.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
                 let isolates =
                     |p: &Arc<Policy>| p.sections.iter().any(|s| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes);

@@ -2,7 +2,7 @@
 //!
 //! Owns the merging; what a peer is called is `build`'s. Whether the result does what it should is for the caller to try out.
 use super::build::{self, Kind, New, What, Who};
-use super::labels::Pairs;
+use super::labels::{Crowd, Pairs};
 use crate::model::observed::Direction;
 use crate::policy::Options;
 use crate::policy::eval::Traffic;
@@ -39,17 +39,17 @@ pub fn is_dns(what: What) -> bool {
     matches!(what, What::Port { proto: "UDP" | "TCP", port: 53 })
 }
 
-/// The fewest policies that allow all of `needs`. `crowd`: every endpoint known, to tell workloads apart. `taken`: whether a policy
+/// The fewest policies that allow all of `needs`. `crowd`: of every endpoint known, to tell workloads apart. `taken`: whether a policy
 /// of this namespace and name exists.
-pub fn propose(needs: &[Need<'_>], crowd: &[&Endpoint], opt: &Options, taken: &dyn Fn(&str, &str) -> bool) -> Proposal {
+pub fn propose(needs: &[Need<'_>], crowd: &Crowd, opt: &Options, taken: &dyn Fn(&str, &str) -> bool) -> Proposal {
     let mut out = Proposal::default();
     let mut wants: BTreeMap<(String, Pairs, bool), Wants> = BTreeMap::new();
     let mut dns: BTreeMap<String, BTreeSet<Who>> = BTreeMap::new();
     for (i, need) in needs.iter().enumerate() {
         let said = || -> Result<(String, Pairs, Who, What), String> {
             let what = What::of(need.traffic).ok_or("its port or type is not known, or is of a protocol that rules do not name")?;
-            let peer = build::who(need.peer, crowd.iter().copied(), opt)?;
-            match build::who(need.subject, crowd.iter().copied(), opt)? {
+            let peer = build::who(need.direction, need.peer, crowd, opt)?;
+            match build::who(need.direction, need.subject, crowd, opt)? {
                 Who::Pod { namespace, labels } => Ok((namespace, labels, peer, what)),
                 _ => Err(format!("{} is no pod", need.subject.display)),
             }
@@ -152,7 +152,7 @@ mod tests {
             need(e, &db, &dns, &ask),
             need(i, &db, &web, &ping),
         ];
-        let crowd = [&cart, &web, &db, &dns];
+        let crowd = Crowd::new([&cart, &web, &db, &dns].into_iter());
         let p = propose(&needs, &crowd, &Options::default(), &|_, name| name == "allow-dns");
         let names: Vec<_> = p.policies.iter().map(|n| (n.kind.word(), n.name.as_str(), n.rules.len())).collect();
         assert_eq!(

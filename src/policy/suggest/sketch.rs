@@ -43,8 +43,8 @@ pub struct Sketch {
     pub new: Vec<(New, Arc<Policy>)>,
 }
 
-fn compile(doc: Doc) -> Option<Policy> {
-    match kind::compile(&Arc::new(doc), &mut Vec::new()) {
+fn compile(doc: Doc, cilium: u32) -> Option<Policy> {
+    match kind::compile(&Arc::new(doc), cilium, &mut Vec::new()) {
         Verdict::Policy(p) => Some(p),
         Verdict::Refused(..) | Verdict::NotUnderstood(_) | Verdict::NoPolicy => None,
     }
@@ -73,7 +73,8 @@ impl Sketch {
         match step {
             Step::New(new) => {
                 let (docs, faults) = yaml::read("", &new.yaml());
-                let policy = docs.into_iter().next().filter(|_| faults.is_empty()).and_then(compile).map(Arc::new)?;
+                let policy =
+                    docs.into_iter().next().filter(|_| faults.is_empty()).and_then(|d| compile(d, self.set.cilium())).map(Arc::new)?;
                 self.set = self.set.swapped(&|_| None, vec![policy.clone()]);
                 self.changed.push(policy.clone());
                 self.new.push((new.clone(), policy));
@@ -92,7 +93,7 @@ impl Sketch {
         let file = &old.text.file;
         let (docs, _) = yaml::read(file, body);
         let before: Vec<Arc<Policy>> = self.set.iter().filter(|p| p.text.file == *file).cloned().collect();
-        let after: Vec<Arc<Policy>> = docs.into_iter().filter_map(compile).map(Arc::new).collect();
+        let after: Vec<Arc<Policy>> = docs.into_iter().filter_map(|d| compile(d, self.set.cilium())).map(Arc::new).collect();
         if before.len() != after.len() || before.iter().zip(&after).any(|(a, b)| a.id != b.id) {
             return None;
         }

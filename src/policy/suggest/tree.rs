@@ -115,8 +115,9 @@ fn quoted(s: &str) -> String {
 
 /// A string as a plain scalar where every YAML reader takes it for that very string, else in quotes.
 fn scalar(s: &str, flow: bool) -> String {
-    // A leading digit may be the beginning of a number, a date or a sexagesimal; dashes and dots likewise.
-    let first = s.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '/' || c == '_');
+    // A leading digit may be the beginning of a number, a date or a sexagesimal, but none of those has a slash.
+    let first =
+        s.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '/' || c == '_' || (c.is_ascii_digit() && s.contains('/')));
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/') || (!flow && c == ':');
     const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let word = WORDS.iter().any(|w| s.eq_ignore_ascii_case(w));
