@@ -36,24 +36,14 @@ pub fn audit(source: &Source, judge: policy::Options, look: &Look<'_>, a: Args) 
     if recordings.is_empty() && (!filter.is_empty() || window != (None, None)) {
         return Err(Error::usage("a filter chooses traffic, and no recording is given").hint("add --from FILE, or leave the filter out"));
     }
-    let engine = engine::Options {
-        admit: by_flags.and(by_words),
-        fold: true,
-        judge,
-        filter_notices: false,
-        window,
-        ..engine::Options::default()
-    };
+    let engine =
+        engine::Options { admit: by_flags.and(by_words), fold: true, judge, filter_notices: false, window, ..engine::Options::default() };
     Ok(Audit {
         recordings,
         policies: texts(&source.policies),
         engine,
         format: a.output,
-        style: Style {
-            unicode: !look.ascii(),
-            terminal: look.env.stdout_tty,
-            color: a.output == AuditFormat::Text && look.color(),
-        },
+        style: Style { unicode: !look.ascii(), terminal: look.env.stdout_tty, color: a.output == AuditFormat::Text && look.color() },
         filter,
         quiet: a.quiet,
         warnings: filters.warnings,

@@ -275,9 +275,7 @@ fn of_traffic(t: &Traffic, out: &mut Vec<Finding>) {
                 let why = "the policies are newer than the recording, or are not enforced as written";
                 (Severity::Unknown, "forwarded-though-denied", format!("{many} got through {word} that these policies deny: {why}"))
             }
-            By::Unknown => {
-                (Severity::Unknown, "forwarded-not-known", format!("of {many} that got through {word} the rule is not known"))
-            }
+            By::Unknown => (Severity::Unknown, "forwarded-not-known", format!("of {many} that got through {word} the rule is not known")),
             By::Localhost | By::Rule => continue,
         };
         let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
@@ -333,7 +331,7 @@ fn sort(r: &mut Report) {
         (ns.is_none(), std::cmp::Reverse(counts), ns.cloned())
     };
     r.namespaces.sort_by_cached_key(|n| of(Some(&n.name)));
-    r.findings.sort_by_cached_key(|f| (of(f.namespace.as_ref()), f.severity, f.direction, f.id, f.place.clone(), f.text.clone()));
+    r.findings.sort_by_cached_key(|f| (of(f.namespace.as_ref()), f.severity, f.direction.map(|d| d == Direction::Egress), f.id, f.place.clone(), f.text.clone()));
 }
 
 impl Report {

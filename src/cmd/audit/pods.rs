@@ -111,9 +111,8 @@ pub fn newcomer(world: &World, namespace: &str) -> Endpoint {
 pub fn groups(subjects: &[Subject], set: &PolicySet) -> Vec<Group> {
     let mut keys: BTreeSet<&str> = BTreeSet::from([POD_NAMESPACE, CLUSTER]);
     for section in set.iter().flat_map(|p| &p.sections) {
-        if let Selects::Endpoints(s) | Selects::Nodes(s) = &section.subject {
-            keys.extend(s.all.iter().map(|r| r.key.as_str()));
-        }
+        let (Selects::Endpoints(s) | Selects::Nodes(s)) = &section.subject;
+        keys.extend(s.all.iter().map(|r| r.key.as_str()));
     }
     let mut out: Vec<Group> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

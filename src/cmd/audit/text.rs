@@ -98,10 +98,7 @@ pub(super) fn judged(r: &Report) -> String {
         None => "the Kubernetes API says".to_owned(),
     };
     let firewall = if j.host_firewall { "on" } else { "off" };
-    format!(
-        "as {engine}; policy enforcement {}, host firewall {firewall}, allow-localhost {}",
-        j.policy_enforcement, j.allow_localhost
-    )
+    format!("as {engine}; policy enforcement {}, host firewall {firewall}, allow-localhost {}", j.policy_enforcement, j.allow_localhost)
 }
 
 /// `12 of 17 pods closed, 3 open, 2 not known`
@@ -187,7 +184,11 @@ fn findings(all: &[&Finding], p: &mut Pen<'_>) -> io::Result<()> {
         };
         let mut first = true;
         for line in wrapped(&clean(&text), WIDTH - indent.len()) {
-            if first { writeln!(p.out, "{line}")? } else { writeln!(p.out, "{indent}{line}")? }
+            if first {
+                writeln!(p.out, "{line}")?
+            } else {
+                writeln!(p.out, "{indent}{line}")?
+            }
             first = false;
         }
         if let Some(place) = f.place.as_ref().filter(|l| !f.text.contains(&l.to_string())) {

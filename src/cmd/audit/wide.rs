@@ -87,7 +87,7 @@ fn of_ports(ports: &Ports) -> Option<String> {
 }
 
 fn has_l7(ports: &Ports) -> bool {
-    let asks = |p: &PortRule| p.l7.is_some() || p.sni;
+    let asks = |p: &PortRule| p.l7.is_some() || !p.server_names.is_empty();
     matches!(ports, Ports::Of(list) if list.iter().all(asks))
 }
 
@@ -100,7 +100,7 @@ fn all_ports(ports: &Ports) -> bool {
     };
     match ports {
         Ports::Any => true,
-        Ports::Of(list) => list.iter().any(|l| l.l7.is_none() && !l.sni && l.ports.iter().any(|p| many(&p.port))),
+        Ports::Of(list) => list.iter().any(|l| l.l7.is_none() && l.server_names.is_empty() && l.ports.iter().any(|p| many(&p.port))),
         Ports::Nothing | Ports::Icmp(_) => false,
     }
 }
@@ -145,7 +145,8 @@ fn finding(
         let state = if direction == Direction::Ingress { c.ingress } else { c.egress };
         let none = Traffic::default();
         // What is open as a whole has a finding of its own.
-        let selected = state == State::Closed && selects(section, &ctx.case(direction, c.endpoint, peer, &none), &mut Vec::new()) == Tri::Yes;
+        let selected =
+            state == State::Closed && selects(section, &ctx.case(direction, c.endpoint, peer, &none), &mut Vec::new()) == Tri::Yes;
         if selected && probes(ctx, rule, c.endpoint).iter().any(|t| opens(ctx, direction, c.endpoint, peer, t)) {
             opened.extend(c.called.iter().cloned());
         }
