@@ -61,7 +61,9 @@ fn namespace(name: &str) -> String {
 }
 
 fn pod(ns: &str, name: &str, app: &str) -> String {
-    format!("kind: Pod\napiVersion: v1\nmetadata: {{name: {name}, namespace: {ns}, labels: {{app: {app}}}}}\nspec: {{containers: []}}\n---\n")
+    format!(
+        "kind: Pod\napiVersion: v1\nmetadata: {{name: {name}, namespace: {ns}, labels: {{app: {app}}}}}\nspec: {{containers: []}}\n---\n"
+    )
 }
 
 /// A NetworkPolicy with this `spec`, in YAML's flow style.
@@ -116,27 +118,37 @@ fn nothing_open_is_exit_0_and_a_namespace_without_pods_is_judged_by_a_new_one() 
 #[test]
 fn pods_are_counted_once_and_workloads_stand_for_those_that_are_not_at_hand() {
     let owned = |kind: &str, name: &str, owner: &str, rest: &str| {
-        format!("kind: {kind}\napiVersion: apps/v1\nmetadata: {{name: {name}, namespace: a{owner}}}\nspec: {{{rest}template: {{metadata: {{labels: {{app: x}}}}}}}}\n---\n")
+        format!(
+            "kind: {kind}\napiVersion: apps/v1\nmetadata: {{name: {name}, namespace: a{owner}}}\nspec: {{{rest}template: {{metadata: {{labels: {{app: x}}}}}}}}\n---\n"
+        )
     };
     let by = |kind: &str, name: &str| format!(", ownerReferences: [{{kind: {kind}, name: {name}, controller: true}}]");
     let yaml = [
         owned("Deployment", "web", "", "replicas: 3, "),
         owned("ReplicaSet", "web-7d9f8b6c4", &by("Deployment", "web"), "replicas: 3, "),
-        format!("kind: Pod\napiVersion: v1\nmetadata: {{name: web-7d9f8b6c4-x7k2p, namespace: a{}}}\nspec: {{}}\n---\n", by("ReplicaSet", "web-7d9f8b6c4")),
+        format!(
+            "kind: Pod\napiVersion: v1\nmetadata: {{name: web-7d9f8b6c4-x7k2p, namespace: a{}}}\nspec: {{}}\n---\n",
+            by("ReplicaSet", "web-7d9f8b6c4")
+        ),
         owned("Deployment", "api", "", "replicas: 4, "),
         owned("ReplicaSet", "api-5c5c5c5c5c", &by("Deployment", "api"), "replicas: 0, "),
         "kind: Pod\napiVersion: v1\nmetadata: {name: done, namespace: a}\nspec: {}\nstatus: {phase: Succeeded}\n".to_owned(),
     ]
     .concat();
     let (r, _) = report(&yaml, &[]);
-    let pods: Vec<_> = r["namespaces"][0]["pods"].as_array().unwrap().iter().map(|p| json!([p["kind"], p["name"], p["replicas"], p["known_from"]])).collect();
+    let pods: Vec<_> = r["namespaces"][0]["pods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| json!([p["kind"], p["name"], p["replicas"], p["known_from"]]))
+        .collect();
     assert_eq!(pods, [json!(["Deployment", "api", 4, "template"]), json!(["Pod", "web-7d9f8b6c4-x7k2p", null, "manifest"])]);
 }
 
 #[test]
 fn a_pod_on_the_hosts_network_is_covered_by_no_policy_of_pods() {
-    let yaml = policy("a", "all", DENY_ALL)
-        + "kind: Pod\napiVersion: v1\nmetadata: {name: agent, namespace: a}\nspec: {hostNetwork: true}\n";
+    let yaml =
+        policy("a", "all", DENY_ALL) + "kind: Pod\napiVersion: v1\nmetadata: {name: agent, namespace: a}\nspec: {hostNetwork: true}\n";
     let (r, code) = report(&yaml, &[]);
     assert_eq!((code, tally(&r, "ingress")), (0, json!([0, 0, 0, 1, 1])));
     assert!(text_of(&r, "not-coverable").contains("host's network"), "{r:#}");
@@ -180,12 +192,27 @@ fn a_rule_for_everybody_is_open_unless_something_denies_it() {
     let np = |spec: &str| policy("a", "wide", spec);
     assert_eq!(ids(&np("{podSelector: {}, ingress: [{}]}")), ("open any-peer a ingress".into(), 1));
     assert_eq!(ids(&np("{podSelector: {}, ingress: [{from: []}]}")), ("open any-peer a ingress".into(), 1));
-    assert_eq!(ids(&np("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}]}")), ("open open-to-world a egress".into(), 1));
-    assert_eq!(ids(&np("{podSelector: {}, ingress: [{ports: [{port: 443}]}]}")), ("note any-peer a ingress".into(), 0), "one port for all is what a website is");
+    assert_eq!(
+        ids(&np("{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}]}")),
+        ("open open-to-world a egress".into(), 1)
+    );
+    assert_eq!(
+        ids(&np("{podSelector: {}, ingress: [{ports: [{port: 443}]}]}")),
+        ("note any-peer a ingress".into(), 0),
+        "one port for all is what a website is"
+    );
     assert_eq!(ids(&np("{podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}")), ("note any-pod a ingress".into(), 0));
-    assert_eq!(ids(&np("{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}")), (String::new(), 0), "the pods of one namespace are named");
+    assert_eq!(
+        ids(&np("{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}")),
+        (String::new(), 0),
+        "the pods of one namespace are named"
+    );
     assert_eq!(ids(&np("{podSelector: {matchLabels: {app: other}}, ingress: [{}]}")), (String::new(), 0), "it selects nobody");
-    let cnp = |name: &str, spec: &str| format!("kind: CiliumNetworkPolicy\napiVersion: cilium.io/v2\nmetadata: {{name: {name}, namespace: a}}\nspec: {{endpointSelector: {{}}, {spec}}}\n---\n");
+    let cnp = |name: &str, spec: &str| {
+        format!(
+            "kind: CiliumNetworkPolicy\napiVersion: cilium.io/v2\nmetadata: {{name: {name}, namespace: a}}\nspec: {{endpointSelector: {{}}, {spec}}}\n---\n"
+        )
+    };
     let world = cnp("w", "ingress: [{fromEntities: [world]}]");
     assert_eq!(ids(&world), ("open open-to-world a ingress".into(), 1));
     assert_eq!(ids(&(world + &cnp("d", "ingressDeny: [{fromEntities: [world]}]"))), (String::new(), 0), "another policy denies all of it");
@@ -255,7 +282,15 @@ fn a_recording_proves_who_was_let_in_and_by_which_rule() {
     let admitted = r["traffic"]["admitted"].as_array().unwrap();
     let into_db = admitted.iter().find(|a| a["subject"] == "db" && a["direction"] == "INGRESS").unwrap();
     assert_eq!(
-        json!([into_db["peer"], into_db["port"], into_db["protocol"], into_db["by"], into_db["records"], into_db["first"], into_db["last"]]),
+        json!([
+            into_db["peer"],
+            into_db["port"],
+            into_db["protocol"],
+            into_db["by"],
+            into_db["records"],
+            into_db["first"],
+            into_db["last"]
+        ]),
         json!(["a/web", 5432, "TCP", "rule", 2, "2026-01-31T14:00:00Z", "2026-01-31T14:00:05Z"])
     );
     assert_eq!(into_db["rules"][0]["rule"], "ingress[0].from[0]");
@@ -340,7 +375,8 @@ fn the_demo_is_audited_in_all_formats() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo");
     let demo = demo.to_str().unwrap();
     let (r, _) = json_of(&["audit", "--policies", demo, "-o", "json", "-q"]);
-    let (ingress, pods) = (&r["ingress"], r["namespaces"].as_array().unwrap().iter().map(|n| n["pods"].as_array().unwrap().len()).sum::<usize>());
+    let (ingress, pods) =
+        (&r["ingress"], r["namespaces"].as_array().unwrap().iter().map(|n| n["pods"].as_array().unwrap().len()).sum::<usize>());
     assert_eq!(ingress["total"], json!(pods));
     assert!(pods > 10 && ingress["closed"].as_u64().unwrap() > 0 && ingress["open"].as_u64().unwrap() > 0, "{ingress}");
     for format in ["text", "md"] {

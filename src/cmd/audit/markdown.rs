@@ -3,7 +3,7 @@
 //! Owns the layout, and that no name from a file or the network can act as markup.
 use super::report::{Finding, InNamespace, Report, Severity, Traffic};
 use super::text::{admits, coverage, judged, on_port, tally, verdict};
-use super::words::list;
+use super::words::{list, moment};
 use crate::model::text::clean;
 use std::io::{self, Write};
 
@@ -55,8 +55,8 @@ fn traffic(t: &Traffic, out: &mut dyn Write) -> io::Result<()> {
             on_port(a),
             admits(a),
             a.records.to_string(),
-            a.first.clone().unwrap_or_default(),
-            a.last.clone().unwrap_or_default(),
+            a.first.as_deref().map(moment).unwrap_or_default(),
+            a.last.as_deref().map(moment).unwrap_or_default(),
         ]
     });
     table(out, "Let through", &["Subject", "Direction", "Peer", "Port", "By", "Records", "First", "Last"], rows)?;

@@ -331,7 +331,9 @@ fn sort(r: &mut Report) {
         (ns.is_none(), std::cmp::Reverse(counts), ns.cloned())
     };
     r.namespaces.sort_by_cached_key(|n| of(Some(&n.name)));
-    r.findings.sort_by_cached_key(|f| (of(f.namespace.as_ref()), f.severity, f.direction.map(|d| d == Direction::Egress), f.id, f.place.clone(), f.text.clone()));
+    r.findings.sort_by_cached_key(|f| {
+        (of(f.namespace.as_ref()), f.severity, f.direction.map(|d| d == Direction::Egress), f.id, f.place.clone(), f.text.clone())
+    });
 }
 
 impl Report {

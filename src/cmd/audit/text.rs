@@ -3,7 +3,7 @@
 //! Owns the layout and the bounds of lists. Every string passes `clean`: names come from files and from the network.
 use super::Style;
 use super::report::{Admitted, By, Finding, InNamespace, Report, Severity, Tally, Traffic};
-use super::words::{count, list, port, span};
+use super::words::{count, list, moment, port, span};
 use crate::model::text::clean;
 use std::io::{self, Write};
 
@@ -261,8 +261,8 @@ fn traffic(t: &Traffic, p: &mut Pen<'_>) -> io::Result<()> {
         for a in peers.iter().take(MOST_PEERS) {
             p.block("    ", "      ", &format!("{} on {}: {}", a.peer, on_port(a), admits(a)))?;
             let times = match (&a.first, &a.last) {
-                (Some(f), Some(l)) if f != l => format!(", {f} to {l}"),
-                (Some(f), _) => format!(", {f}"),
+                (Some(f), Some(l)) if f != l => format!(", {} to {}", moment(f), moment(l)),
+                (Some(f), _) => format!(", {}", moment(f)),
                 _ => String::new(),
             };
             p.line(&format!("      {} records{times}", a.records))?;
@@ -298,14 +298,14 @@ pub(super) fn coverage(t: &Traffic) -> Vec<String> {
     let c = &t.coverage;
     let mut out = Vec::new();
     out.push(match (&c.from, &c.to) {
-        (Some(from), Some(to)) => format!("{from} to {to}, {} records of {}", c.records, count(c.nodes.len(), "node")),
+        (Some(from), Some(to)) => format!("{} to {}, {} records of {}", moment(from), moment(to), c.records, count(c.nodes.len(), "node")),
         _ => format!("{} records, none with a time", c.records),
     });
     match &c.gaps {
         None => out.push("gaps: too long a time to keep them".to_owned()),
         Some(gaps) if gaps.is_empty() => out.push("gaps: none of a minute or more".to_owned()),
         Some(gaps) => {
-            let all: Vec<_> = gaps.iter().map(|g| format!("{} from {}", span(g.seconds), g.from)).collect();
+            let all: Vec<_> = gaps.iter().map(|g| format!("{} from {}", span(g.seconds), moment(&g.from))).collect();
             out.push(format!("gaps: {}", list(&all, 4)));
         }
     }

@@ -120,9 +120,11 @@ fn namespace_of(p: &Party) -> String {
     p.namespace.clone()
 }
 
-/// Whether the datapath let a conversation pass this side: seen there, or further on, or answered.
+/// Whether the datapath let a conversation pass this side: seen there, or further on, or answered. Where something was dropped the
+/// answer may be the proxy's refusal.
 fn passed(talk: &Talk, direction: Direction) -> bool {
-    let there = talk.ingress.forwarded + talk.unsaid.forwarded + talk.replies;
+    let answers = if talk.seen().dropped == 0 { talk.replies } else { 0 };
+    let there = talk.ingress.forwarded + talk.unsaid.forwarded + answers;
     match direction {
         Direction::Egress => there + talk.egress.forwarded > 0,
         Direction::Ingress => there > 0,

@@ -31,6 +31,14 @@ pub fn port(number: u16, protocol: &str) -> String {
     if protocol.is_empty() { number.to_string() } else { format!("{number}/{protocol}") }
 }
 
+/// A time to the second, `2026-01-31T14:00:00Z`: a person wants no more, and the JSON has the rest.
+pub fn moment(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
+    }
+}
+
 /// `3 min 20 s`
 pub fn span(seconds: i64) -> String {
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
@@ -50,6 +58,10 @@ mod tests {
     fn lists_and_numbers() {
         assert_eq!((list(&["a", "b", "c"], 2), list(&["a", "b", "c", "d"], 2)), ("a, b, c".to_owned(), "a, b +2 more".to_owned()));
         assert_eq!((count(1, "policy"), count(2, "policy"), count(0, "pod")), ("1 policy".into(), "2 policies".into(), "0 pods".into()));
+        assert_eq!(
+            (moment("2026-01-31T14:00:00.5Z"), moment("2026-01-31T14:00:00Z")),
+            ("2026-01-31T14:00:00Z".into(), "2026-01-31T14:00:00Z".into())
+        );
         assert_eq!((span(59), span(200), span(7_320)), ("59 s".into(), "3 min 20 s".into(), "2 h 2 min".into()));
     }
 }
