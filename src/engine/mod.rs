@@ -4,6 +4,7 @@
 pub mod causes;
 pub mod cover;
 mod enrich;
+mod fold;
 mod held;
 pub mod raw;
 pub mod store;
