@@ -5,11 +5,12 @@ use crate::model::observed::{Direction, L4, Observed, Party};
 use crate::model::talk::Talk;
 use crate::model::why::PolicyRef;
 use crate::policy::eval::{Decision, Judgement, Traffic};
-use crate::policy::ir::{L7Rules, Policy, Ports};
+use crate::policy::ir::{Auth, L7Rules, Policy, Ports};
 use crate::policy::ruling::{Ruling, ruling, traffic};
 use crate::policy::{Options, PolicySet};
 use crate::world::{Endpoint, World};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What became of it so far.
@@ -67,7 +68,8 @@ pub struct Fate {
     /// Under the set before.
     pub before: Option<Ruling>,
     pub after: Ruling,
-    /// `after.decision()`, but unknown where requests would have to pass rules and none was recorded.
+    /// `after.decision()`, but unknown where requests would have to pass rules and none was recorded, or where both sides would have to
+    /// prove who they are.
     pub decision: Decision,
     pub missing: Vec<String>,
 }
@@ -152,14 +154,14 @@ fn name(party: &Party, e: &Endpoint, world: &World) -> String {
 pub fn all<'a>(subject: &Subject<'a>, cast: &mut Cast<'a>) -> Vec<Heard<'a>> {
     let engine = subject.engine;
     let (world, set, opt) = (engine.world(), engine.policies(), engine.judging());
-    let mut conversations: HashMap<(End4, End4, Option<L4>, u16, Option<(u8, u8)>), usize> = HashMap::new();
+    let mut conversations: HashMap<Connection, usize> = HashMap::new();
     let mut found: Vec<Heard<'a>> = Vec::with_capacity(engine.talks().len());
     let mut asked: HashSet<(String, String, u16)> = HashSet::new();
     for talk in engine.talks().iter() {
         let f = &talk.flow;
         let (src, dst) = (cast.id(&f.src), cast.id(&f.dst));
         let next = conversations.len();
-        let conversation = *conversations.entry((end4(&f.src), end4(&f.dst), f.l4, f.dst_port, f.icmp)).or_insert(next);
+        let conversation = *conversations.entry((end(&f.src), end(&f.dst), f.l4, f.dst_port, f.icmp)).or_insert(next);
         if f.l7.is_some() {
             asked.insert((cast.name(src).to_owned(), cast.name(dst).to_owned(), f.dst_port));
         }
@@ -179,17 +181,24 @@ pub fn all<'a>(subject: &Subject<'a>, cast: &mut Cast<'a>) -> Vec<Heard<'a>> {
         let Ok(fate) = &mut h.fate else { continue };
         let flow = &h.talk.flow;
         let known = flow.l7.is_some() || asked.contains(&(cast.name(h.src).to_owned(), cast.name(h.dst).to_owned(), flow.dst_port));
-        if !known && fate.decision == Decision::Allowed && picky(&fate.after, set) && !same(fate.before.as_ref(), &fate.after) {
+        if fate.decision != Decision::Allowed || same(fate.before.as_ref(), &fate.after) {
+            continue;
+        }
+        if !known && picky(&fate.after, set) {
             fate.decision = Decision::Unknown;
             fate.missing = vec![format!("requests:{}", cast.name(h.dst))];
+        } else if [&fate.after.egress, &fate.after.ingress].iter().any(|j| matches!(j.auth, Some(Auth::Required | Auth::AlwaysFail))) {
+            fate.decision = Decision::Unknown;
+            fate.missing = vec![format!("authentication:{}", cast.name(h.dst))];
         }
     }
     found
 }
 
-type End4 = (Option<std::net::IpAddr>, String, String);
+type Name = (Option<IpAddr>, String, String);
+type Connection = (Name, Name, Option<L4>, u16, Option<(u8, u8)>);
 
-fn end4(p: &Party) -> End4 {
+fn end(p: &Party) -> Name {
     (p.ip, p.namespace.clone(), p.pod.clone())
 }
 
@@ -257,6 +266,8 @@ fn lets_all_pass(r: &PolicyRef, set: &PolicySet) -> bool {
     });
     lists.any(|l7| match l7 {
         L7Rules::Dns(list) => list.iter().any(|d| matches!(d.pattern.text.as_str(), "*" | "**")),
+        L7Rules::Kafka(list) => list.iter().any(|k| k.keys.is_empty() && k.topic.is_none() && k.client.is_none() && k.version.is_none()),
+        L7Rules::Other(_) => false,
         L7Rules::Http(list) => list.iter().any(|h| h.method.is_none() && h.path.is_none() && h.host.is_none() && h.headers.is_empty()),
     })
 }
