@@ -143,6 +143,18 @@ impl World {
         self.pods.get(&(namespace.to_owned(), name.to_owned()))
     }
 
+    /// Pods of a namespace, by name.
+    pub fn pods_of<'a>(&'a self, namespace: &'a str) -> Vec<(&'a str, &'a PodLike)> {
+        let mut all: Vec<_> = self.pods.iter().filter(|((ns, _), _)| ns == namespace).map(|((_, n), p)| (n.as_str(), p)).collect();
+        all.sort_by_key(|(n, _)| *n);
+        all
+    }
+
+    /// Workloads of a namespace as (kind, name, template), in the order of their coming.
+    pub fn workloads_of(&self, namespace: &str) -> impl Iterator<Item = (&str, &str, &PodLike)> {
+        self.workloads.get(namespace).into_iter().flatten().map(|(k, n, p)| (k.as_str(), n.as_str(), p))
+    }
+
     /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
         match self.pods_by_ip.get(&ip)?.as_slice() {
