@@ -88,3 +88,48 @@ fn write(cause: &Cause, event: &str, at: Nanos, style: Style, out: &mut dyn Writ
     let line = format!("{}  {event:<12}  {}  {side}{}{by}{so_far}", at.utc().format("%F %T"), head(cause, style), why.text);
     writeln!(out, "{}", if style.terminal { clean(&line).into_owned() } else { line })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Explain, Options};
+    use crate::model::input::{Codec, Frame, Input, Link};
+
+    fn record(e: &mut Engine, second: u32, verdict: &str) {
+        let time = format!("2026-04-13T14:{:02}:{:02}Z", second / 60, second % 60);
+        let reason = if verdict == "DROPPED" { r#","drop_reason_desc":"POLICY_DENIED""# } else { "" };
+        let text = format!(
+            r#"{{"flow":{{"time":"{time}","verdict":"{verdict}","l4":{{"TCP":{{"source_port":{},"destination_port":5432}}}},"source":{{"namespace":"shop","pod_name":"cart"}},"destination":{{"namespace":"shop","pod_name":"db"}},"event_type":{{"type":5}},"traffic_direction":"INGRESS","is_reply":false{reason}}}}}"#,
+            40_000 + second
+        );
+        let frame = Frame { codec: Codec::HubbleJson, from: "f".into(), line: 1, bytes: text.into(), broken: None };
+        e.feed(Input::Frame(frame), &mut |_| {});
+    }
+
+    fn told(follow: &mut Follow, e: &Engine, json: bool) -> Vec<String> {
+        let style = Style { json, unicode: false, terminal: false, color: false };
+        let mut out = Vec::new();
+        follow.step(e, style, &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_cause_opens_once_closes_when_its_traffic_passes_and_opens_again() {
+        let mut e = Engine::new(Options { explain: Explain::Drops, ..Options::default() });
+        let mut f = Follow::default();
+        record(&mut e, 1, "DROPPED");
+        let lines = told(&mut f, &e, false);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("2026-04-13 14:00:01  opened") && lines[0].contains("shop/cart -> shop/db:5432/TCP"), "{lines:?}");
+        record(&mut e, 2, "DROPPED");
+        assert!(told(&mut f, &e, false).is_empty(), "it is open already");
+        // Nobody else drops it: silence closes it, told by the clock.
+        let at = e.now().plus(60 * Nanos::SECOND);
+        e.feed(Input::Link(Link::Clock { at }), &mut |_| {});
+        assert!(told(&mut f, &e, false)[0].contains("quiet"));
+        assert!(told(&mut f, &e, false).is_empty());
+        record(&mut e, 70, "DROPPED");
+        let lines = told(&mut f, &e, true);
+        assert!(lines.len() == 1 && lines[0].contains(r#""event":"opened again""#), "{lines:?}");
+    }
+}

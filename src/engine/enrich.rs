@@ -56,7 +56,7 @@ pub fn who(party: &Party, world: &World) -> Who {
 }
 
 /// The owner that a generated pod name shows: `cart-7d4b8c9f5-xk2mh` → `cart`, `db-0` → `db`; any other name is its own.
-pub fn owner_of(pod: &str) -> &str {
+fn owner_of(pod: &str) -> &str {
     let generated = |s: &str, n: std::ops::RangeInclusive<usize>| {
         n.contains(&s.len()) && s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
     };

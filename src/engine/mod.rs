@@ -3,8 +3,8 @@
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
 pub mod contrast;
+pub mod cover;
 mod enrich;
-pub use enrich::owner_of;
 mod held;
 pub mod raw;
 pub mod store;
@@ -32,6 +32,8 @@ use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
 use contrast::Contrast;
+use cover::Cover;
+pub use enrich::{Who, who};
 use held::Full;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -99,6 +101,7 @@ pub struct Engine {
     store: Store,
     causes: Causes,
     talks: Talks,
+    cover: Cover,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -125,6 +128,7 @@ impl Engine {
             store,
             causes: Causes::default(),
             talks: Talks::default(),
+            cover: Cover::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -250,6 +254,9 @@ impl Engine {
         }
         // What the filter refuses still tells the time.
         self.tell(at);
+        if self.options.fold && in_window {
+            self.cover.add(&response.node_name, at);
+        }
         let wants_derived = self.options.admit.fields().needs_derived();
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
@@ -292,7 +299,7 @@ impl Engine {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
-            && o.is_reply != Some(true)
+            && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
             let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
@@ -344,7 +351,7 @@ impl Engine {
     /// that DNS gave the addresses, so a new answer makes a new explanation.
     fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
         // A reply's source port is its connection's destination port.
-        let src_port = if named.is_reply == Some(true) { named.src_port } else { 0 };
+        let src_port = if named.reply() == Some(true) { named.src_port } else { 0 };
         let mut key = Observed { at: None, src_port, node: String::new(), ..named.clone() };
         for party in [&mut key.src, &mut key.dst] {
             // The flow's own names do not stand in for what was learnt since.
@@ -379,6 +386,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].
+    pub fn cover(&self) -> &Cover {
+        &self.cover
     }
 
     /// The cluster as known now.

@@ -4,7 +4,7 @@
 mod words;
 
 use super::why::Style;
-use crate::engine::Engine;
+use crate::engine::{Engine, who};
 use crate::model::observed::{Direction, L4, Party};
 use crate::model::text::clean;
 use crate::model::why::Outcome;
@@ -88,7 +88,7 @@ fn text(q: &Question, names: (&str, &str), a: &Answer, notes: &[String], style: 
         writeln!(out, "  note: {}", shown(n))?;
     }
     let marks = (good, bad, what);
-    for s in &a.sides {
+    for s in &a.judged {
         writeln!(out)?;
         writeln!(out, "{} {}", glyph(s.outcome), paint("1", &shown(&format!("{} of {}: {}", s.direction.word(), s.subject, s.summary))))?;
         for p in &s.policies {
@@ -151,9 +151,7 @@ fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
             if world.workload_of(namespace, "", &owner).is_some() {
                 return Party { pod: String::new(), workloads: owner, ..named };
             }
-            let owned = |p: &Party| {
-                p.namespace == *namespace && (p.workloads.iter().any(|(_, n)| n == name) || crate::engine::owner_of(&p.pod) == name)
-            };
+            let owned = |p: &Party| p.namespace == *namespace && who(p, world).workload == *name;
             if let Some(p) = seen(engine, owned) {
                 notes.push(format!("{namespace}/{name} is judged as its pod {}", p.pod));
                 return p;
@@ -168,7 +166,7 @@ fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
             if let Some((party, kinds)) = found {
                 let words: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 let of = if kinds > 1 { format!(", one of {kinds} that differ in other labels") } else { String::new() };
-                notes.push(format!("{} of {namespace} is judged as {}{of}", words.join(","), party.display()));
+                notes.push(format!("{} of {namespace} is judged as {}{of}", words.join(","), world.endpoint(&party).display));
                 return party;
             }
             let labelled = |p: &Party| {
@@ -252,7 +250,10 @@ fn public(ip: IpAddr) -> bool {
 fn behind(namespace: &str, name: &str, world: &World, notes: &mut Vec<String>) -> Option<Party> {
     let service = world.service(namespace, name).filter(|s| !s.selector.is_empty())?;
     let (party, _) = one_of(world, namespace, |of| service.selector.iter().all(|(k, v)| of.get(k) == Some(v)))?;
-    notes.push(format!("{namespace}/{name} is a service: judged is a pod behind it, {}, and the port is the pod's", party.display()));
+    notes.push(format!(
+        "{namespace}/{name} is a service: judged is a pod behind it, {}, and the port is the pod's",
+        world.endpoint(&party).display
+    ));
     Some(party)
 }
 
@@ -260,12 +261,12 @@ fn behind(namespace: &str, name: &str, world: &World, notes: &mut Vec<String>) -
 fn one_of(world: &World, namespace: &str, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> Option<(Party, usize)> {
     let blank = || Party { present: true, namespace: namespace.to_owned(), ..Party::default() };
     let mut found: Vec<(Party, _)> = Vec::new();
-    for (name, pod) in world.pods_of(namespace) {
+    for ((_, name), pod) in world.pods().into_iter().filter(|((ns, _), _)| ns == namespace) {
         if wanted(&pod.labels) {
-            found.push((Party { pod: name.to_owned(), ..blank() }, &pod.labels));
+            found.push((Party { pod: name.clone(), ..blank() }, &pod.labels));
         }
     }
-    for (kind, name, pod) in world.workloads_of(namespace) {
+    for (_, kind, name, pod) in world.workloads().into_iter().filter(|(ns, ..)| *ns == namespace) {
         if wanted(&pod.labels) {
             found.push((Party { workloads: vec![(kind.to_owned(), name.to_owned())], ..blank() }, &pod.labels));
         }
@@ -275,4 +276,71 @@ fn one_of(world: &World, namespace: &str, wanted: impl Fn(&BTreeMap<String, Stri
     kinds.dedup();
     let n = kinds.len();
     found.into_iter().next().map(|(p, _)| (p, n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Options;
+    use crate::model::input::{Change, Input};
+    use crate::world::yaml;
+    use std::sync::Arc;
+
+    const SHOP: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db-ingress, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: cart}}}]
+    ports: [{port: 5432}]
+---
+kind: Deployment
+apiVersion: apps/v1
+metadata: {name: cart, namespace: shop}
+spec: {template: {metadata: {labels: {app: cart}}}}
+---
+kind: StatefulSet
+apiVersion: apps/v1
+metadata: {name: db, namespace: shop}
+spec: {template: {metadata: {labels: {app: db}}}}
+---
+kind: Service
+apiVersion: v1
+metadata: {name: store, namespace: shop}
+spec: {selector: {app: db}, clusterIP: 10.96.0.7}
+";
+
+    fn ask(words: [&str; 2], json: bool) -> (bool, String) {
+        let mut e = Engine::new(Options { fold: true, ..Options::default() });
+        for d in yaml::read("shop.yaml", SHOP).0 {
+            e.feed(Input::World(Change::Apply(Arc::new(d))), &mut |_| {});
+        }
+        let q = parse(&words.map(str::to_owned), None).unwrap().unwrap();
+        let mut out = Vec::new();
+        let allowed = answer(&e, &q, Style { json, unicode: false, terminal: false, color: false }, &mut out).unwrap();
+        (allowed, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_workload_a_service_and_its_address_are_the_pods_behind_them() {
+        for dst in ["shop/db:5432", "shop/store:5432", "store.shop.svc.cluster.local:5432", "10.96.0.7:5432", "shop:app=db:5432"] {
+            let (allowed, text) = ask(["shop/cart", dst], false);
+            assert!(allowed && text.contains("ok ingress[0] (shop.yaml:7)  allows it"), "{dst}: {text}");
+        }
+        let (allowed, text) = ask(["shop/cart", "shop/db:5433"], false);
+        assert!(!allowed && text.contains("port wanted TCP/5432, got TCP/5433"), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_describes_is_not_guessed() {
+        let (allowed, text) = ask(["shop/nobody", "shop/db:5432"], false);
+        assert!(!allowed && text.contains("missing: labels:shop/nobody"), "{text}");
+        let (allowed, text) = ask(["10.1.1.1", "shop/db:5432"], true);
+        let v: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((allowed, &v["why"]["outcome"]), (false, &"undecidable".into()));
+        let (allowed, text) = ask(["203.0.113.9", "shop/db:5432"], false);
+        assert!(!allowed && text.contains("default-deny"), "a public address is outside: {text}");
+    }
 }

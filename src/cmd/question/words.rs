@@ -61,7 +61,9 @@ impl Place {
             && plain(namespace)
             && query::fields::Name::find(namespace.trim_start_matches("from.").trim_start_matches("to.")).is_none()
         {
-            let pairs: Option<Vec<_>> = labels.split(',').map(|l| l.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))).collect();
+            // A value has no colon: what follows one is the port.
+            let pair = |l: &str| l.split_once('=').filter(|(_, v)| v.is_empty() || plain(v)).map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let pairs: Option<Vec<_>> = labels.split(',').map(pair).collect();
             return Some(Self::Labels { namespace: namespace.to_owned(), labels: pairs? });
         }
         if let Some((namespace, name)) = text.split_once('/') {

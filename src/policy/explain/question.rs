@@ -57,8 +57,8 @@ pub struct SideAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
     pub why: Why,
-    /// Egress of the sender, then ingress of the receiver.
-    pub sides: [SideAnswer; 2],
+    /// Egress of the sender, then ingress of the receiver; empty where there are no policies to judge by.
+    pub judged: Vec<SideAnswer>,
 }
 
 /// Judges a connection from `src` to `dst`.
@@ -136,6 +136,9 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         }
         None => {}
     }
+    if !given {
+        return Answer { why, judged: Vec::new() };
+    }
     for j in [&egress.0, &ingress.0] {
         why.sides.push(Side {
             direction: j.direction,
@@ -146,7 +149,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             missing: j.judgement.missing.clone(),
         });
     }
-    Answer { why, sides: [egress.1, ingress.1] }
+    Answer { why, judged: vec![egress.1, ingress.1] }
 }
 
 fn rule(r: &Rule, case: &Case<'_>) -> RuleAnswer {
