@@ -5,6 +5,7 @@ pub mod causes;
 pub mod contrast;
 pub mod cover;
 mod enrich;
+mod fold;
 mod held;
 pub mod raw;
 pub mod store;

@@ -17,8 +17,9 @@ pub struct NotUnderstood {
 }
 
 /// All policies.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PolicySet {
+    cilium: u32,
     policies: Vec<Arc<Policy>>,
     not_understood: Vec<NotUnderstood>,
     refused: Vec<NotUnderstood>,
@@ -26,9 +27,20 @@ pub struct PolicySet {
     generation: u64,
 }
 
+impl Default for PolicySet {
+    fn default() -> Self {
+        Self::for_cilium(super::CILIUM)
+    }
+}
+
 impl PolicySet {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
+    pub fn for_cilium(cilium: u32) -> Self {
+        Self { cilium, policies: Vec::new(), not_understood: Vec::new(), refused: Vec::new(), given: false, generation: 0 }
     }
 
     /// Takes in an object; what is no policy is left alone.
@@ -37,7 +49,7 @@ impl PolicySet {
         let Change::Apply(doc) = change else { return Vec::new() };
         let mut faults = Vec::new();
         let line = doc.root.line;
-        match kind::compile(doc, &mut faults) {
+        match kind::compile(doc, self.cilium, &mut faults) {
             Verdict::NoPolicy => return faults,
             Verdict::NotUnderstood(policy) => {
                 let what = format!("kind {} is not understood yet", policy.kind);

@@ -1,4 +1,5 @@
 //! How near one rule came to allowing a flow: every condition with its line, the value wanted and the value found.
+use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
 use crate::policy::eval::{Case, peer, port};
@@ -20,12 +21,20 @@ pub struct Checked {
     pub peer: bool,
     /// No port condition fails.
     pub port: bool,
+    /// How far what was found lies from what was wanted, in meaning: a slip of the pen is nearer than another label.
+    pub apart: usize,
+    /// It is a rule for DNS, and the flow is not.
+    pub errand: bool,
 }
 
+/// Order of nearness; the lower, the nearer.
+pub type Rank = (bool, bool, usize, std::cmp::Reverse<usize>, usize);
+
 impl Checked {
-    /// Nearest first; a tie goes to the rule with more conditions that do hold.
-    pub fn rank(&self) -> (usize, std::cmp::Reverse<usize>) {
-        (self.failed.len(), std::cmp::Reverse(self.held))
+    /// Nearest first: a rule that speaks of this peer or port before one that speaks of neither, one on the same errand before the DNS
+    /// rule that stands in every policy, then fewest conditions that fail, most that hold, and what lies nearest in meaning.
+    pub fn rank(&self) -> Rank {
+        (!self.speaks(), self.errand && !self.speaks(), self.failed.len(), std::cmp::Reverse(self.held), self.apart)
     }
 
     /// Whether the rule speaks of this flow's peer or port at all.
@@ -34,6 +43,13 @@ impl Checked {
     }
 
     fn fail(&mut self, on: &'static str, wanted: impl Into<String>, got: impl Into<String>, line: u32) {
+        self.apart += match on {
+            "label" => 0,
+            "port" => 2,
+            "namespace" | "protocol" => 3,
+            "fqdn" | "http" | "dns" => 4,
+            _ => 6,
+        };
         self.failed.push((Failed { on, wanted: wanted.into(), got: got.into() }, line));
     }
 
@@ -53,6 +69,7 @@ pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
         Peers::Of(list) => list.iter().map(|p| check_peer(p, case)).min_by_key(Checked::rank).unwrap_or_default(),
     };
     check_ports(rule, case, &mut c);
+    c.errand = only_dns(rule) && !words::is_dns(case);
     if !c.speaks() {
         c.marks.clear();
     }
@@ -63,6 +80,13 @@ pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
 /// The peer as a rule of this direction sees it.
 pub fn role(case: &Case<'_>) -> &'static str {
     if case.direction == Direction::Ingress { "sender" } else { "receiver" }
+}
+
+/// Whether port 53 is all that the rule is about.
+fn only_dns(rule: &Rule) -> bool {
+    let Ports::Of(list) = &rule.ports else { return false };
+    let mut ports = list.iter().flat_map(|r| &r.ports).peekable();
+    ports.peek().is_some() && ports.all(|p| p.port == PortIs::Range(53, 53))
 }
 
 fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
@@ -96,7 +120,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", "a pod with a network of its own", got, line);
         return;
     }
-    let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
         let wanted = match s.words() {
@@ -108,7 +132,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", wanted, got, line);
         return;
     }
-    for r in &s.all {
+    for r in s.conditions(case.opt.engine) {
         let line = if r.implied { line } else { r.line };
         match r.matches(e, &mut Vec::new()) {
             Tri::Yes if r.implied => {}
@@ -120,6 +144,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
             Tri::No => {
                 c.mark(line, false, has(r, case));
                 c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(e), line);
+                c.apart += r.apart(e);
             }
         }
     }
@@ -178,6 +203,7 @@ fn wanted_of(p: &PeerIs) -> (&'static str, String) {
         PeerIs::Services { selector, .. } => ("service", format!("services with {}", selector.words())),
         PeerIs::Nodes(s) => ("node", if s.all.is_empty() { "any node".to_owned() } else { format!("nodes with {}", s.words()) }),
         PeerIs::Groups => ("peer", "a cloud group".to_owned()),
+        PeerIs::Undefined(_) => ("peer", "a peer that this rule's action is not defined for".to_owned()),
     }
 }
 
