@@ -446,6 +446,8 @@ fn the_age_of_the_dns_answer_tells_dropped_from_forwarded() {
     }
     let found: Vec<_> = e.contrast().into_values().flatten().map(|c| (c.on, c.value)).collect();
     assert_eq!(found, [("dns answer", "expired".to_owned())]);
+}
+
 /// Every workload of a namespace that lacks the same rule: one missing rule is one cause.
 #[test]
 fn one_missing_rule_is_one_cause_whatever_number_of_workloads_it_hits() {

@@ -29,8 +29,13 @@ pub fn answer(engine: &Engine, q: &Question, style: Style, out: &mut dyn Write) 
     let (src, dst) = (engine.world().endpoint(&src), engine.world().endpoint(&dst));
     let icmp = matches!(q.l4, Some(L4::Icmp4 | L4::Icmp6));
     let request = q.http.clone().map(|(method, path)| Request::Http(Http { method, path, ..Http::default() }));
-    let traffic =
-        Traffic { l4: q.l4, port: q.port.filter(|_| !icmp), icmp: q.port.filter(|_| icmp).and_then(|p| u8::try_from(p).ok()), request };
+    let traffic = Traffic {
+        l4: q.l4,
+        port: q.port.filter(|_| !icmp),
+        icmp: q.port.filter(|_| icmp).and_then(|p| u8::try_from(p).ok()),
+        request,
+        server_name: None,
+    };
     let a = question(&src, &dst, &traffic, engine.world(), engine.policies(), engine.judging());
     let allowed = a.why.outcome == Outcome::Allowed;
     if style.json {
