@@ -64,7 +64,7 @@ pub struct Answer {
 /// Judges a connection from `src` to `dst`.
 pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Answer {
     let ask = |direction, subject, peer| {
-        let judged = look(&Ask { direction, subject, peer, traffic, world, set, opt });
+        let judged = look(&Ask { direction, subject, peer, traffic, world, set, opt, whole: true });
         let case = Case { direction, subject, peer, traffic, world, opt };
         let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
             policy: p.id.clone(),
@@ -83,7 +83,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             subject: judged.subject.clone(),
             outcome: judged.outcome,
             text: judged.text.clone(),
-            summary: judged.lane.text.clone(),
+            summary: judged.shown.as_ref().map(|(lane, _)| lane.text.clone()).unwrap_or_default(),
             policies: policies.collect(),
         };
         (judged, answer)
