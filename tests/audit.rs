@@ -142,6 +142,7 @@ fn pods_are_counted_once_and_workloads_stand_for_those_that_are_not_at_hand() {
         .iter()
         .map(|p| json!([p["kind"], p["name"], p["replicas"], p["known_from"]]))
         .collect();
+    assert_eq!(r["known_from"], json!({"manifests": 1, "templates": 1, "replicas": 4, "traffic": 0}));
     assert_eq!(pods, [json!(["Deployment", "api", 4, "template"]), json!(["Pod", "web-7d9f8b6c4-x7k2p", null, "manifest"])]);
 }
 
@@ -230,6 +231,18 @@ fn the_clusters_own_namespaces_and_switched_off_enforcement() {
     assert!(found(&r).contains("open enforcement-off - -"));
     let (r, code) = report(&pod("a", "p", "p"), &["--policy-enforcement", "always", "--engine", "kubernetes"]);
     assert_eq!((code, &r["judged"]["engine"], &r["judged"]["policy_enforcement"]), (0, &json!("kubernetes"), &json!("always")), "{r:#}");
+}
+
+#[test]
+fn a_tier_that_denies_everybody_closes_without_isolating() {
+    let admin = |deny: &str| {
+        format!(
+            "kind: ClusterNetworkPolicy\napiVersion: policy.networking.k8s.io/v1alpha2\nmetadata: {{name: base}}\nspec: {{tier: Baseline, priority: 1, subject: {{namespaces: {{}}}}, ingress: [{deny}]}}\n---\n"
+        )
+    };
+    let (r, _) = report(&(pod("a", "p", "p") + &admin("{name: d, action: Deny, from: [{namespaces: {}}]}")), &[]);
+    assert_eq!(tally(&r, "ingress"), json!([0, 1, 0, 0, 1]), "the world still comes in: {r:#}");
+    assert!(text_of(&r, "not-isolated").contains("closes it to other pods"), "{r:#}");
 }
 
 #[test]
@@ -334,6 +347,7 @@ fn pods_that_only_a_recording_shows_are_judged_too() {
 #[test]
 fn exit_codes_and_what_could_not_be_read() {
     assert_eq!(run(&["audit"]).status.code(), Some(2));
+    assert_eq!(run(&["audit", "--policies", "x", "--server", "localhost:1"]).status.code(), Some(2));
     let dir = scene(&policy("a", "all", DENY_ALL), &[]);
     let k8s = at(&dir, "k8s.yaml");
     assert_eq!(run(&["audit", "--policies", &k8s, "ns:a"]).status.code(), Some(2), "a filter without traffic");

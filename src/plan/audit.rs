@@ -1,7 +1,8 @@
 //! `flowhy audit` → a plan. Owns what it needs at least, and that a filter without traffic is a mistake.
-use super::{Look, compiled, filter_of, flags_of, observe, sound, texts};
+use super::traffic::{Traffic, Typed, traffic};
+use super::{Look, sound, texts};
+use crate::cli::Source;
 use crate::cli::audit::{Audit as Args, AuditFormat};
-use crate::cli::{Select, Source};
 use crate::cmd::audit::Style;
 use crate::engine;
 use crate::error::Error;
@@ -23,29 +24,31 @@ pub struct Audit {
 
 pub fn audit(source: &Source, judge: policy::Options, look: &Look<'_>, a: Args) -> Result<Audit, Error> {
     sound(source)?;
-    let filters = flags_of(&a.flags.0)?;
-    let by_words = filter_of(&a.filter, look.env)?;
-    let by_flags = compiled(&filters)?;
-    let select = Select { since: a.since, until: a.until, ..Select::default() };
-    let window = observe::window(&select, look.env)?;
-    let recordings = texts(&source.input_file);
+    if !source.server.server.is_empty() || source.server.agents {
+        return Err(Error::usage("an audit asks no server").hint("record first: flowhy observe -o jsonpb > FILE, then --from FILE"));
+    }
     if source.policies.is_empty() {
         return Err(Error::usage("no manifests to audit").hint("flowhy audit --policies FOLDER"));
     }
-    let filter = [filters.text.as_str(), by_words.text()].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
-    if recordings.is_empty() && (!filter.is_empty() || window != (None, None)) {
+    let recordings = texts(&source.input_file);
+    let chosen = !a.flags.0.is_empty() || !a.filter.is_empty() || a.since.is_some() || a.until.is_some();
+    if recordings.is_empty() && chosen {
         return Err(Error::usage("a filter chooses traffic, and no recording is given").hint("add --from FILE, or leave the filter out"));
     }
-    let engine =
-        engine::Options { admit: by_flags.and(by_words), fold: true, judge, filter_notices: false, window, ..engine::Options::default() };
+    let Traffic { admit, window, filter, warnings, .. } = if recordings.is_empty() {
+        Traffic::none()
+    } else {
+        traffic(source, look, Typed { flags: &a.flags.0, words: &a.filter, since: a.since, until: a.until })?
+    };
+    let color = a.output == AuditFormat::Text && look.color();
     Ok(Audit {
         recordings,
         policies: texts(&source.policies),
-        engine,
+        engine: engine::Options { admit, fold: true, judge, window, ..engine::Options::default() },
         format: a.output,
-        style: Style { unicode: !look.ascii(), terminal: look.env.stdout_tty, color: a.output == AuditFormat::Text && look.color() },
+        style: Style { unicode: !look.ascii(), color },
         filter,
         quiet: a.quiet,
-        warnings: filters.warnings,
+        warnings,
     })
 }

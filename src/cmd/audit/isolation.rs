@@ -37,7 +37,7 @@ pub struct Judge<'a> {
 }
 
 /// The one namespace in which a section selects.
-fn namespace_of(s: &Section) -> Option<&str> {
+pub fn namespace_of(s: &Section) -> Option<&str> {
     let Subject::Endpoints(selector) = &s.subject else { return None };
     selector.all.iter().find_map(|r| match (r.key.as_str(), r.op, r.values.as_slice()) {
         (POD_NAMESPACE, Op::In, [one]) => Some(one.as_str()),

@@ -2,7 +2,7 @@
 //!
 //! Owns the layout, and that no name from a file or the network can act as markup.
 use super::report::{Finding, InNamespace, Report, Severity, Traffic};
-use super::text::{admits, coverage, judged, on_port, tally, verdict};
+use super::text::{admits, coverage, judged, known, on_port, tally, verdict};
 use super::words::{list, moment};
 use crate::model::text::clean;
 use std::io::{self, Write};
@@ -17,6 +17,7 @@ pub fn markdown(r: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "- judged {}", safe(&judged(r)))?;
     let p = &r.policies;
     writeln!(out, "- policies: {} evaluated, {} refused, {} of kinds that are not evaluated", p.evaluated, p.refused, p.not_evaluated)?;
+    writeln!(out, "- pods: {}", known(r))?;
     writeln!(out, "- ingress: {}\n- egress: {}\n- by {}\n", tally(&r.ingress), tally(&r.egress), r.program)?;
     let namespaces = r.namespaces.iter().map(|n| vec![n.name.clone(), side(&n.ingress), side(&n.egress)]);
     table(out, "Namespaces", &["Namespace", "Ingress", "Egress"], namespaces)?;

@@ -21,7 +21,7 @@ use crate::model::observed::Direction;
 use crate::policy::{Enforcement, Engine as Judging, Options, PolicySet, lint};
 use isolation::Judge;
 use pods::{Group, Subject};
-use report::{By, Counts, Finding, InNamespace, Judged, KnownFrom, Namespace, Place, Pod, Policies, Side, State, Tally, Traffic};
+use report::{By, Counts, Finding, InNamespace, Judged, Known, KnownFrom, Namespace, Place, Pod, Policies, Side, State, Tally, Traffic};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How the report is written for a person.
@@ -29,8 +29,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Style {
     /// Glyphs outside ASCII.
     pub unicode: bool,
-    /// Escaping of control characters: the reader is a terminal.
-    pub terminal: bool,
     pub color: bool,
 }
 
@@ -122,12 +120,14 @@ pub fn audit(engine: &Engine, evidence: Evidence) -> Report {
         place: Some(Place { file: f.file.clone(), line: f.line }),
         ..finding(Severity::Unknown, "unread", format!("not read, so whatever it says is not in this answer: {}", f.what))
     }));
-    let not_looked_at = not_looked_at(&subjects, set, &evidence);
+    let known = known(&subjects);
+    let not_looked_at = not_looked_at(&known, set, &evidence);
     let mut report = Report {
         schema: SCHEMA,
         program: concat!("flowhy ", env!("CARGO_PKG_VERSION")),
         judged: judged(opt),
         counts: Counts::default(),
+        known_from: known,
         ingress: totals[0],
         egress: totals[1],
         policies: Policies { evaluated: set.len(), refused: set.refused().len(), not_evaluated: set.not_understood().len() },
@@ -283,7 +283,22 @@ fn of_traffic(t: &Traffic, out: &mut Vec<Finding>) {
     }
 }
 
-fn not_looked_at(subjects: &[Subject], set: &PolicySet, evidence: &Evidence) -> Vec<String> {
+fn known(subjects: &[Subject]) -> Known {
+    let mut known = Known::default();
+    for s in subjects {
+        match s.known_from {
+            KnownFrom::Manifest => known.manifests += 1,
+            KnownFrom::Template => {
+                known.templates += 1;
+                known.replicas = known.replicas.saturating_add(s.replicas.unwrap_or(0));
+            }
+            KnownFrom::Traffic => known.traffic += 1,
+        }
+    }
+    known
+}
+
+fn not_looked_at(known: &Known, set: &PolicySet, evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
     let kinds: BTreeSet<&str> = set.not_understood().iter().map(|n| n.policy.kind.as_str()).collect();
     if !kinds.is_empty() {
@@ -293,9 +308,8 @@ fn not_looked_at(subjects: &[Subject], set: &PolicySet, evidence: &Evidence) -> 
     if !evidence.unread.is_empty() {
         out.push(format!("{} of the manifests that could not be read", words::count(evidence.unread.len(), "part")));
     }
-    let from = |k: KnownFrom| subjects.iter().filter(|s| s.known_from == k).count();
-    if from(KnownFrom::Manifest) == 0 {
-        out.push(match (from(KnownFrom::Template), from(KnownFrom::Traffic)) {
+    if known.manifests == 0 {
+        out.push(match (known.templates, known.traffic) {
             (0, 0) => "pods: none is among the manifests; a pod without labels of its own stands for those of a namespace".to_owned(),
             (0, _) => "pods without traffic: no pod is among the manifests".to_owned(),
             _ => "pods themselves: workloads' templates stand for them, each once".to_owned(),

@@ -40,6 +40,8 @@ pub struct Report {
     pub program: &'static str,
     pub judged: Judged,
     pub counts: Counts,
+    /// How the pods below are known.
+    pub known_from: Known,
     /// All namespaces together.
     pub ingress: Tally,
     pub egress: Tally,
@@ -74,6 +76,19 @@ pub struct Counts {
     pub open: usize,
     pub unknown: usize,
     pub note: usize,
+}
+
+/// Where pods are known from, each once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Known {
+    /// Pods by their own manifests.
+    pub manifests: usize,
+    /// Workloads of whose pods none is at hand.
+    pub templates: usize,
+    /// How many pods those want, where their kind says it.
+    pub replicas: u64,
+    /// Pods by the recording alone.
+    pub traffic: usize,
 }
 
 /// Pods in one direction. `total` is the sum of the others.

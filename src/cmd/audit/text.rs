@@ -101,6 +101,22 @@ pub(super) fn judged(r: &Report) -> String {
     format!("as {engine}; policy enforcement {}, host firewall {firewall}, allow-localhost {}", j.policy_enforcement, j.allow_localhost)
 }
 
+/// Where the pods are known from: `3 by their manifests, 22 by the templates of workloads, which want 31`.
+pub(super) fn known(r: &Report) -> String {
+    let k = &r.known_from;
+    let mut all = Vec::new();
+    if k.manifests > 0 {
+        all.push(format!("{} by their manifests", k.manifests));
+    }
+    if k.templates > 0 {
+        all.push(format!("{} by the templates of workloads, which want {} replicas", k.templates, k.replicas));
+    }
+    if k.traffic > 0 {
+        all.push(format!("{} by the recording alone", k.traffic));
+    }
+    if all.is_empty() { "none at hand".to_owned() } else { all.join("; ") }
+}
+
 /// `12 of 17 pods closed, 3 open, 2 not known`
 pub(super) fn tally(t: &Tally) -> String {
     let mut text = format!("{} of {} closed", t.closed, count(t.total, "pod"));
@@ -119,6 +135,7 @@ fn head(r: &Report, p: &mut Pen<'_>) -> io::Result<()> {
     let more = [(policies.refused, "refused"), (policies.not_evaluated, "of kinds that are not evaluated")];
     let more: String = more.iter().filter(|(n, _)| *n > 0).map(|(n, w)| format!(", {n} {w}")).collect();
     p.line(&format!("  policies   {} evaluated{more}", policies.evaluated))?;
+    p.block("  pods       ", "             ", &known(r))?;
     p.line(&format!("  ingress    {}", tally(&r.ingress)))?;
     p.line(&format!("  egress     {}", tally(&r.egress)))
 }

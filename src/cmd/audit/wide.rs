@@ -1,7 +1,7 @@
 //! Rules that admit everybody: no `from`, no `to`, the whole world, every pod of every namespace.
 //!
 //! Owns how wide a rule is, and asks the evaluator whether it opens anything: what another policy denies is not open.
-use super::isolation::Judge;
+use super::isolation::{Judge, namespace_of};
 use super::report::{Finding, Place, Severity, State};
 use super::words;
 use crate::model::observed::Direction;
@@ -141,7 +141,8 @@ fn finding(
     let direction = section.direction;
     let peer = if width == Width::Cluster { &ctx.stranger } else { &ctx.outsider };
     let mut opened: Vec<String> = Vec::new();
-    for c in candidates {
+    let only = namespace_of(section);
+    for c in candidates.iter().filter(|c| only.is_none_or(|ns| c.endpoint.namespace == ns)) {
         let state = if direction == Direction::Ingress { c.ingress } else { c.egress };
         let none = Traffic::default();
         // What is open as a whole has a finding of its own.
