@@ -6,6 +6,7 @@ use crate::engine::causes::Cause;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
+use crate::policy::Judging;
 use crate::wire::json;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -31,11 +32,20 @@ pub struct Basis {
     /// Events that servers said they lost.
     pub lost: u64,
     pub filter: String,
+    /// How policies were judged; filled in by [`report`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judging>,
 }
+
+/// Names in one line of text; JSON has them all.
+const NAMED: usize = 6;
 
 /// Writes one entry per cause, oldest first; returns how many.
 pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
     let now = engine.now();
+    let judged = Judging::of(engine.judging(), engine.policies());
+    let words = judged.words();
+    let basis = &Basis { judged: Some(judged), ..basis.clone() };
     let mut n = 0;
     for cause in engine.causes().iter() {
         if style.json {
@@ -47,6 +57,10 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
             entry_text(cause, now, style, out)?;
         }
         n += 1;
+    }
+    if let (false, true, Some(words)) = (style.json, n > 0, words) {
+        let words = if style.terminal { clean(&words).into_owned() } else { words };
+        writeln!(out, "\njudged {words}")?;
     }
     Ok(n)
 }
@@ -62,6 +76,12 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: String,
         state: &'static str,
         flows: Vec<Box<serde_json::value::RawValue>>,
+        /// The workloads it hits, where there are several; the first hundred pairs' of them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        workloads: Vec<&'a str>,
+        /// The requests that were refused, where there are several; the first twenty.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        requests: &'a [String],
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -69,6 +89,9 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         json::write_response(&response, &mut flow);
     }
     let flows = String::from_utf8(flow).ok().and_then(|s| serde_json::value::RawValue::from_string(s).ok()).into_iter().collect();
+    let several = |n: usize| n > 1;
+    let workloads = Some(cause.workloads().0).filter(|w| cause.is_shared() && several(w.len())).unwrap_or_default();
+    let requests = Some(cause.requests().0).filter(|r| several(r.len())).unwrap_or_default();
     let entry = Entry {
         why: &cause.why,
         count: cause.records,
@@ -77,21 +100,31 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: cause.last.to_string(),
         state: cause.state(now).word(),
         flows,
+        workloads,
+        requests,
         basis,
     };
     serde_json::to_writer(&mut *out, &entry)?;
     out.write_all(b"\n")
 }
 
+/// The first few of a list, and how many more there are.
+fn some<'a>(items: impl ExactSizeIterator<Item = std::borrow::Cow<'a, str>>, or_more: bool) -> String {
+    let n = items.len();
+    let mut out: Vec<_> = items.take(NAMED).collect();
+    if n > NAMED || or_more {
+        let left = n.saturating_sub(NAMED);
+        out.push(if or_more { format!("{left} or more").into() } else { format!("{left} more").into() });
+    }
+    out.join(", ")
+}
+
 fn names(policies: &[PolicyRef]) -> String {
-    let all: Vec<_> = policies
-        .iter()
-        .map(|p| match &p.rule {
-            Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
-            None => format!("{} {}", p.kind, p.path()),
-        })
-        .collect();
-    all.join(", ")
+    let name = |p: &PolicyRef| match &p.rule {
+        Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
+        None => format!("{} {}", p.kind, p.path()),
+    };
+    some(policies.iter().map(|p| name(p).into()), false)
 }
 
 fn policies_label(outcome: Outcome) -> &'static str {
@@ -152,6 +185,14 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     if !why.policies.is_empty() {
         row(policies_label(why.outcome), &names(&why.policies))?;
     }
+    let (workloads, more) = cause.workloads();
+    if cause.is_shared() && workloads.len() > 1 {
+        row("workloads", &some(workloads.iter().map(|w| (*w).into()), more))?;
+    }
+    let (requests, more) = cause.requests();
+    if requests.len() > 1 {
+        row("requests", &some(requests.iter().map(|r| r.as_str().into()), more))?;
+    }
     for side in &why.sides {
         let also = if side.policies.is_empty() { String::new() } else { format!(", {}", names(&side.policies)) };
         row("", &format!("{} of {}: {}{also}", side.direction.word(), side.subject, side.outcome.word()))?;
@@ -193,4 +234,20 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
         row("inferred", &why.inferred.join(", "))?;
     }
     row("seen", &tally(cause, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let policy = |i: usize| PolicyRef { kind: "NetworkPolicy".into(), namespace: Some("a".into()), name: format!("p{i}"), rule: None };
+        let of = |n: usize| names(&(0..n).map(policy).collect::<Vec<_>>());
+        assert_eq!(of(2), "NetworkPolicy a/p0, NetworkPolicy a/p1");
+        assert!(of(6).ends_with("NetworkPolicy a/p5"));
+        assert!(of(2000).ends_with("NetworkPolicy a/p5, 1994 more"), "{}", of(2000));
+        let words = ["a", "b", "c", "d", "e", "f", "g"];
+        assert_eq!(some(words.iter().map(|w| (*w).into()), true), "a, b, c, d, e, f, 1 or more");
+    }
 }

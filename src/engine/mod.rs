@@ -19,7 +19,7 @@ use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, in_window, time_of};
-use crate::model::why::{Explanation, Why};
+use crate::model::why::{Agreement, Explanation, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
@@ -358,15 +358,31 @@ impl Engine {
                 party.names.extend(self.world.names_of(ip).iter().map(|l| l.name.clone()));
             }
         }
-        if let Some(why) = self.memo.get(&key) {
-            return why.clone();
+        if let Some(why) = self.memo.get(&key).cloned() {
+            return self.evident(why, reported);
         }
-        let why = Arc::new(policy::explain(reported, &self.world, &self.policies, &self.options.judge).why);
+        // What names moments is of one packet, and not remembered.
+        let timeless = Observed { at: None, ..reported.clone() };
+        let why = Arc::new(policy::explain(&timeless, &self.world, &self.policies, &self.options.judge).why);
         if self.memo.len() >= MOST_MEMOS {
             self.memo.clear();
         }
         self.memo.insert(key, why.clone());
-        why
+        self.evident(why, reported)
+    }
+
+    /// The explanation with what the records show about this one packet, where policies and datapath differ.
+    fn evident(&self, why: Arc<Why>, o: &Observed) -> Arc<Why> {
+        if why.agreement != Agreement::Disagrees {
+            return why;
+        }
+        let evidence = policy::evidence(o, &why, &self.world, &self.policies);
+        if evidence.is_empty() {
+            return why;
+        }
+        let mut whole = Why::clone(&why);
+        whole.because.splice(0..0, evidence);
+        Arc::new(whole)
     }
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.

@@ -5,13 +5,15 @@
 pub mod eval;
 pub mod explain;
 pub mod ir;
+mod judging;
 pub mod kind;
 pub mod lint;
 pub mod ruling;
 pub mod selector;
 mod set;
 
-pub use explain::explain;
+pub use explain::{evidence, explain};
+pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet};
 

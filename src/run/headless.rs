@@ -262,7 +262,8 @@ pub async fn why(
         first = Some(row.at);
     }
     let named = |t: Nanos| (t != Nanos::default()).then(|| t.to_string());
-    let basis = cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost: engine.ledger().lost_total(), filter };
+    let basis =
+        cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost: engine.ledger().lost_total(), filter, judged: None };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;

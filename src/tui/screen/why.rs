@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
+use crate::policy::Judging;
 use crate::tui::model::{Case, Model};
 use crate::tui::text::{count, span, width, wrap};
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
@@ -244,7 +245,8 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
     if n > 0 && why.outcome != Outcome::NotPolicy {
         let unread = engine.policies().not_understood().len() + engine.policies().refused().len();
         let tail = if unread > 0 { format!(", {} could not be (8 says why)", count(unread as u64)) } else { String::new() };
-        note(&mut out, "judged with", &format!("{} policies{tail}", count(n as u64)), look.dim());
+        let unusual: String = Judging::of(engine.judging(), engine.policies()).unusual().iter().map(|u| format!(", {u}")).collect();
+        note(&mut out, "judged with", &format!("{} policies{tail}{unusual}", count(n as u64)), look.dim());
     }
     out.push(Vec::new());
     out
