@@ -361,9 +361,7 @@ impl Engine {
         if let Some(why) = self.memo.get(&key).cloned() {
             return self.evident(why, reported);
         }
-        // What names moments is of one packet, and not remembered.
-        let timeless = Observed { at: None, ..reported.clone() };
-        let why = Arc::new(policy::explain(&timeless, &self.world, &self.policies, &self.options.judge).why);
+        let why = Arc::new(policy::why(reported, &self.world, &self.policies, &self.options.judge));
         if self.memo.len() >= MOST_MEMOS {
             self.memo.clear();
         }

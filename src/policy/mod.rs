@@ -4,6 +4,7 @@
 //! Owns the set of policies and how they are judged. Uses no wire format and no filter language; prints nothing.
 pub mod eval;
 pub mod explain;
+mod index;
 pub mod ir;
 mod judging;
 pub mod kind;
@@ -12,7 +13,7 @@ pub mod ruling;
 pub mod selector;
 mod set;
 
-pub use explain::{evidence, explain};
+pub use explain::{evidence, explain, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet};
