@@ -27,6 +27,7 @@ mod say;
 mod scan;
 mod serve;
 mod sources;
+mod why;
 
 /// How long a source may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -206,7 +207,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
-            Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
+            Front::Why { style, quiet, filter, mode } => {
+                why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
+            }
             Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
         };
         match result {

@@ -3,6 +3,7 @@
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
+use crate::engine::contrast::Contrast;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
@@ -47,14 +48,16 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     let words = judged.words();
     let basis = &Basis { judged: Some(judged), ..basis.clone() };
     let mut n = 0;
+    let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
+        let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
-            entry_json(engine, cause, basis, now, out)?;
+            entry_json(engine, cause, contrast, basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, now, style, out)?;
+            entry_text(cause, contrast, now, style, out)?;
         }
         n += 1;
     }
@@ -65,7 +68,7 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     Ok(n)
 }
 
-fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+fn entry_json(engine: &Engine, cause: &Cause, contrast: &[Contrast], basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
     #[derive(Serialize)]
     struct Entry<'a> {
         #[serde(flatten)]
@@ -82,6 +85,8 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         /// The requests that were refused, where there are several; the first twenty.
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         requests: &'a [String],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        contrast: &'a [Contrast],
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -102,6 +107,7 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         flows,
         workloads,
         requests,
+        contrast,
         basis,
     };
     serde_json::to_writer(&mut *out, &entry)?;
@@ -119,7 +125,7 @@ fn some<'a>(items: impl ExactSizeIterator<Item = std::borrow::Cow<'a, str>>, or_
     out.join(", ")
 }
 
-fn names(policies: &[PolicyRef]) -> String {
+pub(super) fn names(policies: &[PolicyRef]) -> String {
     let name = |p: &PolicyRef| match &p.rule {
         Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
         None => format!("{} {}", p.kind, p.path()),
@@ -127,7 +133,7 @@ fn names(policies: &[PolicyRef]) -> String {
     some(policies.iter().map(|p| name(p).into()), false)
 }
 
-fn policies_label(outcome: Outcome) -> &'static str {
+pub(super) fn policies_label(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::DefaultDeny | Outcome::HostFirewall => "isolated by",
         Outcome::DeniedByRule => "denied by",
@@ -156,9 +162,20 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
 }
 
-fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// `shop/cart → shop/db:5433/TCP`
+pub(super) fn head(cause: &Cause, style: Style) -> String {
+    let arrow = if style.unicode { "→" } else { "->" };
+    let port = match (cause.port, cause.l4) {
+        (0, None) => String::new(),
+        (0, Some(l4)) => format!(" {}", l4.word()),
+        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
+    };
+    format!("{} {arrow} {}{port}", cause.from, cause.to)
+}
+
+fn entry_text(cause: &Cause, contrast: &[Contrast], now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
-    let (bad, audit, arrow, dot) = if style.unicode { ("✗", "~", "→", "·") } else { ("x", "~", "->", "-") };
+    let (bad, audit, dot) = if style.unicode { ("✗", "~", "·") } else { ("x", "~", "-") };
     let glyph = match (cause.audit, why.outcome) {
         (true, _) => audit,
         (_, Outcome::NotPolicy) => dot,
@@ -168,12 +185,7 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
     let red = if cause.audit || why.outcome == Outcome::NotPolicy { "33" } else { "31" };
 
-    let port = match (cause.port, cause.l4) {
-        (0, None) => String::new(),
-        (0, Some(l4)) => format!(" {}", l4.word()),
-        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
-    };
-    let head = text(&format!("{} {arrow} {}{port}", cause.from, cause.to));
+    let head = text(&head(cause, style));
     writeln!(out, "{} {}", paint(red, glyph), paint("1", &head))?;
     let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
     let side = match (why.direction, &why.subject) {
@@ -232,6 +244,10 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     }
     if !why.inferred.is_empty() {
         row("inferred", &why.inferred.join(", "))?;
+    }
+    for c in contrast {
+        let forwarded = format!("{} of {} forwarded", c.forwarded, c.of_forwarded);
+        row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
     row("seen", &tally(cause, now))
 }

@@ -39,7 +39,7 @@ pub struct Answer {
     pub ttl: u32,
 }
 
-/// Who an answer was for: the pod, else the address.
+/// Who an answer was for: the pod, else the address; empty if the record does not say.
 pub fn asker(p: &Party) -> String {
     match (p.pod.is_empty(), p.ip) {
         (false, _) => format!("{}/{}", p.namespace, p.pod),
@@ -132,6 +132,10 @@ impl Names {
         self.answers = (self.answers + after).saturating_sub(before + gone);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
     pub fn of(&self, ip: IpAddr) -> &[Learnt] {
         self.of.get(&ip).map_or(&[], Vec::as_slice)
     }
@@ -140,7 +144,10 @@ impl Names {
 impl Learnt {
     /// Remembers an answer: of one asker the last two, so that the one before a packet is still there when the next has come.
     fn note(&mut self, answer: &Answer, room: bool) {
-        if self.answers.contains(answer) {
+        if answer.to.is_empty() {
+            self.more = true;
+        }
+        if answer.to.is_empty() || self.answers.contains(answer) {
             return;
         }
         let of_asker = self.answers.iter().filter(|a| a.to == answer.to).count();
@@ -199,6 +206,8 @@ mod tests {
         }
         let told: Vec<_> = n.of(ip)[0].answers.iter().map(|a| (a.to.as_str(), a.at.0)).collect();
         assert_eq!((told, n.of(ip)[0].more, n.answers), (vec![("a/b", 5), ("a/b", 3), ("a/c", 2)], false, 3));
+        n.learn("x", &[ip], &[], &answer("", 7));
+        assert_eq!((n.of(ip)[0].answers.len(), n.of(ip)[0].more, n.of(ip)[0].at), (3, true, Nanos(7)), "somebody was answered");
         for i in 0..20 {
             n.learn("x", &[ip], &[], &answer(&format!("p/{i}"), 10));
         }

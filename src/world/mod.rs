@@ -225,10 +225,15 @@ impl World {
             && !(ips.is_empty() && cnames.is_empty())
         {
             let ips: Vec<IpAddr> = ips.iter().filter_map(|i| i.parse().ok()).collect();
-            let answers = flow.l7_response || flow.reply() == Some(true);
-            let to = dns::asker(if answers { &flow.dst } else { &flow.src });
+            // Only an answer has addresses, and it goes to the one who asked.
+            let to = dns::asker(&flow.dst);
             self.dns.learn(query, &ips, cnames, &dns::Answer { to, at, ttl: *ttl });
         }
+    }
+
+    /// Whether any DNS answer was seen at all.
+    pub fn has_names(&self) -> bool {
+        !self.dns.is_empty()
     }
 
     /// Names that this address was the answer to, newest first.

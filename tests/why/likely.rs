@@ -56,6 +56,19 @@ fn a_name_that_had_expired_or_was_given_to_another_pod_is_evidence() {
     assert!(s.why(&o).because.iter().any(|b| b.contains("egress[0] of shop/api allows it by name: it was world to the agent")));
 }
 
+/// Answers were seen, and none with this address.
+#[test]
+fn an_address_that_was_no_answer_is_said_to_be_none() {
+    let mut s = Scene::new(&[("c.yaml", CNP)]);
+    let ids = |s: &Scene, ip: &str| {
+        let e = s.explain(&drop(api(), world_ip(ip, &[]), L4::Tcp, 443, Some(D::Egress))).1;
+        e.why.diagnosis.iter().map(|d| d.id).filter(|id| *id == "no-dns-answer").count()
+    };
+    assert_eq!(ids(&s, "54.187.1.1"), 0, "no DNS was recorded at all");
+    s.world.observe(&answer("pay.example.", &["54.187.1.2"], &[], 30, api(), "01:00:00"));
+    assert_eq!((ids(&s, "54.187.1.1"), ids(&s, "54.187.1.2")), (1, 0));
+}
+
 /// The datapath knows an address by the name that was asked for; what stands inside the chain is for people.
 #[test]
 fn a_name_inside_a_chain_is_no_name_for_a_rule() {

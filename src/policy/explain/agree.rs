@@ -150,6 +150,18 @@ pub(super) fn unresolved_peer(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis>
     Some(Diagnosis { id: "identity-not-resolved", text })
 }
 
+/// A rule by name came nearest, and the address was no answer that anybody saw, though answers were seen.
+pub(super) fn unanswered(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis> {
+    let by_name = why.nearest.as_ref().is_some_and(|n| matches!(n.failed.as_slice(), [f] if f.on == "fqdn"));
+    let (party, peer) = sight.ends[1];
+    let ip = peer.ip.filter(|_| by_name && peer.labels.is_world() && peer.names.is_empty() && party.names.is_empty())?;
+    if !sight.facts.dropped || !sight.world.has_names() {
+        return None;
+    }
+    let text = format!("no DNS answer with {ip} was seen: a rule by name matches only addresses that the DNS proxy has handed out");
+    Some(Diagnosis { id: "no-dns-answer", text })
+}
+
 /// Policies of which Cilium itself reports that they are not valid.
 fn invalid(policies: &[PolicyRef], set: &PolicySet) -> Vec<String> {
     let told = policies.iter().filter_map(|p| {

@@ -102,6 +102,8 @@ fn answered(o: &Observed, at: Nanos, why: &Why, world: &World, set: &PolicySet) 
             let never = if l.more { "" } else { ", and to this pod no such answer was seen before" };
             format!("{}: answered to {who} {}{never} · {tail} · identity {identity}", l.name, moment(answer_at, at))
         }
+        // Somebody may have had it in time, and who is not remembered.
+        Last::Later if l.more => return None,
         Last::Later => format!("{}: no answer to this pod was seen before the packet · {tail} · identity {identity}", l.name),
     })
 }

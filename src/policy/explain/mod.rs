@@ -6,6 +6,7 @@ mod agree;
 mod evidence;
 mod l7;
 pub mod near;
+pub mod question;
 mod side;
 mod words;
 
@@ -193,6 +194,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         agree::reply(&mut why);
     }
     why.diagnosis.extend(agree::unresolved_peer(&why, &sight));
+    why.diagnosis.extend(agree::unanswered(&why, &sight));
     if whole {
         // That it is a reply says more than all the rest.
         let first = usize::from(reply && facts.dropped);

@@ -100,6 +100,9 @@ fn side(p: &Party, short: bool) -> String {
     }
 }
 
+/// Policies and workloads named on the page, one list each.
+const MOST_NAMED: usize = 50;
+
 /// Which flow, when and where. The node goes first where there is no room, then pods become workloads, then names are cut.
 fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     let look = m.look;
@@ -190,6 +193,16 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         out.extend(self::lane(m, lane, subject, w));
     }
     out.extend(datapath(m, why, c.observed.as_ref(), subject, w));
+    if let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)).filter(|c| c.is_shared()) {
+        let (workloads, more) = cause.workloads();
+        let mut names: Vec<&str> = workloads.iter().copied().take(MOST_NAMED).collect();
+        if more || workloads.len() > MOST_NAMED {
+            names.push("and more");
+        }
+        if workloads.len() > 1 {
+            note(&mut out, "hits", &names.join(", "), look.plain());
+        }
+    }
     for because in &why.because {
         note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
     }
@@ -199,7 +212,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         out.push(Vec::new());
         let title = format!("{} policies judge {} of {}", l.policies.len(), l.direction.word(), l.subject);
         out.push(vec![seg(format!("   {title}"), look.dim())]);
-        for (p, text) in &l.policies {
+        for (p, text) in l.policies.iter().take(MOST_NAMED) {
             let nearest = why.nearest.as_ref().is_some_and(|n| n.name == p.name && n.namespace == p.namespace && n.kind == p.kind);
             let mark = if nearest { look.g.here } else { " " };
             out.push(vec![
@@ -207,6 +220,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
                 seg(p.name.clone(), look.strong()),
                 seg(format!(": {text}"), look.plain()),
             ]);
+        }
+        if l.policies.len() > MOST_NAMED {
+            out.push(vec![seg(format!("     and {} more", count((l.policies.len() - MOST_NAMED) as u64)), look.dim())]);
         }
     }
     if let Some(r) = &why.reported {
