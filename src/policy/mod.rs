@@ -7,6 +7,7 @@ pub mod explain;
 mod index;
 pub mod ir;
 pub mod kind;
+pub mod lazy;
 pub mod lint;
 pub mod ruling;
 pub mod selector;
