@@ -39,7 +39,7 @@ use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
