@@ -8,6 +8,7 @@ mod index;
 pub mod ir;
 mod judging;
 pub mod kind;
+pub mod lazy;
 pub mod lint;
 pub mod ruling;
 pub mod selector;
