@@ -117,7 +117,7 @@ impl Attribution {
     fn party(&mut self, p: &Party, world: &World) -> u64 {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).texts(learnt.iter().filter(|l| !l.alias).map(|l| l.name.as_str()));
+        self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
         number(&mut self.parties, &mut self.given, self.spell.bytes())
     }
 }
