@@ -46,7 +46,7 @@ pub fn run() {
     let decoding = each(frames.len(), || frames.iter().for_each(|f| drop(black_box(read(f)))));
     row("decode of the same flow (protobuf)", decoding, String::new(), String::new());
     drop(frames);
-    let drops: Vec<Observed> = flows.iter().map(|r| observed(r)).collect();
+    let drops: Vec<Observed> = flows.iter().map(observed).collect();
 
     let mut warm = Vec::new();
     for count in [100, 1_000, 10_000] {
