@@ -29,10 +29,24 @@ pub struct Service {
     /// Empty: its addresses come from elsewhere.
     pub selector: BTreeMap<String, String>,
     pub ips: Vec<IpAddr>,
-    /// (name, port, protocol).
-    pub ports: Vec<(String, u16, L4)>,
-    /// Of each of `ports` the pod's port behind it: a number, or the name of one.
-    pub targets: Vec<Result<u16, String>>,
+    pub ports: Vec<ServicePort>,
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    pub name: String,
+    pub port: u16,
+    pub protocol: L4,
+    pub target: Target,
+}
+
+/// Where the pods behind a service listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Number(u16),
+    /// The name of a container port.
+    Named(String),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -151,21 +165,29 @@ impl Service {
         let spec = root.get("spec");
         let field = |k| spec.and_then(|s| s.get(k));
         let ports = field("ports").map(doc::Node::seq).unwrap_or(&[]).iter();
-        let ports: Vec<(&doc::Node, u16, L4)> =
-            ports.filter_map(|p| Some((p, port_number(p.get("port"))?, protocol(p.get("protocol"))?))).collect();
-        // Without a target the pod's port is the service's.
-        let target = |p: &doc::Node, port| match port_number(p.get("targetPort")) {
-            Some(n) => Ok(n),
-            None => p.get("targetPort").and_then(doc::Node::str).map_or(Ok(port), |name| Err(name.to_owned())),
-        };
         let cluster_ips = field("clusterIPs").map(doc::Node::seq).unwrap_or(&[]).iter();
         Self {
             labels: string_map(root.at(&["metadata", "labels"])),
             selector: string_map(field("selector")),
             ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
-            targets: ports.iter().map(|(p, port, _)| target(p, *port)).collect(),
-            ports: ports.into_iter().map(|(p, port, l4)| (text(p.get("name")), port, l4)).collect(),
+            ports: ports.filter_map(ServicePort::read).collect(),
         }
+    }
+}
+
+impl ServicePort {
+    fn read(node: &doc::Node) -> Option<Self> {
+        let port = port_number(node.get("port"))?;
+        let target = match node.get("targetPort") {
+            None => Target::Number(port),
+            some => match (port_number(some), text(some)) {
+                (Some(0), _) => Target::Number(port),
+                (Some(n), _) => Target::Number(n),
+                (None, name) if name.is_empty() => Target::Number(port),
+                (None, name) => Target::Named(name),
+            },
+        };
+        Some(Self { name: text(node.get("name")), port, protocol: protocol(node.get("protocol"))?, target })
     }
 }
 
