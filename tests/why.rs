@@ -4,6 +4,8 @@
 mod reader;
 #[path = "why/scene.rs"]
 mod scene;
+#[path = "why/tiers.rs"]
+mod tiers;
 
 use flowhy::model::observed::{Direction as D, L4, L7, Named, Observed, Party, Verdict};
 use flowhy::model::reason::{self, REASONS};

@@ -6,7 +6,7 @@ use crate::model::reason::Cause as Reason;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
 use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
-use crate::policy::ir::{PeerIs, Peers, Policy};
+use crate::policy::ir::{PeerIs, Peers};
 
 /// Policies named in one sentence.
 const NAMED: usize = 3;
@@ -28,6 +28,8 @@ pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set
     }
     match (facts.reason, s.judgement.cause) {
         (Reason::DefaultDeny, Cause::DenyRule) => disagree(why, "the datapath says that no rule allowed it, not that one denied it"),
+        // Where a rule passes a flow on, Cilium writes default deny down as a rule of its own.
+        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement.passed_on.is_empty() => {}
         (Reason::DenyRule, Cause::DefaultDeny) => {
             disagree(why, "the datapath says that a deny rule matched; none of the policies at hand does")
         }
@@ -80,13 +82,8 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged], facts: &Facts, set: 
 
 /// Whether the rule allows by DNS name.
 fn by_name(p: &PolicyRef, set: &PolicySet) -> bool {
-    let fqdn = |policy: &Policy| {
-        policy.sections.iter().flat_map(|s| &s.rules).any(|r| {
-            Some(r.id.as_str()) == p.rule.as_deref()
-                && matches!(&r.peers, Peers::Of(list) if list.iter().any(|p| matches!(p.is, PeerIs::Fqdn(_))))
-        })
-    };
-    set.find(p).is_some_and(|policy| fqdn(policy))
+    let rule = set.find(p).and_then(|policy| policy.find_rule(p.rule.as_deref()?));
+    rule.is_some_and(|r| matches!(&r.peers, Peers::Of(list) if list.iter().any(|p| matches!(p.is, PeerIs::Fqdn(_)))))
 }
 
 /// Neither yes nor no can be said.

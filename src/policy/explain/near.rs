@@ -2,7 +2,7 @@
 use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
-use crate::policy::eval::{Case, peer, port};
+use crate::policy::eval::{Case, Required, peer, port};
 use crate::policy::ir::{IcmpField, Peer, PeerIs, Peers, Port, PortIs, Ports, Protocol, Rule};
 use crate::policy::selector::{Op, Requirement, Selector, Tri};
 use crate::world::labels::POD_NAMESPACE;
@@ -58,7 +58,9 @@ impl Checked {
     }
 }
 
-pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
+/// `requires` is what older Cilium asks of every selector of a peer besides.
+pub fn check(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> Checked {
+    let requires: Vec<&Selector> = requires.iter().filter_map(|r| r.binds(rule.action)).collect();
     let mut c = match &rule.peers {
         Peers::Any => Checked { peer: true, ..Checked::default() },
         Peers::Of(list) if list.is_empty() => {
@@ -66,7 +68,7 @@ pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
             c.fail("peer", "nobody (the list of peers is empty)", case.peer.display.clone(), rule.lines.0);
             c
         }
-        Peers::Of(list) => list.iter().map(|p| check_peer(p, case)).min_by_key(Checked::rank).unwrap_or_default(),
+        Peers::Of(list) => list.iter().map(|p| check_peer(p, case, &requires)).min_by_key(Checked::rank).unwrap_or_default(),
     };
     check_ports(rule, case, &mut c);
     c.errand = only_dns(rule) && !words::is_dns(case);
@@ -89,13 +91,22 @@ fn only_dns(rule: &Rule) -> bool {
     ports.peek().is_some() && ports.all(|p| p.port == PortIs::Range(53, 53))
 }
 
-fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
+fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector]) -> Checked {
     let mut c = Checked::default();
     let t = peer::matches(&p.is, case, &mut Vec::new());
     let line = p.lines.0;
     let who = role(case);
     match &p.is {
-        PeerIs::Endpoints(s) => check_selector(s, line, case, &mut c),
+        PeerIs::Endpoints(s) => {
+            check_selector(s, line, case, &mut c);
+            for r in requires.iter().flat_map(|s| s.conditions(case.opt.engine)) {
+                if r.matches(case.peer, &mut Vec::new()) == Tri::No {
+                    // It may stand in another file; what it stops is the peer here.
+                    c.mark(line, false, format!("{}, which another rule requires", has(r, case)));
+                    c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(case.peer), line);
+                }
+            }
+        }
         _ if t == Tri::Yes => {
             c.held += 1;
             c.mark(line, true, format!("{who} is {}", got_for(&p.is, case)));

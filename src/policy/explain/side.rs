@@ -5,10 +5,10 @@ use crate::model::observed::Direction;
 use crate::model::why::{Lane, LaneState, Mark, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
-use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, selects};
-use crate::policy::ir::{Action, Peers, Policy, Ports, Rule};
+use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, requirements, selects};
+use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Section, Tier};
 use crate::policy::selector::Tri;
-use crate::policy::{Options, PolicySet};
+use crate::policy::{Engine, Options, PolicySet};
 use crate::world::{Endpoint, World};
 use std::sync::Arc;
 
@@ -54,11 +54,11 @@ pub fn look(ask: &Ask<'_>) -> Judged {
     let outcome = outcome(&judgement, host, ask.traffic);
     let denying = judgement.decision == Decision::Denied;
     let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
-    let mut views = views(selecting, &case);
+    let mut views = views(&judgement.selecting, &case);
     let (rules, nearest) = match judgement.cause {
         Cause::L7Deny => l7_rules(&judgement, &views, &case),
         Cause::DefaultDeny => {
-            views.retain(|v| v.rule.action == Action::Allow);
+            views.retain(|v| could_allow(v, &judgement, ask.opt.engine));
             views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
             let nearest = views
                 .first()
@@ -97,6 +97,27 @@ fn hopeless(rule: &Rule) -> bool {
     matches!(rule.ports, Ports::Nothing) || matches!(&rule.peers, Peers::Of(list) if list.is_empty())
 }
 
+/// Whether the rule would have been asked before default deny: one of the policies that isolate, or of a tier above default deny
+/// unless a rule before it passed the flow on.
+fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
+    let place = |policy: &Policy, rule: &Rule| {
+        let at = policy.sections.iter().flat_map(|s| &s.rules).position(|r| std::ptr::eq(r, rule));
+        (policy.priority, at)
+    };
+    let passed_before = || {
+        let of_tier = j.selecting.iter().filter(|p| p.tier == v.policy.tier);
+        let passing = of_tier
+            .flat_map(|p| j.passed_on.iter().filter(|r| is_of(r, p)).filter_map(move |r| Some((p, p.find_rule(r.rule.as_deref()?)?))));
+        passing.into_iter().any(|(p, rule)| place(p, rule) <= place(v.policy, v.rule))
+    };
+    let asked = match v.policy.tier {
+        Tier::Normal => j.isolating.iter().any(|p| Arc::ptr_eq(p, v.policy)),
+        Tier::Admin => !passed_before(),
+        Tier::Baseline => engine == Engine::Cilium && !passed_before(),
+    };
+    asked && v.rule.action == Action::Allow
+}
+
 /// The policies of the `why` object for this answer.
 fn policies(j: &Judgement) -> Vec<PolicyRef> {
     let mut out: Vec<PolicyRef> = match (j.decision, j.cause) {
@@ -110,23 +131,25 @@ fn policies(j: &Judgement) -> Vec<PolicyRef> {
     out
 }
 
+fn is_of(r: &PolicyRef, policy: &Policy) -> bool {
+    r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name
+}
+
 /// Whether a reference with a rule (`ingress[0].from[1]`) means this rule.
 fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
-    let same = r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name;
-    same && r.rule.as_deref().is_some_and(|id| id == rule.id || id.strip_prefix(rule.id.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    is_of(r, policy) && r.rule.as_deref().and_then(|id| policy.find_rule(id)).is_some_and(|found| std::ptr::eq(found, rule))
 }
 
 fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<View<'p>> {
-    let mut out = Vec::new();
-    for policy in policies {
-        for section in &policy.sections {
-            if selects(section, case, &mut Vec::new()) == Tri::No {
-                continue;
-            }
-            out.extend(section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case) }));
-        }
-    }
-    out
+    let sections = || policies.iter().flat_map(|p| p.sections.iter().map(move |s| (p, s)));
+    let chosen: Vec<_> = sections().filter(|(_, s)| selects(s, case, &mut Vec::new()) != Tri::No).collect();
+    let requires = requirements(chosen.iter().map(|(_, s)| (*s, Tri::Yes)));
+    let of = |(policy, section): &(&'p Arc<Policy>, &'p Section)| {
+        let policy = *policy;
+        let requires = if policy.tier == Tier::Normal { requires.as_slice() } else { &[] };
+        section.rules.iter().map(move |rule| View { policy, rule, checked: check(rule, case, requires) }).collect::<Vec<_>>()
+    };
+    chosen.iter().flat_map(of).collect()
 }
 
 fn view(v: &View<'_>) -> RuleView {
@@ -211,7 +234,10 @@ fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRe
 /// `isolates, no rules` · `isolates, 1 rule, port 53 only`.
 fn note(p: &Arc<Policy>, j: &Judgement, views: &[View<'_>]) -> String {
     let isolates = if j.isolating.iter().any(|i| Arc::ptr_eq(i, p)) { "isolates" } else { "does not isolate" };
-    if let Some(a) = j.attributed.iter().find(|a| p.id.name == a.name && p.id.namespace == a.namespace && p.id.kind == a.kind) {
+    if let Some(r) = j.passed_on.iter().find(|r| is_of(r, p)) {
+        return format!("{isolates}, {} passes it on", r.rule.as_deref().unwrap_or("a rule"));
+    }
+    if let Some(a) = j.attributed.iter().find(|a| is_of(a, p)) {
         let verb = if j.cause == Cause::DenyRule { "denies" } else { "allows" };
         return format!("{isolates}, {} {verb} it", a.rule.as_deref().unwrap_or("it"));
     }
