@@ -255,12 +255,10 @@ impl Walk<'_, '_> {
             Judgement { decision, l34: decision, cause, attributed: rules.to_vec(), ..out.clone() }
         };
         let wanted = if self.favour { Action::Allow } else { Action::Deny };
-        // The far ends of what is possible, so that two rules that may both be the first are not taken for one.
-        let far = |mut of: Vec<&Hit>| if self.favour { of.pop() } else { of.first().copied() };
-        if let Some(h) = far(hits.iter().filter(|h| h.action == wanted).collect()) {
+        if let Some(h) = self.far(&hits, |h| h.action == wanted) {
             return decided(h.action, &h.rules);
         }
-        let other = || far(hits.iter().filter(|h| h.action != wanted && h.action != Action::Pass).collect());
+        let other = || self.far(&hits, |h| h.action != wanted && h.action != Action::Pass);
         if !falls {
             return match other() {
                 Some(h) => decided(h.action, &h.rules),
@@ -277,6 +275,12 @@ impl Walk<'_, '_> {
             Some(h) => decided(h.action, &h.rules),
             None => onward,
         }
+    }
+
+    /// The far ends of what is possible, so that two rules that may both be the first are not taken for one.
+    fn far<'h>(&self, hits: &'h [Hit], of: impl Fn(&&Hit) -> bool) -> Option<&'h Hit> {
+        let mut found = hits.iter().filter(of);
+        if self.favour { found.next_back() } else { found.next() }
     }
 
     /// The tier in which every rule counts and the order does not; `None` if no rule speaks of the flow.
