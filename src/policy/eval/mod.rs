@@ -192,9 +192,9 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
         return out;
     }
     let mut chosen: Vec<Chosen<'_>> = Vec::new();
-    for policy in set.iter() {
+    for (policy, sections) in set.candidates(case.direction, case.subject) {
         let (mut selected, mut isolates) = (false, false);
-        for section in &policy.sections {
+        for section in sections {
             let is = selects(section, case, missing);
             if is == Tri::No {
                 continue;

@@ -1,4 +1,6 @@
 //! How near one rule came to allowing a flow: every condition with its line, the value wanted and the value found.
+//!
+//! Most rules are only counted (`weigh`); words are made for those that somebody reads (`check`). Both are one walk, so they agree.
 use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
@@ -25,6 +27,8 @@ pub struct Checked {
     pub apart: usize,
     /// It is a rule for DNS, and the flow is not.
     pub errand: bool,
+    /// Whether words are made; without them `failed` holds only what each condition is on, and `marks` nothing.
+    words: bool,
 }
 
 /// Order of nearness; the lower, the nearer.
@@ -42,7 +46,11 @@ impl Checked {
         self.peer || self.port
     }
 
-    fn fail(&mut self, on: &'static str, wanted: impl Into<String>, got: impl Into<String>, line: u32) {
+    fn new(words: bool) -> Self {
+        Self { words, ..Self::default() }
+    }
+
+    fn fail<W: Into<String>, G: Into<String>>(&mut self, on: &'static str, wanted: impl FnOnce() -> W, got: impl FnOnce() -> G, line: u32) {
         self.apart += match on {
             "label" => 0,
             "port" => 2,
@@ -50,25 +58,42 @@ impl Checked {
             "fqdn" | "http" | "dns" => 4,
             _ => 6,
         };
-        self.failed.push((Failed { on, wanted: wanted.into(), got: got.into() }, line));
+        let (wanted, got) = if self.words { (wanted().into(), got().into()) } else { Default::default() };
+        self.failed.push((Failed { on, wanted, got }, line));
     }
 
-    fn mark(&mut self, line: u32, ok: bool, text: impl Into<String>) {
-        self.marks.push(Mark { line, ok, text: text.into() });
+    fn mark<T: Into<String>>(&mut self, line: u32, ok: bool, text: impl FnOnce() -> T) {
+        if self.words {
+            self.marks.push(Mark { line, ok, text: text().into() });
+        }
     }
 }
 
-/// `requires` is what older Cilium asks of every selector of a peer besides.
+/// Holds a rule against a flow, in words. `requires` is what older Cilium asks of every selector of a peer besides.
 pub fn check(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> Checked {
+    walk(rule, case, requires, true)
+}
+
+/// The same without words: enough to rank it.
+pub fn weigh(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> Checked {
+    walk(rule, case, requires, false)
+}
+
+fn walk(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Checked {
     let requires: Vec<&Selector> = requires.iter().filter_map(|r| r.binds(rule.action)).collect();
     let mut c = match &rule.peers {
-        Peers::Any => Checked { peer: true, ..Checked::default() },
+        Peers::Any => Checked { peer: true, ..Checked::new(words) },
         Peers::Of(list) if list.is_empty() => {
-            let mut c = Checked::default();
-            c.fail("peer", "nobody (the list of peers is empty)", case.peer.display.clone(), rule.lines.0);
+            let mut c = Checked::new(words);
+            c.fail("peer", || "nobody (the list of peers is empty)", || case.peer.display.clone(), rule.lines.0);
             c
         }
-        Peers::Of(list) => list.iter().map(|p| check_peer(p, case, &requires)).min_by_key(Checked::rank).unwrap_or_default(),
+        Peers::Of(list) => {
+            // Of many peers one is shown.
+            let of = |p, words| check_peer(p, case, &requires, Checked::new(words));
+            let nearest = list.iter().map(|p| (of(p, false), p)).min_by_key(|(c, _)| c.rank());
+            nearest.map_or_else(|| Checked::new(words), |(c, p)| if words { of(p, true) } else { c })
+        }
     };
     check_ports(rule, case, &mut c);
     c.errand = only_dns(rule) && !words::is_dns(case);
@@ -91,8 +116,7 @@ fn only_dns(rule: &Rule) -> bool {
     ports.peek().is_some() && ports.all(|p| p.port == PortIs::Range(53, 53))
 }
 
-fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector]) -> Checked {
-    let mut c = Checked::default();
+fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked) -> Checked {
     let t = peer::matches(&p.is, case, &mut Vec::new());
     let line = p.lines.0;
     let who = role(case);
@@ -102,21 +126,19 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector]) -> Checked {
             for r in requires.iter().flat_map(|s| s.conditions(case.opt.engine)) {
                 if r.matches(case.peer, &mut Vec::new()) == Tri::No {
                     // It may stand in another file; what it stops is the peer here.
-                    c.mark(line, false, format!("{}, which another rule requires", has(r, case)));
-                    c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(case.peer), line);
+                    c.mark(line, false, || format!("{}, which another rule requires", has(r, case)));
+                    c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(case.peer), line);
                 }
             }
         }
         _ if t == Tri::Yes => {
             c.held += 1;
-            c.mark(line, true, format!("{who} is {}", got_for(&p.is, case)));
+            c.mark(line, true, || format!("{who} is {}", got_for(&p.is, case)));
         }
         _ if t == Tri::Unknown => {}
         is => {
-            let (on, wanted) = wanted_of(is);
-            let got = got_for(is, case);
-            c.mark(line, false, format!("{who} is {got}"));
-            c.fail(on, wanted, got, line);
+            c.mark(line, false, || format!("{who} is {}", got_for(is, case)));
+            c.fail(kind_of(is), || wanted_of(is), || got_for(is, case), line);
         }
     }
     c.peer = c.failed.is_empty();
@@ -126,21 +148,20 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector]) -> Checked {
 fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
     let e = case.peer;
     if e.host_network {
-        let got = format!("{}, on the host's network", e.display);
-        c.mark(line, false, format!("{} is {got}", role(case)));
-        c.fail("peer", "a pod with a network of its own", got, line);
+        let got = || format!("{}, on the host's network", e.display);
+        c.mark(line, false, || format!("{} is {}", role(case), got()));
+        c.fail("peer", || "a pod with a network of its own", got, line);
         return;
     }
     let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
-        let wanted = match s.words() {
+        let wanted = || match s.words() {
             w if w.starts_with("any pod") => w,
             w => format!("a pod with {w}"),
         };
-        let got = outsider(case);
-        c.mark(line, false, format!("{} is {got}", role(case)));
-        c.fail("peer", wanted, got, line);
+        c.mark(line, false, || format!("{} is {}", role(case), outsider(case)));
+        c.fail("peer", wanted, || outsider(case), line);
         return;
     }
     for r in s.conditions(case.opt.engine) {
@@ -149,19 +170,19 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
             Tri::Yes if r.implied => {}
             Tri::Yes => {
                 c.held += 1;
-                c.mark(line, true, has(r, case));
+                c.mark(line, true, || has(r, case));
             }
             Tri::Unknown => {}
             Tri::No => {
-                c.mark(line, false, has(r, case));
-                c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(e), line);
+                c.mark(line, false, || has(r, case));
+                c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(e), line);
                 c.apart += r.apart(e);
             }
         }
     }
     if !s.same_cluster(e, Some(case.subject)) {
-        c.mark(line, false, format!("{} is of another cluster", role(case)));
-        c.fail("peer", "a pod of the same cluster", format!("{}, of another cluster", e.display), line);
+        c.mark(line, false, || format!("{} is of another cluster", role(case)));
+        c.fail("peer", || "a pod of the same cluster", || format!("{}, of another cluster", e.display), line);
     }
 }
 
@@ -197,24 +218,42 @@ fn list(items: &[String]) -> String {
     out.join(", ")
 }
 
-/// Name of the condition and what it wants.
-fn wanted_of(p: &PeerIs) -> (&'static str, String) {
+/// Name of the condition.
+fn kind_of(p: &PeerIs) -> &'static str {
+    match p {
+        PeerIs::Endpoints(_) | PeerIs::Groups | PeerIs::Undefined(_) => "peer",
+        PeerIs::Cidr { .. } | PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } => "cidr",
+        PeerIs::Entity(_) => "entity",
+        PeerIs::Fqdn(_) => "fqdn",
+        PeerIs::Service { .. } | PeerIs::Services { .. } => "service",
+        PeerIs::Nodes(_) => "node",
+    }
+}
+
+/// What the condition wants.
+fn wanted_of(p: &PeerIs) -> String {
     let but = |except: &[ipnet::IpNet]| {
         let all: Vec<String> = except.iter().map(ToString::to_string).collect();
         if all.is_empty() { String::new() } else { format!(" except {}", list(&all)) }
     };
     match p {
-        PeerIs::Endpoints(s) => ("peer", s.words()),
-        PeerIs::Cidr { net, except } => ("cidr", format!("{net}{}", but(except))),
-        PeerIs::CidrGroup { name, except } => ("cidr", format!("group {name}{}", but(except))),
-        PeerIs::CidrGroups { selector, except } => ("cidr", format!("groups with {}{}", selector.words(), but(except))),
-        PeerIs::Entity(e) => ("entity", e.clone()),
-        PeerIs::Fqdn(p) => ("fqdn", p.text.clone()),
-        PeerIs::Service { namespace, name } => ("service", format!("{namespace}/{name}")),
-        PeerIs::Services { selector, .. } => ("service", format!("services with {}", selector.words())),
-        PeerIs::Nodes(s) => ("node", if s.all.is_empty() { "any node".to_owned() } else { format!("nodes with {}", s.words()) }),
-        PeerIs::Groups => ("peer", "a cloud group".to_owned()),
-        PeerIs::Undefined(_) => ("peer", "a peer that this rule's action is not defined for".to_owned()),
+        PeerIs::Endpoints(s) => s.words(),
+        PeerIs::Cidr { net, except } => format!("{net}{}", but(except)),
+        PeerIs::CidrGroup { name, except } => format!("group {name}{}", but(except)),
+        PeerIs::CidrGroups { selector, except } => format!("groups with {}{}", selector.words(), but(except)),
+        PeerIs::Entity(e) => e.clone(),
+        PeerIs::Fqdn(p) => p.text.clone(),
+        PeerIs::Service { namespace, name } => format!("{namespace}/{name}"),
+        PeerIs::Services { selector, .. } => format!("services with {}", selector.words()),
+        PeerIs::Nodes(s) => {
+            if s.all.is_empty() {
+                "any node".to_owned()
+            } else {
+                format!("nodes with {}", s.words())
+            }
+        }
+        PeerIs::Groups => "a cloud group".to_owned(),
+        PeerIs::Undefined(_) => "a peer that this rule's action is not defined for".to_owned(),
     }
 }
 
@@ -273,7 +312,7 @@ fn port_words(p: &Port, case: &Case<'_>) -> String {
 fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
     match &rule.ports {
         Ports::Any => c.port = true,
-        Ports::Nothing => c.fail("peer", "nothing (the rule is empty)", case.peer.display.clone(), rule.lines.0),
+        Ports::Nothing => c.fail("peer", || "nothing (the rule is empty)", || case.peer.display.clone(), rule.lines.0),
         Ports::Icmp(fields) => check_icmp(fields, case, c),
         Ports::Of(rules) => {
             let all: Vec<&Port> = rules.iter().flat_map(|r| &r.ports).collect();
@@ -284,9 +323,9 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                         c.held += 1;
                         c.port = true;
                         if let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
-                            c.mark(l, true, "");
+                            c.mark(l, true, || "");
                         }
-                        c.mark(p.line, true, format!("flow has {}", flow_port(case)));
+                        c.mark(p.line, true, || format!("flow has {}", flow_port(case)));
                         return;
                     }
                     Tri::Unknown => {
@@ -301,25 +340,23 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                 }
             }
             let Some((same, p)) = nearest else {
-                c.fail("port", "no port (the list is empty)", flow_port(case), rule.lines.0);
+                c.fail("port", || "no port (the list is empty)", || flow_port(case), rule.lines.0);
                 return;
             };
             let number =
                 case.traffic.port.is_some_and(|n| all.iter().any(|p| matches!(p.port, PortIs::Range(a, b) if (a..=b).contains(&n))));
-            let words: Vec<String> = all.iter().map(|p| port_words(p, case)).collect();
+            let words = || list(&all.iter().map(|p| port_words(p, case)).collect::<Vec<_>>());
             // The number is right and the protocol is not, or the protocol has no ports at all.
             let on = if !same && (number || case.traffic.port.is_none()) { "protocol" } else { "port" };
             let line = if same { p.line } else { p.protocol_line.unwrap_or(p.line) };
             if same && let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
-                c.mark(l, true, "");
+                c.mark(l, true, || "");
             }
-            let got = flow_port(case);
-            let short = match (same, case.traffic.port) {
-                (true, Some(n)) => n.to_string(),
-                _ => got.clone(),
-            };
-            c.mark(line, false, format!("flow has {short}"));
-            c.fail(on, list(&words), got, line);
+            c.mark(line, false, || match (same, case.traffic.port) {
+                (true, Some(n)) => format!("flow has {n}"),
+                _ => format!("flow has {}", flow_port(case)),
+            });
+            c.fail(on, words, || flow_port(case), line);
         }
     }
 }
@@ -330,12 +367,11 @@ fn check_icmp(fields: &[IcmpField], case: &Case<'_>, c: &mut Checked) {
         if port::icmp(f, case, &mut Vec::new()).0 != Tri::No {
             c.held += 1;
             c.port = true;
-            c.mark(f.line, true, format!("flow has {}", flow_port(case)));
+            c.mark(f.line, true, || format!("flow has {}", flow_port(case)));
             return;
         }
     }
     let line = fields.first().map_or(0, |f| f.line);
-    let wanted: Vec<String> = fields.iter().map(words).collect();
-    c.mark(line, false, format!("flow has {}", flow_port(case)));
-    c.fail("icmp", list(&wanted), flow_port(case), line);
+    c.mark(line, false, || format!("flow has {}", flow_port(case)));
+    c.fail("icmp", || list(&fields.iter().map(words).collect::<Vec<_>>()), || flow_port(case), line);
 }

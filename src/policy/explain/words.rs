@@ -1,5 +1,5 @@
 //! The one sentence of an explanation. Owns wording only.
-use super::near::{Checked, flow_port, role};
+use super::near::{Checked, check, flow_port, role};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::policy::eval::l7::Request;
@@ -73,11 +73,9 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
-        if let Some(wanted) = rules.iter().find_map(|(_, c)| match c.failed.as_slice() {
-            [(f, _)] if f.on == "protocol" => Some(&f.wanted),
-            _ => None,
-        }) {
-            return format!("no rule allows {}; the nearest allows {wanted}", flow_port(case));
+        let one = rules.iter().find(|(_, c)| matches!(c.failed.as_slice(), [(f, _)] if f.on == "protocol"));
+        if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case, &[]).failed.pop()) {
+            return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
         // Where DNS is allowed to somebody, say to whom it is not.
         let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
