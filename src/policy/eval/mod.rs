@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tier::{Chosen, First, Hit, Step};
 use winner::{Entry, Origin};
 
-pub use entry::{Required, requirements};
+pub use entry::{Required, bound, requirements};
 
 /// What is sent.
 #[derive(Debug, Clone, Default)]

@@ -165,7 +165,7 @@ fn sections<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> impl Iterator<I
 }
 
 /// What older Cilium asks of the selectors of every rule for this subject.
-fn required<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<Required<'p>> {
+pub fn required<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<Required<'p>> {
     let any = policies.iter().flat_map(|p| &p.sections).any(|s| s.rules.iter().any(|r| !r.requires.is_empty()));
     if any { requirements(sections(policies, case).map(|(_, s)| (s, Tri::Yes))) } else { Vec::new() }
 }
