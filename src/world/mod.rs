@@ -10,7 +10,7 @@ pub mod yaml;
 
 pub use endpoint::Endpoint;
 pub use labels::{Label, Labels};
-pub use objects::{CidrGroup, Node, PodLike, Service, net};
+pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
 
 use crate::model::doc::Doc;
 use crate::model::input::Change;
@@ -35,7 +35,7 @@ pub type Key = (String, String);
 /// The cluster as known.
 #[derive(Debug, Default)]
 pub struct World {
-    namespaces: HashMap<String, BTreeMap<String, String>>,
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
     pods: HashMap<Key, PodLike>,
     /// Every pod that claims an address; more than one is nobody.
     pods_by_ip: HashMap<IpAddr, Vec<Key>>,
@@ -137,6 +137,21 @@ impl World {
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
     pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(namespace)
+    }
+
+    /// The namespaces that manifests speak of, by name.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+        self.namespaces.iter()
+    }
+
+    /// The pods that manifests speak of, in no order.
+    pub fn pods(&self) -> impl Iterator<Item = (&Key, &PodLike)> {
+        self.pods.iter()
+    }
+
+    /// (namespace, kind, name, template) of each workload, in no order.
+    pub fn workloads(&self) -> impl Iterator<Item = (&str, &str, &str, &PodLike)> {
+        self.workloads.iter().flat_map(|(ns, all)| all.iter().map(|(kind, name, t)| (ns.as_str(), kind.as_str(), name.as_str(), t)))
     }
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
