@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(ids(&d), ["other-side-allows"]);
         assert_eq!(
             d[0].text,
-            "egress of shop/cart allows it (egress[0] of shop/out), ingress of shop/db has no such rule: a connection needs both"
+            "egress of shop/cart allows it (egress[0].to[0] of shop/out), ingress of shop/db has no such rule: a connection needs both"
         );
         // Without a policy there is no rule to copy: nothing selects the sender.
         assert!(scene(&[IN]).drop(cart.clone(), db.clone(), 5432, Some(D::Ingress)).is_empty());
