@@ -1,27 +1,24 @@
 //! Conformance: every case that Cilium's own engine decided, one test a line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
-use flowhy::model::input::Change;
-use flowhy::model::observed::{Direction, L4, Party};
+#[path = "policy/case.rs"]
+mod case;
+
+use case::Read;
+use flowhy::model::observed::Direction;
 use flowhy::model::why::PolicyRef;
-use flowhy::policy::eval::l7::{Http, Request};
-use flowhy::policy::eval::{Case, Cause, Decision, Judgement, Traffic, judge};
-use flowhy::policy::{Enforcement, Options, PolicySet};
-use flowhy::world::{Endpoint, World, yaml};
+use flowhy::policy::eval::{Case, Cause, Decision, Judgement, judge};
+use flowhy::world::Endpoint;
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Cases whose answer differs from ours, and why.
 const KNOWN_DIFFERENCES: &[(&str, &str)] = &[];
 
 fn main() {
     let args = Arguments::from_args();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/policy/cases.jsonl");
-    let body = std::fs::read_to_string(path).expect("the cases are in the repository");
     let (mut trials, mut later) = (Vec::new(), 0);
-    for line in body.lines() {
-        let case: Value = serde_json::from_str(line).expect("a case is JSON");
+    for case in case::corpus("cases.jsonl") {
         // Kinds for later.
         if case["policies"].as_array().unwrap().iter().any(|p| p["kind"] == "ClusterNetworkPolicy") {
             later += 1;
@@ -42,110 +39,9 @@ fn main() {
     libtest_mimic::run(&args, trials).exit();
 }
 
-fn apply(world: &mut World, set: &mut PolicySet, file: &str, object: &Value) {
-    // Pretty-printed JSON goes through the same reader as any manifest.
-    let (docs, faults) = yaml::read(file, &serde_json::to_string_pretty(object).unwrap());
-    assert!(faults.is_empty(), "{faults:?}");
-    for d in docs {
-        let change = Change::Apply(Arc::new(d));
-        world.apply(&change);
-        set.apply(&change);
-    }
-}
-
-fn party(world: &mut World, side: &str, p: &Value) -> Party {
-    let text = |k: &str| p[k].as_str().unwrap_or("").to_owned();
-    match p["kind"].as_str().unwrap() {
-        "pod" => {
-            let ports: Vec<Value> = p["named_ports"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|n| json!({"name": n["name"], "containerPort": n["port"], "protocol": n["protocol"]}))
-                .collect();
-            let account = p["service_account"].as_str().unwrap_or("default");
-            let pod = json!({"apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": side, "namespace": p["namespace"], "labels": p["labels"]},
-                "spec": {"serviceAccountName": account, "containers": [{"ports": ports}]}});
-            apply(world, &mut PolicySet::new(), side, &pod);
-            let cluster = p["cluster"].as_str().unwrap_or("default").to_owned();
-            Party { present: true, namespace: text("namespace"), pod: side.to_owned(), cluster, ..Party::default() }
-        }
-        "ip" => Party {
-            present: true,
-            ip: Some(text("ip").parse().unwrap()),
-            labels: vec!["reserved:world".into()],
-            names: p["fqdns"].as_array().into_iter().flatten().map(|f| f.as_str().unwrap().to_owned()).collect(),
-            ..Party::default()
-        },
-        "entity" => {
-            let mut labels = vec![format!("reserved:{}", text("entity"))];
-            if text("entity") == "kube-apiserver" {
-                labels.push("reserved:remote-node".into());
-            }
-            Party { present: true, labels, ..Party::default() }
-        }
-        other => panic!("peer kind {other}"),
-    }
-}
-
 fn run(case: &Value) -> Result<(), Failed> {
-    let (mut world, mut set) = (World::new(), PolicySet::new());
-    for (name, labels) in case["namespaces"].as_object().unwrap() {
-        // The corpus takes namespace labels as given; the API server would add the name.
-        apply(&mut world, &mut set, "ns", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}));
-    }
-    for (name, g) in case["cidr_groups"].as_object().into_iter().flatten() {
-        let group = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": name, "labels": g["labels"]}, "spec": {"externalCIDRs": g["cidrs"]}});
-        apply(&mut world, &mut set, "group", &group);
-    }
-    let mut refused = Vec::new();
-    for (i, p) in case["policies"].as_array().unwrap().iter().enumerate() {
-        let before = set.refused().len();
-        apply(&mut world, &mut set, &format!("p{i}"), p);
-        if set.refused().len() > before {
-            refused.push(i as u64);
-        }
-    }
-    let (src, dst) = (party(&mut world, "src", &case["src"]), party(&mut world, "dst", &case["dst"]));
+    let Read { world, set, refused, src, dst, traffic, opt } = Read::of(case);
     let (src, dst) = (world.endpoint(&src), world.endpoint(&dst));
-    let mut opt = Options::default();
-    if let Some(o) = case.get("options") {
-        opt.host_firewall = o["host_firewall"] == true;
-        opt.allow_localhost = o["allow_localhost"] != "policy";
-        opt.enforcement = match o["policy_enforcement"].as_str() {
-            Some("always") => Enforcement::Always,
-            Some("never") => Enforcement::Never,
-            _ => Enforcement::Default,
-        };
-    }
-    let number = case["port"].as_u64().unwrap();
-    let l4 = match case["protocol"].as_str().unwrap() {
-        "TCP" => L4::Tcp,
-        "UDP" => L4::Udp,
-        "SCTP" => L4::Sctp,
-        "ICMP" => L4::Icmp4,
-        "ICMPv6" => L4::Icmp6,
-        p => panic!("protocol {p}"),
-    };
-    let icmp = matches!(l4, L4::Icmp4 | L4::Icmp6);
-    let request = case.get("l7").map(|l7| match l7.get("dns") {
-        Some(d) => Request::Dns(d["query"].as_str().unwrap().trim_end_matches('.').to_lowercase()),
-        None => {
-            let h = &l7["http"];
-            let text = |k: &str| h[k].as_str().unwrap_or("").to_owned();
-            let headers =
-                h["headers"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
-            let host = h.get("host").map(|_| text("host"));
-            Request::Http(Http { method: text("method"), path: text("path"), host, headers, all_headers: true })
-        }
-    });
-    let traffic = Traffic {
-        l4: Some(l4),
-        port: (!icmp).then(|| number.try_into().unwrap()),
-        icmp: icmp.then(|| number.try_into().unwrap()),
-        request,
-    };
     let ask = |direction, subject: &Endpoint, peer: &Endpoint| {
         judge(&Case { direction, subject, peer, traffic: &traffic, world: &world, opt: &opt }, &set)
     };

@@ -1,12 +1,16 @@
 //! Whether one rule admits a flow, its peers and its ports apart. Owns no judgement: a rule that fits may still lose to another.
-use crate::policy::eval::{Case, peer, port};
-use crate::policy::ir::{Peers, Port, PortIs, Ports, Protocol, Rule};
+use crate::policy::eval::{self, Case, port};
+use crate::policy::ir::{Peer, Peers, Port, PortIs, Ports, Protocol, Rule};
 use crate::policy::selector::Tri;
+
+pub(super) fn peer(p: &Peer, ask: &Case<'_>) -> Tri {
+    eval::peer::matches(&p.is, ask, &mut Vec::new())
+}
 
 pub(super) fn peers(rule: &Rule, ask: &Case<'_>) -> Tri {
     match &rule.peers {
         Peers::Any => Tri::Yes,
-        Peers::Of(list) => list.iter().fold(Tri::No, |t, p| t.or(peer::matches(&p.is, ask, &mut Vec::new()))),
+        Peers::Of(list) => list.iter().fold(Tri::No, |t, p| t.or(peer(p, ask))),
     }
 }
 

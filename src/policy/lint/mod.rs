@@ -2,17 +2,33 @@
 //!
 //! Owns the two tables and what a lint may look at. A lint is silent unless it is sure: it never contradicts the evaluator.
 //! Lints of flows run once per distinct conversation, so each asks its cheapest question first and makes no words before it fires.
+mod ambient;
+mod bypass;
+mod cover;
+mod dash;
 mod dns;
+mod fields;
 mod fit;
+mod fqdn;
+mod http;
+mod kafka;
+mod kube_system;
+mod label;
+mod refused;
 mod scope;
+mod service_port;
+mod shadow;
 mod sides;
 #[cfg(test)]
 mod testing;
+mod types;
+mod unknown;
 
 use super::eval::{self, Judgement, Traffic, selects};
 use super::ir::{Action, Policy, Rule, Section};
 use super::selector::Tri;
 use super::{Options, PolicySet};
+use crate::model::doc::Node;
 use crate::model::observed::{Direction, Observed};
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::world::{Endpoint, World};
@@ -82,6 +98,15 @@ fn allowing<'a>(policies: &'a [Arc<Policy>], ask: &eval::Case<'_>) -> Vec<At<'a>
     out
 }
 
+impl Side<'_> {
+    /// The rule that the explanation calls the nearest.
+    fn nearest(&self, why: &Why) -> Option<&At<'_>> {
+        let n = why.nearest.as_ref()?;
+        let same = |p: &PolicyRef| p.kind == n.kind && p.namespace == n.namespace && p.name == n.name;
+        self.rules.iter().find(|a| a.rule.id == n.rule && same(&a.policy.id))
+    }
+}
+
 impl At<'_> {
     /// `ingress[0] of shop/db`.
     fn words(&self) -> String {
@@ -97,6 +122,16 @@ impl At<'_> {
 /// `k8s/db.yaml:15`; a policy that came from no file is named instead.
 fn place(policy: &Policy, line: u32) -> String {
     if policy.text.file.is_empty() { policy.id.path() } else { format!("{}:{line}", policy.text.file) }
+}
+
+/// The node of a rule by its id: `ingress[0]`, `specs[1].egressDeny[0]`.
+fn node_of<'a>(policy: &'a Policy, rule: &str) -> Option<&'a Node> {
+    let root = &policy.doc.root;
+    let start = if rule.starts_with("specs[") { root } else { root.get("spec")? };
+    rule.split('.').try_fold(start, |node, step| {
+        let (key, index) = step.strip_suffix(']')?.split_once('[')?;
+        node.get(key)?.seq().get(index.parse::<usize>().ok()?)
+    })
 }
 
 /// The first few of many, in words.
@@ -147,8 +182,38 @@ pub trait SetLint: Sync {
     fn check(&self, scope: &Scope<'_>, out: &mut Vec<Finding>);
 }
 
-static OF_FLOWS: &[&dyn Lint] = &[&sides::Sides, &dns::Dns];
-static OF_SETS: &[&dyn SetLint] = &[&dns::Dns];
+static OF_FLOWS: &[&dyn Lint] = &[
+    &sides::Sides,
+    &dns::Dns,
+    &types::Types,
+    &label::NoMatch,
+    &service_port::ServicePorts,
+    &dash::Dash,
+    &fqdn::Fqdn,
+    &http::Http,
+    &ambient::Ambient,
+    &kube_system::KubeSystem,
+    &shadow::Shadow,
+    &bypass::Bypass,
+    &kafka::Kafka,
+];
+
+static OF_SETS: &[&dyn SetLint] = &[
+    &refused::Refused,
+    &unknown::Unknown,
+    &kafka::Kafka,
+    &types::Types,
+    &label::NoMatch,
+    &service_port::ServicePorts,
+    &dash::Dash,
+    &fqdn::Fqdn,
+    &http::Http,
+    &ambient::Ambient,
+    &kube_system::KubeSystem,
+    &shadow::Shadow,
+    &bypass::Bypass,
+    &dns::Dns,
+];
 
 /// Every lint that fires on one explained flow, in the order of the table. Where the datapath contradicts our evaluation,
 /// nobody is sure of anything.

@@ -106,17 +106,23 @@ impl<'a> Sections<'a> {
 }
 
 impl Stock {
+    /// Those of the namespaces that a selector names, or of all.
+    pub fn candidates<'s>(&'s self, s: &'s Selector) -> impl Iterator<Item = &'s (Endpoint, usize)> {
+        let names = bound(s);
+        self.pods.iter().filter(move |(ns, _)| names.is_none_or(|n| n.contains(ns))).flat_map(|(_, pods)| pods)
+    }
+
     fn of(world: &World) -> Self {
         let mut parties: BTreeMap<(String, String), Party> = BTreeMap::new();
         let mut owned: BTreeSet<&str> = BTreeSet::new();
-        for ((ns, name), p) in world.pods().filter(|(_, p)| !p.host_network) {
+        for ((ns, name), p) in world.pods().into_iter().filter(|(_, p)| !p.host_network) {
             let party = Party { present: true, namespace: ns.clone(), pod: name.clone(), ip: p.ips.first().copied(), ..Party::default() };
             parties.insert((ns.clone(), name.clone()), party);
             owned.insert(ns);
         }
         let mut out = Self::default();
         // Where pods are at hand, a template says nothing that they do not.
-        for (ns, kind, name, _) in world.workloads().filter(|(ns, _, _, t)| !t.host_network && !owned.contains(ns)) {
+        for (ns, kind, name, _) in world.workloads().into_iter().filter(|(ns, _, _, t)| !t.host_network && !owned.contains(ns)) {
             let workloads = vec![(kind.to_owned(), name.to_owned())];
             let party = Party { present: true, namespace: ns.to_owned(), workloads, ..Party::default() };
             parties.insert((ns.to_owned(), format!("{kind} {name}")), party);
@@ -132,6 +138,11 @@ impl Stock {
         }
         out
     }
+}
+
+/// Whether all namespaces of a cluster are at hand: these two no cluster is without.
+pub(super) fn complete(world: &World) -> bool {
+    ["default", "kube-system"].iter().all(|ns| world.namespace_labels(ns).is_some())
 }
 
 /// The namespaces that a subject is bound to; `None`: pods of any, or nodes.
