@@ -14,8 +14,10 @@ pub(super) fn subject(inner: &Subject, outer: &Subject) -> bool {
 
 /// Each condition of the outer stands in the inner.
 fn selector(inner: &Selector, outer: &Selector) -> bool {
+    // A pod's labels are Kubernetes' own, whatever source a selector leaves open.
+    let source = |i: &Requirement, o: &Requirement| o.source.is_none() || o.source.as_deref() == i.source.as_deref().or(Some("k8s"));
     let has = |o: &Requirement| {
-        let same = |i: &Requirement| (o.source.is_none() || o.source == i.source) && o.key == i.key && o.op == i.op && o.values == i.values;
+        let same = |i: &Requirement| source(i, o) && o.key == i.key && o.op == i.op && o.values == i.values;
         inner.all.iter().any(same)
     };
     (inner.local_cluster || !outer.local_cluster) && outer.all.iter().all(has)

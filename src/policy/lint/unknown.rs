@@ -38,10 +38,11 @@ const PORTS: &[&str] = &["ports", "toPorts", "port", "protocol", "icmps"];
 
 /// The word of these that was probably meant.
 fn like<'w>(key: &str, words: &[&'w str]) -> Option<&'w str> {
-    let near = |w: &&str| {
-        w.eq_ignore_ascii_case(key) || (w.len() >= 4 && key.len() >= 4 && distance(&w.to_ascii_lowercase(), &key.to_ascii_lowercase()) <= 2)
-    };
-    words.iter().filter(|w| near(w)).min_by_key(|w| distance(w, key)).copied()
+    let (lower, long) = (key.to_ascii_lowercase(), |w: &str| w.len() >= 4 && key.len() >= 4);
+    // Short words are near too many others.
+    let limit = |w: &str| if w.len() > 5 { 2 } else { 1 };
+    let near = |w: &&&str| w.eq_ignore_ascii_case(key) || (long(w) && distance(&w.to_ascii_lowercase(), &lower) <= limit(w));
+    words.iter().filter(near).min_by_key(|w| distance(w, key)).copied()
 }
 
 fn left(u: &Found<'_>, cilium: bool) -> Option<Left> {
