@@ -50,7 +50,7 @@ fn lets_through(rule: &Rule, request: &Request) -> bool {
 /// The ports that have L7 rules, or those that have none.
 fn ports_with(rule: &Rule, l7: bool) -> Vec<&Port> {
     let Ports::Of(list) = &rule.ports else { return Vec::new() };
-    list.iter().filter(|p| p.l7.is_some() == l7 && !p.sni).flat_map(|p| &p.ports).collect()
+    list.iter().filter(|p| p.l7.is_some() == l7 && p.server_names.is_empty()).flat_map(|p| &p.ports).collect()
 }
 
 impl SetLint for Bypass {
@@ -72,7 +72,7 @@ impl SetLint for Bypass {
                     let covers = |open: &Rule| {
                         let plain = ports_with(open, false);
                         let ports = matches!(open.ports, Ports::Any) || cover::all_within(filtered.iter().copied(), &plain);
-                        ports && cover::peers(&rule.peers, &open.peers)
+                        ports && open.requires.is_empty() && cover::peers(&rule.peers, &open.peers)
                     };
                     let open = scope
                         .around(direction, &p.section.subject)

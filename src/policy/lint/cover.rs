@@ -52,7 +52,7 @@ pub(super) fn ports(inner: &Ports, outer: &Ports) -> bool {
         (Ports::Nothing, _) | (_, Ports::Nothing) => false,
         (_, Ports::Any) => true,
         (Ports::Of(i), Ports::Of(o)) => {
-            let all: Vec<&Port> = o.iter().filter(|r| !r.sni).flat_map(|r| &r.ports).collect();
+            let all: Vec<&Port> = o.iter().filter(|r| r.server_names.is_empty()).flat_map(|r| &r.ports).collect();
             all_within(i.iter().flat_map(|r| &r.ports), &all)
         }
         (Ports::Icmp(i), Ports::Icmp(o)) => !i.is_empty() && i.iter().all(|i| o.iter().any(|o| (o.v6, o.kind) == (i.v6, i.kind))),

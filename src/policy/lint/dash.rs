@@ -4,6 +4,7 @@
 use super::{At, Case, Diagnosis, Finding, Lint, Scope, SetLint, Side, Weight, fit, place};
 use crate::model::observed::Direction;
 use crate::model::why::Outcome;
+use crate::policy::Engine;
 use crate::policy::ir::{Peer, PeerIs, Peers};
 use crate::policy::selector::{Op, Requirement, Selector, Tri};
 use crate::world::Endpoint;
@@ -62,8 +63,8 @@ impl Lint for Dash {
     }
 }
 
-fn matches(s: &Selector, e: &Endpoint) -> Tri {
-    s.matches(e, None, &mut Vec::new())
+fn matches(s: &Selector, e: &Endpoint, engine: Engine) -> Tri {
+    s.matches(engine, e, None, &mut Vec::new())
 }
 
 /// One item, and two would have let it in.
@@ -73,7 +74,7 @@ fn anded(c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
     for p in list {
         let Some(Parts { namespaces: Some(ns), pods: Some(pods) }) = parts(at, p) else { continue };
         let peer = s.ask.peer;
-        let because = match (matches(&ns, peer), matches(&pods, peer)) {
+        let because = match (matches(&ns, peer, c.opt.engine), matches(&pods, peer, c.opt.engine)) {
             (Tri::Yes, _) => format!("{} is in a namespace that namespaceSelector matches", peer.display),
             (_, Tri::Yes) => format!("{} is a pod of {} that podSelector matches", peer.display, peer.namespace),
             _ => continue,
@@ -100,7 +101,7 @@ fn ored(c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
     let (first, second, ns, pods) = pair(&at, list, i).or_else(|| pair(&at, list, i.checked_sub(1)?))?;
     // Where another peer of the rule admits it, the pair does not matter.
     let others = list.iter().enumerate().any(|(j, p)| j != i && p.id != first.id && p.id != second.id && fit::peer(p, &s.ask) != Tri::No);
-    if others || matches(&both(&ns, &pods), s.ask.peer) != Tri::No {
+    if others || matches(&both(&ns, &pods), s.ask.peer, c.opt.engine) != Tri::No {
         return None;
     }
     let text = format!(
@@ -123,7 +124,7 @@ impl SetLint for Dash {
                     let Peers::Of(list) = &rule.peers else { continue };
                     for i in 0..list.len() {
                         let Some((first, second, ns, pods)) = pair(&at, list, i) else { continue };
-                        let any = |s: &Selector| scope.stock().candidates(s).any(|(e, _)| matches(s, e) != Tri::No);
+                        let any = |s: &Selector| scope.stock().candidates(s).any(|(e, _)| matches(s, e, scope.opt.engine) != Tri::No);
                         if any(&pods) || !any(&both(&ns, &pods)) {
                             continue;
                         }

@@ -8,10 +8,12 @@ pub(super) fn peer(p: &Peer, ask: &Case<'_>) -> Tri {
 }
 
 pub(super) fn peers(rule: &Rule, ask: &Case<'_>) -> Tri {
-    match &rule.peers {
+    let t = match &rule.peers {
         Peers::Any => Tri::Yes,
         Peers::Of(list) => list.iter().fold(Tri::No, |t, p| t.or(peer(p, ask))),
-    }
+    };
+    // What other rules demand is not looked at here.
+    if rule.requires.is_empty() { t } else { t.and(Tri::Unknown) }
 }
 
 pub(super) fn ports(rule: &Rule, ask: &Case<'_>) -> Tri {
@@ -19,7 +21,12 @@ pub(super) fn ports(rule: &Rule, ask: &Case<'_>) -> Tri {
         Ports::Any => Tri::Yes,
         Ports::Nothing => Tri::No,
         Ports::Icmp(fields) => fields.iter().fold(Tri::No, |t, f| t.or(port::icmp(f, ask, &mut Vec::new()).0)),
-        Ports::Of(list) => list.iter().flat_map(|r| &r.ports).fold(Tri::No, |t, p| t.or(port::matches(p, ask, &mut Vec::new()).0)),
+        Ports::Of(list) => list.iter().fold(Tri::No, |t, r| {
+            // The server's name decides too, and comes only with the request.
+            let named = if r.server_names.is_empty() { Tri::Yes } else { Tri::Unknown };
+            let any = r.ports.iter().fold(Tri::No, |t, p| t.or(port::matches(p, ask, &mut Vec::new()).0));
+            t.or(any.and(named))
+        }),
     }
 }
 

@@ -79,8 +79,7 @@ mod tests {
         assert_eq!(found(&[RULES]), [("kafka-rules-pruned", 10)]);
         let http = RULES.replace("kafka: [{role: produce, topic: orders}]", "http: [{}]");
         assert!(passed(&http).is_empty() && found(&[&http]).is_empty());
-        let mut old = scene(&[RULES]);
-        old.opt.cilium = 18;
+        let old = scene_of(&[RULES], crate::policy::Options { cilium: 18, ..Default::default() });
         assert!(old.findings().is_empty(), "1.18 still has them");
     }
 }

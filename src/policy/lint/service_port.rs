@@ -4,6 +4,7 @@
 use super::{At, Case, Diagnosis, Finding, Lint, Scope, SetLint, Side, Weight, fit, place};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::Outcome;
+use crate::policy::Engine;
 use crate::policy::eval::{self, Traffic};
 use crate::policy::ir::{PeerIs, Peers, Port, PortIs, Ports, Protocol, Rule, Subject};
 use crate::policy::selector::{Selector, Tri};
@@ -60,7 +61,7 @@ fn port_place(at: &At<'_>, number: u16) -> String {
 }
 
 /// The service that has this port in front only; `None` where some service of these pods has it behind, or that is not known.
-fn in_front_only(world: &World, to: &Selector, number: u16, protocol: Protocol) -> Option<(String, u16)> {
+fn in_front_only(world: &World, engine: Engine, to: &Selector, number: u16, protocol: Protocol) -> Option<(String, u16)> {
     let mut found = None;
     let fits = |l4: L4| protocol == Protocol::Any || protocol == Protocol::One(l4);
     for ((ns, name), svc) in world.services().filter(|(_, svc)| !svc.selector.is_empty()) {
@@ -68,7 +69,7 @@ fn in_front_only(world: &World, to: &Selector, number: u16, protocol: Protocol) 
         svc.selector.iter().for_each(|(k, v)| labels.push("k8s", k, v));
         labels.push("k8s", POD_NAMESPACE, ns);
         let like = Endpoint { labels, known: true, namespace: ns.clone(), ..Endpoint::default() };
-        match to.matches(&like, None, &mut Vec::new()) {
+        match to.matches(engine, &like, None, &mut Vec::new()) {
             Tri::No => continue,
             Tri::Unknown => return None,
             Tri::Yes => {}
@@ -105,7 +106,7 @@ impl SetLint for ServicePorts {
                     let at = At { policy: part.policy, section: part.section, rule };
                     for (port, number) in single(rule) {
                         if let [one] = to.as_slice()
-                            && let Some((service, pods)) = in_front_only(scope.world, one, number, port.protocol)
+                            && let Some((service, pods)) = in_front_only(scope.world, scope.opt.engine, one, number, port.protocol)
                         {
                             let text = format!(
                                 "{} opens port {number}, which is the port of service {service}; its pods listen on {pods}, and theirs is the one that counts: write {pods}",

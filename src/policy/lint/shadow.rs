@@ -41,9 +41,9 @@ impl SetLint for Shadow {
                     .flat_map(|q| q.section.rules.iter().filter(|r| r.action == Action::Deny).map(move |r| (q, r)))
                     .collect();
                 for allow in p.section.rules.iter().filter(|r| r.action == Action::Allow && !fit::hopeless(r)) {
-                    let Some((q, deny)) =
-                        over.iter().find(|(_, d)| cover::peers(&allow.peers, &d.peers) && cover::ports(&allow.ports, &d.ports))
-                    else {
+                    let Some((q, deny)) = over.iter().find(|(_, d)| {
+                        d.requires.is_empty() && cover::peers(&allow.peers, &d.peers) && cover::ports(&allow.ports, &d.ports)
+                    }) else {
                         continue;
                     };
                     let text = format!(

@@ -14,7 +14,11 @@ pub struct Scene {
 
 /// The manifests are `f0.yaml`, `f1.yaml`, …
 pub fn scene(bodies: &[&str]) -> Scene {
-    let mut s = Scene { world: World::new(), set: PolicySet::new(), opt: Options::default() };
+    scene_of(bodies, Options::default())
+}
+
+pub fn scene_of(bodies: &[&str], opt: Options) -> Scene {
+    let mut s = Scene { world: World::new(), set: PolicySet::for_cilium(opt.cilium), opt };
     for (i, body) in bodies.iter().enumerate() {
         for d in yaml::read(&format!("f{i}.yaml"), body).0 {
             let change = Change::Apply(Arc::new(d));
