@@ -231,7 +231,7 @@ fn policy_11_has_kafka_rules_that_are_gone() {
     let s = article(&["11"]);
     let kafka = pod("production", "kafka-0", "app=kafka");
     let f = findings(&s);
-    assert_eq!(f.iter().map(|f| (f.id, f.line)).collect::<Vec<_>>(), [("kafka-rules-pruned", 18), ("kafka-rules-pruned", 31)]);
+    assert_eq!(f.iter().map(|f| (f.id, f.line)).collect::<Vec<_>>(), [("kafka-rules-pruned", 19), ("kafka-rules-pruned", 32)]);
     for app in ["order-service", "payment-service"] {
         let from = pod("production", "client-0", &format!("app={app}"));
         allowed(&s, &from, &kafka, L4::Tcp, 9092, &["production/kafka-policy"]);

@@ -4,7 +4,7 @@ use super::{Case, Diagnosis, Finding, Lint, Scope, SetLint, Side, Weight, place}
 use crate::model::observed::Direction;
 use crate::model::why::Outcome;
 use crate::policy::Engine;
-use crate::policy::ir::{Policy, Section};
+use crate::policy::ir::{Policy, Section, Subject};
 
 pub(super) struct Types;
 
@@ -19,6 +19,10 @@ fn closed(policy: &Policy, section: &Section) -> Option<String> {
         return None;
     }
     let types = policy.doc.root.at(&["spec", "policyTypes"]).is_some_and(|n| !n.seq().is_empty());
+    // A policy for every pod that lists a direction is a default deny, and meant.
+    if types && matches!(&section.subject, Subject::Endpoints(s) if s.written() == 0) {
+        return None;
+    }
     let (path, d, at) = (policy.id.path(), section.direction, place(policy, section.line));
     // An empty list is there on purpose.
     let key = d.word();
@@ -106,7 +110,8 @@ mod tests {
         let d = drop(&[&both]);
         assert_eq!(ids(&d), ["policy-type-without-rules"]);
         assert!(d[0].text.starts_with("policyTypes of shop/both lists Egress (f0.yaml:6) and there is no egress section"), "{}", d[0].text);
-        // A deny-all, an empty list, and another policy that isolates for itself.
+        // A default deny for every pod, a deny-all, an empty list, and another policy that isolates for itself.
+        assert!(drop(&[&both.replace("matchLabels: {app: a}", "")]).is_empty());
         assert!(drop(&[&policy("deny", "  policyTypes: [Ingress, Egress]\n")]).is_empty());
         assert!(drop(&[&policy("empty", "  policyTypes: [Ingress, Egress]\n  ingress: [{}]\n  egress: []\n")]).is_empty());
         assert!(drop(&[&both, &policy("deny", "  policyTypes: [Egress]\n")]).is_empty());
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn no_list_closes_ingress_too() {
         let body = policy("out", "  egress:\n  - ports: [{port: 53}]\n");
-        let d = scene(&[&body]).drop(pod("shop", "a", "app=a"), pod("shop", "b", ""), 80, Some(D::Ingress));
+        let d = scene(&[&body]).drop(pod("shop", "b", ""), pod("shop", "a", "app=a"), 80, Some(D::Ingress));
         assert!(ids(&d).contains(&"policy-type-without-rules"), "{d:?}");
         assert!(d.iter().any(|d| d.text.ends_with("write policyTypes: [Egress] if it is only about the other direction")), "{d:?}");
     }
