@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod ask;
+mod check;
 mod config;
 mod counting;
 mod headless;
@@ -26,6 +27,7 @@ mod say;
 mod scan;
 mod serve;
 mod sources;
+mod why;
 
 /// How long a source may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -170,11 +172,18 @@ fn go(plan: Plan) -> Result<u8, Error> {
         return result;
     }
     let mut engine = Engine::new(engine);
-    load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+    let before = match &front {
+        Front::Check(c) => check::load(&mut engine, &policies, c)?,
+        _ => {
+            load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+            None
+        }
+    };
     let quiet = match &front {
         Front::Tui { .. } => true,
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
+        Front::Check(c) => c.quiet,
     };
     if !quiet {
         say::faults(&engine);
@@ -201,7 +210,10 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
-            Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
+            Front::Why { style, quiet, filter, mode } => {
+                why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
+            }
+            Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
         };
         match result {
             // The source knows better than we do why it ended early.
