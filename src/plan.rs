@@ -15,6 +15,7 @@ use crate::source::hubble::Request;
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use audit::Audit;
 pub use hint::hint;
 pub use serve::{Address, Arrival, Serve};
 
@@ -124,6 +125,8 @@ pub enum Job {
     Serve(Serve),
     /// The demo cluster as a server.
     Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
+    /// Manifests, and what a recording proves of them.
+    Audit(Audit),
     /// The settings.
     Config { what: cli::config::What, file: Option<std::path::PathBuf> },
     /// The script that completes our words in a shell.
@@ -195,6 +198,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why::why(&source, judge, &look, *w)?),
+        Some(Command::Audit(a)) => Job::Audit(audit::audit(&source, judge, &look, *a)?),
         Some(Command::Check(c)) => Job::Flows(check::check(&source, judge, &look, *c)?),
         Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
         Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
@@ -363,6 +367,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
 }
 
 mod ask;
+mod audit;
 pub mod check;
 mod hint;
 mod mask;

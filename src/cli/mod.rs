@@ -1,5 +1,6 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod config;
 pub mod filter;
@@ -89,6 +90,8 @@ pub enum Command {
     Replay(Replay),
     /// One explanation per distinct drop
     Why(Box<WhyArgs>),
+    /// Where the policies leave the cluster open, and what a recording proves
+    Audit(Box<audit::Audit>),
     /// What policies would do to recorded traffic, for a pull request's CI
     Check(Box<check::Check>),
     /// An embedded demo cluster with mistakes people really make
