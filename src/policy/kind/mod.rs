@@ -94,3 +94,6 @@ pub fn compile(doc: &Arc<Doc>, cilium: u32, faults: &mut Vec<Fault>) -> Verdict 
         Err(f) => Verdict::Refused(id, f),
     }
 }
+
+#[cfg(test)]
+mod tests;
