@@ -235,12 +235,12 @@ fn article_policies_load_or_are_for_later() {
     let Some(s) = article(&[]) else { return };
     let mut later: Vec<&str> = s.set.not_understood().iter().map(|n| n.policy.kind.as_str()).collect();
     later.dedup();
-    assert_eq!(later, ["GlobalNetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "GlobalNetworkPolicy"]);
+    assert_eq!(later, ["GlobalNetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "Policy", "GlobalNetworkPolicy"]);
     let refused: Vec<&str> = s.set.refused().iter().map(|n| n.policy.name.as_str()).collect();
     assert_eq!(refused, ["identity-based-policy"], "{:?}", s.faults);
     assert!(s.faults.iter().any(|f| f.contains("18-") && f.contains("`ingress` stands twice")));
     assert!(s.faults.iter().any(|f| f.contains("kafka")));
-    assert_eq!(s.set.len(), 29 - 1 - 5 - 1, "all but the audit policy, the kinds for later and the refused one");
+    assert_eq!(s.set.len(), 29 - 6 - 1, "all but the kinds for later and the refused one");
 }
 
 fn yaml_files(dir: &Path, out: &mut Vec<PathBuf>) {
