@@ -40,7 +40,7 @@ fn main() {
 }
 
 fn run(case: &Value) -> Result<(), Failed> {
-    let Read { world, set, refused, src, dst, traffic, opt } = Read::of(case);
+    let Read { world, set, refused, src, dst, traffic, opt, .. } = Read::of(case);
     let (src, dst) = (world.endpoint(&src), world.endpoint(&dst));
     let ask = |direction, subject: &Endpoint, peer: &Endpoint| {
         judge(&Case { direction, subject, peer, traffic: &traffic, world: &world, opt: &opt }, &set)

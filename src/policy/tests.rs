@@ -133,3 +133,19 @@ fn services_and_groups_that_nobody_describes_are_missing_facts() {
     let (set, _) = load(&cnp("  endpointSelector: {}\n  egress:\n  - toGroups: [{aws: {region: x}}]\n"));
     assert_eq!(ask(&set, Engine::Cilium, Direction::Egress, 80).decision, Decision::Denied);
 }
+
+#[test]
+fn a_port_by_name_and_the_same_by_number_are_two_entries() {
+    let (set, _) = load(&np(
+        "  podSelector: {}\n  ingress:\n  - ports: [{port: 80}]\n  - from: [{podSelector: {matchLabels: {app: b}}}]\n    ports: [{port: web}]\n",
+    ));
+    let mut world = World::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{ports: [{name: web, containerPort: 80}]}]}\n";
+    yaml::read("w.yaml", pod).0.into_iter().for_each(|d| world.apply(&Change::Apply(Arc::new(d))));
+    let (subject, peer) = (world.endpoint(&self::pod(&["app=a"])), world.endpoint(&self::pod(&["app=b"])));
+    let (traffic, opt) = (Traffic { l4: Some(L4::Tcp), port: Some(80), ..Traffic::default() }, Options::default());
+    let j =
+        judge(&Case { direction: Direction::Ingress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt }, &set);
+    let rules: Vec<_> = j.attributed.iter().filter_map(|p| p.rule.as_deref()).collect();
+    assert_eq!(rules, ["ingress[1].from[0]"], "the rule for this peer is the narrower one");
+}

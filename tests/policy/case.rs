@@ -26,6 +26,7 @@ pub struct Read {
     pub set: PolicySet,
     /// Places in `policies` of what was refused.
     pub refused: Vec<u64>,
+    given: Manifests,
     /// As little as a record may say: a pod by its name, anything else by its identity.
     pub src: Party,
     pub dst: Party,
@@ -64,13 +65,21 @@ impl Read {
                 refused.push(i as u64);
             }
         }
+        let (none, traffic) = (Party::default(), Traffic::default());
+        let mut read = Self { world, set, refused, given, src: none.clone(), dst: none, traffic, opt: Options::default() };
+        read.meets(case);
+        read
+    }
+
+    /// Another flow under the same policies.
+    pub fn meets(&mut self, case: &Value) {
         for side in ["src", "dst"] {
-            if let (true, Some(pod)) = (given.pods, pod(side, &case[side])) {
-                apply(&mut world, &mut set, side, &pod);
+            if let (true, Some(pod)) = (self.given.pods, pod(side, &case[side])) {
+                apply(&mut self.world, &mut PolicySet::new(), side, &pod);
             }
         }
-        let (src, dst) = (party("src", &case["src"]), party("dst", &case["dst"]));
-        Self { world, set, refused, src, dst, traffic: traffic(case), opt: options(case) }
+        (self.src, self.dst) = (party("src", &case["src"]), party("dst", &case["dst"]));
+        (self.traffic, self.opt) = (traffic(case), options(case));
     }
 }
 
