@@ -2,6 +2,7 @@
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
+pub mod cover;
 mod enrich;
 mod held;
 pub mod raw;
@@ -29,6 +30,8 @@ use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
+use cover::Cover;
+pub use enrich::{Who, who};
 use held::Full;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -96,6 +99,7 @@ pub struct Engine {
     store: Store,
     causes: Causes,
     talks: Talks,
+    cover: Cover,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -122,6 +126,7 @@ impl Engine {
             store,
             causes: Causes::default(),
             talks: Talks::default(),
+            cover: Cover::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -247,6 +252,9 @@ impl Engine {
         }
         // What the filter refuses still tells the time.
         self.tell(at);
+        if self.options.fold && in_window {
+            self.cover.add(&response.node_name, at);
+        }
         let wants_derived = self.options.admit.fields().needs_derived();
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
@@ -289,7 +297,7 @@ impl Engine {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
-            && o.is_reply != Some(true)
+            && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
             let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
@@ -341,7 +349,7 @@ impl Engine {
     /// that DNS gave the addresses, so a new answer makes a new explanation.
     fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
         // A reply's source port is its connection's destination port.
-        let src_port = if named.is_reply == Some(true) { named.src_port } else { 0 };
+        let src_port = if named.reply() == Some(true) { named.src_port } else { 0 };
         let mut key = Observed { at: None, src_port, node: String::new(), ..named.clone() };
         for party in [&mut key.src, &mut key.dst] {
             // The flow's own names do not stand in for what was learnt since.
@@ -376,6 +384,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].
+    pub fn cover(&self) -> &Cover {
+        &self.cover
     }
 
     /// The cluster as known now.

@@ -43,7 +43,7 @@ impl Talks {
             talk.replies += 1;
             return Some(id);
         }
-        let seen = talk.side(if reply { None } else { o.direction });
+        let seen = talk.side(if reply { None } else { o.side() });
         match o.verdict {
             Verdict::Dropped if policy => seen.dropped += 1,
             Verdict::Dropped | Verdict::Error => seen.other += 1,
@@ -75,7 +75,7 @@ impl Talks {
 /// The record as the initiator sent it, and whether it was a reply. Who began is what the agent says; where it says nothing, a
 /// first packet says it; else the record stands as it is, with `is_reply` unknown.
 fn oriented(o: &Observed) -> (Observed, bool) {
-    let reply = o.is_reply == Some(true);
+    let reply = o.reply() == Some(true);
     let begins = o.is_reply == Some(false) || o.syn == Some(true) || o.l7.is_some() && !o.l7_response;
     let (src, dst, port) = if reply { (&o.dst, &o.src, o.src_port) } else { (&o.src, &o.dst, o.dst_port) };
     let request = match &o.l7 {
@@ -99,6 +99,7 @@ fn oriented(o: &Observed) -> (Observed, bool) {
         dst_port: if matches!(o.l4, Some(L4::Tcp | L4::Udp | L4::Sctp) | None) { port } else { 0 },
         icmp: o.icmp,
         syn: None,
+        syn_ack: false,
         src: src.clone(),
         dst: dst.clone(),
         l7: request,

@@ -180,6 +180,9 @@ pub struct Reported {
     pub log: Vec<String>,
 }
 
+/// Emitter of records made by Retina, which names itself only by how it fills them.
+pub const RETINA: &str = "retina";
+
 /// One flow record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Observed {
@@ -201,6 +204,8 @@ pub struct Observed {
     pub icmp: Option<(u8, u8)>,
     /// Whether TCP flags were reported, and SYN without ACK is set: the first packet of a connection.
     pub syn: Option<bool>,
+    /// SYN and ACK are both set: an answer, even where `is_reply` is not said.
+    pub syn_ack: bool,
     pub src: Party,
     pub dst: Party,
     pub l7: Option<L7>,
@@ -210,4 +215,21 @@ pub struct Observed {
     /// The program that made the record (`flow.Emitter.name`), empty on older agents.
     pub emitter: String,
     pub reported: Reported,
+}
+
+impl Observed {
+    /// Whether it answers the one who began: as the agent says, else as the flags of TCP show.
+    pub fn reply(&self) -> Option<bool> {
+        self.is_reply.or(self.syn_ack.then_some(true))
+    }
+
+    /// Retina made the record: it sees what netfilter drops, whoever's rule that was.
+    pub fn of_retina(&self) -> bool {
+        self.emitter.eq_ignore_ascii_case(RETINA)
+    }
+
+    /// Whose policy was asked, where the record can be trusted with it: Retina calls every drop ingress.
+    pub fn side(&self) -> Option<Direction> {
+        self.direction.filter(|_| !(self.of_retina() && self.verdict == Verdict::Dropped))
+    }
 }

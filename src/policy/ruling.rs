@@ -46,7 +46,7 @@ pub fn ruling(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, 
 
 /// Judges the connection that a flow belongs to; a reply's sides change places.
 pub fn ruling_of(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
-    let reply = o.is_reply == Some(true);
+    let reply = o.reply() == Some(true);
     let (src, dst) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
     ruling(&world.endpoint(src), &world.endpoint(dst), &traffic(o), world, set, opt)
 }
@@ -57,7 +57,7 @@ pub fn traffic(o: &Observed) -> Traffic {
         Some(L7::Http { .. }) => Some(crate::model::observed::L4::Tcp),
         _ => None,
     });
-    let port = if o.is_reply == Some(true) { o.src_port } else { o.dst_port };
+    let port = if o.reply() == Some(true) { o.src_port } else { o.dst_port };
     let port = (port != 0 && l4.is_some_and(super::eval::port::has_ports)).then_some(port);
     Traffic { l4, port, icmp: o.icmp.map(|(t, _)| t), request: Request::of(o) }
 }

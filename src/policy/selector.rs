@@ -97,6 +97,9 @@ impl Requirement {
         if e.labels.is_pod() && !e.namespace_labels && self.key.starts_with(NAMESPACE_LABELS) {
             return Found::Unknown(format!("namespace-labels:{}", e.namespace));
         }
+        if e.masked && self.source.as_deref().is_some_and(|s| s != "k8s") {
+            return Found::Unknown(format!("labels:{}", e.display));
+        }
         if self.key == CLUSTER && e.inferred {
             return Found::Unknown(format!("cluster:{}", e.display));
         }

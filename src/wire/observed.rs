@@ -4,7 +4,7 @@ use super::pb::flow::layer7::Record;
 use super::pb::flow::{self, CiliumEventType, Endpoint, Flow, Layer7, Policy, Service};
 use super::pb::observer::GetFlowsResponse;
 use super::pb::observer::get_flows_response::ResponseTypes;
-use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, Reported};
+use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, RETINA, Reported};
 use crate::model::time::Nanos;
 use prost_types::Timestamp;
 
@@ -50,7 +50,7 @@ pub fn of_flow(f: &Flow) -> Observed {
         src: party(f.source.as_ref(), source_ip, &f.source_names, f.source_service.as_ref()),
         dst: party(f.destination.as_ref(), destination_ip, &f.destination_names, f.destination_service.as_ref()),
         auth_type: f.auth_type,
-        emitter: f.emitter.as_ref().map(|e| e.name.clone()).unwrap_or_default(),
+        emitter: emitter(f),
         reported: Reported {
             egress_denied: named(&f.egress_denied_by),
             ingress_denied: named(&f.ingress_denied_by),
@@ -68,6 +68,14 @@ pub fn of_flow(f: &Flow) -> Observed {
         o.l7_response = l.r#type == flow::L7FlowType::Response as i32;
     }
     o
+}
+
+/// Who made the record. Retina does not say, and gives itself away: Cilium writes no observation point on a drop.
+fn emitter(f: &Flow) -> String {
+    let named = f.emitter.as_ref().map(|e| e.name.clone()).unwrap_or_default();
+    let point = f.trace_observation_point != 0 && matches!(f.event_type, Some(CiliumEventType { r#type: DROP, .. }));
+    let extension = f.extensions.as_ref().is_some_and(|e| e.type_url.ends_with("RetinaMetadata"));
+    if point || extension { RETINA.to_owned() } else { named }
 }
 
 fn at(t: Option<&Timestamp>) -> Option<Nanos> {
@@ -93,6 +101,7 @@ fn transport(p: &Protocol, o: &mut Observed) {
         Protocol::Tcp(t) => {
             ports(L4::Tcp, t.source_port, t.destination_port);
             o.syn = t.flags.as_ref().map(|f| f.syn && !f.ack);
+            o.syn_ack = t.flags.as_ref().is_some_and(|f| f.syn && f.ack);
         }
         Protocol::Udp(u) => ports(L4::Udp, u.source_port, u.destination_port),
         Protocol::Sctp(s) => ports(L4::Sctp, s.source_port, s.destination_port),
@@ -188,6 +197,25 @@ mod tests {
         assert_eq!(reason(r#","event_type":{"type":5,"sub_type":134}"#), 0);
         assert_eq!(reason(r#","event_type":{"type":1,"sub_type":-1}"#), 255);
         assert_eq!(reason(r#","drop_reason_desc":-5"#), 0);
+    }
+
+    #[test]
+    fn retina_is_known_by_how_it_fills_a_drop() {
+        let who = |rest: &str| {
+            of(&format!(r#"{{"flow":{{"verdict":"DROPPED","traffic_direction":"INGRESS","emitter":{{"name":"Hubble"}}{rest}}}}}"#))
+        };
+        let o = who(r#","event_type":{"type":1,"sub_type":133},"trace_observation_point":"FROM_NETWORK""#);
+        assert_eq!((o.of_retina(), o.direction, o.side()), (true, Some(Direction::Ingress), None));
+        let o = who(r#","event_type":{"type":1,"sub_type":133}"#);
+        assert_eq!((o.emitter.as_str(), o.side()), ("Hubble", Some(Direction::Ingress)));
+        assert!(!who(r#","event_type":{"type":4},"trace_observation_point":"FROM_NETWORK""#).of_retina());
+    }
+
+    #[test]
+    fn a_syn_ack_is_an_answer() {
+        let reply = |rest: &str| of(&format!(r#"{{"flow":{{"l4":{{"TCP":{{"flags":{{"SYN":true,"ACK":true}}}}}}{rest}}}}}"#)).reply();
+        assert_eq!((reply(""), reply(r#","is_reply":false"#)), (Some(true), Some(false)));
+        assert_eq!(of(r#"{"flow":{"l4":{"TCP":{"flags":{"SYN":true}}}}}"#).reply(), None);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub labels: Labels,
     /// Whether `labels` is its identity. If not, a selector that needs labels cannot be decided.
     pub known: bool,
+    /// Where it is, its number told (outside, another node); which ranges, names and roles its identity has besides was not.
+    pub masked: bool,
     /// The labels come from a workload's template, found by name.
     pub inferred: bool,
     /// All labels of its namespace are among `labels`.
@@ -87,6 +89,7 @@ impl World {
             (None, _) => {
                 if let Some(l) = by_identity() {
                     (e.labels, e.known) = (l, true);
+                    e.masked = labels::is_local(p.identity);
                 } else if !namespace.is_empty() && !host_network {
                     // A pod nobody describes: its namespace at least is certain.
                     e.labels.push("k8s", POD_NAMESPACE, &namespace);

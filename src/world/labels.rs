@@ -98,6 +98,11 @@ impl Labels {
     }
 }
 
+/// A number that a node gave by itself, to an address range or to another node. What else its labels say, the number does not tell.
+pub fn is_local(number: u32) -> bool {
+    matches!(number >> 24, 1 | 2)
+}
+
 /// Labels of a reserved or locally allocated identity number; `None` for the identities of pods.
 pub fn of_identity(number: u32) -> Option<Labels> {
     let name = match number {

@@ -119,9 +119,7 @@ impl World {
             }
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
-                let spec = if kind == "CronJob" { doc.root.at(&["spec", "jobTemplate", "spec"]) } else { doc.root.get("spec") };
-                let Some(template) = spec.and_then(|s| s.get("template")) else { return false };
-                let pod = PodLike::read(template.get("metadata"), template.get("spec"), None);
+                let Some(pod) = PodLike::of_workload(kind, &doc.root) else { return false };
                 let list = self.workloads.entry(key.0).or_default();
                 list.retain(|(k, n, _)| !(k == kind && *n == key.1));
                 list.push((kind.to_owned(), key.1, pod));
@@ -137,6 +135,31 @@ impl World {
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
     pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(namespace)
+    }
+
+    /// Every namespace that a manifest speaks of, by name.
+    pub fn namespaces(&self) -> Vec<&str> {
+        sorted(self.namespaces.keys().map(String::as_str))
+    }
+
+    /// Every pod that a manifest speaks of, by namespace and name.
+    pub fn pods(&self) -> Vec<(&Key, &PodLike)> {
+        let mut all: Vec<_> = self.pods.iter().collect();
+        all.sort_by_key(|(key, _)| *key);
+        all
+    }
+
+    /// Every workload, as (namespace, kind, name, template), in that order.
+    pub fn workloads(&self) -> Vec<(&str, &str, &str, &PodLike)> {
+        let all = self.workloads.iter().flat_map(|(ns, list)| list.iter().map(move |(k, n, t)| (ns.as_str(), k.as_str(), n.as_str(), t)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(ns, kind, name, _)| (*ns, *kind, *name));
+        all
+    }
+
+    /// Every node that a manifest speaks of, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = (&String, &Node)> {
+        self.nodes.iter()
     }
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
@@ -212,6 +235,12 @@ impl World {
     }
 }
 
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut all: Vec<_> = names.collect();
+    all.sort_unstable();
+    all
+}
+
 /// `apps/v1` → `apps`, `v1` → ``.
 pub fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(g, _)| g)
@@ -272,6 +301,17 @@ mod tests {
         let e = w.endpoint(&Party { present: true, ip: Some("10.0.0.7".parse().unwrap()), ..Party::default() });
         assert_eq!((e.labels.get(None, "x"), e.namespace.as_str(), e.known), (Some("y"), "a", true));
         assert_eq!(e.named_ports.unwrap()[0].port, 80);
+    }
+
+    #[test]
+    fn who_controls_whom_and_how_many_there_are_to_be() {
+        let w = world(
+            "kind: ReplicaSet\napiVersion: apps/v1\nmetadata: {name: web-1, ownerReferences: [{kind: Other, name: x}, {kind: Deployment, name: web, controller: true}]}\nspec: {replicas: 3, template: {}}\n---\nkind: DaemonSet\napiVersion: apps/v1\nmetadata: {name: agent}\nspec: {template: {}}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: p}\nspec: {}\nstatus: {phase: Failed}\n",
+        );
+        let all: Vec<_> = w.workloads().into_iter().map(|(ns, k, n, t)| (ns, k, n, t.replicas, t.owner.clone())).collect();
+        let web = Some(("Deployment".to_owned(), "web".to_owned()));
+        assert_eq!(all, [("default", "DaemonSet", "agent", None, None), ("default", "ReplicaSet", "web-1", Some(3), web)]);
+        assert!(w.pods().iter().all(|(_, p)| p.finished && p.owner.is_none()));
     }
 
     #[test]

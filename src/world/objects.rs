@@ -1,5 +1,5 @@
 //! What the world keeps of each kind of object. Owns reading them out of a document's tree.
-use super::NamedPort;
+use super::{Key, NamedPort};
 use crate::model::doc;
 use crate::model::observed::L4;
 use ipnet::IpNet;
@@ -15,6 +15,12 @@ pub struct PodLike {
     pub node: String,
     pub ips: Vec<IpAddr>,
     pub named_ports: Vec<NamedPort>,
+    /// (kind, name) of the object that controls the pod, or the workload that has this template.
+    pub owner: Option<Key>,
+    /// How many pods a workload wants; `None` where the kind does not say it (one a node, one a run).
+    pub replicas: Option<u64>,
+    /// Ran to its end: it has no network any more.
+    pub finished: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,6 +82,14 @@ fn protocol(node: Option<&doc::Node>) -> Option<L4> {
     }
 }
 
+/// The owner that controls an object; an object of one owner is controlled by it.
+fn controller(metadata: Option<&doc::Node>) -> Option<Key> {
+    let owners = metadata.and_then(|m| m.get("ownerReferences")).map(doc::Node::seq).unwrap_or(&[]);
+    let controls = |o: &&doc::Node| o.get("controller").is_some_and(|c| c.value == doc::Value::Bool(true));
+    let one = owners.iter().find(controls).or(if let [one] = owners { Some(one) } else { None })?;
+    Some((text(one.get("kind")), text(one.get("name"))))
+}
+
 fn ips<'a>(nodes: impl Iterator<Item = &'a doc::Node>) -> Vec<IpAddr> {
     let mut out: Vec<IpAddr> = nodes.filter_map(|n| n.str()?.parse().ok()).collect();
     out.dedup();
@@ -110,7 +124,23 @@ impl PodLike {
             // A finished pod keeps its address in its status, while another may have it.
             ips: if finished { Vec::new() } else { ips(status.and_then(|s| s.get("podIP")).into_iter().chain(pod_ips)) },
             named_ports,
+            owner: controller(metadata),
+            replicas: None,
+            finished,
         }
+    }
+
+    /// What a workload of this kind makes; `None` if the object has no template.
+    pub(super) fn of_workload(kind: &str, root: &doc::Node) -> Option<Self> {
+        let spec = if kind == "CronJob" { root.at(&["spec", "jobTemplate", "spec"]) } else { root.get("spec") };
+        let template = spec.and_then(|s| s.get("template"))?;
+        let wanted = match spec.and_then(|s| s.get("replicas")).map(|n| &n.value) {
+            Some(doc::Value::Int(n)) => u64::try_from(*n).ok(),
+            _ => Some(1),
+        };
+        let replicas = wanted.filter(|_| matches!(kind, "Deployment" | "StatefulSet" | "ReplicaSet" | "ReplicationController"));
+        let pod = Self::read(template.get("metadata"), template.get("spec"), None);
+        Some(Self { owner: controller(root.get("metadata")), replicas, ..pod })
     }
 }
 

@@ -53,7 +53,8 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             if by_label || peer.names.iter().any(|n| pattern.regex.is_match(n)) {
                 return outside(case, missing);
             }
-            if peer.known || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
+            let told = peer.known && !peer.masked;
+            if told || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
         }
         PeerIs::Service { namespace, name } => service(namespace, name, case, missing),
         PeerIs::Services { namespace, selector } => {
@@ -146,6 +147,9 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let reserved = |names: &[&str]| names.iter().any(|n| l.reserved(n));
     if !peer.known && !l.is_pod() {
         // A name that nobody could give: not even whether it is inside is certain.
+        return note(missing, format!("labels:{}", peer.display));
+    }
+    if peer.masked && name == "kube-apiserver" {
         return note(missing, format!("labels:{}", peer.display));
     }
     let v6 = peer.ip.is_some_and(|ip| ip.is_ipv6());

@@ -116,6 +116,11 @@ pub(super) fn midway(why: &mut Why) {
     why.because.push("the packet is not the first of its connection: the node may not have known the connection any more".to_owned());
 }
 
+/// Retina tells of netfilter's drops, and policies are only some of its rules.
+pub(super) fn netfilter(why: &mut Why) {
+    why.because.insert(0, "Retina reports whatever netfilter drops as a policy's: it may have been another rule of the node's".to_owned());
+}
+
 /// A reply should never meet a policy; what is said is about its connection.
 pub(super) fn reply(why: &mut Why) {
     why.agreement = Agreement::Unknown;

@@ -40,9 +40,14 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
             || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
         audit: o.verdict == Verdict::Audit,
         proxy: o.l7.is_some() || o.event.is_some_and(|e| e.0 == EVENT_L7),
-        reason: if o.verdict == Verdict::Audit { Reason::None } else { reason::cause(o.drop_reason) },
+        reason: match reason::cause(o.drop_reason) {
+            _ if o.verdict == Verdict::Audit => Reason::None,
+            // Whatever netfilter drops, Retina calls a policy's.
+            Reason::DefaultDeny | Reason::DenyRule if o.of_retina() => Reason::None,
+            told => told,
+        },
     };
-    let reply = o.is_reply == Some(true);
+    let reply = o.reply() == Some(true);
     let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
     let (src, dst) = (world.endpoint(from), world.endpoint(to));
     let mut why = blank(o, &facts, world);
@@ -94,14 +99,14 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
                 && host(subject)
-                && o.direction == Some(direction);
+                && o.side() == Some(direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
             look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt })
         };
         vec![ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src)]
     };
     // A reply's direction is that of the packet, not of the connection.
-    let told = if reply || sides.len() == 1 { None } else { o.direction };
+    let told = if reply || sides.len() == 1 { None } else { o.side() };
     let told = told.filter(|d| managed(if *d == Direction::Egress { &src } else { &dst }, opt) != Tri::No || sides_managed(&sides, *d));
     if sides.len() == 1 {
         let only = sides.remove(0);
@@ -149,6 +154,9 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     }
     if why.outcome == Outcome::NowAllowed && o.syn == Some(false) && !reply {
         agree::midway(&mut why);
+    }
+    if why.outcome == Outcome::NowAllowed && o.of_retina() {
+        agree::netfilter(&mut why);
     }
     if reply && facts.dropped {
         agree::reply(&mut why);
@@ -226,7 +234,7 @@ fn blank(o: &Observed, facts: &Facts, world: &World) -> Why {
             inferred.push(format!("names:{}", e.ip.map_or_else(|| e.display.clone(), |ip| ip.to_string())));
         }
     }
-    let direction = o.direction;
+    let direction = o.side();
     let subject = direction.map(|d| world.endpoint(if d == Direction::Egress { &o.src } else { &o.dst }).display);
     Why {
         outcome: Outcome::Undecidable,
