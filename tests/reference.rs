@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
 #[path = "policy/case.rs"]
 mod case;
+#[path = "reference/degraded.rs"]
+mod degraded;
 #[path = "reference/ours.rs"]
 mod ours;
 #[path = "reference/random.rs"]
 mod random;
+#[path = "reference/record.rs"]
+mod record;
 #[path = "reference/mod.rs"]
 mod reference;
+#[path = "reference/supply.rs"]
+mod supply;
 
 use random::{Maker, Seed};
 use serde_json::Value;
@@ -43,7 +49,7 @@ fn the_reference_agrees_with_ciliums_engine() {
     assert!(wrong.is_empty(), "{} of {judged} directions:\n{}", wrong.len(), wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n"));
 }
 
-const FLOWS: u64 = 5;
+const FLOWS: u64 = 10;
 
 /// `FLOWHY_RANDOM_CASES` and `FLOWHY_RANDOM_SEED` ask for more, or for others.
 #[test]

@@ -57,6 +57,8 @@ impl Read {
             let group = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": name, "labels": g["labels"]}, "spec": {"externalCIDRs": g["cidrs"]}});
             apply(&mut world, &mut set, "group", &group);
         }
+        // None at all is an answer too.
+        set.set_given();
         let mut refused = Vec::new();
         for (i, p) in case["policies"].as_array().into_iter().flatten().enumerate() {
             let before = set.refused().len();
@@ -96,7 +98,7 @@ pub fn apply(world: &mut World, set: &mut PolicySet, file: &str, object: &Value)
 }
 
 /// The manifest of a side that is a pod; its name is the side's.
-fn pod(side: &str, p: &Value) -> Option<Value> {
+pub fn pod(side: &str, p: &Value) -> Option<Value> {
     let port = |n: &Value| json!({"name": n["name"], "containerPort": n["port"], "protocol": n["protocol"]});
     let ports: Vec<Value> = p["named_ports"].as_array().into_iter().flatten().map(port).collect();
     (p["kind"] == "pod").then(|| {
@@ -129,7 +131,7 @@ fn party(side: &str, p: &Value) -> Party {
             if text("entity") == "kube-apiserver" {
                 labels.push("reserved:remote-node".into());
             }
-            Party { present: true, labels, ..Party::default() }
+            Party { present: true, labels, cluster: "default".into(), ..Party::default() }
         }
         other => panic!("peer kind {other}"),
     }
