@@ -66,6 +66,7 @@ pub enum Front {
         quiet: bool,
         filter: String,
     },
+    Check(Box<check::Check>),
 }
 
 /// Headless output.
@@ -194,6 +195,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
         Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
+        Some(Command::Check(c)) => Job::Flows(check::check(&source, judge, &look, *c)?),
         Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
         Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
@@ -395,6 +397,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
 }
 
 mod ask;
+pub mod check;
 mod hint;
 mod mask;
 mod observe;
@@ -404,3 +407,4 @@ mod serve;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod traffic;

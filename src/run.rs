@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod ask;
+mod check;
 mod config;
 mod counting;
 mod headless;
@@ -170,11 +171,18 @@ fn go(plan: Plan) -> Result<u8, Error> {
         return result;
     }
     let mut engine = Engine::new(engine);
-    load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+    let before = match &front {
+        Front::Check(c) => check::load(&mut engine, &policies, c)?,
+        _ => {
+            load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+            None
+        }
+    };
     let quiet = match &front {
         Front::Tui { .. } => true,
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
+        Front::Check(c) => c.quiet,
     };
     if !quiet {
         say::faults(&engine);
@@ -199,6 +207,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
+            Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
         };
         match result {
             // The source knows better than we do why it ended early.

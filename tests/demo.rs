@@ -297,6 +297,7 @@ fn policies_and_traffic_are_of_one_cluster() {
             port: (o.dst_port > 0).then_some(o.dst_port),
             icmp: o.icmp.map(|(kind, _)| kind),
             request: Request::of(&o),
+            server_name: None,
         };
         let ask = |direction, subject, peer| judge(&Case { direction, subject, peer, traffic: &traffic, world: &world, opt: &opt }, &set);
         let (egress, ingress) = (ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src));

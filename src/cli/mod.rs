@@ -1,5 +1,6 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
+pub mod check;
 pub mod config;
 pub mod filter;
 pub mod serve;
@@ -85,6 +86,8 @@ pub enum Command {
     Replay(Replay),
     /// One explanation per distinct drop
     Why(Box<WhyArgs>),
+    /// What policies would do to recorded traffic, for a pull request's CI
+    Check(Box<check::Check>),
     /// An embedded demo cluster with mistakes people really make
     Demo(Demo),
     /// A recording served to `hubble observe --server` and other clients

@@ -1,2 +1,3 @@
 //! The commands that are not a stream. Each reads an engine that has been fed, and writes text or JSON.
+pub mod check;
 pub mod why;

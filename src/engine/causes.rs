@@ -1,10 +1,11 @@
 //! Drops folded: records of one packet into events, events with one cause into a [`Cause`].
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
-use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
+use super::fold::{self, Key};
+use crate::model::observed::{Direction, L4, Observed, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
-use crate::model::why::{Outcome, PolicyRef, Why};
+use crate::model::why::{Outcome, Why};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ const MOST_CAUSES: usize = 10_000;
 /// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
 /// across that moment counts as two.
 const MOST_EVENTS: usize = 65_536;
+
+/// Pairs of workloads remembered of one cause. Where there were more, nobody can say that all of them pass again: such a cause goes
+/// quiet and is never called fixed.
+const MOST_PAIRS: usize = 100;
+/// Requests remembered of one cause.
+const MOST_REQUESTS: usize = 20;
 
 /// How a cause fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,21 +49,6 @@ impl State {
             Self::Fixed => "fixed",
         }
     }
-}
-
-/// What makes two drops the same: isolating set, missing condition, subject workload, peer workload or name, port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    /// What was only audited is not mixed with what was dropped.
-    audit: bool,
-    outcome: Outcome,
-    direction: Option<Direction>,
-    policies: Vec<PolicyRef>,
-    condition: String,
-    subject: String,
-    peer: String,
-    l4: Option<L4>,
-    port: u16,
 }
 
 /// The traffic a cause stops; a forwarded flow of the same kind may mean that it is fixed.
@@ -90,7 +82,18 @@ pub struct Cause {
     pub last: Nanos,
     /// Number of the newest record in the store; 0 without a store.
     pub example: u64,
-    forwarded: Option<Nanos>,
+    /// Whether forwarded traffic shows that it is fixed.
+    watched: bool,
+    pairs: Vec<Pair>,
+    /// There were more pairs than are remembered.
+    more_pairs: bool,
+    /// Requests that were refused, as far as remembered.
+    requests: Vec<String>,
+    more_requests: bool,
+    /// The receiver's policy stops it.
+    ingress: bool,
+    /// It stands for every workload of a namespace that meets it.
+    shared: bool,
     /// Events per bucket, newest last; the last bucket began at `bucket`.
     rate: [u32; 6],
     bucket: i64,
@@ -99,7 +102,7 @@ pub struct Cause {
 impl Cause {
     /// How the cause fares at `now` (the time of the newest record).
     pub fn state(&self, now: Nanos) -> State {
-        if self.forwarded.is_some_and(|t| t > self.last) {
+        if self.fixed() {
             State::Fixed
         } else if now.since(self.last) > QUIET {
             State::Quiet
@@ -107,6 +110,64 @@ impl Cause {
             State::New
         } else {
             State::Ongoing
+        }
+    }
+
+    /// Everything that was stopped has passed since.
+    fn fixed(&self) -> bool {
+        self.watched && !self.more_pairs && !self.pairs.is_empty() && self.pairs.iter().all(|p| p.passed.is_some_and(|t| t > p.dropped))
+    }
+
+    /// The workloads whose policy stops it, in the order in which they were met, and whether there were more than are remembered.
+    pub fn workloads(&self) -> (Vec<&str>, bool) {
+        let mut out: Vec<&str> = Vec::new();
+        for p in &self.pairs {
+            let name = if self.ingress { &p.to } else { &p.from };
+            if !out.contains(&name.as_str()) {
+                out.push(name);
+            }
+        }
+        (out, self.more_pairs)
+    }
+
+    /// The requests that were refused, and whether there were more than are remembered.
+    pub fn requests(&self) -> (&[String], bool) {
+        (&self.requests, self.more_requests)
+    }
+
+    /// Books the two sides of one more drop; `true` if they had not been met.
+    fn meet(&mut self, from: &str, to: &str, at: Nanos) -> bool {
+        if let Some(p) = self.pairs.iter_mut().find(|p| p.from == from && p.to == to) {
+            p.dropped = p.dropped.max(at);
+            return false;
+        }
+        if self.pairs.len() >= MOST_PAIRS {
+            self.more_pairs = true;
+            return false;
+        }
+        self.pairs.push(Pair { from: from.to_owned(), to: to.to_owned(), dropped: at, passed: None });
+        let (workloads, _) = self.workloads();
+        if self.shared && workloads.len() > 1 {
+            let who = format!("{} workloads", workloads.len());
+            self.why = fold::of_workloads(&self.why, &who);
+            *(if self.ingress { &mut self.to } else { &mut self.from }) = who;
+        }
+        true
+    }
+
+    /// Books one more request that was refused.
+    fn ask(&mut self, o: &Observed, why: &Why) {
+        if why.outcome != Outcome::L7Denied {
+            return;
+        }
+        if let Some(general) = fold::of_requests(&self.why, o, why) {
+            self.why = general;
+        }
+        let Some(request) = fold::request(o).filter(|r| !self.requests.contains(r)) else { return };
+        if self.requests.len() < MOST_REQUESTS {
+            self.requests.push(request);
+        } else {
+            self.more_requests = true;
         }
     }
 
@@ -118,40 +179,21 @@ impl Cause {
     }
 }
 
+/// Who was stopped on the way to whom, and how it fared since.
+#[derive(Debug, Clone)]
+struct Pair {
+    from: String,
+    to: String,
+    dropped: Nanos,
+    passed: Option<Nanos>,
+}
+
 fn shift(rate: &mut [u32; 6], by: i64) {
     let by = usize::try_from(by.max(0)).unwrap_or(6).min(6);
     rate.rotate_left(by);
     for r in rate.iter_mut().skip(6 - by) {
         *r = 0;
     }
-}
-
-/// What was wanted and not there; what the flow had instead may differ from packet to packet.
-fn condition(why: &Why) -> String {
-    match (&why.nearest, why.outcome) {
-        (Some(n), _) => {
-            let wanted: Vec<_> = n.failed.iter().map(|f| format!("{} {}", f.on, f.wanted)).collect();
-            format!("{} {}: {}", n.name, n.rule, wanted.join(", "))
-        }
-        (None, Outcome::NotPolicy) => why.text.clone(),
-        (None, Outcome::Undecidable) => why.missing.join(", "),
-        (None, _) => String::new(),
-    }
-}
-
-/// What was refused at L7, as far as it makes another rule: a name, a method. Paths differ with every request.
-fn asked(o: &Observed, outcome: Outcome) -> String {
-    match (&o.l7, outcome) {
-        (Some(L7::Dns { query, .. }), Outcome::DnsRefused) => format!("; {}", query.trim_end_matches('.').to_ascii_lowercase()),
-        (Some(L7::Http { method, .. }), Outcome::L7Denied) => format!("; {method}"),
-        _ => String::new(),
-    }
-}
-
-/// Outside the cluster, and nobody knows a name for it.
-fn is_nameless_world(party: &Party) -> bool {
-    let world = party.labels.iter().any(|l| l.starts_with("reserved:world")) || matches!(party.identity, 2 | 9 | 10);
-    world && party.pod.is_empty() && party.names.is_empty()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -161,6 +203,12 @@ struct Packet {
     from: (Option<std::net::IpAddr>, u16),
     to: (Option<std::net::IpAddr>, u16),
     l4: Option<L4>,
+}
+
+impl Packet {
+    fn of(o: &Observed) -> Self {
+        Self { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 }
+    }
 }
 
 /// All causes, oldest first.
@@ -177,45 +225,33 @@ pub struct Causes {
 impl Causes {
     /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
     pub fn add(&mut self, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
-        let packet =
-            Packet { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 };
+        let packet = Packet::of(o);
         // Every record of the proxy is a request of its own; a connection carries many.
-        let seen = self
-            .open
-            .get(&packet)
-            .filter(|_| o.l7.is_none())
-            .filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs())
-            .map(|(_, id)| *id);
-        // Nameless addresses of the world are one peer: a scanner's thousand addresses are one missing rule.
-        let name = |party: &Party, name: &str| if is_nameless_world(party) { "world".to_owned() } else { name.to_owned() };
-        let (from_key, to_key) = (name(&o.src, from), name(&o.dst, to));
-        let (subject, peer) = match why.direction.or(o.direction) {
-            Some(Direction::Ingress) => (to_key, from_key),
-            _ => (from_key, to_key),
+        let seen = if o.l7.is_none() { self.seen(&packet, at) } else { None };
+        let key = Key::of(o, why, from, to);
+        let id = match (self.by_key.get(&key), seen) {
+            // A packet's drop record may lack what its verdict record has: what was said of the packet stands.
+            (_, Some(first)) if why.outcome == Outcome::Undecidable => first,
+            (Some(id), _) => *id,
+            (None, _) => self.open_cause(key, o, at, why, from, to)?,
         };
-        let key = Key {
-            audit: o.verdict == Verdict::Audit,
-            outcome: why.outcome,
-            direction: why.direction,
-            policies: why.policies.clone(),
-            condition: condition(why) + &asked(o, why.outcome),
-            subject,
-            peer,
-            l4: o.l4,
-            port: o.dst_port,
-        };
-        let id = match self.by_key.get(&key) {
-            Some(id) => *id,
-            None => self.open_cause(key, o, at, why, from, to)?,
-        };
+        let joined = seen == Some(id) && why.outcome == Outcome::Undecidable;
         let cause = self.causes.get_mut(id.0.get() as usize - 1)?;
         cause.records += 1;
         cause.first = cause.first.min(at);
         cause.last = cause.last.max(at);
-        // The first address stands for the world only as long as it is the only one.
-        for (shown, now, party) in [(&mut cause.from, from, &o.src), (&mut cause.to, to, &o.dst)] {
-            if shown != now && is_nameless_world(party) {
-                "world".clone_into(shown);
+        if !joined {
+            let met = cause.meet(from, to, at);
+            cause.ask(o, why);
+            // The first address stands for the world only as long as it is the only one.
+            for (shown, now, party) in [(&mut cause.from, from, &o.src), (&mut cause.to, to, &o.dst)] {
+                if shown != now && fold::is_nameless_world(party) {
+                    "world".clone_into(shown);
+                }
+            }
+            if let (true, true, Some(direction)) = (met, cause.watched, cause.why.direction) {
+                let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
+                self.by_traffic.entry(traffic).or_default().push(id);
             }
         }
         // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
@@ -244,6 +280,17 @@ impl Causes {
         Some(id)
     }
 
+    /// The event that this packet's other record opened, if it is still open.
+    fn seen(&self, packet: &Packet, at: Nanos) -> Option<CauseId> {
+        // A record that does not say its side may be of either.
+        let sides: &[Option<Direction>] = match packet.direction {
+            None => &[None, Some(Direction::Egress), Some(Direction::Ingress)],
+            Some(_) => &[packet.direction, None],
+        };
+        let found = sides.iter().find_map(|d| self.open.get(&Packet { direction: *d, ..packet.clone() }));
+        found.filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs()).map(|(_, id)| *id)
+    }
+
     fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
         if self.causes.len() >= MOST_CAUSES {
             self.overflow += 1;
@@ -251,11 +298,7 @@ impl Causes {
         }
         let id = CauseId(NonZeroU32::new(u32::try_from(self.causes.len() + 1).ok()?)?);
         // L7 denials pass as connections, and audited packets are forwarded anyway: neither proves a fix.
-        let watch = o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy);
-        if let (true, Some(direction)) = (watch, why.direction) {
-            let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
-            self.by_traffic.entry(traffic).or_default().push(id);
-        }
+        let watched = o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy);
         self.causes.push(Cause {
             id,
             why: why.clone(),
@@ -269,7 +312,13 @@ impl Causes {
             first: at,
             last: at,
             example: 0,
-            forwarded: None,
+            watched,
+            pairs: Vec::new(),
+            more_pairs: false,
+            requests: Vec::new(),
+            more_requests: false,
+            ingress: fold::at_receiver(o, why),
+            shared: key.is_shared(),
             rate: [0; 6],
             bucket: at.0.div_euclid(BUCKET),
         });
@@ -293,9 +342,10 @@ impl Causes {
     pub fn forwarded(&mut self, traffic: &Traffic, at: Nanos) {
         for id in self.by_traffic.get(traffic).into_iter().flatten() {
             if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1)
-                && at > c.last
+                && let Some(p) = c.pairs.iter_mut().find(|p| p.from == traffic.from && p.to == traffic.to)
+                && at > p.dropped
             {
-                c.forwarded = Some(at);
+                p.passed = Some(at);
             }
         }
     }

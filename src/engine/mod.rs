@@ -4,6 +4,7 @@
 pub mod causes;
 pub mod cover;
 mod enrich;
+mod fold;
 mod held;
 pub mod raw;
 pub mod store;
@@ -360,7 +361,7 @@ impl Engine {
         if let Some(why) = self.memo.get(&key) {
             return why.clone();
         }
-        let why = Arc::new(policy::explain(reported, &self.world, &self.policies, &self.options.judge).why);
+        let why = Arc::new(policy::why(reported, &self.world, &self.policies, &self.options.judge));
         if self.memo.len() >= MOST_MEMOS {
             self.memo.clear();
         }

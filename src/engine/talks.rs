@@ -1,5 +1,5 @@
 //! Flows folded into conversations. Owns who began, and the bound; judges nothing.
-use crate::model::observed::{Direction, L4, L7, Observed, Reported, Verdict};
+use crate::model::observed::{Direction, L4, L7, Observed, Party, Reported, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
@@ -18,26 +18,35 @@ pub struct Talks {
 }
 
 impl Talks {
-    /// Books one record; returns the number of its conversation.
+    /// Books one record; returns the number of its conversation. What a socket translated is no packet and belongs to none.
     pub fn add(&mut self, o: &Observed, at: Nanos) -> Option<usize> {
+        if matches!(o.verdict, Verdict::Traced | Verdict::Translated) {
+            return None;
+        }
         let (flow, reply) = oriented(o);
-        let id = match self.ids.get(&flow) {
-            Some(id) => *id,
+        let found = self.find(&flow, o.src_port);
+        let reply = reply || found.is_some_and(|(_, turned)| turned);
+        let id = match found {
+            Some((id, _)) => id,
             None if self.talks.len() >= MOST_TALKS => {
                 self.overflow += 1;
                 return None;
             }
             None => {
                 let id = self.talks.len();
-                self.ids.insert(flow.clone(), id);
+                self.ids.insert(key(&flow), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk { flow, egress, ingress, unsaid, replies: 0, first: at, last: at });
+                self.talks.push(Talk { flow: flow.clone(), egress, ingress, unsaid, replies: 0, first: at, last: at });
                 id
             }
         };
         let talk = self.talks.get_mut(id)?;
         talk.first = talk.first.min(at);
         talk.last = talk.last.max(at);
+        if flow.is_reply.is_some() {
+            complete(&mut talk.flow.src, &flow.src);
+            complete(&mut talk.flow.dst, &flow.dst);
+        }
         let policy = o.drop_reason == 0 || reason::cause(o.drop_reason) != Reason::Other;
         if reply && !matches!(o.verdict, Verdict::Dropped | Verdict::Audit) {
             talk.replies += 1;
@@ -53,6 +62,31 @@ impl Talks {
             _ => seen.forwarded += 1,
         }
         Some(id)
+    }
+
+    /// The conversation of this record, and whether the record has to be turned round for it. A record that does not say who began
+    /// joins the conversation that others of its connection tell of.
+    fn find(&mut self, flow: &Observed, src_port: u16) -> Option<(usize, bool)> {
+        let mut key = key(flow);
+        if let Some(id) = self.ids.get(&key) {
+            return Some((*id, false));
+        }
+        if key.is_reply.is_some() {
+            // Who began is known from here on.
+            let known = std::mem::take(&mut key.is_reply);
+            let id = self.ids.remove(&key)?;
+            key.is_reply = known;
+            self.ids.insert(key, id);
+            self.talks.get_mut(id)?.flow.is_reply = known;
+            return Some((id, false));
+        }
+        key.is_reply = Some(false);
+        if let Some(id) = self.ids.get(&key) {
+            return Some((*id, false));
+        }
+        std::mem::swap(&mut key.src, &mut key.dst);
+        key.dst_port = src_port;
+        self.ids.get(&key).map(|id| (*id, true))
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Talk> {
@@ -72,11 +106,56 @@ impl Talks {
     }
 }
 
+/// What makes two records records of one conversation. Each place that sees a connection knows other things about its two ends
+/// (owners are known on the pod's own node alone), so a pod is its name and address; whoever has no name is also its labels.
+fn key(flow: &Observed) -> Observed {
+    let end = |p: &Party| Party {
+        ip: p.ip,
+        namespace: p.namespace.clone(),
+        pod: p.pod.clone(),
+        labels: if p.pod.is_empty() { p.labels.clone() } else { Vec::new() },
+        ..Party::default()
+    };
+    Observed {
+        is_reply: flow.is_reply,
+        l4: flow.l4,
+        dst_port: flow.dst_port,
+        icmp: flow.icmp,
+        src: end(&flow.src),
+        dst: end(&flow.dst),
+        l7: flow.l7.clone(),
+        ..Observed::default()
+    }
+}
+
+/// Fills in what an earlier record did not know of one end.
+fn complete(known: &mut Party, p: &Party) {
+    if known.labels.is_empty() && !p.labels.is_empty() {
+        known.labels.clone_from(&p.labels);
+        known.identity = p.identity;
+    }
+    if known.workloads.is_empty() && !p.workloads.is_empty() {
+        known.workloads.clone_from(&p.workloads);
+    }
+    if known.names.is_empty() && !p.names.is_empty() {
+        known.names.clone_from(&p.names);
+    }
+    if known.service.is_none() && p.service.is_some() {
+        known.service.clone_from(&p.service);
+    }
+    if known.cluster.is_empty() && !p.cluster.is_empty() {
+        known.cluster.clone_from(&p.cluster);
+    }
+    known.present |= p.present;
+}
+
 /// The record as the initiator sent it, and whether it was a reply. Who began is what the agent says; where it says nothing, a
-/// first packet says it; else the record stands as it is, with `is_reply` unknown.
+/// first packet says it, or a policy's drop (policies are asked about the first packet alone); else the record stands as it is, with
+/// `is_reply` unknown.
 fn oriented(o: &Observed) -> (Observed, bool) {
     let reply = o.reply() == Some(true);
-    let begins = o.is_reply == Some(false) || o.syn == Some(true) || o.l7.is_some() && !o.l7_response;
+    let judged = matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && o.syn != Some(false);
+    let begins = o.is_reply == Some(false) || o.syn == Some(true) || judged || o.l7.is_some() && !o.l7_response;
     let (src, dst, port) = if reply { (&o.dst, &o.src, o.src_port) } else { (&o.src, &o.dst, o.dst_port) };
     let request = match &o.l7 {
         // A response names its request, and what it answered is beside the point.
@@ -114,7 +193,6 @@ fn oriented(o: &Observed) -> (Observed, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::observed::Party;
 
     fn record(reply: bool, verdict: Verdict) -> Observed {
         let side = |pod: &str| Party { present: true, namespace: "shop".into(), pod: pod.into(), ..Party::default() };
@@ -151,5 +229,51 @@ mod tests {
         t.add(&Observed { drop_reason: 130, ..record(false, Verdict::Dropped) }, Nanos(1));
         t.add(&record(false, Verdict::Forwarded), Nanos(2));
         assert!(t.iter().all(|t| t.seen().other == 1 && t.worked()));
+    }
+
+    #[test]
+    fn both_ends_see_one_conversation_and_know_different_things() {
+        let mut t = Talks::default();
+        let mut at_sender = record(false, Verdict::Forwarded);
+        at_sender.src.workloads = vec![("Deployment".into(), "cart".into())];
+        let mut at_receiver = Observed { direction: Some(Direction::Ingress), ..record(false, Verdict::Dropped) };
+        at_receiver.dst.workloads = vec![("StatefulSet".into(), "db".into())];
+        t.add(&at_sender, Nanos(1));
+        t.add(&at_receiver, Nanos(2));
+        let [talk] = t.iter().collect::<Vec<_>>()[..] else { panic!("{t:?}") };
+        assert_eq!((talk.egress.forwarded, talk.ingress.dropped), (1, 1));
+        assert_eq!((talk.flow.src.workloads.len(), talk.flow.dst.workloads.len()), (1, 1));
+    }
+
+    #[test]
+    fn records_that_do_not_say_who_began_join_those_that_do() {
+        let overlay = |reply: bool| Observed { is_reply: None, direction: None, ..record(reply, Verdict::Forwarded) };
+        let mut t = Talks::default();
+        t.add(&overlay(false), Nanos(1));
+        assert_eq!(t.get(0).unwrap().flow.is_reply, None);
+        t.add(&record(false, Verdict::Forwarded), Nanos(2));
+        t.add(&overlay(false), Nanos(3));
+        t.add(&overlay(true), Nanos(4));
+        let [talk] = t.iter().collect::<Vec<_>>()[..] else { panic!("{t:?}") };
+        assert_eq!((talk.flow.is_reply, talk.unsaid.forwarded, talk.egress.forwarded, talk.replies), (Some(false), 2, 1, 1));
+    }
+
+    #[test]
+    fn a_policys_drop_is_of_a_first_packet_unless_the_packet_shows_otherwise() {
+        let drop = |syn| Observed { is_reply: None, drop_reason: 133, syn, ..record(false, Verdict::Dropped) };
+        let mut t = Talks::default();
+        t.add(&drop(None), Nanos(1));
+        t.add(&record(false, Verdict::Dropped), Nanos(1));
+        assert_eq!((t.len(), t.get(0).unwrap().egress.dropped), (1, 2));
+        let mut t = Talks::default();
+        t.add(&drop(Some(false)), Nanos(1));
+        assert_eq!(t.get(0).unwrap().flow.is_reply, None);
+    }
+
+    #[test]
+    fn what_a_socket_translated_is_no_packet() {
+        let mut t = Talks::default();
+        assert_eq!(t.add(&record(false, Verdict::Traced), Nanos(1)), None);
+        assert!(t.is_empty());
     }
 }

@@ -404,3 +404,111 @@ fn refused_requests_of_one_connection_are_counted_each() {
     let cause = e.causes().iter().next().unwrap();
     assert_eq!((cause.records, cause.events), (3, 3));
 }
+
+/// Every workload of a namespace that lacks the same rule: one missing rule is one cause.
+#[test]
+fn one_missing_rule_is_one_cause_whatever_number_of_workloads_it_hits() {
+    let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Egress]}\n";
+    let mut e = engine(deny);
+    let out = |second: f64, workload: &str, verdict: &str| {
+        let text = flow(second, 1, 53, verdict, 5)
+            .replace("INGRESS", "EGRESS")
+            .replace("cart-7d4b8c9f5-xk2mh", &format!("{workload}-7d4b8c9f5-xk2mh"));
+        text.replace("\"namespace\":\"shop\",\"labels\":[\"k8s:app=db\"", "\"namespace\":\"kube\",\"labels\":[\"k8s:app=dns\"")
+    };
+    for (i, w) in ["cart", "web", "mail"].iter().enumerate() {
+        line(&mut e, &out(1.0 + f64::from(u8::try_from(i).unwrap()), w, "DROPPED"));
+    }
+    let now = |e: &Engine| {
+        let [c] = e.causes().iter().collect::<Vec<_>>()[..] else { panic!("{:?}", e.causes()) };
+        let names: Vec<String> = c.workloads().0.iter().map(|s| (*s).to_owned()).collect();
+        (c.from.clone(), c.events, c.why.subject.clone().unwrap(), names, c.state(e.now()))
+    };
+    assert_eq!(
+        now(&e),
+        ("3 workloads".into(), 3, "3 workloads".into(), vec!["shop/cart".into(), "shop/web".into(), "shop/mail".into()], State::New)
+    );
+    // Two of the three pass again: the rule is not there for all.
+    line(&mut e, &out(20.0, "cart", "FORWARDED"));
+    line(&mut e, &out(21.0, "web", "FORWARDED"));
+    assert_ne!(now(&e).4, State::Fixed);
+    line(&mut e, &out(22.0, "mail", "FORWARDED"));
+    assert_eq!(now(&e).4, State::Fixed);
+    line(&mut e, &out(23.0, "web", "DROPPED"));
+    assert_ne!(now(&e).4, State::Fixed);
+    // Another namespace's workloads are stopped by other policies, and are another cause.
+    line(
+        &mut e,
+        &out(24.0, "x", "DROPPED")
+            .replace("\"namespace\":\"shop\"", "\"namespace\":\"web\"")
+            .replace("pod.namespace=shop", "pod.namespace=web"),
+    );
+    assert_eq!(e.causes().len(), 2);
+}
+
+/// A cause of many pairs cannot be watched whole, so it is never called fixed.
+#[test]
+fn more_pairs_than_are_remembered_are_never_called_fixed() {
+    let mut e = engine(POLICY);
+    let scan = |i: u8, verdict: &str| {
+        let text = flow(f64::from(i) / 10.0, 1, 22, verdict, 5).replace("10.0.0.1\"", &format!("203.0.113.{i}\""));
+        let (head, rest) = text.split_once("\"source\":{\"identity\"").unwrap();
+        format!("{head}\"source\":{{\"identity\":2,\"labels\":[\"reserved:world\"]}}{}", &rest[rest.find(",\"destination\":{").unwrap()..])
+    };
+    for i in 0..120 {
+        line(&mut e, &scan(i, "DROPPED"));
+    }
+    for i in 120..240 {
+        line(&mut e, &scan(i, "FORWARDED"));
+    }
+    let [c] = e.causes().iter().collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!((c.from.as_str(), c.to.as_str(), c.events), ("world", "shop/db", 120));
+    assert_ne!(c.state(e.now()), State::Fixed);
+}
+
+/// The drop record of a packet may lack the labels that its verdict record has.
+#[test]
+fn a_verdict_with_labels_and_its_drop_record_without_are_one_cause() {
+    let mut e = engine(POLICY);
+    line(&mut e, &flow(1.0, 40_000, 5433, "DROPPED", 5));
+    let bare = flow(1.0, 40_000, 5433, "DROPPED", 1).replace(r#","labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"]"#, "");
+    assert_eq!(line(&mut e, &bare.replace("10.0.0.2", "10.0.0.9")).remove(0).unwrap().outcome, Outcome::Undecidable, "another packet");
+    assert_eq!(e.causes().len(), 2);
+    line(&mut e, &bare);
+    line(&mut e, &bare.replace(r#""traffic_direction":"INGRESS","#, ""));
+    let causes: Vec<_> = e.causes().iter().map(|c| (c.why.outcome, c.records, c.events)).collect();
+    assert_eq!(causes, [(Outcome::DefaultDeny, 3, 1), (Outcome::Undecidable, 1, 1)]);
+}
+
+/// Requests of one method with several paths lack one rule, and the sentence has to be true of all of them.
+#[test]
+fn what_is_said_of_many_requests_is_true_of_each() {
+    let policy = "apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: db}}
+  ingress:
+  - toPorts:
+    - ports: [{port: '80', protocol: TCP}]
+      rules: {http: [{method: GET}]}
+";
+    let mut e = engine(policy);
+    let put = |path: &str| {
+        let request = format!(r#""event_type":{{"type":129}},"l7":{{"type":"REQUEST","http":{{"method":"PUT","url":"http://db{path}"}}}}"#);
+        flow(1.0, 40_000, 80, "DROPPED", 0)
+            .replace(r#","drop_reason_desc":"POLICY_DENIED""#, "")
+            .replace(r#""event_type":{"type":0}"#, &request)
+    };
+    line(&mut e, &put("/a?x=1"));
+    let text = |e: &Engine| e.causes().iter().next().unwrap().why.text.clone();
+    assert_eq!(text(&e), "no HTTP rule allows PUT /a?x=1");
+    line(&mut e, &put("/a?x=1"));
+    assert_eq!(text(&e), "no HTTP rule allows PUT /a?x=1");
+    line(&mut e, &put("/b"));
+    line(&mut e, &put("/c"));
+    let [c] = e.causes().iter().collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!((c.why.text.as_str(), c.records), ("no HTTP rule allows PUT on several paths", 4));
+    assert_eq!(c.why.nearest.as_ref().unwrap().failed[0].got, "PUT on several paths");
+    assert_eq!(c.requests(), (&["PUT http://db/a".to_owned(), "PUT http://db/b".to_owned(), "PUT http://db/c".to_owned()][..], false));
+}

@@ -75,10 +75,14 @@ pub enum Auth {
 pub struct Rule {
     /// `ingress[0]`, `specs[1].egressDeny[0]`.
     pub id: String,
+    /// What its author calls it, where the kind gives rules names.
+    pub name: Option<String>,
     pub action: Action,
     pub peers: Peers,
     pub ports: Ports,
     pub auth: Option<Auth>,
+    /// `fromRequires`, `toRequires`: what every selector of a peer, of whatever rule for the same subject and action, has to meet too.
+    pub requires: Vec<Selector>,
     pub lines: (u32, u32),
 }
 
@@ -126,6 +130,8 @@ pub enum PeerIs {
     Nodes(Selector),
     /// Cloud provider groups: their addresses are not in any manifest.
     Groups,
+    /// Of a rule whose action no peer of this kind is defined for; what would be missing.
+    Undefined(&'static str),
 }
 
 /// `matchName` or `matchPattern`.
@@ -149,8 +155,8 @@ pub enum Ports {
 pub struct PortRule {
     pub ports: Vec<Port>,
     pub l7: Option<L7Rules>,
-    /// `serverNames`: TLS SNI.
-    pub sni: bool,
+    /// `serverNames`: TLS SNI; empty: any.
+    pub server_names: Vec<Pattern>,
     pub lines: (u32, u32),
 }
 
@@ -190,6 +196,9 @@ pub struct IcmpField {
 pub enum L7Rules {
     Http(Vec<HttpRule>),
     Dns(Vec<DnsRule>),
+    Kafka(Vec<KafkaRule>),
+    /// A parser of its own (`l7proto`), whose rules nobody but it can read.
+    Other(String),
 }
 
 #[derive(Debug, Clone)]
@@ -225,6 +234,21 @@ pub struct DnsRule {
     pub id: String,
     pub pattern: Pattern,
     pub line: u32,
+}
+
+/// Empty fields are no condition.
+#[derive(Debug, Clone)]
+pub struct KafkaRule {
+    /// `kafka[0]`.
+    pub id: String,
+    /// The requests that a role stands for, or the one of `apiKey`; by number.
+    pub keys: Vec<i16>,
+    /// The role or key as written.
+    pub key: String,
+    pub topic: Option<String>,
+    pub client: Option<String>,
+    pub version: Option<i32>,
+    pub lines: (u32, u32),
 }
 
 impl Policy {

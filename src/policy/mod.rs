@@ -4,6 +4,7 @@
 //! Owns the set of policies and how they are judged. Uses no wire format and no filter language; prints nothing.
 pub mod eval;
 pub mod explain;
+mod index;
 pub mod ir;
 pub mod kind;
 pub mod lint;
@@ -11,7 +12,7 @@ pub mod ruling;
 pub mod selector;
 mod set;
 
-pub use explain::explain;
+pub use explain::{explain, why};
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet};
 

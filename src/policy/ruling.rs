@@ -54,10 +54,10 @@ pub fn ruling_of(o: &Observed, world: &World, set: &PolicySet, opt: &Options) ->
 /// The connection's traffic; for a reply the ports change places.
 pub fn traffic(o: &Observed) -> Traffic {
     let l4 = o.l4.or(match o.l7 {
-        Some(L7::Http { .. }) => Some(crate::model::observed::L4::Tcp),
+        Some(L7::Http { .. } | L7::Kafka { .. }) => Some(crate::model::observed::L4::Tcp),
         _ => None,
     });
     let port = if o.reply() == Some(true) { o.src_port } else { o.dst_port };
     let port = (port != 0 && l4.is_some_and(super::eval::port::has_ports)).then_some(port);
-    Traffic { l4, port, icmp: o.icmp.map(|(t, _)| t), request: Request::of(o) }
+    Traffic { l4, port, icmp: o.icmp.map(|(t, _)| t), request: Request::of(o), server_name: None }
 }

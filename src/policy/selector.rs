@@ -1,6 +1,7 @@
 //! Label selectors in three-valued logic. Owns matching and its words; knows nothing of kinds.
+use super::Engine;
 use crate::world::Endpoint;
-use crate::world::labels::{CLUSTER, NAMESPACE_LABELS, POD_NAMESPACE};
+use crate::world::labels::{CLUSTER, Label, NAMESPACE_LABELS, POD_NAMESPACE};
 use std::collections::BTreeMap;
 
 /// Yes, no, or a fact is missing.
@@ -56,6 +57,8 @@ pub struct Selector {
     pub all: Vec<Requirement>,
     /// The peer has to be of the subject's own cluster.
     pub local_cluster: bool,
+    /// Cilium does not ask for a pod here, so that what is in no namespace at all meets `NotIn` and `DoesNotExist`.
+    pub loose: bool,
     /// Never matches (an empty, non-nil list).
     pub lines: (u32, u32),
 }
@@ -133,6 +136,16 @@ impl Requirement {
         }
     }
 
+    /// How far what the endpoint has lies from what is wanted: 1 a slip of the pen, 2 a label that may be meant, 3 another value, 4 no such label.
+    pub fn apart(&self, e: &Endpoint) -> usize {
+        match self.value(e) {
+            Found::Value(v) if self.op == Op::In && self.values.iter().any(|w| slip(w, v)) => 1,
+            Found::Value(_) => 3,
+            Found::Absent if near(self, e).is_some() => 2,
+            _ => 4,
+        }
+    }
+
     /// What the endpoint has instead.
     pub fn got(&self, e: &Endpoint) -> String {
         let key = match self.key.as_str() {
@@ -142,7 +155,7 @@ impl Requirement {
         match self.value(e) {
             Found::Value(v) => format!("{key}={v}"),
             Found::Absent if self.key == POD_NAMESPACE => format!("{}, not a pod", e.display),
-            Found::Absent => match near(&self.key, e) {
+            Found::Absent => match near(self, e) {
                 Some(l) => format!("no label {key} (it has {l})"),
                 None => format!("no label {key}"),
             },
@@ -151,21 +164,43 @@ impl Requirement {
     }
 }
 
-/// A label of the endpoint whose key ends alike: `app.kubernetes.io/name` for `name`, `k8s-app` for `app`.
-fn near(key: &str, e: &Endpoint) -> Option<String> {
+/// A label of the endpoint that may be the one meant: its key ends alike (`app.kubernetes.io/name` for `name`, `k8s-app` for `app`), is
+/// the same but for a slip, or it has the wanted value under another key.
+fn near(r: &Requirement, e: &Endpoint) -> Option<String> {
+    let key = r.key.as_str();
     let tail = |k: &str| k.rsplit(['/', '-']).next().unwrap_or(k).to_ascii_lowercase();
     let plain = |k: &str| !k.starts_with("io.cilium.k8s.") && !k.starts_with("io.kubernetes.");
-    e.labels
-        .0
-        .iter()
-        .find(|l| {
-            l.source == "k8s"
-                && plain(&l.key)
-                && plain(key)
-                && l.key != key
-                && (l.key.eq_ignore_ascii_case(key) || tail(&l.key) == tail(key))
-        })
-        .map(|l| format!("{}={}", l.key, l.value))
+    if !plain(key) {
+        return None;
+    }
+    let rank = |l: &Label| {
+        if l.key.eq_ignore_ascii_case(key) || tail(&l.key) == tail(key) {
+            Some(0)
+        } else if slip(&l.key, key) {
+            Some(1)
+        } else {
+            (r.op == Op::In && r.values.contains(&l.value)).then_some(2)
+        }
+    };
+    let others = e.labels.0.iter().filter(|l| l.source == "k8s" && plain(&l.key) && l.key != key);
+    others.filter_map(|l| Some((rank(l)?, l))).min_by_key(|(rank, _)| *rank).map(|(_, l)| format!("{}={}", l.key, l.value))
+}
+
+/// Whether one word is the other but for a slip of the pen: a letter wrong, missing or too many, or two of them changed about.
+pub fn slip(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let (short, long) = if a.len() <= b.len() { (&a, &b) } else { (&b, &a) };
+    if short.len() < 3 || long.len() - short.len() > 1 || a == b {
+        return false;
+    }
+    let head = short.iter().zip(long.iter()).take_while(|(x, y)| x == y).count();
+    let tail =
+        |skip: usize| short.iter().rev().zip(long.iter().rev()).take(short.len().saturating_sub(skip)).take_while(|(x, y)| x == y).count();
+    if short.len() != long.len() {
+        return head + tail(head) == short.len();
+    }
+    let changed = short.get(head) == long.get(head + 1) && short.get(head + 1) == long.get(head);
+    head + 1 + tail(head + 1) == short.len() || (changed && head + 2 + tail(head + 2) == short.len())
 }
 
 enum Found<'a> {
@@ -175,11 +210,17 @@ enum Found<'a> {
 }
 
 impl Selector {
+    /// The conditions that this engine asks for.
+    pub fn conditions(&self, engine: Engine) -> impl Iterator<Item = &Requirement> {
+        let loose = self.loose && engine == Engine::Cilium;
+        self.all.iter().filter(move |r| !(loose && r.implied && r.op == Op::Exists))
+    }
+
     /// `subject` is whose cluster is the local one; `None` if this selects a subject.
-    pub fn matches(&self, e: &Endpoint, subject: Option<&Endpoint>, missing: &mut Vec<String>) -> Tri {
+    pub fn matches(&self, engine: Engine, e: &Endpoint, subject: Option<&Endpoint>, missing: &mut Vec<String>) -> Tri {
         let mut answer = Tri::Yes;
         let mut lacks = Vec::new();
-        for r in &self.all {
+        for r in self.conditions(engine) {
             answer = answer.and(r.matches(e, &mut lacks));
         }
         if answer != Tri::No && !self.same_cluster(e, subject) {
@@ -233,4 +274,19 @@ impl Selector {
 /// Label of a namespace as it stands among a pod's labels.
 pub fn namespace_key(key: &str) -> String {
     format!("{NAMESPACE_LABELS}{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_pen() {
+        for (a, b) in [("cart", "card"), ("cart", "crat"), ("cart", "carts"), ("cart", "art"), ("app", "apq")] {
+            assert!(slip(a, b) && slip(b, a), "{a} {b}");
+        }
+        for (a, b) in [("cart", "cart"), ("cart", "db"), ("cart", "mart1"), ("db", "dc"), ("prod", "prune"), ("abcd", "badc")] {
+            assert!(!slip(a, b) && !slip(b, a), "{a} {b}");
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! The policies at hand. Owns compiling on arrival, what was refused or not understood, and the text of each object.
-use super::ir::Policy;
+use super::index::Index;
+use super::ir::{Policy, Section};
 use super::kind::{self, Verdict};
 use crate::model::doc::{Fault, Text};
 use crate::model::input::Change;
+use crate::model::observed::Direction;
 use crate::model::why::PolicyRef;
+use crate::world::Endpoint;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// A policy object of a kind that cannot be judged yet, or one that the API would refuse.
@@ -17,13 +21,23 @@ pub struct NotUnderstood {
 }
 
 /// All policies.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PolicySet {
+    cilium: u32,
     policies: Vec<Arc<Policy>>,
+    /// Places in `policies`, in their order; more than one where an object stands in several files.
+    by_id: HashMap<PolicyRef, Vec<usize>>,
+    index: Index,
     not_understood: Vec<NotUnderstood>,
     refused: Vec<NotUnderstood>,
     given: bool,
     generation: u64,
+}
+
+impl Default for PolicySet {
+    fn default() -> Self {
+        Self::for_cilium(super::CILIUM)
+    }
 }
 
 impl PolicySet {
@@ -31,13 +45,19 @@ impl PolicySet {
         Self::default()
     }
 
+    /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
+    pub fn for_cilium(cilium: u32) -> Self {
+        let (by_id, index) = Default::default();
+        Self { cilium, policies: Vec::new(), by_id, index, not_understood: Vec::new(), refused: Vec::new(), given: false, generation: 0 }
+    }
+
     /// Takes in an object; what is no policy is left alone.
     pub fn apply(&mut self, change: &Change) -> Vec<Fault> {
-        self.given = true;
+        self.set_given();
         let Change::Apply(doc) = change else { return Vec::new() };
         let mut faults = Vec::new();
         let line = doc.root.line;
-        match kind::compile(doc, &mut faults) {
+        match kind::compile(doc, self.cilium, &mut faults) {
             Verdict::NoPolicy => return faults,
             Verdict::NotUnderstood(policy) => {
                 let what = format!("kind {} is not understood yet", policy.kind);
@@ -53,32 +73,48 @@ impl PolicySet {
                 self.refused.push(NotUnderstood { policy, file: doc.text.file.clone(), line, what });
             }
             Verdict::Policy(policy) => {
-                // The same place read again is the same object; another place is another object, and both count.
-                let place = |p: &Policy| (p.text.file == policy.text.file && p.lines.0 == policy.lines.0, p.id == policy.id);
-                match self.policies.iter().position(|p| place(p) == (true, true)) {
-                    Some(i) => {
-                        if let Some(slot) = self.policies.get_mut(i) {
-                            *slot = Arc::new(policy);
-                        }
-                    }
-                    None => {
-                        if let Some(twin) = self.policies.iter().find(|p| p.id == policy.id) {
-                            let what = format!(
-                                "{} {} stands here and at {}:{}; both are judged",
-                                policy.id.kind,
-                                policy.id.path(),
-                                twin.text.file,
-                                twin.lines.0
-                            );
-                            faults.push(Fault { file: policy.text.file.clone(), line: policy.lines.0, what });
-                        }
-                        self.policies.push(Arc::new(policy));
-                    }
-                }
+                let twin = self.take(policy);
+                faults.extend(twin);
             }
         }
         self.generation += 1;
         faults
+    }
+
+    /// The same place read again is the same object; another place is another object, and both count.
+    fn take(&mut self, policy: Policy) -> Option<Fault> {
+        let same = self.by_id.entry(policy.id.clone()).or_default();
+        let at = |i: &&usize| self.policies.get(**i).is_some_and(|p| p.text.file == policy.text.file && p.lines.0 == policy.lines.0);
+        let (old, twin) = (same.iter().find(at).copied(), same.first().and_then(|i| self.policies.get(*i)));
+        let fault = twin.filter(|_| old.is_none()).map(|twin| {
+            let (kind, path) = (&policy.id.kind, policy.id.path());
+            let what = format!("{kind} {path} stands here and at {}:{}; both are judged", twin.text.file, twin.lines.0);
+            Fault { file: policy.text.file.clone(), line: policy.lines.0, what }
+        });
+        let policy = Arc::new(policy);
+        let i = old.unwrap_or(self.policies.len());
+        if let Some(old) = self.policies.get(i) {
+            self.index.remove(i, old);
+        }
+        self.index.add(i, &policy);
+        match self.policies.get_mut(i) {
+            Some(slot) => *slot = policy,
+            None => {
+                same.push(i);
+                self.policies.push(policy);
+            }
+        }
+        fault
+    }
+
+    /// The sections that may select an endpoint, by policy, in the order of arrival. All others certainly do not.
+    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> Vec<(&Arc<Policy>, Vec<&Section>)> {
+        let places = self.index.of(direction, e);
+        let by_policy = places.chunk_by(|a, b| a.policy == b.policy).filter_map(|of| {
+            let policy = self.policies.get(of.first()?.policy)?;
+            Some((policy, of.iter().filter_map(|p| policy.sections.get(p.section)).collect()))
+        });
+        by_policy.collect()
     }
 
     /// Whether anybody gave policies at all; an empty or wholly refused set is still a set.
@@ -87,6 +123,7 @@ impl PolicySet {
     }
 
     pub fn set_given(&mut self) {
+        self.generation += u64::from(!self.given);
         self.given = true;
     }
 
@@ -119,7 +156,11 @@ impl PolicySet {
 
     /// The compiled policy of a reference, whatever its `rule`.
     pub fn find(&self, policy: &PolicyRef) -> Option<&Arc<Policy>> {
-        self.policies.iter().find(|p| p.id.kind == policy.kind && p.id.namespace == policy.namespace && p.id.name == policy.name)
+        let places = match policy.rule {
+            None => self.by_id.get(policy),
+            Some(_) => self.by_id.get(&PolicyRef { rule: None, ..policy.clone() }),
+        };
+        self.policies.get(*places?.first()?)
     }
 
     /// The text a policy came from.

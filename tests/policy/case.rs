@@ -4,7 +4,7 @@ use flowhy::model::input::Change;
 use flowhy::model::observed::{L4, Party};
 use flowhy::policy::eval::Traffic;
 use flowhy::policy::eval::l7::{Http, Request};
-use flowhy::policy::{Enforcement, Options, PolicySet};
+use flowhy::policy::{Enforcement, Engine, Options, PolicySet};
 use flowhy::world::{World, yaml};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -47,7 +47,8 @@ impl Read {
     }
 
     pub fn with(case: &Value, given: Manifests) -> Self {
-        let (mut world, mut set) = (World::new(), PolicySet::new());
+        let opt = options(case);
+        let (mut world, mut set) = (World::new(), PolicySet::for_cilium(opt.cilium));
         for (name, labels) in case["namespaces"].as_object().into_iter().flatten().filter(|_| given.namespaces) {
             // The corpus takes namespace labels as given; the API server would add the name.
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
@@ -140,6 +141,10 @@ fn party(side: &str, p: &Value) -> Party {
 fn options(case: &Value) -> Options {
     let mut opt = Options::default();
     if let Some(o) = case.get("options") {
+        if o["engine"] == "kubernetes" {
+            opt.engine = Engine::Kubernetes;
+        }
+        opt.cilium = o["cilium"].as_u64().map_or(opt.cilium, |n| n.try_into().unwrap());
         opt.host_firewall = o["host_firewall"] == true;
         opt.allow_localhost = o["allow_localhost"] != "policy";
         opt.enforcement = match o["policy_enforcement"].as_str() {
@@ -173,5 +178,6 @@ fn traffic(case: &Value) -> Traffic {
             Request::Http(Http { method: text("method"), path: text("path"), host, headers, all_headers: true })
         }
     });
-    Traffic { l4: Some(l4), port: (!icmp).then(|| number.try_into().unwrap()), icmp: icmp.then(|| number.try_into().unwrap()), request }
+    let (port, icmp) = ((!icmp).then(|| number.try_into().unwrap()), icmp.then(|| number.try_into().unwrap()));
+    Traffic { l4: Some(l4), port, icmp, request, server_name: None }
 }

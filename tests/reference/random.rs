@@ -2,7 +2,7 @@
 //! them. Small alphabets on purpose, so that selectors match, ranges overlap and rules compete.
 use serde_json::{Map, Value, json};
 
-/// Where choices come from: a seed, or a fuzzer's bytes.
+/// Where choices come from.
 pub trait Dice {
     /// A number below `n`.
     fn below(&mut self, n: usize) -> usize;
@@ -18,15 +18,6 @@ impl Dice for Seed {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((z ^ (z >> 31)) % n as u64).unwrap_or(0)
-    }
-}
-
-/// The bytes of a fuzzer; zeros once they are used up.
-pub struct Bytes<'a>(pub std::slice::Iter<'a, u8>);
-
-impl Dice for Bytes<'_> {
-    fn below(&mut self, n: usize) -> usize {
-        usize::from(self.0.next().copied().unwrap_or(0)) % n
     }
 }
 

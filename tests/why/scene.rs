@@ -57,6 +57,8 @@ impl Scene {
 
     pub fn explain(&self, o: &Observed) -> (reader::Why, Explanation) {
         let e = explain(o, &self.world, &self.set, &self.opt);
+        // The stream's short way says the same as the long way.
+        assert_eq!(flowhy::policy::why(o, &self.world, &self.set, &self.opt), e.why);
         let json = serde_json::to_string(&e.why).unwrap();
         let why = reader::read(&json);
         for r in &e.rules {

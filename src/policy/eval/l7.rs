@@ -1,6 +1,11 @@
-//! Requests against L7 rules. Owns full match, the path with its query, and headers that were not reported.
+//! Requests against L7 rules. Owns full match, the path with its query, headers that were not reported, and which rules a
+//! request has to pass.
+use super::winner::{Entry, Origin};
+use super::{Case, Judgement};
 use crate::model::observed::{self, Observed};
-use crate::policy::ir::{HttpRule, Matcher};
+use crate::model::why::PolicyRef;
+use crate::policy::ir::{HttpRule, KafkaRule, L7Rules, Matcher};
+use crate::policy::kind::kafka;
 use crate::policy::selector::Tri;
 use crate::world::dns;
 
@@ -10,6 +15,18 @@ pub enum Request {
     Http(Http),
     /// The name, in lower case, without its trailing dot.
     Dns(String),
+    Kafka(Kafka),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kafka {
+    /// The request's name as reported, or its number.
+    pub key: String,
+    /// Empty: it speaks of none.
+    pub topic: String,
+    pub version: i32,
+    /// `None`: not reported.
+    pub client: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,15 +52,29 @@ impl Request {
                 Some(Self::Http(Http { method: method.clone(), path, host, headers: headers.clone(), all_headers: false }))
             }
             observed::L7::Dns { query, .. } => Some(Self::Dns(dns::normal(query))),
-            observed::L7::Kafka { .. } | observed::L7::Other => None,
+            observed::L7::Kafka { topic, api_key, api_version, .. } => {
+                Some(Self::Kafka(Kafka { key: api_key.clone(), topic: topic.clone(), version: *api_version, client: None }))
+            }
+            observed::L7::Other => None,
         }
     }
 
-    /// `PUT /v1/exhaust-port`, `api.stripe.com`.
+    /// `PUT /v1/exhaust-port`, `api.stripe.com`, `produce orders`.
     pub fn words(&self) -> String {
         match self {
             Self::Http(h) => format!("{} {}", h.method, h.path),
             Self::Dns(q) => q.clone(),
+            Self::Kafka(k) if k.topic.is_empty() => k.key.clone(),
+            Self::Kafka(k) => format!("{} {}", k.key, k.topic),
+        }
+    }
+
+    /// `HTTP`, `DNS`, `Kafka`.
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "HTTP",
+            Self::Dns(_) => "DNS",
+            Self::Kafka(_) => "Kafka",
         }
     }
 }
@@ -104,6 +135,101 @@ pub fn header(wanted: &crate::policy::ir::Header, h: &Http, missing: &mut Vec<St
         return Tri::Unknown;
     }
     Tri::from(found.any(|(_, v)| wanted.value.as_ref().is_none_or(|w| w == v)))
+}
+
+/// Whether the request is of a kind that the rule allows.
+pub fn kafka_key(rule: &KafkaRule, k: &Kafka, missing: &mut Vec<String>) -> Tri {
+    if rule.keys.is_empty() {
+        return Tri::Yes;
+    }
+    match kafka::key(&k.key) {
+        Some(n) => Tri::from(rule.keys.contains(&n)),
+        None => note(missing, format!("kafka-request:{}", k.key)),
+    }
+}
+
+/// A request that speaks of no topic meets any condition on it.
+pub fn kafka_topic(rule: &KafkaRule, k: &Kafka) -> Tri {
+    Tri::from(k.topic.is_empty() || rule.topic.as_ref().is_none_or(|t| *t == k.topic))
+}
+
+pub fn kafka(rule: &KafkaRule, k: &Kafka, missing: &mut Vec<String>) -> Tri {
+    let sure = kafka_topic(rule, k).and(Tri::from(rule.version.is_none_or(|v| v == k.version)));
+    if sure == Tri::No {
+        return sure;
+    }
+    let client = match (&rule.client, &k.client) {
+        (None, _) => Tri::Yes,
+        (Some(wanted), Some(got)) => Tri::from(wanted == got),
+        (Some(_), None) => note(missing, "kafka-client".to_owned()),
+    };
+    sure.and(kafka_key(rule, k, missing)).and(client)
+}
+
+fn note(missing: &mut Vec<String>, fact: String) -> Tri {
+    if !missing.contains(&fact) {
+        missing.push(fact);
+    }
+    Tri::Unknown
+}
+
+/// Whether the connection may go on with this name in its TLS greeting.
+fn greeting(e: &Entry<'_>, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    match &case.traffic.server_name {
+        _ if e.server_names.is_empty() => Tri::Yes,
+        Some(name) => Tri::from(e.server_names.iter().any(|p| p.regex.is_match(&dns::normal(name)))),
+        None => note(missing, "tls-server-name".to_owned()),
+    }
+}
+
+/// Whether the request passes the L7 rules; books which rules those are, and which of them let it pass.
+pub(super) fn verdict(case: &Case<'_>, entries: &[Entry<'_>], favour: bool, out: &mut Judgement, missing: &mut Vec<String>) -> bool {
+    let book = |e: &Entry<'_>, list: &mut Vec<PolicyRef>| {
+        if let Origin::Rule(r) = &e.origin
+            && !list.contains(r)
+        {
+            list.push(r.clone());
+        }
+    };
+    let allows = || entries.iter().filter(|e| !e.deny);
+    for e in allows().filter(|e| e.redirects()) {
+        book(e, &mut out.l7_rules);
+    }
+    if case.traffic.request.is_none() && case.traffic.server_name.is_none() {
+        // The packet itself goes to the proxy whatever will be asked of it.
+        return true;
+    }
+    // Without a rule that speaks of such requests, none refuses them.
+    let (mut relevant, mut passes) = (false, false);
+    for e in allows() {
+        let t = match (e.l7, &case.traffic.request) {
+            (None, _) | (_, None) => Tri::Yes,
+            (Some(L7Rules::Http(list)), Some(Request::Http(h))) => {
+                relevant = true;
+                if e.l7_open { Tri::Yes } else { list.iter().fold(Tri::No, |t, r| t.or(http(r, h, missing))) }
+            }
+            (Some(L7Rules::Dns(list)), Some(Request::Dns(q))) => {
+                relevant = true;
+                Tri::from(e.l7_open || list.iter().any(|r| r.pattern.regex.is_match(q)))
+            }
+            (Some(L7Rules::Kafka(list)), Some(Request::Kafka(k))) => {
+                relevant = true;
+                if e.l7_open { Tri::Yes } else { list.iter().fold(Tri::No, |t, r| t.or(kafka(r, k, missing))) }
+            }
+            (Some(L7Rules::Other(name)), Some(_)) => {
+                relevant = true;
+                note(missing, format!("parser:{name}"))
+            }
+            _ => continue,
+        };
+        relevant |= !e.server_names.is_empty();
+        let t = t.and(greeting(e, case, missing));
+        if t == Tri::Yes || (t == Tri::Unknown && favour) {
+            passes = true;
+            book(e, &mut out.passed_by);
+        }
+    }
+    passes || !relevant
 }
 
 #[cfg(test)]

@@ -2,19 +2,24 @@
 //!
 //! Owns the decision. Matching is three-valued; a missing fact only makes the answer unknown if the answer depends on it,
 //! which is found by judging twice: once with every unknown in favour of the flow, once against it.
+mod entry;
 pub mod l7;
 pub mod peer;
 pub mod port;
+mod tier;
 mod winner;
 
-use super::ir::{Action, Auth, L7Rules, Peers, Policy, PortRule, Ports, Rule, Section, Subject};
+use super::ir::{Action, Auth, Policy, Section, Subject, Tier};
 use super::selector::Tri;
 use super::{Enforcement, Engine, Options, PolicySet};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::world::{Endpoint, World};
 use std::sync::Arc;
+use tier::{Chosen, First, Step};
 use winner::{Entry, Origin};
+
+pub use entry::requirements;
 
 /// What is sent.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +30,8 @@ pub struct Traffic {
     /// ICMP type.
     pub icmp: Option<u8>,
     pub request: Option<l7::Request>,
+    /// The name in the TLS greeting; `None`: not known.
+    pub server_name: Option<String>,
 }
 
 /// One side to be judged.
@@ -117,14 +124,16 @@ pub fn judge(case: &Case<'_>, set: &PolicySet) -> Judgement {
         return against;
     }
     let favour = judge_once(case, set, true, &mut Vec::new());
+    // Either way nothing stood against it.
+    let open = |c: Cause| matches!(c, Cause::NoPolicy | Cause::DefaultAllow);
     let same = |a: &[Arc<Policy>], b: &[Arc<Policy>]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| Arc::ptr_eq(x, y));
     let agree = against.decision == favour.decision
-        && against.cause == favour.cause
+        && (against.cause == favour.cause || (open(against.cause) && open(favour.cause)))
         && same(&against.isolating, &favour.isolating)
         // Which rule allows is only of interest when something else than default deny decided.
         && (against.attributed == favour.attributed || against.cause == Cause::DefaultDeny);
     // Where nothing could select it, it does not matter whether it has policy of its own.
-    if agree && (!unmanaged_maybe || against.cause == Cause::NoPolicy) {
+    if agree && (!unmanaged_maybe || open(against.cause)) {
         return against;
     }
     Judgement { decision: Decision::Unknown, missing, ..against }
@@ -161,7 +170,7 @@ pub fn selects(section: &Section, case: &Case<'_>, missing: &mut Vec<String>) ->
     let host = case.subject.host_network || case.subject.labels.is_host();
     match &section.subject {
         Subject::Endpoints(_) if host => Tri::No,
-        Subject::Endpoints(s) => s.matches(case.subject, None, missing),
+        Subject::Endpoints(s) => s.matches(case.opt.engine, case.subject, None, missing),
         Subject::Nodes(_) if !host => Tri::No,
         Subject::Nodes(s) if s.all.is_empty() => Tri::Yes,
         Subject::Nodes(s) => match case.subject.ip.and_then(|ip| case.world.node_at(ip)) {
@@ -179,26 +188,17 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
     if case.opt.enforcement == Enforcement::Never {
         return out;
     }
-    let mut entries: Vec<Entry<'_>> = Vec::new();
-    for policy in set.iter() {
+    let mut chosen: Vec<Chosen<'_>> = Vec::new();
+    for (policy, sections) in set.candidates(case.direction, case.subject) {
         let (mut selected, mut isolates) = (false, false);
-        for section in &policy.sections {
+        for section in sections {
             let is = selects(section, case, missing);
             if is == Tri::No {
                 continue;
             }
             selected |= is == Tri::Yes || !favour;
             isolates |= section.default_deny && (is == Tri::Yes || !favour);
-            for rule in &section.rules {
-                let usable = match (rule.action, is) {
-                    (_, Tri::Yes) => true,
-                    (Action::Allow, _) => favour,
-                    (Action::Deny | Action::Pass, _) => !favour,
-                };
-                if usable {
-                    rule_entries(case, policy, section, rule, favour, missing, &mut entries);
-                }
-            }
+            chosen.push(Chosen { policy, section, is });
         }
         if selected {
             out.selecting.push(policy.clone());
@@ -210,164 +210,111 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
     let init = case.subject.labels.reserved("init");
     let forced = case.opt.enforcement == Enforcement::Always || init;
     out.default_deny = !out.isolating.is_empty() || forced;
-    if out.selecting.is_empty() && !forced {
+    if chosen.is_empty() && !forced {
         return out;
     }
-    if !out.default_deny {
-        entries.push(Entry::synthetic(Origin::DefaultAllow));
+    if !out.selecting.is_empty() || forced {
+        out.cause = Cause::DefaultAllow;
     }
-    let local = case.direction == Direction::Ingress && case.peer.labels.is_host() && case.opt.allow_localhost;
-    if local {
-        entries.push(Entry::synthetic(Origin::Localhost));
+    Walk { case, chosen: &chosen, favour }.from(tier::order(case.opt.engine), out, missing)
+}
+
+/// One way through the tiers.
+struct Walk<'a, 'c> {
+    case: &'a Case<'c>,
+    chosen: &'a [Chosen<'a>],
+    favour: bool,
+}
+
+impl Walk<'_, '_> {
+    /// What the steps that are left come to; `out` is the answer if none of them has one.
+    fn from(&self, steps: &[Step], out: Judgement, missing: &mut Vec<String>) -> Judgement {
+        let Some((step, rest)) = steps.split_first() else { return out };
+        match step {
+            Step::FirstMatch(t) => self.first_match(*t, rest, out, missing),
+            Step::Union(t) => match self.union(*t, &out, missing) {
+                Some(answer) => answer,
+                None => self.from(rest, out, missing),
+            },
+            Step::DefaultDeny if out.default_deny => {
+                Judgement { decision: Decision::Denied, l34: Decision::Denied, cause: Cause::DefaultDeny, ..out }
+            }
+            Step::DefaultDeny => self.from(rest, out, missing),
+        }
     }
-    // A pod on the host's network is the subject's own node or another one; only its own is exempt.
-    if case.direction == Direction::Ingress && case.peer.host_network && !local && case.opt.allow_localhost {
-        missing.push(format!("node:{}", case.peer.display));
-        if favour {
+
+    /// Of everything that the tier may come to, the best for the flow or the worst; of answers that are equally good another one
+    /// each way, so that what may be either is never taken for one.
+    fn first_match(&self, t: Tier, rest: &[Step], out: Judgement, missing: &mut Vec<String>) -> Judgement {
+        let First { hits, falls } = tier::first_match(self.case, self.chosen, t, missing);
+        let decided = |action: Action, rules: &[PolicyRef]| {
+            let (decision, cause) = match action {
+                Action::Deny => (Decision::Denied, Cause::DenyRule),
+                Action::Allow | Action::Pass => (Decision::Allowed, Cause::AllowRule),
+            };
+            Judgement { decision, l34: decision, cause, attributed: rules.to_vec(), ..out.clone() }
+        };
+        let mut may: Vec<Judgement> = hits.iter().filter(|h| h.action != Action::Pass).map(|h| decided(h.action, &h.rules)).collect();
+        if falls {
+            may.push(self.from(rest, out.clone(), missing));
+        }
+        let of = |decision: Decision| may.iter().filter(move |j| j.decision == decision);
+        let differs = |a: &Judgement, b: &Judgement| (a.cause, &a.attributed) != (b.cause, &b.attributed);
+        let worst = of(Decision::Denied).next().or(may.first());
+        let best = match (self.favour, worst) {
+            (false, _) | (true, None) => worst,
+            (true, Some(worst)) => {
+                of(Decision::Allowed).rfind(|j| differs(j, worst)).or_else(|| may.iter().rfind(|j| differs(j, worst))).or(Some(worst))
+            }
+        };
+        best.cloned().unwrap_or(out)
+    }
+
+    /// The tier in which every rule counts and the order does not; `None` if no rule speaks of the flow.
+    fn union(&self, t: Tier, out: &Judgement, missing: &mut Vec<String>) -> Option<Judgement> {
+        let (case, favour) = (self.case, self.favour);
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        let of_tier = || self.chosen.iter().filter(|c| c.policy.tier == t);
+        let requires = requirements(of_tier().map(|c| (c.section, c.is)));
+        for c in of_tier() {
+            for rule in &c.section.rules {
+                let maybe = favour == (rule.action == Action::Allow);
+                if c.is == Tri::Yes || maybe {
+                    entry::of_rule(case, c, rule, &requires, maybe, missing, &mut entries);
+                }
+            }
+        }
+        let local = case.direction == Direction::Ingress && case.peer.labels.is_host() && case.opt.allow_localhost;
+        if local && out.default_deny {
             entries.push(Entry::synthetic(Origin::Localhost));
         }
-    }
-    let Some(win) = winner::pick(&entries) else {
-        (out.decision, out.l34, out.cause) = (Decision::Denied, Decision::Denied, Cause::DefaultDeny);
-        return out;
-    };
-    out.attributed = win.rules;
-    out.auth = win.auth;
-    if win.deny {
-        (out.decision, out.l34, out.cause) = (Decision::Denied, Decision::Denied, Cause::DenyRule);
-        return out;
-    }
-    out.cause = match (out.attributed.is_empty(), win.localhost) {
-        (false, _) => Cause::AllowRule,
-        (true, true) => Cause::AllowLocalhost,
-        (true, false) => Cause::DefaultAllow,
-    };
-    if win.redirect {
-        let verdict = l7_verdict(case, &entries, favour, &mut out, missing);
-        if !verdict {
+        // A pod on the host's network is the subject's own node or another one; only its own is exempt.
+        if case.direction == Direction::Ingress && case.peer.host_network && !local && case.opt.allow_localhost {
+            missing.push(format!("node:{}", case.peer.display));
+            if favour && out.default_deny {
+                entries.push(Entry::synthetic(Origin::Localhost));
+            }
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        if !out.default_deny {
+            entries.push(Entry::synthetic(Origin::DefaultAllow));
+        }
+        let win = winner::pick(&entries)?;
+        let mut out = Judgement { attributed: win.rules, auth: win.auth, ..out.clone() };
+        if win.deny {
+            (out.decision, out.l34, out.cause) = (Decision::Denied, Decision::Denied, Cause::DenyRule);
+            return Some(out);
+        }
+        out.cause = match (out.attributed.is_empty(), win.localhost) {
+            (false, _) => Cause::AllowRule,
+            (true, true) => Cause::AllowLocalhost,
+            (true, false) => Cause::DefaultAllow,
+        };
+        if win.redirect && !l7::verdict(case, &entries, favour, &mut out, missing) {
             (out.decision, out.cause) = (Decision::Denied, Cause::L7Deny);
         }
+        Some(out)
     }
-    out
-}
-
-/// Every way in which a rule covers this flow.
-fn rule_entries<'p>(
-    case: &Case<'_>,
-    policy: &'p Arc<Policy>,
-    section: &'p Section,
-    rule: &'p Rule,
-    favour: bool,
-    missing: &mut Vec<String>,
-    out: &mut Vec<Entry<'p>>,
-) {
-    let wanted = |t: Tri| t == Tri::Yes || (t == Tri::Unknown && favour == (rule.action == Action::Allow));
-    // Peers first; facts about them only count if the port could match at all.
-    let mut ports: Vec<(port::Key, Option<&PortRule>)> = Vec::new();
-    let mut port_missing = Vec::new();
-    match &rule.ports {
-        Ports::Nothing => return,
-        Ports::Any => ports.push((port::Key::ALL, None)),
-        Ports::Icmp(fields) => {
-            for f in fields {
-                let (t, key) = port::icmp(f, case, &mut port_missing);
-                if wanted(t) {
-                    ports.push((key, None));
-                }
-            }
-        }
-        Ports::Of(list) => {
-            for pr in list {
-                for p in &pr.ports {
-                    let (mut t, key) = port::matches(p, case, &mut port_missing);
-                    // The packet is let through to the proxy, which then asks for the server's name.
-                    if pr.sni && t != Tri::No && case.traffic.request.is_some() {
-                        port_missing.push("tls-server-name".to_owned());
-                        t = Tri::Unknown;
-                    }
-                    if wanted(t) {
-                        ports.push((key, Some(pr)));
-                    }
-                }
-            }
-        }
-    }
-    if ports.is_empty() && port_missing.is_empty() {
-        return;
-    }
-    let mut peers: Vec<(bool, &str)> = Vec::new();
-    let mut possible = false;
-    match &rule.peers {
-        Peers::Any => peers.push((true, "")),
-        Peers::Of(list) => {
-            for p in list {
-                let t = peer::matches(&p.is, case, missing);
-                possible |= t != Tri::No;
-                if wanted(t) {
-                    peers.push((peer::is_wildcard(&p.is), &p.id));
-                }
-            }
-        }
-    }
-    if possible || matches!(rule.peers, Peers::Any) {
-        for m in port_missing {
-            if !missing.contains(&m) {
-                missing.push(m);
-            }
-        }
-    }
-    for (wild, id) in peers {
-        let id = if id.is_empty() { rule.id.clone() } else { format!("{}.{id}", rule.id) };
-        for (key, pr) in &ports {
-            let l7 = pr.and_then(|p| p.l7.as_ref());
-            out.push(Entry {
-                wild,
-                key: *key,
-                deny: rule.action == Action::Deny,
-                l7,
-                // Such a policy isolates nothing, so its L7 rules let everything else pass too.
-                l7_open: !section.default_deny,
-                auth: rule.auth,
-                origin: Origin::Rule(policy.rule(&id)),
-            });
-        }
-    }
-}
-
-/// Whether the request passes the L7 rules; books which rules those are, and which of them let it pass.
-fn l7_verdict(case: &Case<'_>, entries: &[Entry<'_>], favour: bool, out: &mut Judgement, missing: &mut Vec<String>) -> bool {
-    let note = |e: &Entry<'_>, list: &mut Vec<PolicyRef>| {
-        if let Origin::Rule(r) = &e.origin
-            && !list.contains(r)
-        {
-            list.push(r.clone());
-        }
-    };
-    let allows = || entries.iter().filter(|e| !e.deny);
-    for e in allows().filter(|e| e.l7.is_some()) {
-        note(e, &mut out.l7_rules);
-    }
-    let Some(request) = &case.traffic.request else { return true };
-    // Without a rule that speaks of such requests, none refuses them.
-    let (mut relevant, mut passes) = (false, false);
-    for e in allows() {
-        let t = match (e.l7, request) {
-            // A synthetic entry opens nothing that a rule has closed.
-            (None, _) => Tri::from(matches!(e.origin, Origin::Rule(_) | Origin::DefaultAllow | Origin::Localhost)),
-            (Some(L7Rules::Http(list)), l7::Request::Http(h)) => {
-                relevant = true;
-                if e.l7_open { Tri::Yes } else { list.iter().fold(Tri::No, |t, r| t.or(l7::http(r, h, missing))) }
-            }
-            (Some(L7Rules::Dns(list)), l7::Request::Dns(q)) => {
-                relevant = true;
-                Tri::from(e.l7_open || list.iter().any(|r| r.pattern.regex.is_match(q)))
-            }
-            _ => continue,
-        };
-        if t == Tri::Yes || (t == Tri::Unknown && favour) {
-            passes = true;
-            note(e, &mut out.passed_by);
-        }
-    }
-    passes || !relevant
 }

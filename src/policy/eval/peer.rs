@@ -62,6 +62,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             chosen.fold(Tri::No, |t, ((ns, name), _)| t.or(service(ns, name, case, missing)))
         }
         PeerIs::Nodes(s) => nodes(s, peer, case, missing),
+        PeerIs::Undefined(fact) => if_outside(case, missing, (*fact).to_owned()),
         PeerIs::Groups => if_outside(case, missing, "cloud-groups".to_owned()),
     }
 }
@@ -72,10 +73,10 @@ fn endpoints(s: &Selector, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         return Tri::No;
     }
     // A bare address nobody knows is a pod or is not; a selector for the world's labels is decided as the entity is.
-    if !peer.known && !peer.labels.is_pod() && s.all.iter().any(|r| r.key == POD_NAMESPACE) {
+    if !peer.known && !peer.labels.is_pod() && s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE) {
         return note(missing, format!("labels:{}", peer.display));
     }
-    s.matches(peer, Some(case.subject), missing)
+    s.matches(case.opt.engine, peer, Some(case.subject), missing)
 }
 
 /// Whether the peer is one that address rules can speak of. Under Cilium these are never pods, hosts or nodes.

@@ -3,7 +3,7 @@
 //! Owns precedence (deny, then proxy redirect, then plain allow) and specificity. Rules that lose are not named.
 use super::port::Key;
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{Auth, L7Rules};
+use crate::policy::ir::{Auth, L7Rules, Pattern};
 
 pub(super) enum Origin {
     Rule(PolicyRef),
@@ -17,6 +17,7 @@ pub(super) struct Entry<'p> {
     pub key: Key,
     pub deny: bool,
     pub l7: Option<&'p L7Rules>,
+    pub server_names: &'p [Pattern],
     pub l7_open: bool,
     pub auth: Option<Auth>,
     pub origin: Origin,
@@ -25,15 +26,20 @@ pub(super) struct Entry<'p> {
 impl Entry<'_> {
     pub fn synthetic(origin: Origin) -> Self {
         let wild = matches!(origin, Origin::DefaultAllow);
-        Self { wild, key: Key::ALL, deny: false, l7: None, l7_open: false, auth: None, origin }
+        Self { wild, key: Key::ALL, deny: false, l7: None, server_names: &[], l7_open: false, auth: None, origin }
     }
 
     fn precedence(&self) -> u8 {
-        match (self.deny, self.l7) {
+        match (self.deny, self.redirects()) {
             (true, _) => 2,
-            (false, Some(_)) => 1,
-            (false, None) => 0,
+            (false, true) => 1,
+            (false, false) => 0,
         }
+    }
+
+    /// The proxy has a say, be it of the request or of the name in the TLS greeting.
+    pub fn redirects(&self) -> bool {
+        self.l7.is_some() || !self.server_names.is_empty()
     }
 }
 
@@ -81,6 +87,6 @@ fn hidden(e: &Entry<'_>, all: &[Entry<'_>]) -> bool {
     }
     !e.wild
         && !e.key.is_all_ports()
-        && e.l7.is_none()
-        && all.iter().any(|o| o.wild && o.key == e.key && o.deny == e.deny && o.l7.is_none() && o.auth == e.auth)
+        && !e.redirects()
+        && all.iter().any(|o| o.wild && o.key == e.key && o.deny == e.deny && !o.redirects() && o.auth == e.auth)
 }

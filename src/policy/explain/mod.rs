@@ -33,8 +33,17 @@ pub(crate) struct Facts {
     pub reason: Reason,
 }
 
-/// Why this happened to this flow.
+/// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
+    explained(o, world, set, opt, true)
+}
+
+/// The same without what only a screen shows, which is most of the work.
+pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
+    explained(o, world, set, opt, false).why
+}
+
+fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
     let facts = Facts {
         dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
             || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
@@ -48,9 +57,10 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
         },
     };
     let reply = o.reply() == Some(true);
-    let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
-    let (src, dst) = (world.endpoint(from), world.endpoint(to));
-    let mut why = blank(o, &facts, world);
+    let ends = [world.endpoint(&o.src), world.endpoint(&o.dst)];
+    let mut why = blank(o, &facts, &ends);
+    let [src, dst] = ends;
+    let (src, dst) = if reply { (dst, src) } else { (src, dst) };
 
     if facts.dropped && facts.reason == Reason::Other {
         return not_policy(o, why);
@@ -92,7 +102,16 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
         for fact in ["direction", "subject"] {
             why.inferred.push(fact.to_owned());
         }
-        vec![look(&Ask { direction: Direction::Ingress, subject: &proxy_subject, peer: &proxy_peer, traffic: &traffic, world, set, opt })]
+        vec![look(&Ask {
+            direction: Direction::Ingress,
+            subject: &proxy_subject,
+            peer: &proxy_peer,
+            traffic: &traffic,
+            world,
+            set,
+            opt,
+            whole,
+        })]
     } else {
         let ask = |direction, subject, peer| {
             // A policy drop at the host shows that its firewall is on, whatever we were told.
@@ -101,7 +120,7 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
                 && host(subject)
                 && o.side() == Some(direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
-            look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt })
+            look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt, whole })
         };
         vec![ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src)]
     };
@@ -111,7 +130,8 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     if sides.len() == 1 {
         let only = sides.remove(0);
         conclude(&mut why, &only, o, &facts, set);
-        return Explanation { why, lanes: vec![only.lane], rules: only.rules };
+        let (lanes, rules) = only.shown.map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
+        return Explanation { why, lanes, rules };
     }
     let chosen = match told {
         Some(d) => sides.iter().position(|s| s.direction == d),
@@ -164,11 +184,11 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement.decision == Decision::Unknown).unwrap_or(1));
     let mut lanes = Vec::new();
     let mut rules = Vec::new();
-    for (i, s) in sides.into_iter().enumerate() {
+    for (i, (lane, of_side)) in sides.into_iter().filter_map(|s| s.shown).enumerate() {
         if i == shown {
-            rules = s.rules;
+            rules = of_side;
         }
-        lanes.push(s.lane);
+        lanes.push(lane);
     }
     Explanation { why, lanes, rules }
 }
@@ -223,10 +243,10 @@ fn as_side(s: &Judged) -> Side {
     }
 }
 
-fn blank(o: &Observed, facts: &Facts, world: &World) -> Why {
+/// `ends` are the packet's own: of sender and receiver.
+fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
     let mut inferred = Vec::new();
-    for p in [&o.src, &o.dst] {
-        let e = world.endpoint(p);
+    for (p, e) in [&o.src, &o.dst].into_iter().zip(ends) {
         if p.labels.is_empty() && e.known {
             inferred.push(format!("labels:{}", e.display));
         }
@@ -235,7 +255,8 @@ fn blank(o: &Observed, facts: &Facts, world: &World) -> Why {
         }
     }
     let direction = o.side();
-    let subject = direction.map(|d| world.endpoint(if d == Direction::Egress { &o.src } else { &o.dst }).display);
+    let [src, dst] = ends;
+    let subject = direction.map(|d| if d == Direction::Egress { src } else { dst }.display.clone());
     Why {
         outcome: Outcome::Undecidable,
         direction,

@@ -1,4 +1,7 @@
 //! How near one rule came to allowing a flow: every condition with its line, the value wanted and the value found.
+//!
+//! Most rules are only counted (`weigh`); words are made for those that somebody reads (`check`). Both are one walk, so they agree.
+use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
 use crate::policy::eval::{Case, peer, port};
@@ -20,12 +23,22 @@ pub struct Checked {
     pub peer: bool,
     /// No port condition fails.
     pub port: bool,
+    /// How far what was found lies from what was wanted, in meaning: a slip of the pen is nearer than another label.
+    pub apart: usize,
+    /// It is a rule for DNS, and the flow is not.
+    pub errand: bool,
+    /// Whether words are made; without them `failed` holds only what each condition is on, and `marks` nothing.
+    words: bool,
 }
 
+/// Order of nearness; the lower, the nearer.
+pub type Rank = (bool, bool, usize, std::cmp::Reverse<usize>, usize);
+
 impl Checked {
-    /// Nearest first; a tie goes to the rule with more conditions that do hold.
-    pub fn rank(&self) -> (usize, std::cmp::Reverse<usize>) {
-        (self.failed.len(), std::cmp::Reverse(self.held))
+    /// Nearest first: a rule that speaks of this peer or port before one that speaks of neither, one on the same errand before the DNS
+    /// rule that stands in every policy, then fewest conditions that fail, most that hold, and what lies nearest in meaning.
+    pub fn rank(&self) -> Rank {
+        (!self.speaks(), self.errand && !self.speaks(), self.failed.len(), std::cmp::Reverse(self.held), self.apart)
     }
 
     /// Whether the rule speaks of this flow's peer or port at all.
@@ -33,26 +46,57 @@ impl Checked {
         self.peer || self.port
     }
 
-    fn fail(&mut self, on: &'static str, wanted: impl Into<String>, got: impl Into<String>, line: u32) {
-        self.failed.push((Failed { on, wanted: wanted.into(), got: got.into() }, line));
+    fn new(words: bool) -> Self {
+        Self { words, ..Self::default() }
     }
 
-    fn mark(&mut self, line: u32, ok: bool, text: impl Into<String>) {
-        self.marks.push(Mark { line, ok, text: text.into() });
+    fn fail<W: Into<String>, G: Into<String>>(&mut self, on: &'static str, wanted: impl FnOnce() -> W, got: impl FnOnce() -> G, line: u32) {
+        self.apart += match on {
+            "label" => 0,
+            "port" => 2,
+            "namespace" | "protocol" => 3,
+            "fqdn" | "http" | "dns" => 4,
+            _ => 6,
+        };
+        let (wanted, got) = if self.words { (wanted().into(), got().into()) } else { Default::default() };
+        self.failed.push((Failed { on, wanted, got }, line));
+    }
+
+    fn mark<T: Into<String>>(&mut self, line: u32, ok: bool, text: impl FnOnce() -> T) {
+        if self.words {
+            self.marks.push(Mark { line, ok, text: text().into() });
+        }
     }
 }
 
+/// Holds a rule against a flow, in words.
 pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
+    walk(rule, case, true)
+}
+
+/// The same without words: enough to rank it.
+pub fn weigh(rule: &Rule, case: &Case<'_>) -> Checked {
+    walk(rule, case, false)
+}
+
+fn walk(rule: &Rule, case: &Case<'_>, words: bool) -> Checked {
     let mut c = match &rule.peers {
-        Peers::Any => Checked { peer: true, ..Checked::default() },
+        Peers::Any => Checked { peer: true, ..Checked::new(words) },
         Peers::Of(list) if list.is_empty() => {
-            let mut c = Checked::default();
-            c.fail("peer", "nobody (the list of peers is empty)", case.peer.display.clone(), rule.lines.0);
+            let mut c = Checked::new(words);
+            c.fail("peer", || "nobody (the list of peers is empty)", || case.peer.display.clone(), rule.lines.0);
             c
         }
-        Peers::Of(list) => list.iter().map(|p| check_peer(p, case)).min_by_key(Checked::rank).unwrap_or_default(),
+        Peers::Of(list) => {
+            // Of many peers one is shown.
+            let weighed = list.iter().map(|p| (check_peer(p, case, Checked::new(false)), p));
+            let nearest =
+                weighed.min_by_key(|(c, _)| c.rank()).map(|(c, p)| if words { check_peer(p, case, Checked::new(true)) } else { c });
+            nearest.unwrap_or_else(|| Checked::new(words))
+        }
     };
     check_ports(rule, case, &mut c);
+    c.errand = only_dns(rule) && !words::is_dns(case);
     if !c.speaks() {
         c.marks.clear();
     }
@@ -65,8 +109,14 @@ pub fn role(case: &Case<'_>) -> &'static str {
     if case.direction == Direction::Ingress { "sender" } else { "receiver" }
 }
 
-fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
-    let mut c = Checked::default();
+/// Whether port 53 is all that the rule is about.
+fn only_dns(rule: &Rule) -> bool {
+    let Ports::Of(list) = &rule.ports else { return false };
+    let mut ports = list.iter().flat_map(|r| &r.ports).peekable();
+    ports.peek().is_some() && ports.all(|p| p.port == PortIs::Range(53, 53))
+}
+
+fn check_peer(p: &Peer, case: &Case<'_>, mut c: Checked) -> Checked {
     let t = peer::matches(&p.is, case, &mut Vec::new());
     let line = p.lines.0;
     let who = role(case);
@@ -74,14 +124,12 @@ fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
         PeerIs::Endpoints(s) => check_selector(s, line, case, &mut c),
         _ if t == Tri::Yes => {
             c.held += 1;
-            c.mark(line, true, format!("{who} is {}", got_for(&p.is, case)));
+            c.mark(line, true, || format!("{who} is {}", got_for(&p.is, case)));
         }
         _ if t == Tri::Unknown => {}
         is => {
-            let (on, wanted) = wanted_of(is);
-            let got = got_for(is, case);
-            c.mark(line, false, format!("{who} is {got}"));
-            c.fail(on, wanted, got, line);
+            c.mark(line, false, || format!("{who} is {}", got_for(is, case)));
+            c.fail(kind_of(is), || wanted_of(is), || got_for(is, case), line);
         }
     }
     c.peer = c.failed.is_empty();
@@ -91,41 +139,41 @@ fn check_peer(p: &Peer, case: &Case<'_>) -> Checked {
 fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
     let e = case.peer;
     if e.host_network {
-        let got = format!("{}, on the host's network", e.display);
-        c.mark(line, false, format!("{} is {got}", role(case)));
-        c.fail("peer", "a pod with a network of its own", got, line);
+        let got = || format!("{}, on the host's network", e.display);
+        c.mark(line, false, || format!("{} is {}", role(case), got()));
+        c.fail("peer", || "a pod with a network of its own", got, line);
         return;
     }
-    let pods_only = s.all.iter().any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
     if e.known && !e.labels.is_pod() && pods_only {
         // Not a pod: its labels are beside the point.
-        let wanted = match s.words() {
+        let wanted = || match s.words() {
             w if w.starts_with("any pod") => w,
             w => format!("a pod with {w}"),
         };
-        let got = outsider(case);
-        c.mark(line, false, format!("{} is {got}", role(case)));
-        c.fail("peer", wanted, got, line);
+        c.mark(line, false, || format!("{} is {}", role(case), outsider(case)));
+        c.fail("peer", wanted, || outsider(case), line);
         return;
     }
-    for r in &s.all {
+    for r in s.conditions(case.opt.engine) {
         let line = if r.implied { line } else { r.line };
         match r.matches(e, &mut Vec::new()) {
             Tri::Yes if r.implied => {}
             Tri::Yes => {
                 c.held += 1;
-                c.mark(line, true, has(r, case));
+                c.mark(line, true, || has(r, case));
             }
             Tri::Unknown => {}
             Tri::No => {
-                c.mark(line, false, has(r, case));
-                c.fail(if r.on_namespace() { "namespace" } else { "label" }, r.wanted(), r.got(e), line);
+                c.mark(line, false, || has(r, case));
+                c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(e), line);
+                c.apart += r.apart(e);
             }
         }
     }
     if !s.same_cluster(e, Some(case.subject)) {
-        c.mark(line, false, format!("{} is of another cluster", role(case)));
-        c.fail("peer", "a pod of the same cluster", format!("{}, of another cluster", e.display), line);
+        c.mark(line, false, || format!("{} is of another cluster", role(case)));
+        c.fail("peer", || "a pod of the same cluster", || format!("{}, of another cluster", e.display), line);
     }
 }
 
@@ -161,23 +209,42 @@ fn list(items: &[String]) -> String {
     out.join(", ")
 }
 
-/// Name of the condition and what it wants.
-fn wanted_of(p: &PeerIs) -> (&'static str, String) {
+/// Name of the condition.
+fn kind_of(p: &PeerIs) -> &'static str {
+    match p {
+        PeerIs::Endpoints(_) | PeerIs::Groups | PeerIs::Undefined(_) => "peer",
+        PeerIs::Cidr { .. } | PeerIs::CidrGroup { .. } | PeerIs::CidrGroups { .. } => "cidr",
+        PeerIs::Entity(_) => "entity",
+        PeerIs::Fqdn(_) => "fqdn",
+        PeerIs::Service { .. } | PeerIs::Services { .. } => "service",
+        PeerIs::Nodes(_) => "node",
+    }
+}
+
+/// What the condition wants.
+fn wanted_of(p: &PeerIs) -> String {
     let but = |except: &[ipnet::IpNet]| {
         let all: Vec<String> = except.iter().map(ToString::to_string).collect();
         if all.is_empty() { String::new() } else { format!(" except {}", list(&all)) }
     };
     match p {
-        PeerIs::Endpoints(s) => ("peer", s.words()),
-        PeerIs::Cidr { net, except } => ("cidr", format!("{net}{}", but(except))),
-        PeerIs::CidrGroup { name, except } => ("cidr", format!("group {name}{}", but(except))),
-        PeerIs::CidrGroups { selector, except } => ("cidr", format!("groups with {}{}", selector.words(), but(except))),
-        PeerIs::Entity(e) => ("entity", e.clone()),
-        PeerIs::Fqdn(p) => ("fqdn", p.text.clone()),
-        PeerIs::Service { namespace, name } => ("service", format!("{namespace}/{name}")),
-        PeerIs::Services { selector, .. } => ("service", format!("services with {}", selector.words())),
-        PeerIs::Nodes(s) => ("node", if s.all.is_empty() { "any node".to_owned() } else { format!("nodes with {}", s.words()) }),
-        PeerIs::Groups => ("peer", "a cloud group".to_owned()),
+        PeerIs::Endpoints(s) => s.words(),
+        PeerIs::Cidr { net, except } => format!("{net}{}", but(except)),
+        PeerIs::CidrGroup { name, except } => format!("group {name}{}", but(except)),
+        PeerIs::CidrGroups { selector, except } => format!("groups with {}{}", selector.words(), but(except)),
+        PeerIs::Entity(e) => e.clone(),
+        PeerIs::Fqdn(p) => p.text.clone(),
+        PeerIs::Service { namespace, name } => format!("{namespace}/{name}"),
+        PeerIs::Services { selector, .. } => format!("services with {}", selector.words()),
+        PeerIs::Nodes(s) => {
+            if s.all.is_empty() {
+                "any node".to_owned()
+            } else {
+                format!("nodes with {}", s.words())
+            }
+        }
+        PeerIs::Groups => "a cloud group".to_owned(),
+        PeerIs::Undefined(_) => "a peer that this rule's action is not defined for".to_owned(),
     }
 }
 
@@ -236,7 +303,7 @@ fn port_words(p: &Port, case: &Case<'_>) -> String {
 fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
     match &rule.ports {
         Ports::Any => c.port = true,
-        Ports::Nothing => c.fail("peer", "nothing (the rule is empty)", case.peer.display.clone(), rule.lines.0),
+        Ports::Nothing => c.fail("peer", || "nothing (the rule is empty)", || case.peer.display.clone(), rule.lines.0),
         Ports::Icmp(fields) => check_icmp(fields, case, c),
         Ports::Of(rules) => {
             let all: Vec<&Port> = rules.iter().flat_map(|r| &r.ports).collect();
@@ -247,9 +314,9 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                         c.held += 1;
                         c.port = true;
                         if let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
-                            c.mark(l, true, "");
+                            c.mark(l, true, || "");
                         }
-                        c.mark(p.line, true, format!("flow has {}", flow_port(case)));
+                        c.mark(p.line, true, || format!("flow has {}", flow_port(case)));
                         return;
                     }
                     Tri::Unknown => {
@@ -264,25 +331,23 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                 }
             }
             let Some((same, p)) = nearest else {
-                c.fail("port", "no port (the list is empty)", flow_port(case), rule.lines.0);
+                c.fail("port", || "no port (the list is empty)", || flow_port(case), rule.lines.0);
                 return;
             };
             let number =
                 case.traffic.port.is_some_and(|n| all.iter().any(|p| matches!(p.port, PortIs::Range(a, b) if (a..=b).contains(&n))));
-            let words: Vec<String> = all.iter().map(|p| port_words(p, case)).collect();
+            let words = || list(&all.iter().map(|p| port_words(p, case)).collect::<Vec<_>>());
             // The number is right and the protocol is not, or the protocol has no ports at all.
             let on = if !same && (number || case.traffic.port.is_none()) { "protocol" } else { "port" };
             let line = if same { p.line } else { p.protocol_line.unwrap_or(p.line) };
             if same && let Some(l) = p.protocol_line.filter(|l| *l != p.line) {
-                c.mark(l, true, "");
+                c.mark(l, true, || "");
             }
-            let got = flow_port(case);
-            let short = match (same, case.traffic.port) {
-                (true, Some(n)) => n.to_string(),
-                _ => got.clone(),
-            };
-            c.mark(line, false, format!("flow has {short}"));
-            c.fail(on, list(&words), got, line);
+            c.mark(line, false, || match (same, case.traffic.port) {
+                (true, Some(n)) => format!("flow has {n}"),
+                _ => format!("flow has {}", flow_port(case)),
+            });
+            c.fail(on, words, || flow_port(case), line);
         }
     }
 }
@@ -293,12 +358,11 @@ fn check_icmp(fields: &[IcmpField], case: &Case<'_>, c: &mut Checked) {
         if port::icmp(f, case, &mut Vec::new()).0 != Tri::No {
             c.held += 1;
             c.port = true;
-            c.mark(f.line, true, format!("flow has {}", flow_port(case)));
+            c.mark(f.line, true, || format!("flow has {}", flow_port(case)));
             return;
         }
     }
     let line = fields.first().map_or(0, |f| f.line);
-    let wanted: Vec<String> = fields.iter().map(words).collect();
-    c.mark(line, false, format!("flow has {}", flow_port(case)));
-    c.fail("icmp", list(&wanted), flow_port(case), line);
+    c.mark(line, false, || format!("flow has {}", flow_port(case)));
+    c.fail("icmp", || list(&fields.iter().map(words).collect::<Vec<_>>()), || flow_port(case), line);
 }

@@ -1,8 +1,9 @@
 //! One side of a flow: judged, with its rules nearest first and its lane for the screen.
-use super::near::{Checked, check};
-use super::{l7, words};
+use super::l7::{self, NearL7};
+use super::near::{Checked, check, weigh};
+use super::words;
 use crate::model::observed::Direction;
-use crate::model::why::{Lane, LaneState, Mark, Nearest, Outcome, PolicyRef, RuleView};
+use crate::model::why::{Lane, LaneState, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, selects};
@@ -24,6 +25,8 @@ pub struct Ask<'a> {
     pub world: &'a World,
     pub set: &'a PolicySet,
     pub opt: &'a Options,
+    /// Whether rules and lane are made, which only a screen shows; the rest is the same with or without.
+    pub whole: bool,
 }
 
 /// One side, judged.
@@ -34,8 +37,8 @@ pub struct Judged {
     pub outcome: Outcome,
     pub policies: Vec<PolicyRef>,
     pub nearest: Option<Nearest>,
-    pub rules: Vec<RuleView>,
-    pub lane: Lane,
+    /// What of it only a screen shows.
+    pub shown: Option<(Lane, Vec<RuleView>)>,
     /// Why it is denied, or that it is not.
     pub text: String,
 }
@@ -54,30 +57,44 @@ pub fn look(ask: &Ask<'_>) -> Judged {
     let outcome = outcome(&judgement, host, ask.traffic);
     let denying = judgement.decision == Decision::Denied;
     let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
-    let mut views = views(selecting, &case);
-    let (rules, nearest) = match judgement.cause {
-        Cause::L7Deny => l7_rules(&judgement, &views, &case),
+    // Where a rule decided, the others are only shown.
+    let decided = !matches!(judgement.cause, Cause::L7Deny | Cause::DefaultDeny);
+    let mut views = if ask.whole || !decided { views(selecting, &case, ask.whole) } else { Vec::new() };
+    let mut rules = Vec::new();
+    let nearest = match judgement.cause {
+        Cause::L7Deny => {
+            let found = l7_rules(&judgement, &views, &case);
+            if ask.whole {
+                rules = shown_l7(&found);
+            }
+            found.first().and_then(|n| near(&n.policy.id, n.id.clone(), &n.policy.text.file, &n.checked))
+        }
         Cause::DefaultDeny => {
             views.retain(|v| v.rule.action == Action::Allow);
             views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
-            let nearest = views
-                .first()
-                .filter(|v| denying && !hopeless(v.rule))
-                .and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked));
-            (shown(selecting, &views), nearest)
+            if ask.whole {
+                rules = shown(selecting, &views);
+            } else if let Some(v) = views.first_mut() {
+                v.checked = check(v.rule, &case);
+            }
+            let first = views.first().filter(|v| denying && !hopeless(v.rule));
+            first.and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked))
         }
         _ => {
             // What decided comes first, then what came near.
             let decided = |v: &View<'_>| judgement.allowing().iter().any(|a| of_rule(a, v.policy, v.rule));
             views.sort_by_key(|v| (!decided(v), v.checked.rank()));
-            (shown(selecting, &views), None)
+            if ask.whole {
+                rules = shown(selecting, &views);
+            }
+            None
         }
     };
     let policies = policies(&judgement);
     let text = words::sentence(&case, &judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
-    let lane = lane(&case, &judgement, &views, &policies);
+    let shown = ask.whole.then(|| (lane(&case, &judgement, &views, &policies), rules));
     let subject = ask.subject.display.clone();
-    Judged { direction: ask.direction, subject, outcome, policies, nearest, rules, lane, text, judgement }
+    Judged { direction: ask.direction, subject, outcome, policies, nearest, shown, text, judgement }
 }
 
 fn outcome(j: &Judgement, host: bool, traffic: &Traffic) -> Outcome {
@@ -116,8 +133,9 @@ fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
     same && r.rule.as_deref().is_some_and(|id| id == rule.id || id.strip_prefix(rule.id.as_str()).is_some_and(|rest| rest.starts_with('.')))
 }
 
-fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<View<'p>> {
+fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>, words: bool) -> Vec<View<'p>> {
     let mut out = Vec::new();
+    let check = if words { check } else { weigh };
     for policy in policies {
         for section in &policy.sections {
             if selects(section, case, &mut Vec::new()) == Tri::No {
@@ -166,24 +184,24 @@ fn near(policy: &PolicyRef, rule: String, file: &str, c: &Checked) -> Option<Nea
     })
 }
 
-fn l7_rules(j: &Judgement, views: &[View<'_>], case: &Case<'_>) -> (Vec<RuleView>, Option<Nearest>) {
+/// The L7 rules that the request had to pass, nearest first.
+fn l7_rules<'p>(j: &Judgement, views: &[View<'p>], case: &Case<'_>) -> Vec<NearL7<'p>> {
     let chosen: Vec<(&Arc<Policy>, &Rule)> =
         views.iter().filter(|v| j.l7_rules.iter().any(|r| of_rule(r, v.policy, v.rule))).map(|v| (v.policy, v.rule)).collect();
-    let found = l7::nearest(&chosen, case);
-    let nearest = found.first().and_then(|n| near(&n.policy.id, n.id.clone(), &n.policy.text.file, &n.checked));
-    let rules = found.iter().take(SHOWN).map(|n| {
-        let marks: Vec<Mark> = n.checked.marks.clone();
-        RuleView {
-            policy: n.policy.id.clone(),
-            rule: n.id.clone(),
-            file: n.policy.text.file.clone(),
-            // The whole rule around it: the peer and port that did match belong to the picture.
-            lines: (n.rule.lines.0.min(n.lines.0), n.rule.lines.1.max(n.lines.1)),
-            failed: n.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
-            marks,
-        }
-    });
-    (rules.collect(), nearest)
+    l7::nearest(&chosen, case)
+}
+
+fn shown_l7(found: &[NearL7<'_>]) -> Vec<RuleView> {
+    let view = |n: &NearL7<'_>| RuleView {
+        policy: n.policy.id.clone(),
+        rule: n.id.clone(),
+        file: n.policy.text.file.clone(),
+        // The whole rule around it: the peer and port that did match belong to the picture.
+        lines: (n.rule.lines.0.min(n.lines.0), n.rule.lines.1.max(n.lines.1)),
+        failed: n.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
+        marks: n.checked.marks.clone(),
+    };
+    found.iter().take(SHOWN).map(view).collect()
 }
 
 fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRef]) -> Lane {

@@ -1,14 +1,33 @@
 //! The one sentence of an explanation. Owns wording only.
-use super::near::{Checked, flow_port, role};
+use super::near::{Checked, check, flow_port, role};
 use crate::model::observed::{Direction, L4};
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{Case, Cause, Decision, Judgement};
 use crate::policy::ir::{PortIs, Ports, Rule};
+use crate::world::Endpoint;
+
+/// Ports on which name servers in pods listen where it is not 53: behind a service, or beside a cache of the node.
+const DNS_PORTS: [u16; 4] = [1053, 5353, 8053, 10_053];
 
 /// A query to a name server.
 pub fn is_dns(case: &Case<'_>) -> bool {
-    matches!(case.traffic.request, Some(Request::Dns(_)))
-        || (case.traffic.port == Some(53) && matches!(case.traffic.l4, Some(L4::Udp | L4::Tcp)))
+    if matches!(case.traffic.request, Some(Request::Dns(_))) {
+        return true;
+    }
+    let (Some(port), Some(l4 @ (L4::Udp | L4::Tcp))) = (case.traffic.port, case.traffic.l4) else { return false };
+    let to = case.destination();
+    let named =
+        || to.named_ports.iter().flatten().any(|p| p.port == port && p.proto == l4 && p.name.to_ascii_lowercase().starts_with("dns"));
+    port == 53 || named() || (DNS_PORTS.contains(&port) && is_name_server(to))
+}
+
+/// By the labels that name servers of clusters carry.
+fn is_name_server(e: &Endpoint) -> bool {
+    let is = |key: &str, names: &[&str]| e.labels.get(Some("k8s"), key).is_some_and(|v| names.contains(&v));
+    let names = ["kube-dns", "coredns", "node-local-dns"];
+    is("k8s-app", &names)
+        || is("app.kubernetes.io/name", &names)
+        || e.labels.get(Some("k8s"), "dns.operator.openshift.io/daemonset-dns").is_some()
 }
 
 /// Why this side denies, or that it does not.
@@ -41,11 +60,9 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
-        if let Some(wanted) = rules.iter().find_map(|(_, c)| match c.failed.as_slice() {
-            [(f, _)] if f.on == "protocol" => Some(&f.wanted),
-            _ => None,
-        }) {
-            return format!("no rule allows {}; the nearest allows {wanted}", flow_port(case));
+        let one = rules.iter().find(|(_, c)| matches!(c.failed.as_slice(), [(f, _)] if f.on == "protocol"));
+        if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case).failed.pop()) {
+            return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
         // Where DNS is allowed to somebody, say to whom it is not.
         let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);

@@ -24,6 +24,9 @@ const SPEC: &[&str] = &[
     "log",
     "nodeSelector",
 ];
+/// First minor version without `fromRequires`, `toRequires`, and rules for Kafka and parsers of one's own.
+pub(super) const SLIM: u32 = 19;
+
 const ENTITIES: &[&str] = &[
     "all",
     "world",
@@ -40,8 +43,7 @@ const ENTITIES: &[&str] = &[
     "kube-apiserver",
 ];
 
-pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
-    let mut r = Reader { file: &doc.text.file, faults };
+pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, r: &mut Reader<'_>) -> Result<Policy, Fault> {
     r.fields(&doc.root, &id.kind, &["apiVersion", "kind", "metadata", "spec", "specs", "status"])?;
     let mut sections = Vec::new();
     let (spec, specs) = (doc.root.get("spec").filter(|n| !n.is_null()), r.list(&doc.root, "specs", &id.kind)?);
@@ -50,10 +52,10 @@ pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) ->
     }
     let namespace = id.namespace.as_deref();
     if let Some(s) = spec {
-        compile_spec(&mut r, s, "", namespace, &mut sections)?;
+        compile_spec(r, s, "", namespace, &mut sections)?;
     }
     for (i, s) in specs.items().iter().enumerate() {
-        compile_spec(&mut r, s, &format!("specs[{i}]."), namespace, &mut sections)?;
+        compile_spec(r, s, &format!("specs[{i}]."), namespace, &mut sections)?;
     }
     Ok(Policy {
         id,
@@ -172,8 +174,12 @@ fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, actio
         known.push("authentication");
     }
     r.fields(node, &path, &known)?;
-    if let List::Items([first, ..]) = r.list(node, &requires, &path)? {
-        return Err(r.fault(first.line, format!("{path}.{requires} is gone from Cilium 1.19 on, and a policy with it is rejected")));
+    let mut required = Vec::new();
+    for (j, item) in r.list(node, &requires, &path)?.items().iter().enumerate() {
+        if r.cilium >= SLIM {
+            return Err(r.fault(item.line, format!("{path}.{requires} is gone from Cilium 1.{SLIM} on, and a policy with it is rejected")));
+        }
+        required.push(r.selector(item, &format!("{path}.{requires}[{j}]"), &key)?);
     }
 
     let mut peers: Vec<Peer> = Vec::new();
@@ -246,7 +252,7 @@ fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, actio
             }
         }
     };
-    Ok(Rule { id, action, peers, ports, auth, lines: (node.line, node.last) })
+    Ok(Rule { id, name: None, action, peers, ports, auth, requires: required, lines: (node.line, node.last) })
 }
 
 fn cidr_peer(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<PeerIs, Fault> {

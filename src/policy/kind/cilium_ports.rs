@@ -1,4 +1,5 @@
 //! `toPorts` and `icmps` of Cilium policies. Owns which L7 rules may stand on which port.
+use super::cilium::SLIM;
 use super::read::{Reader, key_line, transport};
 use crate::model::doc::{Fault, Node, Value};
 use crate::model::observed::{Direction, L4};
@@ -102,7 +103,8 @@ pub(super) fn ports(r: &mut Reader<'_>, items: &[Node], path: &str, direction: D
         let bad = |p: &Port| match (&l7, p.protocol) {
             (None, _) => false,
             (Some(_), _) if p.port == PortIs::All => true,
-            (Some(L7Rules::Http(_)), protocol) => protocol != Protocol::One(L4::Tcp),
+            (Some(L7Rules::Http(_) | L7Rules::Kafka(_)), protocol) => protocol != Protocol::One(L4::Tcp),
+            (Some(L7Rules::Other(_)), protocol) => !matches!(protocol, Protocol::Any | Protocol::One(L4::Udp | L4::Tcp)),
             (Some(L7Rules::Dns(_)), protocol) => !matches!(protocol, Protocol::Any | Protocol::One(L4::Udp | L4::Tcp)),
         };
         if let Some(p) = ports.iter().find(|p| bad(p)) {
@@ -111,8 +113,11 @@ pub(super) fn ports(r: &mut Reader<'_>, items: &[Node], path: &str, direction: D
         if matches!(l7, Some(L7Rules::Dns(_))) && direction == Direction::Ingress {
             return Err(r.fault(item.line, format!("{path}: DNS rules are for egress only")));
         }
-        let sni = !r.list(item, "serverNames", &path)?.items().is_empty();
-        out.push(PortRule { ports, l7, sni, lines: (item.line, item.last) });
+        let mut server_names = Vec::new();
+        for n in r.list(item, "serverNames", &path)?.items() {
+            server_names.push(r.server_name(n, &format!("{path}.serverNames"))?);
+        }
+        out.push(PortRule { ports, l7, server_names, lines: (item.line, item.last) });
     }
     Ok(out)
 }
@@ -141,33 +146,42 @@ fn port(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<Port, Fault> {
 }
 
 fn l7(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<Option<L7Rules>, Fault> {
+    r.fields(node, path, &["http", "dns", "kafka", "l7proto", "l7"])?;
+    let slim = r.cilium >= SLIM;
     for gone in ["kafka", "l7proto", "l7"] {
-        if node.get(gone).is_some() {
+        if slim && node.get(gone).is_some() {
             r.warn(
                 key_line(node, gone),
-                format!("`{gone}` rules are gone from Cilium 1.19 on: this is a plain port rule and lets every request pass"),
+                format!("`{gone}` rules are gone from Cilium 1.{SLIM} on: this is a plain port rule and lets every request pass"),
             );
         }
     }
-    r.fields(node, path, &["http", "dns", "kafka", "l7proto", "l7"])?;
-    let (http, dns) = (r.list(node, "http", path)?.items(), r.list(node, "dns", path)?.items());
-    match (http.is_empty(), dns.is_empty()) {
-        (true, true) => Ok(None),
-        (false, false) => Err(r.fault(node.line, format!("{path}: http and dns may not stand in one rule"))),
-        (false, true) => {
-            let rules = http.iter().enumerate().map(|(i, n)| http_rule(r, n, i, path));
-            Ok(Some(L7Rules::Http(rules.collect::<Result<_, _>>()?)))
-        }
-        (true, false) => {
-            let mut rules = Vec::new();
-            for (i, n) in dns.iter().enumerate() {
-                let id = format!("dns[{i}]");
-                let pattern = r.name_pattern(n, &format!("{path}.{id}"))?;
-                rules.push(DnsRule { id, pattern, line: n.line });
-            }
-            Ok(Some(L7Rules::Dns(rules)))
-        }
+    let (http, dns, kafka) =
+        (r.list(node, "http", path)?.items(), r.list(node, "dns", path)?.items(), r.list(node, "kafka", path)?.items());
+    let kafka = if slim { &[] } else { kafka };
+    let other = r.text(node, "l7proto", path)?.filter(|n| !n.is_empty() && !slim);
+    let kinds = [!http.is_empty(), !dns.is_empty(), !kafka.is_empty(), other.is_some()];
+    if kinds.iter().filter(|k| **k).count() > 1 {
+        return Err(r.fault(node.line, format!("{path}: rules of more than one protocol may not stand in one rule")));
     }
+    if !http.is_empty() {
+        let rules = http.iter().enumerate().map(|(i, n)| http_rule(r, n, i, path));
+        return Ok(Some(L7Rules::Http(rules.collect::<Result<_, _>>()?)));
+    }
+    if !dns.is_empty() {
+        let mut rules = Vec::new();
+        for (i, n) in dns.iter().enumerate() {
+            let id = format!("dns[{i}]");
+            let pattern = r.name_pattern(n, &format!("{path}.{id}"))?;
+            rules.push(DnsRule { id, pattern, line: n.line });
+        }
+        return Ok(Some(L7Rules::Dns(rules)));
+    }
+    if !kafka.is_empty() {
+        let rules = kafka.iter().enumerate().map(|(i, n)| super::kafka::rule(r, n, i, path));
+        return Ok(Some(L7Rules::Kafka(rules.collect::<Result<_, _>>()?)));
+    }
+    Ok(other.map(|n| L7Rules::Other(n.to_owned())))
 }
 
 fn http_rule(r: &mut Reader<'_>, node: &Node, i: usize, path: &str) -> Result<HttpRule, Fault> {

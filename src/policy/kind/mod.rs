@@ -1,6 +1,9 @@
 //! The kinds of policy objects. Owns the table of kinds and the strict reading that they share; a new kind is a file and a line.
+mod admin;
+mod admin_ports;
 mod cilium;
 mod cilium_ports;
+pub(crate) mod kafka;
 mod networkpolicy;
 pub(crate) mod read;
 
@@ -8,6 +11,7 @@ use super::ir::Policy;
 use crate::model::doc::{Doc, Fault};
 use crate::model::why::PolicyRef;
 use crate::world::{DEFAULT_NAMESPACE, group};
+use read::Reader;
 use std::sync::Arc;
 
 /// What became of an object.
@@ -19,7 +23,7 @@ pub enum Verdict {
     NoPolicy,
 }
 
-type Compile = fn(&Arc<Doc>, PolicyRef, &mut Vec<Fault>) -> Result<Policy, Fault>;
+type Compile = fn(&Arc<Doc>, PolicyRef, &mut Reader<'_>) -> Result<Policy, Fault>;
 
 /// One kind of policy.
 pub struct Kind {
@@ -44,9 +48,9 @@ pub const KINDS: &[Kind] = &[
     known("extensions", "NetworkPolicy", true, networkpolicy::compile),
     known("cilium.io", "CiliumNetworkPolicy", true, cilium::compile),
     known("cilium.io", "CiliumClusterwideNetworkPolicy", false, cilium::compile),
-    later("policy.networking.k8s.io", "AdminNetworkPolicy", false),
-    later("policy.networking.k8s.io", "BaselineAdminNetworkPolicy", false),
-    later("policy.networking.k8s.io", "ClusterNetworkPolicy", false),
+    known("policy.networking.k8s.io", "AdminNetworkPolicy", false, admin::admin),
+    known("policy.networking.k8s.io", "BaselineAdminNetworkPolicy", false, admin::baseline),
+    known("policy.networking.k8s.io", "ClusterNetworkPolicy", false, admin::cluster),
     later("crd.projectcalico.org", "NetworkPolicy", true),
     later("crd.projectcalico.org", "GlobalNetworkPolicy", false),
     later("projectcalico.org", "NetworkPolicy", true),
@@ -65,8 +69,8 @@ pub const KINDS: &[Kind] = &[
     later("security.istio.io", "PeerAuthentication", true),
 ];
 
-/// Compiles an object if it is a policy.
-pub fn compile(doc: &Arc<Doc>, faults: &mut Vec<Fault>) -> Verdict {
+/// Compiles an object if it is a policy, as this minor version of Cilium would read it.
+pub fn compile(doc: &Arc<Doc>, cilium: u32, faults: &mut Vec<Fault>) -> Verdict {
     let Some(kind) = KINDS.iter().find(|k| k.kind == doc.kind() && k.group == group(doc.api_version())) else {
         // A look-alike of an unknown group, or a vendor's own: never passed over in silence.
         if doc.kind().ends_with("NetworkPolicy") || KINDS.iter().any(|k| k.kind == doc.kind()) {
@@ -83,7 +87,7 @@ pub fn compile(doc: &Arc<Doc>, faults: &mut Vec<Fault>) -> Verdict {
     };
     let id = PolicyRef { kind: kind.kind.to_owned(), namespace, name: doc.name().to_owned(), rule: None };
     let Some(compile) = kind.compile else { return Verdict::NotUnderstood(id) };
-    match compile(doc, id.clone(), faults) {
+    match compile(doc, id.clone(), &mut Reader { file: &doc.text.file, cilium, faults }) {
         Ok(p) => Verdict::Policy(p),
         Err(f) => Verdict::Refused(id, f),
     }

@@ -9,14 +9,13 @@ use crate::world::labels::POD_NAMESPACE;
 use ipnet::IpNet;
 use std::sync::Arc;
 
-pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) -> Result<Policy, Fault> {
-    let mut r = Reader { file: &doc.text.file, faults };
+pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, r: &mut Reader<'_>) -> Result<Policy, Fault> {
     r.fields(&doc.root, "NetworkPolicy", &["apiVersion", "kind", "metadata", "spec", "status"])?;
     let empty = Node { value: Value::Null, line: doc.root.line, column: 1, last: doc.root.line };
     let spec = doc.root.get("spec").unwrap_or(&empty);
     r.fields(spec, "spec", &["podSelector", "ingress", "egress", "policyTypes"])?;
     let namespace = id.namespace.clone().unwrap_or_default();
-    let subject = pods(&mut r, spec.get("podSelector").unwrap_or(&empty), "spec.podSelector", &namespace)?;
+    let subject = pods(r, spec.get("podSelector").unwrap_or(&empty), "spec.podSelector", &namespace)?;
 
     let mut types = Vec::new();
     for t in r.list(spec, "policyTypes", "spec")?.items() {
@@ -41,7 +40,7 @@ pub(super) fn compile(doc: &Arc<Doc>, id: PolicyRef, faults: &mut Vec<Fault>) ->
         }
         let mut rules = Vec::new();
         for (i, item) in items.iter().enumerate() {
-            rules.push(rule(&mut r, item, key, peers, i, &namespace)?);
+            rules.push(rule(r, item, key, peers, i, &namespace)?);
         }
         let line = if items.is_empty() { listed.unwrap_or_else(|| key_line(&doc.root, "spec")) } else { key_line(spec, key) };
         sections.push(Section { direction, subject: Subject::Endpoints(subject.clone()), default_deny: true, declared, rules, line });
@@ -86,14 +85,16 @@ fn rule(r: &mut Reader<'_>, node: &Node, key: &str, peers_key: &str, i: usize, n
     }
     Ok(Rule {
         id,
+        name: None,
         action: Action::Allow,
         peers: if peers.is_empty() { Peers::Any } else { Peers::Of(peers) },
         ports: if ports.is_empty() {
             Ports::Any
         } else {
-            Ports::Of(vec![PortRule { ports, l7: None, sni: false, lines: (key_line(node, "ports"), node.last) }])
+            Ports::Of(vec![PortRule { ports, l7: None, server_names: Vec::new(), lines: (key_line(node, "ports"), node.last) }])
         },
         auth: None,
+        requires: Vec::new(),
         lines: (node.line, node.last),
     })
 }

@@ -12,6 +12,8 @@ const REGEX_SIZE: usize = 1 << 20;
 
 pub(crate) struct Reader<'a> {
     pub file: &'a str,
+    /// Minor version of Cilium 1.x whose reading counts.
+    pub cilium: u32,
     pub faults: &'a mut Vec<Fault>,
 }
 
@@ -168,6 +170,29 @@ impl Reader<'_> {
             return Err(self.fault(node.line, format!("{path} `{text}` is not a DNS name")));
         }
         let regex = name_regex(text).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
+        Ok(Pattern { text: text.to_owned(), regex })
+    }
+
+    /// A name in a TLS greeting: `*` stays inside one label, a leading `**.` is one or more.
+    pub fn server_name(&self, node: &Node, path: &str) -> Result<Pattern, Fault> {
+        let text = self.item(node, path)?;
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')) {
+            return Err(self.fault(node.line, format!("{path} `{text}` is not a server name")));
+        }
+        let regex = name_regex(text).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
+        Ok(Pattern { text: text.to_owned(), regex })
+    }
+
+    /// A domain name of an admin policy: a leading `*.` is one or more labels.
+    pub fn domain(&self, node: &Node, path: &str) -> Result<Pattern, Fault> {
+        let text = self.item(node, path)?;
+        let rest = text.strip_prefix("*.").unwrap_or(text);
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !rest.contains('.') || !rest.chars().all(legal) {
+            return Err(self.fault(node.line, format!("{path} `{text}` is not a domain name")));
+        }
+        let deep = if rest.len() < text.len() { format!("**.{rest}") } else { text.to_owned() };
+        let regex = name_regex(&deep).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 

@@ -1,0 +1,319 @@
+//! `flowhy check` from outside: recordings and manifests written by hand, the answer as a program and as a person reads it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what broke by panicking
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Flows and manifests in a folder of their own.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(flows: &[Value], files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let lines: String = flows.iter().map(|f| format!("{f}\n")).collect();
+        fs::write(dir.path().join("flows.jsonl"), lines).unwrap();
+        for (name, body) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, body).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, args: &str) -> Output {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+        c.env_clear().current_dir(self.path()).stdin(Stdio::null()).arg("check").args(args.split_whitespace());
+        c.output().unwrap()
+    }
+
+    /// The exit code, the entries and the summary.
+    fn json(&self, args: &str) -> (i32, Vec<Value>, Value) {
+        let o = self.run(&format!("{args} -o json"));
+        let text = String::from_utf8(o.stdout).unwrap();
+        let mut lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let summary = lines.pop().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&o.stderr)))["summary"].take();
+        (o.status.code().unwrap(), lines, summary)
+    }
+}
+
+fn text(o: &Output) -> String {
+    String::from_utf8(o.stdout.clone()).unwrap()
+}
+
+fn pod(ns: &str, name: &str, app: &str) -> Value {
+    let labels = [format!("k8s:app={app}"), format!("k8s:io.kubernetes.pod.namespace={ns}")];
+    json!({"identity": 1000, "namespace": ns, "pod_name": name, "labels": labels})
+}
+
+fn cart(n: u8) -> Value {
+    pod("shop", &format!("cart-7d4b8c9f5-xk2m{n}"), "cart")
+}
+
+fn db() -> Value {
+    pod("shop", "db-0", "db")
+}
+
+fn world() -> Value {
+    json!({"identity": 2, "labels": ["reserved:world"]})
+}
+
+/// A packet of a connection to a port.
+fn flow(src: Value, dst: Value, port: u16, direction: &str, verdict: &str) -> Value {
+    let mut f = json!({
+        "time": "2026-01-31T14:00:00Z", "verdict": verdict, "is_reply": false, "traffic_direction": direction,
+        "l4": {"TCP": {"source_port": 40_000, "destination_port": port, "flags": {"SYN": true}}},
+        "source": src, "destination": dst, "Type": "L3_L4", "event_type": {"type": 4},
+    });
+    if verdict == "DROPPED" {
+        f["drop_reason_desc"] = json!("POLICY_DENIED");
+    }
+    json!({"flow": f, "node_name": "n1", "time": "2026-01-31T14:00:00Z"})
+}
+
+const DENY: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from:
+    - podSelector: {matchLabels: {app: cart}}
+    ports:
+    - port: 5433
+";
+
+fn sql() -> Vec<Value> {
+    let mut both = Vec::new();
+    for n in [2, 4, 5, 6] {
+        both.push(flow(cart(n), db(), 5432, "EGRESS", "FORWARDED"));
+        both.push(flow(cart(n), db(), 5432, "INGRESS", "FORWARDED"));
+    }
+    both
+}
+
+#[test]
+fn what_worked_and_is_denied_is_one_entry_a_missing_rule() {
+    let mut flows = sql();
+    flows.push(flow(pod("shop", "web-0", "web"), db(), 5432, "INGRESS", "FORWARDED"));
+    let p = Place::new(&flows, &[("k8s/db.yaml", DENY)]);
+    let (code, entries, summary) = p.json("k8s --from flows.jsonl");
+    assert_eq!((code, entries.len()), (1, 2), "{entries:#?}");
+    let e = &entries[0];
+    assert_eq!((&e["change"], &e["from"], &e["to"]), (&json!("new-drop"), &json!("shop/cart"), &json!("shop/db")));
+    assert_eq!((&e["port"], &e["direction"], &e["outcome"]), (&json!("TCP/5432"), &json!("INGRESS"), &json!("default-deny")));
+    assert_eq!((&e["conversations"], &e["records"], &e["text"]), (&json!(4), &json!(8), &json!("no rule allows port 5432")));
+    assert_eq!(e["policies"], json!([{"kind": "NetworkPolicy", "namespace": "shop", "name": "db", "file": "k8s/db.yaml", "line": 1}]));
+    assert_eq!((&e["nearest"]["file"], &e["nearest"]["line"]), (&json!("k8s/db.yaml"), &json!(10)));
+    assert_eq!((&summary["conversations"], &summary["new_drops"], &summary["passes"]), (&json!(5), &json!(5), &json!(false)));
+    let o = p.run("k8s --from flows.jsonl");
+    let out = text(&o);
+    assert!(out.contains("✗ shop/cart → shop/db TCP/5432  new drop") && out.contains("(k8s/db.yaml:10)"), "{out}");
+    assert!(out.contains("fails: 5 conversations: 5 newly dropped\n"), "{out}");
+    assert_eq!(out, text(&p.run("k8s --from flows.jsonl")), "the same input, the same bytes");
+    // A filter is a filter.
+    let (_, entries, summary) = p.json("k8s --from flows.jsonl from.pod:web-0");
+    assert_eq!((entries.len(), &summary["unseen"]["refused"]), (1, &json!(8)));
+}
+
+#[test]
+fn what_the_receiver_dropped_never_worked_whatever_the_sender_forwarded() {
+    let flows = [flow(cart(2), db(), 5432, "EGRESS", "FORWARDED"), flow(cart(2), db(), 5432, "INGRESS", "DROPPED")];
+    let open = DENY.replace("5433", "5432");
+    let p = Place::new(&flows, &[("deny.yaml", DENY), ("open.yaml", &open)]);
+    let (code, entries, summary) = p.json("deny.yaml --from flows.jsonl");
+    assert_eq!((code, entries.len(), &summary["still_dropped"]), (0, 0, &json!(1)));
+    let (code, entries, _) = p.json("open.yaml --from flows.jsonl");
+    assert_eq!((code, &entries[0]["change"]), (0, &json!("admitted")));
+    assert_eq!(entries[0]["text"], json!("nothing isolates its egress; ingress[0].from[0] of shop/db allows its ingress"));
+    assert_eq!(p.json("open.yaml --from flows.jsonl --fail-on any-change").0, 1);
+    // Dropped at times is also forwarded at times.
+    let mut flows = flows.to_vec();
+    flows.push(flow(cart(2), db(), 5432, "INGRESS", "FORWARDED"));
+    let p = Place::new(&flows, &[("deny.yaml", DENY)]);
+    let (code, entries, _) = p.json("deny.yaml --from flows.jsonl");
+    assert_eq!((code, &entries[0]["partly"]), (1, &json!(1)));
+}
+
+#[test]
+fn audit_mode_let_it_through() {
+    let p = Place::new(&[flow(cart(2), db(), 5432, "INGRESS", "AUDIT")], &[("deny.yaml", DENY)]);
+    let (code, entries, _) = p.json("deny.yaml --from flows.jsonl");
+    assert_eq!((code, &entries[0]["audited"]), (1, &json!(1)));
+}
+
+#[test]
+fn two_sets_are_compared_whatever_was_observed() {
+    let open = DENY.replace("5433", "5432");
+    let p = Place::new(&sql(), &[("a/db.yaml", &open), ("b/db.yaml", DENY), ("c/db.yaml", &open)]);
+    let (code, entries, summary) = p.json("b --against a --from flows.jsonl");
+    assert_eq!((code, entries.len(), &summary["compared_with"]), (1, 1, &json!("set")));
+    let before = &entries[0]["before"][0];
+    assert_eq!((&before["file"], &before["line"], &before["rule"]), (&json!("a/db.yaml"), &json!(7), &json!("ingress[0].from[0]")));
+    let (code, entries, _) = p.json("a --against b --from flows.jsonl --fail-on any-change");
+    assert_eq!((code, &entries[0]["change"]), (1, &json!("admitted")));
+    let (code, entries, _) = p.json("c --against a --from flows.jsonl --fail-on any-change");
+    assert_eq!((code, entries.len()), (0, 0));
+}
+
+#[test]
+fn the_set_lies_over_the_policies_that_are_there() {
+    let open = DENY.replace("5433", "5432");
+    let p = Place::new(&sql(), &[("cluster/old.yaml", DENY), ("pr/new.yaml", &open), ("pr2/x.yaml", "kind: ConfigMap\n")]);
+    assert_eq!(p.json("pr --policies cluster --from flows.jsonl").0, 0, "the new object replaces the old one");
+    assert_eq!(p.json("pr2 --policies cluster --from flows.jsonl").0, 1, "what is not replaced still counts");
+}
+
+/// Selects by a namespace's label, which no flow and no manifest tells.
+const BY_TEAM: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from:
+    - namespaceSelector: {matchLabels: {team: a}}
+";
+
+#[test]
+fn what_cannot_be_decided_is_told_with_its_fact_and_never_passes_in_silence() {
+    let namespace = "kind: Namespace\napiVersion: v1\nmetadata: {name: shop, labels: {team: a}}\n";
+    let p = Place::new(&sql(), &[("db.yaml", BY_TEAM), ("world/ns.yaml", namespace)]);
+    let (code, entries, summary) = p.json("db.yaml --from flows.jsonl");
+    assert_eq!((code, &entries[0]["change"], &summary["undecidable"]), (0, &json!("undecidable"), &json!(4)));
+    assert_eq!(entries[0]["missing"], json!(["namespace-labels:shop"]));
+    let o = p.run("db.yaml --from flows.jsonl");
+    assert!(String::from_utf8_lossy(&o.stderr).contains("4 conversations could not be decided"));
+    assert_eq!(p.json("db.yaml --from flows.jsonl --fail-on possible-drops").0, 1);
+    let (code, entries, _) = p.json("db.yaml --from flows.jsonl --fail-on any-change --policies world");
+    assert_eq!((code, entries.len()), (0, 0), "the world decides it");
+    // Two sets that cannot decide it for the same reason do not differ.
+    let q = Place::new(&sql(), &[("a/db.yaml", BY_TEAM), ("b/db.yaml", BY_TEAM)]);
+    assert_eq!(q.json("a --against b --from flows.jsonl --fail-on any-change").0, 0);
+}
+
+const HTTP: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: db}}
+  ingress:
+  - fromEndpoints: [{matchLabels: {app: cart}}]
+    toPorts:
+    - ports: [{port: '80', protocol: TCP}]
+      rules: {http: [{method: GET, path: /ok}]}
+";
+
+#[test]
+fn requests_are_judged_where_they_were_recorded_and_missed_where_not() {
+    let packet = flow(cart(2), db(), 80, "INGRESS", "FORWARDED");
+    let request = |path: &str| {
+        let mut f = packet.clone();
+        f["flow"]["Type"] = json!("L7");
+        f["flow"]["event_type"] = json!({"type": 129});
+        f["flow"]["l7"] = json!({"type": "REQUEST", "http": {"method": "GET", "url": format!("http://db{path}")}});
+        f
+    };
+    let p = Place::new(&[packet.clone(), request("/ok"), request("/no")], &[("http.yaml", HTTP)]);
+    let (code, entries, summary) = p.json("http.yaml --from flows.jsonl");
+    assert_eq!((code, entries.len(), &summary["conversations"]), (1, 1, &json!(1)), "{entries:#?}");
+    assert_eq!((&entries[0]["outcome"], &entries[0]["examples"][0]["request"]), (&json!("l7-denied"), &json!("GET http://db/no")));
+    let p =
+        Place::new(std::slice::from_ref(&packet), &[("http.yaml", HTTP), ("all.yaml", &HTTP.replace("{method: GET, path: /ok}", "{}"))]);
+    let (code, entries, _) = p.json("http.yaml --from flows.jsonl");
+    assert_eq!((code, &entries[0]["missing"]), (0, &json!(["requests:shop/db"])));
+    let (code, entries, _) = p.json("all.yaml --from flows.jsonl --fail-on any-change");
+    assert_eq!((code, entries.len()), (0, 0), "a rule that lets every request pass needs none of them");
+}
+
+#[test]
+fn what_was_not_seen_is_said() {
+    let manifests = "\
+kind: Deployment
+apiVersion: apps/v1
+metadata: {name: mail, namespace: shop}
+spec: {template: {metadata: {labels: {app: mail}}}}
+---
+kind: Deployment
+apiVersion: apps/v1
+metadata: {name: cart, namespace: shop}
+spec: {template: {metadata: {labels: {app: cart}}}}
+---
+kind: NetworkPolicy
+apiVersion: projectcalico.org/v3
+metadata: {name: calico, namespace: shop}
+";
+    let mut unknown = flow(pod("shop", "web-0", "web"), db(), 5432, "INGRESS", "FORWARDED");
+    unknown["flow"].as_object_mut().unwrap().remove("is_reply");
+    unknown["flow"]["l4"]["TCP"]["flags"] = json!({"ACK": true});
+    let mut service = flow(cart(2), world(), 80, "EGRESS", "FORWARDED");
+    service["flow"]["destination_service"] = json!({"namespace": "shop", "name": "api"});
+    service["flow"]["IP"] = json!({"source": "10.0.0.1", "destination": "10.96.0.7"});
+    let mut broken = flow(cart(4), world(), 443, "EGRESS", "DROPPED");
+    broken["flow"]["drop_reason_desc"] = json!("CT_MAP_INSERTION_FAILED");
+    let lost = json!({"lost_events": {"source": "HUBBLE_RING_BUFFER", "num_events_lost": "7"}, "node_name": "n1"});
+    let mut flows = sql();
+    flows.extend([unknown, service, broken, lost]);
+    let mail = DENY.replace("app: db", "app: mail").replace("name: db", "name: mail");
+    let p = Place::new(&flows, &[("k8s/mail.yaml", &mail), ("world/w.yaml", manifests)]);
+    let (code, entries, summary) = p.json("k8s --policies world --from flows.jsonl");
+    assert_eq!((code, entries.len()), (0, 0), "{entries:#?}");
+    let u = &summary["unseen"];
+    assert_eq!((&u["initiator_unknown"], &u["frontends"], &u["failed"], &u["lost"]), (&json!(1), &json!(1), &json!(1), &json!(7)));
+    assert_eq!((&u["silent"], &u["idle"][0]["name"]), (&json!(["Deployment shop/mail"]), &json!("mail")));
+    assert_eq!(u["not_evaluated"][0]["name"], json!("calico"));
+    let out = text(&p.run("k8s --policies world --from flows.jsonl"));
+    for said in ["1 workloads of the manifests never appear: Deployment shop/mail", "7 events were lost", "nothing says who began them"] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+}
+
+#[test]
+fn without_a_conversation_nothing_is_checked_and_that_is_a_no() {
+    let p = Place::new(&sql(), &[("db.yaml", DENY)]);
+    let o = p.run("db.yaml --from flows.jsonl ns:nowhere");
+    assert_eq!(o.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&o.stderr).contains("no conversation to judge"));
+    assert_eq!(p.run("nowhere.yaml --from flows.jsonl").status.code(), Some(4));
+    assert_eq!(p.run("--from flows.jsonl").status.code(), Some(2));
+    assert_eq!(p.run("- --from -").status.code(), Some(2), "standard input can be read only once");
+}
+
+#[test]
+fn markdown_is_a_table_in_which_nothing_from_the_network_acts() {
+    let mut flows = sql();
+    flows.push(flow(pod("shop", "x|<b>@team", "x"), db(), 5432, "INGRESS", "FORWARDED"));
+    let p = Place::new(&flows, &[("k8s/db.yaml", DENY)]);
+    let out = text(&p.run("k8s --from flows.jsonl -o md"));
+    assert!(
+        out.starts_with(
+            "### ❌ flowhy check fails\n\n5 conversations: 5 newly dropped.\n\n#### 2 new drops\n\n| new drop | why | policy | seen |\n"
+        ),
+        "{out}"
+    );
+    assert!(out.contains("| shop/x\\|&lt;b>\\@team → shop/db TCP/5432 |"), "{out}");
+    assert!(out.contains("NetworkPolicy shop/db (k8s/db.yaml:1)<br>nearest: db ingress\\[0\\] (k8s/db.yaml:10)"), "{out}");
+    assert!(out.trim_end().ends_with("</details>"));
+}
+
+#[test]
+fn compressed_recordings_and_standard_input_are_read() {
+    let p = Place::new(&sql(), &[("db.yaml", DENY)]);
+    let plain = fs::read(p.path().join("flows.jsonl")).unwrap();
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(&plain).unwrap();
+    fs::write(p.path().join("flows.jsonl.gz"), zip.finish().unwrap()).unwrap();
+    let mut c = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+    c.env_clear().current_dir(p.path()).args(["check", "db.yaml", "--from", "-"]);
+    let o = c.stdin(fs::File::open(p.path().join("flows.jsonl")).unwrap()).output().unwrap();
+    assert_eq!((o.status.code(), text(&o)), (Some(1), text(&p.run("db.yaml --from flows.jsonl.gz"))));
+    assert_eq!(p.json("db.yaml --from flows.jsonl --from flows.jsonl.gz").1[0]["records"], json!(16), "several files are one recording");
+}
