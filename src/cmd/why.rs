@@ -3,6 +3,7 @@
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
+use crate::engine::contrast::Contrast;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
@@ -37,21 +38,23 @@ pub struct Basis {
 pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
     let now = engine.now();
     let mut n = 0;
+    let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
+        let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
-            entry_json(engine, cause, basis, now, out)?;
+            entry_json(engine, cause, contrast, basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, now, style, out)?;
+            entry_text(cause, contrast, now, style, out)?;
         }
         n += 1;
     }
     Ok(n)
 }
 
-fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+fn entry_json(engine: &Engine, cause: &Cause, contrast: &[Contrast], basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
     #[derive(Serialize)]
     struct Entry<'a> {
         #[serde(flatten)]
@@ -62,6 +65,8 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: String,
         state: &'static str,
         flows: Vec<Box<serde_json::value::RawValue>>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        contrast: &'a [Contrast],
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -77,13 +82,14 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: cause.last.to_string(),
         state: cause.state(now).word(),
         flows,
+        contrast,
         basis,
     };
     serde_json::to_writer(&mut *out, &entry)?;
     out.write_all(b"\n")
 }
 
-fn names(policies: &[PolicyRef]) -> String {
+pub(super) fn names(policies: &[PolicyRef]) -> String {
     let all: Vec<_> = policies
         .iter()
         .map(|p| match &p.rule {
@@ -94,7 +100,7 @@ fn names(policies: &[PolicyRef]) -> String {
     all.join(", ")
 }
 
-fn policies_label(outcome: Outcome) -> &'static str {
+pub(super) fn policies_label(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::DefaultDeny | Outcome::HostFirewall => "isolated by",
         Outcome::DeniedByRule => "denied by",
@@ -123,9 +129,20 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
 }
 
-fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// `shop/cart → shop/db:5433/TCP`
+pub(super) fn head(cause: &Cause, style: Style) -> String {
+    let arrow = if style.unicode { "→" } else { "->" };
+    let port = match (cause.port, cause.l4) {
+        (0, None) => String::new(),
+        (0, Some(l4)) => format!(" {}", l4.word()),
+        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
+    };
+    format!("{} {arrow} {}{port}", cause.from, cause.to)
+}
+
+fn entry_text(cause: &Cause, contrast: &[Contrast], now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
-    let (bad, audit, arrow, dot) = if style.unicode { ("✗", "~", "→", "·") } else { ("x", "~", "->", "-") };
+    let (bad, audit, dot) = if style.unicode { ("✗", "~", "·") } else { ("x", "~", "-") };
     let glyph = match (cause.audit, why.outcome) {
         (true, _) => audit,
         (_, Outcome::NotPolicy) => dot,
@@ -135,12 +152,7 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
     let red = if cause.audit || why.outcome == Outcome::NotPolicy { "33" } else { "31" };
 
-    let port = match (cause.port, cause.l4) {
-        (0, None) => String::new(),
-        (0, Some(l4)) => format!(" {}", l4.word()),
-        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
-    };
-    let head = text(&format!("{} {arrow} {}{port}", cause.from, cause.to));
+    let head = text(&head(cause, style));
     writeln!(out, "{} {}", paint(red, glyph), paint("1", &head))?;
     let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
     let side = match (why.direction, &why.subject) {
@@ -191,6 +203,10 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     }
     if !why.inferred.is_empty() {
         row("inferred", &why.inferred.join(", "))?;
+    }
+    for c in contrast {
+        let forwarded = format!("{} of {} forwarded", c.forwarded, c.of_forwarded);
+        row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
     row("seen", &tally(cause, now))
 }
