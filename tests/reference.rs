@@ -1,5 +1,7 @@
 //! Evaluator and explanations against judges that do not share their code: a slow reference, and the corpus with facts taken away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
+#[path = "reference/bytes.rs"]
+mod bytes;
 #[path = "policy/case.rs"]
 mod case;
 #[path = "reference/degraded.rs"]
@@ -15,7 +17,7 @@ mod reference;
 #[path = "reference/supply.rs"]
 mod supply;
 
-use random::{Maker, Seed};
+use random::{Dice, Maker, Seed};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -78,4 +80,15 @@ fn random_policies_are_judged_as_the_reference_judges_them() {
         wrong.iter().take(5).cloned().collect::<Vec<_>>().join("\n\n")
     );
     assert_eq!(met.len(), 8, "the flows are to meet every outcome: {met:?}");
+}
+
+/// What the fuzzer does for long, for a moment: its seeds, and bytes of ours.
+#[test]
+fn arbitrary_bytes_make_cases_that_both_judge_alike() {
+    let seeds = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/seeds/policy")).unwrap();
+    let mut all: Vec<Vec<u8>> = seeds.map(|f| std::fs::read(f.unwrap().path()).unwrap()).collect();
+    assert!(!all.is_empty());
+    let mut dice = Seed(7);
+    all.extend((0..300).map(|n| (0..n).map(|_| u8::try_from(dice.below(256)).unwrap()).collect()));
+    all.iter().for_each(|b| bytes::one(b));
 }
