@@ -342,7 +342,7 @@ impl<D: Dice> Maker<'_, D> {
                 };
                 rule["icmps"] = json!([{"fields": self.some(2, field)}]);
             }
-            _ => rule["toPorts"] = json!(self.some(2, |m| m.to_ports(deny))),
+            _ => rule["toPorts"] = json!(self.some(2, |m| m.cilium_ports(deny))),
         }
         rule
     }
@@ -370,7 +370,7 @@ impl<D: Dice> Maker<'_, D> {
         }
     }
 
-    fn to_ports(&mut self, deny: bool) -> Value {
+    fn cilium_ports(&mut self, deny: bool) -> Value {
         let l7 = if deny { 9 } else { self.0.below(6) };
         let mut one = |m: &mut Self| {
             let mut p = json!({});

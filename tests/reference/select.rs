@@ -70,7 +70,7 @@ pub fn dns(rule: &Value, name: &str) -> bool {
         // One or more whole labels before it.
         return name
             .match_indices('.')
-            .any(|(i, _)| i > 0 && name[..i].split('.').all(word) && glob(rest.as_bytes(), name[i + 1..].as_bytes()));
+            .any(|(i, _)| i > 0 && name[..i].split('.').all(word) && glob(rest.as_bytes(), &name.as_bytes()[i + 1..]));
     }
     glob(pattern.as_bytes(), name.as_bytes())
 }
