@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub namespace_labels: bool,
     pub namespace: String,
     pub pod: String,
+    /// The cluster it is of; empty: not told.
+    pub cluster: String,
     pub ip: Option<IpAddr>,
     /// DNS names of the address: the flow's own first, then what was learnt.
     pub names: Vec<String>,
@@ -30,6 +32,13 @@ pub struct Endpoint {
     pub service: Option<(String, String)>,
     /// A pod on the host's network, per its manifest: it has no policy of its own.
     pub host_network: bool,
+}
+
+impl Endpoint {
+    /// Unless both clusters are known to differ.
+    pub fn same_cluster(&self, other: &Self) -> bool {
+        self.cluster.is_empty() || other.cluster.is_empty() || self.cluster == other.cluster
+    }
 }
 
 impl World {
@@ -101,6 +110,7 @@ impl World {
         } else {
             e.namespace_labels = true;
         }
+        e.cluster = e.labels.get(Some("k8s"), CLUSTER).unwrap_or(&p.cluster).to_owned();
         e.namespace = namespace;
         e.pod = pod;
         e
