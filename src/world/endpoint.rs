@@ -49,7 +49,7 @@ impl World {
         let told = Labels::parse(&p.labels);
         // A service's own address is called world where the agent sees it before it is translated; policy is judged on the
         // backend, and which one that was the record does not say.
-        let frontend = p.ip.is_some_and(|ip| self.services.values().any(|s| s.ips.contains(&ip)));
+        let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
         let own = (!told.0.is_empty() && !told.reserved("unknown") && !frontend).then_some(told);
         let by_identity = || if frontend { None } else { labels::of_identity(p.identity) };
         if own.is_none()
