@@ -104,7 +104,8 @@ pub async fn check(
     let subject = cmd::Subject { engine: &engine, before: before.as_ref(), filter: &check.filter };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
-    let report = cmd::judge(&subject);
+    let judged = cmd::judge(&subject);
+    let report = cmd::report(&subject, &judged);
     cmd::write(&report, check.threshold, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
     let fails = report.fails(check.threshold);
     out.flush().map_err(|e| failed(&e))?;
