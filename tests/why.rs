@@ -1,9 +1,13 @@
 //! The `why` object held to its description by an independent reader: every outcome by hand, and every case of the corpus as a flow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
+#[path = "why/patch.rs"]
+mod patch;
 #[path = "why/reader.rs"]
 mod reader;
 #[path = "why/scene.rs"]
 mod scene;
+#[path = "why/suggest.rs"]
+mod suggest;
 
 use flowhy::model::observed::{Direction as D, L4, L7, Named, Observed, Party, Verdict};
 use flowhy::model::reason::{self, REASONS};

@@ -3,6 +3,7 @@
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
+use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
@@ -36,22 +37,31 @@ pub struct Basis {
 /// Writes one entry per cause, oldest first; returns how many.
 pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
     let now = engine.now();
+    let ground = engine.ground();
     let mut n = 0;
     for cause in engine.causes().iter() {
+        let suggestion = engine.suggest(cause, &ground, &basis.filter);
         if style.json {
-            entry_json(engine, cause, basis, now, out)?;
+            entry_json(engine, cause, suggestion.as_ref(), basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, now, style, out)?;
+            entry_text(cause, suggestion.as_ref(), now, style, out)?;
         }
         n += 1;
     }
     Ok(n)
 }
 
-fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+fn entry_json(
+    engine: &Engine,
+    cause: &Cause,
+    suggestion: Option<&Suggestion>,
+    basis: &Basis,
+    now: Nanos,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct Entry<'a> {
         #[serde(flatten)]
@@ -62,6 +72,8 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: String,
         state: &'static str,
         flows: Vec<Box<serde_json::value::RawValue>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        suggestion: Option<&'a Suggestion>,
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -77,6 +89,7 @@ fn entry_json(engine: &Engine, cause: &Cause, basis: &Basis, now: Nanos, out: &m
         last: cause.last.to_string(),
         state: cause.state(now).word(),
         flows,
+        suggestion,
         basis,
     };
     serde_json::to_writer(&mut *out, &entry)?;
@@ -123,7 +136,7 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
 }
 
-fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn entry_text(cause: &Cause, suggestion: Option<&Suggestion>, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
     let (bad, audit, arrow, dot) = if style.unicode { ("✗", "~", "→", "·") } else { ("x", "~", "->", "-") };
     let glyph = match (cause.audit, why.outcome) {
@@ -192,5 +205,47 @@ fn entry_text(cause: &Cause, now: Nanos, style: Style, out: &mut dyn Write) -> i
     if !why.inferred.is_empty() {
         row("inferred", &why.inferred.join(", "))?;
     }
-    row("seen", &tally(cause, now))
+    row("seen", &tally(cause, now))?;
+    suggestion.map_or(Ok(()), |s| try_text(s, style, out))
+}
+
+/// What to try: the change as it would be applied, and what it would do to the traffic at hand.
+fn try_text(s: &Suggestion, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
+    let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
+    if let Some(client) = &s.client {
+        row("client?", client)?;
+    }
+    row("try", &s.title)?;
+    if s.applies() {
+        row("", &s.proof())?;
+        for a in &s.also {
+            row("", &format!("also admits {} {} {} {}", a.from, if style.unicode { "→" } else { "->" }, a.to, a.what))?;
+        }
+        if s.also_more > 0 {
+            row("", &format!("also admits {} more", s.also_more))?;
+        }
+        if !s.isolates.is_empty() {
+            let more = if s.isolates_more > 0 { format!(" and {} more", s.isolates_more) } else { String::new() };
+            row("isolates", &format!("{}{more}", s.isolates.join(", ")))?;
+        }
+    }
+    for n in &s.notes {
+        row("note", n)?;
+    }
+    for line in s.text().lines() {
+        let code = match line.as_bytes().first() {
+            _ if s.patch.is_none() || !style.color => "",
+            Some(b'+') => "32",
+            Some(b'-') => "31",
+            _ => "2",
+        };
+        let line = text(line);
+        if code.is_empty() {
+            writeln!(out, "    {line}")?;
+        } else {
+            writeln!(out, "    \x1b[{code}m{line}\x1b[0m")?;
+        }
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ pub mod lint;
 pub mod ruling;
 pub mod selector;
 mod set;
+pub mod suggest;
 
 pub use explain::{explain, why};
 pub use ruling::{Ruling, ruling, ruling_of};

@@ -31,6 +31,8 @@ pub struct Service {
     pub ips: Vec<IpAddr>,
     /// (name, port, protocol).
     pub ports: Vec<(String, u16, L4)>,
+    /// Of each of `ports` the pod's port behind it: a number, or the name of one.
+    pub targets: Vec<Result<u16, String>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -149,12 +151,20 @@ impl Service {
         let spec = root.get("spec");
         let field = |k| spec.and_then(|s| s.get(k));
         let ports = field("ports").map(doc::Node::seq).unwrap_or(&[]).iter();
+        let ports: Vec<(&doc::Node, u16, L4)> =
+            ports.filter_map(|p| Some((p, port_number(p.get("port"))?, protocol(p.get("protocol"))?))).collect();
+        // Without a target the pod's port is the service's.
+        let target = |p: &doc::Node, port| match port_number(p.get("targetPort")) {
+            Some(n) => Ok(n),
+            None => p.get("targetPort").and_then(doc::Node::str).map_or(Ok(port), |name| Err(name.to_owned())),
+        };
         let cluster_ips = field("clusterIPs").map(doc::Node::seq).unwrap_or(&[]).iter();
         Self {
             labels: string_map(root.at(&["metadata", "labels"])),
             selector: string_map(field("selector")),
             ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
-            ports: ports.filter_map(|p| Some((text(p.get("name")), port_number(p.get("port"))?, protocol(p.get("protocol"))?))).collect(),
+            targets: ports.iter().map(|(p, port, _)| target(p, *port)).collect(),
+            ports: ports.into_iter().map(|(p, port, l4)| (text(p.get("name")), port, l4)).collect(),
         }
     }
 }
