@@ -317,3 +317,143 @@ fn compressed_recordings_and_standard_input_are_read() {
     assert_eq!((o.status.code(), text(&o)), (Some(1), text(&p.run("db.yaml --from flows.jsonl.gz"))));
     assert_eq!(p.json("db.yaml --from flows.jsonl --from flows.jsonl.gz").1[0]["records"], json!(16), "several files are one recording");
 }
+
+/// Nobody of the namespace may send or receive anything.
+const NOTHING: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: nothing, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+";
+
+fn dns() -> Value {
+    let labels = ["k8s:k8s-app=kube-dns", "k8s:io.kubernetes.pod.namespace=kube-system"];
+    json!({"identity": 1001, "namespace": "kube-system", "pod_name": "coredns-0", "labels": labels})
+}
+
+fn query(src: Value) -> Value {
+    let mut f = flow(src, dns(), 53, "EGRESS", "FORWARDED");
+    f["flow"]["l4"] = json!({"UDP": {"source_port": 40_000, "destination_port": 53}});
+    f
+}
+
+fn outside(src: Value, ip: &str, names: &[&str]) -> Value {
+    let mut f = flow(src, world(), 443, "EGRESS", "FORWARDED");
+    f["flow"]["IP"] = json!({"source": "10.0.0.1", "destination": ip});
+    f["flow"]["destination_names"] = json!(names);
+    f
+}
+
+/// Works: carts to the database and to a named host, both to DNS. Does not: web to the database.
+fn shop() -> Vec<Value> {
+    let mut flows = sql();
+    flows.extend([query(cart(2)), query(db()), outside(cart(2), "203.0.113.7", &["api.stripe.com"])]);
+    flows.push(flow(pod("shop", "web-0", "web"), db(), 5432, "EGRESS", "DROPPED"));
+    flows
+}
+
+/// Writes the proposal beside the policies it is for.
+fn propose(p: &Place, args: &str, into: &str) -> (i32, String) {
+    let o = p.run(&format!("{args} --propose"));
+    let yaml = text(&o);
+    fs::write(p.path().join(into), &yaml).unwrap();
+    (o.status.code().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&o.stderr))), yaml)
+}
+
+#[test]
+fn a_proposal_keeps_what_worked_and_opens_nothing_else() {
+    let p = Place::new(&shop(), &[("k8s/deny.yaml", NOTHING)]);
+    assert_eq!(p.json("k8s --from flows.jsonl").2["new_drops"], json!(7));
+    let (code, yaml) = propose(&p, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert_eq!(code, 0, "{yaml}");
+    assert!(
+        yaml.starts_with("# flowhy check --propose: 3 policies keep 7 of 7 conversations that worked and would be dropped\n"),
+        "{yaml}"
+    );
+    let names: Vec<&str> = yaml.lines().filter_map(|l| l.strip_prefix("  name: ")).collect();
+    assert_eq!(names, ["allow-dns", "cart-egress", "db-ingress"], "{yaml}");
+    assert!(yaml.contains("matchName: api.stripe.com") && !yaml.contains("203.0.113.7") && !yaml.contains("web"), "{yaml}");
+    let (code, entries, summary) = p.json("k8s --from flows.jsonl --fail-on any-change");
+    assert_eq!((code, entries.len(), &summary["still_dropped"]), (0, 0, &json!(1)), "{entries:#?}");
+    // What is kept already needs no rule.
+    let (code, yaml) = propose(&p, "k8s --from flows.jsonl", "more.yaml");
+    assert!(code == 0 && yaml.starts_with("# flowhy check --propose: nothing that worked would be dropped"), "{yaml}");
+    assert!(!yaml.contains("---"));
+}
+
+#[test]
+fn what_no_rule_can_say_is_told_with_its_reason_and_fails() {
+    let mut flows = shop();
+    flows.push(outside(cart(2), "203.0.113.9", &[]));
+    flows.push(flow(world(), db(), 80, "INGRESS", "FORWARDED"));
+    let mut vrrp = flow(cart(4), db(), 0, "INGRESS", "FORWARDED");
+    vrrp["flow"]["l4"] = json!({"VRRP": {}});
+    flows.push(vrrp);
+    flows.push(flow(pod("shop", "web-0", "web"), pod("shop", "api-0", "api"), 80, "INGRESS", "FORWARDED"));
+    let deny = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: api}}
+  ingressDeny:
+  - fromEndpoints: [{matchLabels: {app: web}}]
+";
+    let p = Place::new(&flows, &[("k8s/deny.yaml", NOTHING), ("k8s/api.yaml", deny)]);
+    let o = p.run("k8s --from flows.jsonl --propose -o json");
+    assert_eq!(o.status.code(), Some(1));
+    let lines: Vec<Value> = text(&o).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let summary = &lines.last().unwrap()["summary"];
+    let why: Vec<(String, String)> = summary["unsaid"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| (l["from"].as_str().unwrap().to_owned(), l["why"].as_str().unwrap().to_owned()))
+        .collect();
+    let said = |from: &str, part: &str| assert!(why.iter().any(|(f, w)| f == from && w.contains(part)), "{from} {part}: {why:#?}");
+    said("shop/cart", "no DNS answer names its address");
+    said("world", "it comes from outside the cluster");
+    said("shop/cart", "protocol that rules do not name");
+    said("shop/web", "no allow rule outweighs that");
+    assert_eq!((&summary["kept"], &summary["broken"], &summary["complete"]), (&json!(7), &json!(11), &json!(false)));
+    assert!(lines.iter().all(|l| !l.to_string().contains("203.0.113.9")), "an address is no rule");
+    let md = text(&p.run("k8s --from flows.jsonl --propose -o md"));
+    assert!(md.contains("#### cannot be kept\n") && md.contains("```yaml\napiVersion: "), "{md}");
+}
+
+#[test]
+fn a_rule_for_all_of_a_namespace_isolates_nobody_who_was_free() {
+    let only_cart = NOTHING.replace("podSelector: {}", "podSelector: {matchLabels: {app: cart}}").replace("Ingress, Egress", "Egress");
+    let mut flows = shop();
+    flows.push(flow(pod("shop", "web-0", "web"), pod("shop", "api-0", "api"), 80, "EGRESS", "FORWARDED"));
+    let p = Place::new(&flows, &[("k8s/deny.yaml", &only_cart)]);
+    let (code, yaml) = propose(&p, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert!(code == 0 && yaml.contains("enableDefaultDeny:") && !yaml.contains("newly isolates"), "{yaml}");
+    assert_eq!(p.json("k8s --from flows.jsonl").0, 0);
+    // An engine without such policies says what its rules would do.
+    let q = Place::new(&flows, &[("k8s/deny.yaml", &only_cart)]);
+    let (code, yaml) = propose(&q, "k8s --from flows.jsonl --engine kubernetes", "k8s/allow.yaml");
+    assert_eq!(code, 1, "{yaml}");
+    assert!(yaml.contains("a NetworkPolicy cannot name hosts") && yaml.contains("# newly isolates:"), "{yaml}");
+}
+
+#[test]
+fn a_rule_by_name_has_the_dns_rule_that_feeds_it() {
+    // DNS itself is allowed already, past the proxy that would learn from the answers.
+    let open = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: dns, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress: [{ports: [{port: 53, protocol: UDP}]}]
+";
+    let flows = [query(cart(2)), outside(cart(2), "203.0.113.7", &["api.stripe.com"])];
+    let p = Place::new(&flows, &[("k8s/dns.yaml", open)]);
+    let (code, yaml) = propose(&p, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert!(code == 0 && yaml.contains("dns:") && yaml.contains("matchName: api.stripe.com"), "{yaml}");
+    let q = Place::new(&flows[1..], &[("k8s/dns.yaml", open)]);
+    let (_, yaml) = propose(&q, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert!(yaml.contains("no query of it was seen"), "{yaml}");
+}

@@ -106,8 +106,14 @@ pub async fn check(
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
     let judged = cmd::judge(&subject);
     let report = cmd::report(&subject, &judged);
-    cmd::write(&report, check.threshold, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
-    let fails = report.fails(check.threshold);
+    let fails = if check.propose {
+        let proposal = cmd::propose::propose(&subject, &judged);
+        proposal.write(&report, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
+        !proposal.complete()
+    } else {
+        cmd::write(&report, check.threshold, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
+        report.fails(check.threshold)
+    };
     out.flush().map_err(|e| failed(&e))?;
     if report.totals.conversations == 0 {
         let l = engine.ledger();

@@ -5,6 +5,8 @@
 mod group;
 mod json;
 mod markdown;
+pub mod propose;
+mod propose_out;
 mod text;
 mod unseen;
 mod verdict;
