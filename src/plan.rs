@@ -1,8 +1,7 @@
 //! What was typed → what is to be done. Pure: arguments and the environment in, a [`Plan`] or an error out.
 //!
 //! Owns every default and every conflict. Opens no file, makes no connection, reads no clock (the moment is in [`Env`]).
-use crate::cli::{self, Cli, Command, Demo, Select, Source, When, WhyArgs, WhyMode};
-use crate::engine::store::Limits;
+use crate::cli::{self, Cli, Command, Demo, Source, When, WhyMode};
 use crate::engine::{self, Explain};
 use crate::error::Error;
 use crate::model::time::Nanos;
@@ -15,6 +14,7 @@ use crate::source::hubble::Request;
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
+pub use audit::Audit;
 pub use hint::hint;
 pub use serve::{Address, Arrival, Serve};
 
@@ -65,6 +65,7 @@ pub enum Front {
         style: crate::cmd::why::Style,
         quiet: bool,
         filter: String,
+        mode: why::Mode,
     },
     Check(Box<check::Check>),
 }
@@ -123,6 +124,8 @@ pub enum Job {
     Serve(Serve),
     /// The demo cluster as a server.
     Demo { seed: u64, start: Option<Nanos>, rate: Rate, at: Address },
+    /// Manifests, and what a recording proves of them.
+    Audit(Audit),
     /// The settings.
     Config { what: cli::config::What, file: Option<std::path::PathBuf> },
     /// The script that completes our words in a shell.
@@ -194,7 +197,8 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
             }
         },
         Some(Command::Replay(r)) => Job::Flows(screen::replay(&source, judge, &look, r)?),
-        Some(Command::Why(w)) => Job::Flows(why(&source, judge, &look, *w)?),
+        Some(Command::Why(w)) => Job::Flows(why::why(&source, judge, &look, *w)?),
+        Some(Command::Audit(a)) => Job::Audit(audit::audit(&source, judge, &look, *a)?),
         Some(Command::Check(c)) => Job::Flows(check::check(&source, judge, &look, *c)?),
         Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
         Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
@@ -311,40 +315,6 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
     }
 }
 
-fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: WhyArgs) -> Result<Plan, Error> {
-    sound(source)?;
-    let filters = flags_of(&w.flags.0)?;
-    let by_flags = compiled(&filters)?;
-    let by_words = filter_of(&w.filter, look.env)?;
-    let select = Select { since: w.since, until: w.until, ..Select::default() };
-    let window = observe::window(&select, look.env)?;
-    let files = !source.input_file.is_empty();
-    let mut warnings = filters.warnings;
-    let from = if files {
-        From::Files { paths: texts(&source.input_file), pace: Pace::Max }
-    } else {
-        let number = if window == (None, None) { u64::MAX } else { 0 };
-        let request = Request { number, since: window.0, until: window.1, ..Request::default() };
-        let servers = servers(&source.server, look.env.stdin_piped, &mut warnings)?;
-        From::Live { servers, request: Box::new(request) }
-    };
-    let json = w.output == cli::TextFormat::Json;
-    let style = crate::cmd::why::Style { json, unicode: !look.ascii(), terminal: look.env.stdout_tty, color: !json && look.color() };
-    let filter = by_words.text().to_owned();
-    let engine = engine::Options {
-        admit: by_flags.and(by_words),
-        hold: Some(Limits::default()),
-        explain: Explain::Drops,
-        fold: true,
-        judge,
-        filter_notices: files,
-        window: if files { window } else { (None, None) },
-        reads: None,
-    };
-    let front = Front::Why { style, quiet: w.quiet, filter };
-    Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
-}
-
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
     if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
@@ -397,6 +367,7 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
 }
 
 mod ask;
+mod audit;
 pub mod check;
 mod hint;
 mod mask;
@@ -408,3 +379,4 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod why;

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 use crate::model::input::{Change, Input};
 use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::source::feed;
-use crate::source::manifests;
+use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
 use crate::{demo, tui};
 use clap::error::ErrorKind;
@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 mod ask;
+mod audit;
 mod check;
 mod config;
 mod counting;
@@ -27,6 +28,7 @@ mod say;
 mod scan;
 mod serve;
 mod sources;
+mod why;
 
 /// How long a source may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -122,6 +124,7 @@ fn work(job: Job) -> Result<u8, Error> {
             runtime.shutdown_background();
             result
         }
+        Job::Audit(a) => audit::run(a),
         Job::Config { what, file } => config::command(what, file.as_deref()),
         Job::Completions(shell) => {
             let mut script = Vec::new();
@@ -206,7 +209,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
-            Front::Why { style, quiet, filter } => headless::why(engine, inbox, style, quiet, filter, &stop).await,
+            Front::Why { style, quiet, filter, mode } => {
+                why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
+            }
             Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
         };
         match result {
@@ -224,20 +229,22 @@ fn go(plan: Plan) -> Result<u8, Error> {
     result
 }
 
-/// Loads the manifests before the first flow, so that the same files give the same answers.
-fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<(), Error> {
+/// Loads the manifests before the first flow, so that the same files give the same answers. Returns what was read, and what of it
+/// could not be.
+fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, Error> {
     let mut changes = Vec::new();
     if demo {
         for (file, text) in demo::manifests() {
             changes.extend(yaml::read(file, text).0.into_iter().map(|d| Change::Apply(Arc::new(d))));
         }
     }
-    let found = manifests::load(paths)?;
-    changes.extend(found.faults.into_iter().map(Change::Fault));
+    let mut found = manifests::load(paths)?;
+    changes.extend(found.faults.iter().cloned().map(Change::Fault));
     for text in &found.texts {
         let (docs, faults) = yaml::read(&text.file, &text.body);
         changes.extend(docs.into_iter().map(|d| Change::Apply(Arc::new(d))));
-        changes.extend(faults.into_iter().map(Change::Fault));
+        changes.extend(faults.iter().cloned().map(Change::Fault));
+        found.faults.extend(faults.into_iter().filter(|f| !yaml::is_repetition(f)));
     }
     if demo || !paths.is_empty() {
         engine.policies_given();
@@ -245,5 +252,5 @@ fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<(), Error> 
     for change in changes {
         engine.feed(Input::World(change), &mut |_| {});
     }
-    Ok(())
+    Ok(found)
 }

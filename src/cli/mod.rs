@@ -1,5 +1,6 @@
 //! What may be typed: clap types and help texts. No logic; `plan` makes sense of them.
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod config;
 pub mod filter;
@@ -69,6 +70,9 @@ const REPLAY_EXAMPLES: &str = "Examples:
 const WHY_EXAMPLES: &str = "Examples:
   flowhy why --from flows.jsonl --policies k8s/
   flowhy why --server localhost:4245 --policies k8s/ -n shop --since 5m
+  flowhy why --server localhost:4245 --policies k8s/ -f -o json
+  flowhy why shop/cart shop/db:5432/TCP --policies k8s/
+  flowhy why shop:app=web shop/api:8080 --http 'GET /v1/orders' --policies k8s/
   flowhy why --from flows.jsonl --policies k8s/ -o json | jq -r .text";
 
 const DEMO_EXAMPLES: &str = "Examples:
@@ -86,6 +90,8 @@ pub enum Command {
     Replay(Replay),
     /// One explanation per distinct drop
     Why(Box<WhyArgs>),
+    /// Where the policies leave the cluster open, and what a recording proves
+    Audit(Box<audit::Audit>),
     /// What policies would do to recorded traffic, for a pull request's CI
     Check(Box<check::Check>),
     /// An embedded demo cluster with mistakes people really make
@@ -354,11 +360,17 @@ pub struct WhyArgs {
     /// Not after: 1m, or a date
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
+    /// Go on: one line for each cause that opens or closes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// With SRC DST: whether this request passes the L7 rules, as in "GET /path"
+    #[arg(long, value_name = "\"METHOD PATH\"")]
+    pub http: Option<String>,
     /// Nothing on stderr but errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// For example: ns:shop drop:policy
-    #[arg(value_name = "FILTER", help_heading = None::<&'static str>)]
+    /// SRC DST[:PORT[/PROTO]]: would it be allowed? each is ns/pod, ns:label=value,…, an address, world or a DNS name. Else a filter: ns:shop drop:policy
+    #[arg(value_name = "SRC DST | FILTER", help_heading = None::<&'static str>)]
     pub filter: Vec<String>,
 }
 

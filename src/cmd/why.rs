@@ -3,6 +3,7 @@
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
+use crate::engine::contrast::Contrast;
 use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
@@ -39,25 +40,30 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     let now = engine.now();
     let ground = engine.ground();
     let mut n = 0;
+    let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
         let suggestion = engine.suggest(cause, &ground, &basis.filter);
+        let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
-            entry_json(engine, cause, suggestion.as_ref(), basis, now, out)?;
+            entry_json(engine, cause, (contrast, suggestion.as_ref()), basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, suggestion.as_ref(), now, style, out)?;
+            entry_text(cause, (contrast, suggestion.as_ref()), now, style, out)?;
         }
         n += 1;
     }
     Ok(n)
 }
 
+/// What is found besides the explanation: what sets the dropped flows apart, and what would let them through.
+type Besides<'a> = (&'a [Contrast], Option<&'a Suggestion>);
+
 fn entry_json(
     engine: &Engine,
     cause: &Cause,
-    suggestion: Option<&Suggestion>,
+    (contrast, suggestion): Besides<'_>,
     basis: &Basis,
     now: Nanos,
     out: &mut dyn Write,
@@ -72,6 +78,8 @@ fn entry_json(
         last: String,
         state: &'static str,
         flows: Vec<Box<serde_json::value::RawValue>>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        contrast: &'a [Contrast],
         #[serde(skip_serializing_if = "Option::is_none")]
         suggestion: Option<&'a Suggestion>,
         basis: &'a Basis,
@@ -89,6 +97,7 @@ fn entry_json(
         last: cause.last.to_string(),
         state: cause.state(now).word(),
         flows,
+        contrast,
         suggestion,
         basis,
     };
@@ -96,7 +105,7 @@ fn entry_json(
     out.write_all(b"\n")
 }
 
-fn names(policies: &[PolicyRef]) -> String {
+pub(super) fn names(policies: &[PolicyRef]) -> String {
     let all: Vec<_> = policies
         .iter()
         .map(|p| match &p.rule {
@@ -107,7 +116,7 @@ fn names(policies: &[PolicyRef]) -> String {
     all.join(", ")
 }
 
-fn policies_label(outcome: Outcome) -> &'static str {
+pub(super) fn policies_label(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::DefaultDeny | Outcome::HostFirewall => "isolated by",
         Outcome::DeniedByRule => "denied by",
@@ -136,9 +145,20 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
 }
 
-fn entry_text(cause: &Cause, suggestion: Option<&Suggestion>, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// `shop/cart → shop/db:5433/TCP`
+pub(super) fn head(cause: &Cause, style: Style) -> String {
+    let arrow = if style.unicode { "→" } else { "->" };
+    let port = match (cause.port, cause.l4) {
+        (0, None) => String::new(),
+        (0, Some(l4)) => format!(" {}", l4.word()),
+        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
+    };
+    format!("{} {arrow} {}{port}", cause.from, cause.to)
+}
+
+fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
-    let (bad, audit, arrow, dot) = if style.unicode { ("✗", "~", "→", "·") } else { ("x", "~", "->", "-") };
+    let (bad, audit, dot) = if style.unicode { ("✗", "~", "·") } else { ("x", "~", "-") };
     let glyph = match (cause.audit, why.outcome) {
         (true, _) => audit,
         (_, Outcome::NotPolicy) => dot,
@@ -148,12 +168,7 @@ fn entry_text(cause: &Cause, suggestion: Option<&Suggestion>, now: Nanos, style:
     let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
     let red = if cause.audit || why.outcome == Outcome::NotPolicy { "33" } else { "31" };
 
-    let port = match (cause.port, cause.l4) {
-        (0, None) => String::new(),
-        (0, Some(l4)) => format!(" {}", l4.word()),
-        (p, l4) => format!(":{p}{}", l4.map(|l| format!("/{}", l.word())).unwrap_or_default()),
-    };
-    let head = text(&format!("{} {arrow} {}{port}", cause.from, cause.to));
+    let head = text(&head(cause, style));
     writeln!(out, "{} {}", paint(red, glyph), paint("1", &head))?;
     let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
     let side = match (why.direction, &why.subject) {
@@ -204,6 +219,10 @@ fn entry_text(cause: &Cause, suggestion: Option<&Suggestion>, now: Nanos, style:
     }
     if !why.inferred.is_empty() {
         row("inferred", &why.inferred.join(", "))?;
+    }
+    for c in contrast {
+        let forwarded = format!("{} of {} forwarded", c.forwarded, c.of_forwarded);
+        row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
     row("seen", &tally(cause, now))?;
     suggestion.map_or(Ok(()), |s| try_text(s, style, out))

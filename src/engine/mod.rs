@@ -2,6 +2,7 @@
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod causes;
+pub mod contrast;
 pub mod cover;
 mod enrich;
 mod fold;
@@ -17,10 +18,10 @@ use crate::model::doc::Fault;
 use crate::model::input::{Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
-use crate::model::row::Row;
+use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, in_window, time_of};
-use crate::model::why::{Explanation, Why};
+use crate::model::why::{Explanation, Outcome, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
@@ -32,6 +33,7 @@ use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
+use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
@@ -462,6 +464,13 @@ impl Engine {
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
         Some(policy::explain(&o, &self.world, &self.policies, &self.options.judge))
+    }
+
+    /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
+    pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
+        // A request is refused on a connection that is forwarded: node and address do not tell those apart.
+        let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
+        contrast::contrast(&self.store, &wanted)
     }
 
     /// Whether a held flow passes a filter.

@@ -405,6 +405,49 @@ fn refused_requests_of_one_connection_are_counted_each() {
     assert_eq!((cause.records, cause.events), (3, 3));
 }
 
+#[test]
+fn what_the_dropped_have_and_the_forwarded_have_not_is_told() {
+    let mut e = engine(POLICY);
+    let node = |text: String, node: &str, ip: &str| text.replace("\"w2\"", &format!("\"{node}\"")).replace("10.0.0.1", ip);
+    for i in 0..3u8 {
+        let second = f64::from(i) * 2.0;
+        line(&mut e, &node(flow(second, 40_000 + u16::from(i), 5432, "DROPPED", 5), "w2", "10.0.0.1"));
+        line(&mut e, &node(flow(second + 1.0, 50_000 + u16::from(i), 5432, "FORWARDED", 5), "w1", "10.0.0.1"));
+    }
+    let all = e.contrast();
+    assert_eq!(all.len(), 1, "{all:?}");
+    let found: Vec<_> =
+        all.values().flatten().map(|c| (c.on, c.value.as_str(), c.dropped, c.of_dropped, c.forwarded, c.of_forwarded)).collect();
+    assert_eq!(found, [("node", "w2", 3, 3, 0, 3)], "pods and identities are the same on both sides");
+}
+
+#[test]
+fn one_packet_on_each_side_is_no_contrast() {
+    let mut e = engine(POLICY);
+    line(&mut e, &flow(1.0, 40_000, 5432, "DROPPED", 5));
+    line(&mut e, &flow(2.0, 40_001, 5432, "FORWARDED", 5).replace("w2", "w1"));
+    assert!(e.contrast().is_empty());
+}
+
+#[test]
+fn the_age_of_the_dns_answer_tells_dropped_from_forwarded() {
+    let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+    let dns = r#"{"flow":{"time":"2026-04-13T14:02:00Z","verdict":"FORWARDED","Type":"L7","l4":{"UDP":{"source_port":53,"destination_port":41000}},"source":{"labels":["k8s:k8s-app=kube-dns"]},"destination":{"namespace":"shop","pod_name":"cart-0"},"node_name":"w2","event_type":{"type":129},"traffic_direction":"EGRESS","is_reply":true,"l7":{"type":"RESPONSE","dns":{"query":"api.stripe.com.","ips":["1.2.3.4"],"ttl":10}}},"node_name":"w2","time":"2026-04-13T14:02:00Z"}"#;
+    line(&mut e, dns);
+    let out = |second: f64, verdict: &str| {
+        let text = flow(second, 40_000, 443, verdict, 5).replace("10.0.0.2", "1.2.3.4").replace("INGRESS", "EGRESS");
+        let (head, rest) = text.split_once(r#""destination":{"identity":1002"#).unwrap();
+        let (_, tail) = rest.split_once(r#""pod_name":"db-0"}"#).unwrap();
+        format!(r#"{head}"destination":{{"identity":2,"labels":["reserved:world"]}}{tail}"#)
+    };
+    for i in 0..3 {
+        line(&mut e, &out(2.0 + f64::from(i), "FORWARDED"));
+        line(&mut e, &out(20.0 + 2.0 * f64::from(i), "DROPPED"));
+    }
+    let found: Vec<_> = e.contrast().into_values().flatten().map(|c| (c.on, c.value)).collect();
+    assert_eq!(found, [("dns answer", "expired".to_owned())]);
+}
+
 /// Every workload of a namespace that lacks the same rule: one missing rule is one cause.
 #[test]
 fn one_missing_rule_is_one_cause_whatever_number_of_workloads_it_hits() {

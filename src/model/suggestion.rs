@@ -106,7 +106,9 @@ impl Suggestion {
     /// `of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 and nothing else; newly isolates nothing`
     pub fn proof(&self) -> String {
         let b = &self.basis;
-        let clock = |t: Nanos| t.utc().format("%T").to_string();
+        let days = |t: Option<Nanos>| t.map(|t| t.utc().date_naive());
+        let how = if days(b.from) == days(b.to) { "%T" } else { "%F %T" };
+        let clock = |t: Nanos| t.utc().format(how).to_string();
         let when = match (b.from, b.to) {
             (Some(from), Some(to)) if from != to => format!(", {} to {}", clock(from), clock(to)),
             (Some(at), _) => format!(", {}", clock(at)),

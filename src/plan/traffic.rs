@@ -24,6 +24,14 @@ pub struct Traffic {
     pub warnings: Vec<String>,
 }
 
+impl Traffic {
+    /// No flows at all: the manifests say enough.
+    pub fn none() -> Self {
+        let from = From::Files { paths: Vec::new(), pace: Pace::Max };
+        Self { from, admit: Predicate::default(), window: (None, None), filter: String::new(), warnings: Vec::new() }
+    }
+}
+
 pub fn traffic(source: &Source, look: &Look<'_>, typed: Typed<'_>) -> Result<Traffic, Error> {
     sound(source)?;
     let filters = flags_of(typed.flags)?;

@@ -67,7 +67,7 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
         return Ok((cli, Settings::default()));
     }
     let mut settings = settings(cli.display.config.as_deref())?;
-    let alone = matches!(cli.command, Some(Command::Replay(_) | Command::Demo(_) | Command::Serve(_)));
+    let alone = matches!(cli.command, Some(Command::Replay(_) | Command::Demo(_) | Command::Serve(_) | Command::Audit(_)));
     let servers = !alone && cli.source.input_file.is_empty();
     if !servers {
         settings.without(Spec::of_servers);

@@ -1,13 +1,11 @@
-//! The runs without a screen: a stream of flows, and the report of `why`.
+//! The runs without a screen: a stream of flows.
 //!
-//! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`, the layout of the report to `cmd`.
+//! Owns pumping, interrupts and exit codes. The bytes of a line belong to `out`.
 use super::line::{Beside, Line};
 use super::say;
-use crate::cmd;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Input};
-use crate::model::time::Nanos;
 use crate::model::why::Why;
 use crate::out::{self, Output};
 use crate::plan::Stream;
@@ -17,7 +15,7 @@ use crate::wire::note::Notes;
 use crate::wire::response::Response;
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -234,52 +232,6 @@ impl Tail {
         all.sort_by_key(|k| k.number);
         all
     }
-}
-
-pub async fn why(
-    mut engine: Engine,
-    mut inbox: Inbox,
-    style: cmd::why::Style,
-    quiet: bool,
-    filter: String,
-    stop: &CancellationToken,
-) -> Result<u8, Error> {
-    let mut first: Option<Nanos> = None;
-    pump(
-        &mut engine,
-        &mut inbox,
-        stop,
-        quiet,
-        |engine, input| {
-            engine.feed(input, &mut |_| {});
-            Ok(true)
-        },
-        || Ok(()),
-    )
-    .await?;
-    let seqs = engine.store().seqs();
-    if let Some(row) = engine.store().row(seqs.start) {
-        first = Some(row.at);
-    }
-    let named = |t: Nanos| (t != Nanos::default()).then(|| t.to_string());
-    let basis = cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost: engine.ledger().lost_total(), filter };
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
-    let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
-    let n = cmd::why::report(&engine, &basis, style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
-    if !quiet {
-        say::ledger(engine.ledger(), engine.notes());
-    }
-    let over = engine.causes().overflow;
-    if over > 0 {
-        say::say("warning", &format!("{over} more drops have causes beyond the {n} above"));
-    }
-    let code = finish(engine.ended())?;
-    if n == 0 && code == 0 {
-        let l = engine.ledger();
-        say::say("note", &format!("nothing to explain: no dropped flow among {} ({} refused by the filter)", l.decoded, l.refused));
-        return Ok(1);
-    }
-    Ok(code)
 }
 
 /// The exit code of a run that came to its end.

@@ -44,6 +44,11 @@ pub fn read(file: &str, body: &str) -> (Vec<Doc>, Vec<Fault>) {
     (docs, faults)
 }
 
+/// Whether a fault only tells of a key that stands twice: the document was read all the same.
+pub fn is_repetition(fault: &Fault) -> bool {
+    fault.what.starts_with("key `") && fault.what.ends_with("; the last one counts")
+}
+
 /// A `List` is its items; a top-level sequence likewise.
 fn push(text: &Arc<Text>, node: Node, docs: &mut Vec<Doc>, faults: &mut Vec<Fault>, depth: usize) {
     let fault = |line, what: &str| Fault { file: text.file.clone(), line, what: what.to_owned() };
@@ -370,6 +375,7 @@ mod tests {
         let (d, f) = one("kind: A\nspec: 1\nx: 0\nspec: 2\n");
         assert_eq!(d.root.get("spec").map(|n| &n.value), Some(&Value::Int(2)));
         assert_eq!(f[0].to_string(), "f.yaml:4: key `spec` stands twice, on lines 2 and 4; the last one counts");
+        assert!(is_repetition(&f[0]));
     }
 
     #[test]

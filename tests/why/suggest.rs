@@ -195,6 +195,29 @@ fn one_policy_for_dns_where_a_namespace_is_isolated_and_an_edit_where_one_worklo
     assert!(case(&[("p.yaml", &two)], vec![ask(cart())]).sure().yaml.contains("name: allow-dns-2\n"));
 }
 
+#[test]
+fn a_cause_of_several_workloads_is_mended_in_the_policy_of_each() {
+    let of = |app: &str| {
+        DENY.replace("name: deny", &format!("name: {app}"))
+            .replace("podSelector: {}", &format!("podSelector: {{matchLabels: {{app: {app}}}}}"))
+    };
+    let c = case(&[("p.yaml", &format!("{}---\n{}", of("cart"), of("db")))], Vec::new());
+    let s = c.scene(&c.files);
+    let dns = || pod("kube-system", "coredns-x", "k8s-app=kube-dns");
+    let flows = [cart(), db()].map(|src| drop(src, dns(), L4::Udp, 53, Some(D::Egress)));
+    let mut talks = Talks::default();
+    for f in &flows {
+        talks.add(f, Nanos(Nanos::SECOND));
+    }
+    let why = s.explain(&flows[0]).1.why;
+    let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
+    let out = suggest(&Ask { why: &why, audit: false, talks: &[0, 1], lost: 0, filter: "", unheld: 0 }, &ground).unwrap();
+    reader::suggestion(&serde_json::to_string(&out).unwrap());
+    assert_eq!((out.conversations, out.of, out.also.len(), out.yaml.matches("kind: NetworkPolicy").count()), (2, 2, 0, 2), "{out:?}");
+    assert_eq!(out.notes.len(), 1, "said once: {:?}", out.notes);
+    patch::apply(&c.files, &out.patch.unwrap().diff);
+}
+
 const CNP: &str = "\
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy

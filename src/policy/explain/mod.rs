@@ -5,6 +5,7 @@
 mod agree;
 mod l7;
 pub mod near;
+pub mod question;
 mod side;
 mod words;
 

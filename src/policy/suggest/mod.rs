@@ -30,6 +30,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Conversations and endpoints listed in one suggestion; the others are counted.
 const LISTED: usize = 10;
+/// Workloads that one suggestion mends; further ones are said to need their own.
+const MOST_SUBJECTS: usize = 4;
+
 /// What a suggestion is asked for.
 pub struct Ask<'a> {
     /// The explanation of the cause.
@@ -60,10 +63,24 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
         ask.talks.iter().copied().filter(|id| ground.begins(*id) && ground.before(*id, direction) == Decision::Denied).collect();
     let first = *ids.first()?;
     let mut plan = Plan { ground, ids: &ids, first, sketch: Sketch::new(ground.set), titles: Vec::new(), notes: Vec::new() };
-    for side in [direction, other(direction)] {
+    let sides = [direction, other(direction)];
+    for side in sides {
         if let Err(advice) = plan.open(side)? {
             return Some(finish(ask, ground, &plan, Some(advice)));
         }
+    }
+    if plan.titles.len() > 1 {
+        plan.notes.push("both sides deny it, so both have to be changed".to_owned());
+    }
+    // A cause may stop several workloads, each by a policy of its own.
+    for _ in 1..MOST_SUBJECTS {
+        let admitted = ground.compare(&plan.sketch.set, &plan.sketch.changed, direction).admitted;
+        let Some(next) = ids.iter().find(|id| !admitted.contains(id)) else { break };
+        let mut more = Plan { first: *next, sketch: plan.sketch.clone(), titles: plan.titles.clone(), notes: plan.notes.clone(), ..plan };
+        if !sides.into_iter().all(|side| matches!(more.open(side), Some(Ok(())))) || more.titles == plan.titles {
+            break;
+        }
+        plan = more;
     }
     let done = finish(ask, ground, &plan, None);
     // The proof is on both sides together.
@@ -99,21 +116,32 @@ impl Plan<'_> {
             (Decision::Denied, Cause::DenyRule) => return Some(Err(self.deny(direction, &judged)?)),
             _ => return None,
         }
+        let mine = self.of_subject(direction);
         let drafts = self.ground.judge(self.first, direction, &|case| {
-            let side = Side { ground: self.ground, sketch: &self.sketch, case, judgement: &judged, ids: self.ids };
+            let side = Side { ground: self.ground, sketch: &self.sketch, case, judgement: &judged, ids: &mine };
             if judged.cause == Cause::L7Deny { requests::drafts(&side) } else { forms::drafts(&side) }
         })?;
         let drafts = match drafts {
             Ok(drafts) => drafts,
             Err(why) => return Some(Err(Advice { title: format!("no edit: {why}"), notes: Vec::new() })),
         };
-        let mut tried: Vec<_> = drafts.into_iter().filter_map(|d| self.tried(d, direction)).collect();
+        let mut tried: Vec<_> = drafts.into_iter().filter_map(|d| self.tried(d, direction, &mine)).collect();
         tried.sort_by_key(|t| t.0);
         let (_, draft, sketch) = tried.into_iter().next()?;
         self.sketch = sketch;
         self.titles.push(draft.title);
         self.notes.extend(draft.notes);
         Some(Ok(()))
+    }
+
+    /// The cause's conversations whose subject is the same workload as the first one's.
+    fn of_subject(&self, direction: Direction) -> Vec<usize> {
+        let who = |id: usize| {
+            let (subject, _) = self.ground.sides(id, direction)?;
+            Some((&subject.namespace, labels::telling(subject, &self.ground.crowd)))
+        };
+        let wanted = who(self.first);
+        self.ids.iter().copied().filter(|id| who(*id) == wanted).collect()
     }
 
     fn deny(&self, direction: Direction, judged: &Judgement) -> Option<Advice> {
@@ -125,13 +153,13 @@ impl Plan<'_> {
     }
 
     /// A draft with its set, and how well it does; `None` if it does not do what it is for, or does harm.
-    fn tried(&self, draft: Draft, direction: Direction) -> Option<(Rank, Draft, Sketch)> {
+    fn tried(&self, draft: Draft, direction: Direction, mine: &[usize]) -> Option<(Rank, Draft, Sketch)> {
         let sketch = self.sketch.after(&draft.steps)?;
         let proof = self.ground.compare(&sketch.set, &sketch.changed, direction);
         if proof.broken > 0 || !proof.opened.contains(&self.first) {
             return None;
         }
-        let left = self.ids.iter().filter(|id| !proof.opened.contains(id)).count();
+        let left = mine.iter().filter(|id| !proof.opened.contains(id)).count();
         let also = proof.opened.iter().filter(|id| !self.ids.contains(id)).count();
         let isolates = isolated(self.ground, &sketch).len();
         Some(((left, isolates, !draft.preferred, also, proof.undecided, draft.rank), draft, sketch))
@@ -147,7 +175,9 @@ fn isolated(ground: &Ground<'_>, sketch: &Sketch) -> BTreeSet<String> {
 
 fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Advice>) -> Suggestion {
     let mut out = Suggestion { basis: basis(ask, ground), of: ask.talks.len() as u64, ..Suggestion::default() };
-    if let (Some((src, dst)), Some(talk)) = (ground.sides(plan.first, Direction::Egress), ground.talk(plan.first)) {
+    if let (Some((src, dst)), Some(talk)) =
+        (plan.ids.first().and_then(|id| ground.sides(*id, Direction::Egress)), plan.ids.first().and_then(|id| ground.talk(*id)))
+    {
         let what = What::of(&crate::policy::ruling::traffic(&talk.flow));
         out.client = what.filter(|_| ask.why.outcome == Outcome::DefaultDeny).and_then(|w| advice::client(src, dst, w, ground.world));
     }
@@ -167,9 +197,10 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     let isolates = isolated(ground, &plan.sketch);
     out.isolates_more = isolates.len().saturating_sub(LISTED) as u64;
     out.isolates = isolates.into_iter().take(LISTED).collect();
-    out.notes.extend(plan.notes.iter().cloned());
-    if plan.titles.len() > 1 {
-        out.notes.push("both sides deny it, so both have to be changed".to_owned());
+    for n in &plan.notes {
+        if !out.notes.contains(n) {
+            out.notes.push(n.clone());
+        }
     }
     if out.conversations < out.of {
         out.notes.push("the others of this cause need a change of their own: ask again once this one is made".to_owned());
@@ -195,9 +226,10 @@ fn basis(ask: &Ask<'_>, ground: &Ground<'_>) -> Basis {
     b
 }
 
-fn stopped(t: &Talk) -> u64 {
+/// Records of the conversation that the cause counts.
+fn stopped(t: &Talk, audit: bool) -> u64 {
     let seen = t.seen();
-    seen.dropped + seen.audited
+    if audit { seen.audited } else { seen.dropped }
 }
 
 fn count(out: &mut Suggestion, ask: &Ask<'_>, ground: &Ground<'_>, proof: &Proof) {
@@ -205,7 +237,7 @@ fn count(out: &mut Suggestion, ask: &Ask<'_>, ground: &Ground<'_>, proof: &Proof
     for id in &proof.admitted {
         let Some(t) = ground.talk(*id) else { continue };
         if ask.talks.contains(id) {
-            out.admits += stopped(t);
+            out.admits += stopped(t, ask.audit);
             out.conversations += 1;
         } else {
             *also.entry((end(&t.flow, true), end(&t.flow, false), asked(&t.flow))).or_default() += t.seen().records();

@@ -7,8 +7,8 @@ use ratatui::layout::Rect;
 
 /// Height of the screen's text from which the part stands below the policy; on less it follows the evidence.
 const APART: u16 = 16;
-/// Lines of the change shown in it; all of them are what `y p` copies.
-const CHANGED: usize = 6;
+/// A change of no more lines stands above what it does.
+const FEW: usize = 4;
 
 /// Lines that the part takes at the bottom of a text of this height, its head line included; 0: it has no place of its own.
 pub fn height(m: &Model, s: Option<&Suggestion>, area: Rect) -> u16 {
@@ -52,22 +52,27 @@ pub fn lines(m: &Model, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
     }
     say("policy?", &s.title, look.strong());
     if s.applies() {
-        let changed = changed(s);
-        for line in changed.iter().take(CHANGED) {
-            let style = if line.starts_with('-') { look.drop() } else { look.pass() };
-            out.push(vec![seg(format!("            {line}"), style)]);
-        }
-        if changed.len() > CHANGED {
-            let more = look.own(&format!("            … {} lines in all", changed.len()));
-            out.push(vec![seg(more, look.dim())]);
-        }
         let harms = !s.isolates.is_empty() || !s.also.is_empty() || s.undecided > 0;
+        let proof = wrap(&s.proof(), usize::from(w).saturating_sub(13).max(10));
+        let proof = proof.into_iter().map(|l| vec![seg(format!("            {l}"), if harms { look.warn() } else { look.dim() })]);
+        let changed: Vec<Vec<Seg>> = changed(s)
+            .into_iter()
+            .map(|l| {
+                let style = if l.starts_with('-') { look.drop() } else { look.pass() };
+                vec![seg(format!("            {l}"), style)]
+            })
+            .collect();
+        // What it does matters more than its last lines, where there is no room for both.
+        if changed.len() > FEW {
+            out.extend(proof.chain(changed));
+        } else {
+            out.extend(changed.into_iter().chain(proof));
+        }
         let mut say = |text: &str, style| {
             for l in wrap(text, usize::from(w).saturating_sub(13).max(10)) {
                 out.push(vec![seg(format!("            {l}"), style)]);
             }
         };
-        say(&s.proof(), if harms { look.warn() } else { look.dim() });
         for a in &s.also {
             say(&format!("also {} {} {} {}", a.from, look.g.arrow, a.to, a.what), look.warn());
         }

@@ -1,0 +1,177 @@
+//! Which pods are closed, per direction: by what selects and isolates each of them, never by a policy's name.
+//!
+//! Owns that answer and its reasons. A kind of policy that is not evaluated makes the answer "not known" wherever it may speak.
+use super::report::{Side, State};
+use crate::model::observed::{Direction, L4};
+use crate::model::why::PolicyRef;
+use crate::policy::eval::{Case, Decision, Traffic, judge, managed, selects};
+use crate::policy::ir::{Policy, Section, Subject, Tier};
+use crate::policy::selector::{Op, Tri};
+use crate::policy::{Enforcement, Options, PolicySet};
+use crate::world::labels::{METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE};
+use crate::world::{Endpoint, Label, Labels, World};
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Kinds that are not evaluated and can only forbid more, so that what the others close stays closed.
+const ONLY_NARROW: &[&str] = &["AuthorizationPolicy", "PeerAuthentication"];
+
+/// Sections that isolate whom they select.
+type Isolating<'a> = Vec<(&'a Policy, &'a Section)>;
+
+/// All that the question needs, looked up once.
+pub struct Judge<'a> {
+    pub world: &'a World,
+    pub set: &'a PolicySet,
+    pub opt: &'a Options,
+    /// By the one namespace that they can select in.
+    of_namespace: HashMap<&'a str, Isolating<'a>>,
+    anywhere: Isolating<'a>,
+    /// Whether some tier decides without isolating anybody.
+    tiers: bool,
+    /// A pod and an address that no policy was written for.
+    pub stranger: Endpoint,
+    pub outsider: Endpoint,
+    /// A port that no rule denies by its number.
+    port: u16,
+}
+
+/// The one namespace in which a section selects.
+pub fn namespace_of(s: &Section) -> Option<&str> {
+    let Subject::Endpoints(selector) = &s.subject else { return None };
+    selector.all.iter().find_map(|r| match (r.key.as_str(), r.op, r.values.as_slice()) {
+        (POD_NAMESPACE, Op::In, [one]) => Some(one.as_str()),
+        _ => None,
+    })
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(world: &'a World, set: &'a PolicySet, opt: &'a Options) -> Self {
+        let mut of_namespace: HashMap<&str, Isolating<'_>> = HashMap::new();
+        let mut anywhere = Vec::new();
+        for policy in set.iter() {
+            for section in policy.sections.iter().filter(|s| s.default_deny) {
+                match namespace_of(section) {
+                    Some(ns) => of_namespace.entry(ns).or_default().push((&**policy, section)),
+                    None => anywhere.push((&**policy, section)),
+                }
+            }
+        }
+        let tiers = set.iter().any(|p| p.tier != Tier::Normal);
+        let (stranger, outsider, port) = (stranger(world), super::wide::outsider(set), super::wide::free_port(set));
+        Self { world, set, opt, of_namespace, anywhere, tiers, stranger, outsider, port }
+    }
+
+    pub fn case<'c>(&'c self, direction: Direction, subject: &'c Endpoint, peer: &'c Endpoint, traffic: &'c Traffic) -> Case<'c> {
+        Case { direction, subject, peer, traffic, world: self.world, opt: self.opt }
+    }
+
+    /// A packet that no rule was written for.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { l4: Some(L4::Tcp), port: Some(self.port), ..Traffic::default() }
+    }
+
+    /// One direction of one pod.
+    pub fn side(&self, direction: Direction, subject: &Endpoint) -> Side {
+        let open = |because: &str| Side { state: State::Open, by: Vec::new(), because: because.to_owned() };
+        let unknown = |because: String| Side { state: State::Unknown, by: Vec::new(), because };
+        match managed(subject, self.opt) {
+            Tri::No => {
+                let because = "it is on the host's network".to_owned();
+                return Side { state: State::Uncovered, by: Vec::new(), because };
+            }
+            Tri::Unknown => return unknown("whether it is on the host's network is not known".to_owned()),
+            Tri::Yes => {}
+        }
+        if self.opt.enforcement == Enforcement::Never {
+            return open("policy enforcement is off");
+        }
+        let (by, missing) = self.isolating(direction, subject);
+        let forced = self.opt.enforcement == Enforcement::Always;
+        if forced || !by.is_empty() {
+            if let Some(kind) = self.not_evaluated(&subject.namespace, false) {
+                return unknown(format!("{kind} is not evaluated, and may allow what the others close"));
+            }
+            let because = if by.is_empty() { "policy enforcement is `always`".to_owned() } else { String::new() };
+            return Side { state: State::Closed, by, because };
+        }
+        if !missing.is_empty() {
+            return unknown(format!("it depends on {}", missing.join(", ")));
+        }
+        if let Some(kind) = self.not_evaluated(&subject.namespace, true) {
+            return unknown(format!("{kind} is not evaluated, and may close it"));
+        }
+        if self.tiers { self.by_tiers(direction, subject) } else { open("") }
+    }
+
+    /// The policies that isolate it; if none does for certain, the facts that would decide it.
+    fn isolating(&self, direction: Direction, subject: &Endpoint) -> (Vec<PolicyRef>, Vec<String>) {
+        let (mut by, mut missing) = (BTreeSet::new(), Vec::new());
+        let traffic = Traffic::default();
+        let case = self.case(direction, subject, &self.stranger, &traffic);
+        let own = self.of_namespace.get(subject.namespace.as_str()).map_or(&[][..], Vec::as_slice);
+        for (policy, section) in own.iter().chain(&self.anywhere) {
+            let mut lacks = Vec::new();
+            match selects(section, &case, &mut lacks) {
+                Tri::Yes => {
+                    by.insert(&policy.id);
+                }
+                Tri::Unknown => missing.extend(lacks),
+                Tri::No => {}
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        (by.into_iter().cloned().collect(), missing)
+    }
+
+    /// Where nothing isolates, rules of an admin tier may deny everybody all the same.
+    fn by_tiers(&self, direction: Direction, subject: &Endpoint) -> Side {
+        let traffic = self.traffic();
+        let ask = |peer: &Endpoint| judge(&self.case(direction, subject, peer, &traffic), self.set);
+        let (pod, world) = (ask(&self.stranger), ask(&self.outsider));
+        let mut missing: Vec<String> = pod.missing.iter().chain(&world.missing).cloned().collect();
+        missing.sort();
+        missing.dedup();
+        let (state, because) = match (pod.decision, world.decision) {
+            (Decision::Denied, Decision::Denied) => (State::Closed, String::new()),
+            (Decision::Unknown, _) | (_, Decision::Unknown) => (State::Unknown, format!("it depends on {}", missing.join(", "))),
+            (Decision::Denied, _) => (State::Open, "a tier closes it to other pods, and nothing to the world".to_owned()),
+            (_, Decision::Denied) => (State::Open, "a tier closes it to the world, and nothing to other pods".to_owned()),
+            _ => (State::Open, String::new()),
+        };
+        let mut by = if state == State::Closed { [pod.attributed, world.attributed].concat() } else { Vec::new() };
+        by.sort();
+        by.dedup();
+        Side { state, by, because }
+    }
+
+    /// A policy that is not evaluated and may speak of this namespace. `narrow`: those count too that only forbid more.
+    fn not_evaluated(&self, namespace: &str, narrow: bool) -> Option<&'a str> {
+        let concerns = |p: &PolicyRef| p.namespace.as_deref().is_none_or(|ns| ns == namespace);
+        let counts = |p: &PolicyRef| narrow || !ONLY_NARROW.contains(&p.kind.as_str());
+        self.set.not_understood().iter().map(|n| &n.policy).find(|p| concerns(p) && counts(p)).map(|p| p.kind.as_str())
+    }
+}
+
+/// A pod of a namespace that nobody has, with no label that anybody gave.
+fn stranger(world: &World) -> Endpoint {
+    let mut namespace = "nobodys-namespace".to_owned();
+    while world.namespace_labels(&namespace).is_some() {
+        namespace.push('-');
+    }
+    let labels = Labels(vec![
+        Label::new("k8s", POD_NAMESPACE, &namespace),
+        Label::new("k8s", &format!("{NAMESPACE_LABELS}{METADATA_NAME}"), &namespace),
+    ]);
+    Endpoint {
+        display: "a pod of another namespace".to_owned(),
+        labels,
+        known: true,
+        namespace_labels: true,
+        namespace,
+        ip: Some(IpAddr::V4(Ipv4Addr::new(10, 255, 255, 254))),
+        named_ports: Some(Vec::new()),
+        ..Endpoint::default()
+    }
+}
