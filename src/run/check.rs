@@ -125,7 +125,7 @@ pub async fn check(
         let n = report.totals.undecidable;
         say::say(
             "warning",
-            &format!("{n} conversations could not be decided and do not fail the check; --fail-on possible-drops makes them"),
+            &format!("{n} that worked could not be decided and do not fail the check; --fail-on possible-drops makes them"),
         );
     }
     Ok(if code == 0 && fails { 1 } else { code })
