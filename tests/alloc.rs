@@ -1,15 +1,22 @@
-//! What one flow costs in allocations on the way of a plain filter: read in part, judged by the filter, printed, nothing held.
+//! What one flow costs in allocations: on the way of a plain filter (read in part, judged by the filter, printed, nothing held), and
+//! where flows like it were explained before.
 #![allow(unsafe_code, reason = "an allocator that counts has no safe form")]
 #![allow(clippy::print_stdout, reason = "the number is the point")]
-use flowhy::demo::Simulation;
+use flowhy::demo::{self, Simulation};
+use flowhy::engine::attribute::Attribution;
+use flowhy::engine::talks::Talks;
 use flowhy::engine::{Engine, Explain, Options};
-use flowhy::model::input::{Codec, Frame, Input};
+use flowhy::model::input::{Change, Codec, Frame, Input};
+use flowhy::model::observed::Observed;
 use flowhy::model::time::Nanos;
 use flowhy::out::{Compact, Dict, Format, Jsonpb, Options as Print};
+use flowhy::policy::{self, PolicySet};
 use flowhy::query::{self, Context};
 use flowhy::wire::json::write_response;
+use flowhy::wire::observed::observed;
 use flowhy::wire::pb::observer::GetFlowsResponse;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
+use flowhy::world::{World, yaml};
 use prost::Message;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -120,6 +127,38 @@ fn a_line_that_goes_out_as_it_came_allocates_nothing() {
     let (cost, printed) = second_time(Codec::HubbleJson, "", Jsonpb::new(Print::default()));
     assert!(cost <= MOST, "{cost}");
     assert_eq!(printed, 2 * FLOWS);
+}
+
+#[test]
+fn a_flow_like_those_before_it_is_explained_and_folded_without_allocating() {
+    let (mut world, mut set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
+    for doc in demo::manifests().into_iter().flat_map(|(file, text)| yaml::read(file, text).0) {
+        let change = Change::Apply(Arc::new(doc));
+        world.apply(&change);
+        set.apply(&change);
+    }
+    let mut flows: Vec<Observed> = flows().iter().map(observed).collect();
+    flows.iter().for_each(|o| world.observe(o));
+    let (mut attribution, mut talks) = (Attribution::default(), Talks::default());
+    let mut explained = 0;
+    let mut pass = |flows: &[Observed]| {
+        counted(|| {
+            for o in flows {
+                explained += usize::from(!attribution.why(o, &world, &set, &opt).policies.is_empty());
+                talks.add(o, Nanos(1));
+            }
+        })
+    };
+    let cold = pass(&flows);
+    for o in &mut flows {
+        // Another packet of another connection, elsewhere and later.
+        (o.at, o.node) = (Some(Nanos(2)), "another".to_owned());
+        *(if o.reply() == Some(true) { &mut o.dst_port } else { &mut o.src_port }) = 2;
+    }
+    let warm = pass(&flows);
+    println!("{cold} a flow at first, {warm} then");
+    assert!(cold > 1.0 && warm == 0.0, "{cold} {warm}");
+    assert!(explained > FLOWS / 100, "{explained}");
 }
 
 #[test]

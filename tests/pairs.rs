@@ -315,3 +315,43 @@ fn every_recorded_flow_gets_an_answer_that_keeps_to_the_interface() {
     }
     eprintln!("{seen:#?}");
 }
+
+/// Recorded drops of production clusters without their policies: nobody is blamed, what no policy did is said to be so, and drops that are
+/// alike are one entry.
+#[test]
+fn recorded_drops_without_policies_blame_nobody() {
+    use flowhy::engine::{Engine, Explain, Options, store::Limits};
+    use flowhy::model::input::{Codec, Frame, Input};
+    use flowhy::model::reason::{Cause, cause};
+    let Some(shared) = shared() else { return };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(shared.join("data/flows")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|p| p.extension().is_some_and(|x| x == "jsonl"));
+    files.sort();
+    let (mut drops, mut entries) = (0, 0);
+    for path in files {
+        let body = std::fs::read_to_string(&path).unwrap();
+        let mut engine = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+        for (i, line) in (1u64..).zip(body.lines()) {
+            let frame = Frame { codec: Codec::HubbleJson, from: "f".into(), line: i, bytes: line.to_owned().into(), broken: None };
+            engine.feed(Input::Frame(frame), &mut |_| {});
+        }
+        for c in engine.causes().iter() {
+            let o = engine.observed(c.example).unwrap();
+            let other = cause(o.drop_reason) == Cause::Other;
+            let wanted = if other { flowhy::model::why::Outcome::NotPolicy } else { flowhy::model::why::Outcome::Undecidable };
+            assert_eq!(c.why.outcome, wanted, "{}: {}", path.display(), c.why.text);
+            assert!(c.why.policies.is_empty() && c.why.nearest.is_none(), "{}: {:?}", path.display(), c.why);
+            assert!(other || c.why.missing == ["policies"], "{}: {:?}", path.display(), c.why.missing);
+            drops += c.records;
+        }
+        entries += engine.causes().len();
+        // A verdict and a drop record of each packet, from a few workloads to a few names.
+        if path.ends_with("bakito__policy-report-publisher__hubble.jsonl") {
+            let records: u64 = engine.causes().iter().map(|c| c.records).sum();
+            let events: u64 = engine.causes().iter().map(|c| c.events).sum();
+            assert!(records == 226 && events < 130 && engine.causes().len() < 40, "{records} {events} {}", engine.causes().len());
+        }
+    }
+    eprintln!("{drops} recorded drops in {entries} entries");
+    assert!(drops > 200);
+}

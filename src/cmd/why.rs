@@ -8,6 +8,7 @@ use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
+use crate::policy::Judging;
 use crate::wire::json;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -33,11 +34,20 @@ pub struct Basis {
     /// Events that servers said they lost.
     pub lost: u64,
     pub filter: String,
+    /// How policies were judged; filled in by [`report`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judging>,
 }
+
+/// Names in one line of text; JSON has them all.
+const NAMED: usize = 6;
 
 /// Writes one entry per cause, oldest first; returns how many.
 pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
     let now = engine.now();
+    let judged = Judging::of(engine.judging(), engine.policies());
+    let words = judged.words();
+    let basis = &Basis { judged: Some(judged), ..basis.clone() };
     let ground = engine.ground();
     let mut n = 0;
     let contrasts = engine.contrast();
@@ -53,6 +63,10 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
             entry_text(cause, (contrast, suggestion.as_ref()), now, style, out)?;
         }
         n += 1;
+    }
+    if let (false, true, Some(words)) = (style.json, n > 0, words) {
+        let words = if style.terminal { clean(&words).into_owned() } else { words };
+        writeln!(out, "\njudged {words}")?;
     }
     Ok(n)
 }
@@ -78,6 +92,12 @@ fn entry_json(
         last: String,
         state: &'static str,
         flows: Vec<Box<serde_json::value::RawValue>>,
+        /// The workloads it hits, where there are several; the first hundred pairs' of them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        workloads: Vec<&'a str>,
+        /// The requests that were refused, where there are several; the first twenty.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        requests: &'a [String],
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         contrast: &'a [Contrast],
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +109,9 @@ fn entry_json(
         json::write_response(&response, &mut flow);
     }
     let flows = String::from_utf8(flow).ok().and_then(|s| serde_json::value::RawValue::from_string(s).ok()).into_iter().collect();
+    let several = |n: usize| n > 1;
+    let workloads = Some(cause.workloads().0).filter(|w| cause.is_shared() && several(w.len())).unwrap_or_default();
+    let requests = Some(cause.requests().0).filter(|r| several(r.len())).unwrap_or_default();
     let entry = Entry {
         why: &cause.why,
         count: cause.records,
@@ -97,6 +120,8 @@ fn entry_json(
         last: cause.last.to_string(),
         state: cause.state(now).word(),
         flows,
+        workloads,
+        requests,
         contrast,
         suggestion,
         basis,
@@ -105,15 +130,23 @@ fn entry_json(
     out.write_all(b"\n")
 }
 
+/// The first few of a list, and how many more there are.
+fn some<'a>(items: impl ExactSizeIterator<Item = std::borrow::Cow<'a, str>>, or_more: bool) -> String {
+    let n = items.len();
+    let mut out: Vec<_> = items.take(NAMED).collect();
+    if n > NAMED || or_more {
+        let left = n.saturating_sub(NAMED);
+        out.push(if or_more { format!("{left} or more").into() } else { format!("{left} more").into() });
+    }
+    out.join(", ")
+}
+
 pub(super) fn names(policies: &[PolicyRef]) -> String {
-    let all: Vec<_> = policies
-        .iter()
-        .map(|p| match &p.rule {
-            Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
-            None => format!("{} {}", p.kind, p.path()),
-        })
-        .collect();
-    all.join(", ")
+    let name = |p: &PolicyRef| match &p.rule {
+        Some(rule) => format!("{} {} {rule}", p.kind, p.path()),
+        None => format!("{} {}", p.kind, p.path()),
+    };
+    some(policies.iter().map(|p| name(p).into()), false)
 }
 
 pub(super) fn policies_label(outcome: Outcome) -> &'static str {
@@ -179,6 +212,14 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
     row(why.outcome.word(), &format!("{side}{}", why.text))?;
     if !why.policies.is_empty() {
         row(policies_label(why.outcome), &names(&why.policies))?;
+    }
+    let (workloads, more) = cause.workloads();
+    if cause.is_shared() && workloads.len() > 1 {
+        row("workloads", &some(workloads.iter().map(|w| (*w).into()), more))?;
+    }
+    let (requests, more) = cause.requests();
+    if requests.len() > 1 {
+        row("requests", &some(requests.iter().map(|r| r.as_str().into()), more))?;
     }
     for side in &why.sides {
         let also = if side.policies.is_empty() { String::new() } else { format!(", {}", names(&side.policies)) };
@@ -267,4 +308,20 @@ fn try_text(s: &Suggestion, style: Style, out: &mut dyn Write) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let policy = |i: usize| PolicyRef { kind: "NetworkPolicy".into(), namespace: Some("a".into()), name: format!("p{i}"), rule: None };
+        let of = |n: usize| names(&(0..n).map(policy).collect::<Vec<_>>());
+        assert_eq!(of(2), "NetworkPolicy a/p0, NetworkPolicy a/p1");
+        assert!(of(6).ends_with("NetworkPolicy a/p5"));
+        assert!(of(2000).ends_with("NetworkPolicy a/p5, 1994 more"), "{}", of(2000));
+        let words = ["a", "b", "c", "d", "e", "f", "g"];
+        assert_eq!(some(words.iter().map(|w| (*w).into()), true), "a, b, c, d, e, f, 1 or more");
+    }
 }

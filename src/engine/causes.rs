@@ -137,6 +137,11 @@ impl Cause {
         (out, self.more_pairs)
     }
 
+    /// Whether it stands for every workload of a namespace that meets it.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     /// The requests that were refused, and whether there were more than are remembered.
     pub fn requests(&self) -> (&[String], bool) {
         (&self.requests, self.more_requests)

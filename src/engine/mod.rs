@@ -1,6 +1,7 @@
 //! The one pipeline: `feed(Input)` → decode → enrich → admit → attribute → store. Plain, synchronous, one owner, no clock.
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
+pub mod attribute;
 pub mod causes;
 pub mod contrast;
 pub mod cover;
@@ -8,6 +9,7 @@ mod enrich;
 mod fold;
 mod held;
 pub mod raw;
+mod spell;
 pub mod store;
 mod suggest;
 pub mod talks;
@@ -21,7 +23,7 @@ use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, in_window, time_of};
-use crate::model::why::{Explanation, Outcome, Why};
+use crate::model::why::{Agreement, Explanation, Outcome, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
@@ -32,6 +34,7 @@ use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
+use attribute::Attribution;
 use causes::{Causes, Traffic};
 use contrast::Contrast;
 use cover::Cover;
@@ -42,8 +45,6 @@ use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
 
-/// Explanations remembered for drops that are alike; the memo is emptied when full.
-const MOST_MEMOS: usize = 16_384;
 /// Manifest faults kept for the screen; further ones are only counted.
 const MOST_FAULTS: usize = 10_000;
 
@@ -111,7 +112,7 @@ pub struct Engine {
     /// Faults that found no room in `faults`.
     more_faults: usize,
     notes: Notes,
-    memo: HashMap<Observed, Arc<Why>>,
+    attribution: Attribution,
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
@@ -137,7 +138,7 @@ impl Engine {
             faults: Vec::new(),
             more_faults: 0,
             notes: Notes::default(),
-            memo: HashMap::new(),
+            attribution: Attribution::default(),
             now: Nanos::default(),
             ahead: 0,
         }
@@ -154,7 +155,6 @@ impl Engine {
     }
 
     fn change(&mut self, change: &Change) {
-        self.memo.clear();
         self.world.apply(change);
         let mut faults = self.policies.apply(change);
         if let Change::Fault(f) = change {
@@ -281,7 +281,7 @@ impl Engine {
         let o = enrich::named(&reported, &self.world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported, o));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported));
         let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
@@ -350,27 +350,19 @@ impl Engine {
         }
     }
 
-    /// The explanation of a flow, remembered for flows that differ only in time, source port and node. The key holds the names
-    /// that DNS gave the addresses, so a new answer makes a new explanation.
-    fn why(&mut self, reported: &Observed, named: &Observed) -> Arc<Why> {
-        // A reply's source port is its connection's destination port.
-        let src_port = if named.reply() == Some(true) { named.src_port } else { 0 };
-        let mut key = Observed { at: None, src_port, node: String::new(), ..named.clone() };
-        for party in [&mut key.src, &mut key.dst] {
-            // The flow's own names do not stand in for what was learnt since.
-            if let Some(ip) = party.ip {
-                party.names.extend(self.world.names_of(ip).iter().map(|l| l.name.clone()));
-            }
+    /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
+    fn why(&mut self, reported: &Observed) -> Arc<Why> {
+        let why = self.attribution.why(reported, &self.world, &self.policies, &self.options.judge);
+        if why.agreement != Agreement::Disagrees {
+            return why;
         }
-        if let Some(why) = self.memo.get(&key) {
-            return why.clone();
+        let evidence = policy::evidence(reported, &why, &self.world, &self.policies);
+        if evidence.is_empty() {
+            return why;
         }
-        let why = Arc::new(policy::why(reported, &self.world, &self.policies, &self.options.judge));
-        if self.memo.len() >= MOST_MEMOS {
-            self.memo.clear();
-        }
-        self.memo.insert(key, why.clone());
-        why
+        let mut whole = Why::clone(&why);
+        whole.because.splice(0..0, evidence);
+        Arc::new(whole)
     }
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.

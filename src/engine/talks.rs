@@ -1,9 +1,10 @@
 //! Flows folded into conversations. Owns who began, and the bound; judges nothing.
-use crate::model::observed::{Direction, L4, L7, Observed, Party, Reported, Verdict};
+use super::spell::Spell;
+use crate::model::observed::{L4, L7, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Conversations held. Records of further ones are counted in `overflow` and belong to no conversation.
 const MOST_TALKS: usize = 1_000_000;
@@ -12,7 +13,9 @@ const MOST_TALKS: usize = 1_000_000;
 #[derive(Debug, Default)]
 pub struct Talks {
     talks: Vec<Talk>,
-    ids: HashMap<Observed, usize>,
+    /// By the spelling of what makes them one.
+    ids: HashMap<Box<[u8]>, usize>,
+    spell: Spell,
     /// Records of conversations that found no room.
     pub overflow: u64,
 }
@@ -23,8 +26,8 @@ impl Talks {
         if matches!(o.verdict, Verdict::Traced | Verdict::Translated) {
             return None;
         }
-        let (flow, reply) = oriented(o);
-        let found = self.find(&flow, o.src_port);
+        let (sent, reply) = Sent::of(o);
+        let found = self.find(&sent, o.src_port);
         let reply = reply || found.is_some_and(|(_, turned)| turned);
         let id = match found {
             Some((id, _)) => id,
@@ -34,18 +37,18 @@ impl Talks {
             }
             None => {
                 let id = self.talks.len();
-                self.ids.insert(key(&flow), id);
+                self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk { flow: flow.clone(), egress, ingress, unsaid, replies: 0, first: at, last: at });
+                self.talks.push(Talk { flow: sent.flow(), egress, ingress, unsaid, replies: 0, first: at, last: at });
                 id
             }
         };
         let talk = self.talks.get_mut(id)?;
         talk.first = talk.first.min(at);
         talk.last = talk.last.max(at);
-        if flow.is_reply.is_some() {
-            complete(&mut talk.flow.src, &flow.src);
-            complete(&mut talk.flow.dst, &flow.dst);
+        if sent.is_reply.is_some() {
+            complete(&mut talk.flow.src, sent.src);
+            complete(&mut talk.flow.dst, sent.dst);
         }
         let policy = o.drop_reason == 0 || reason::cause(o.drop_reason) != Reason::Other;
         if reply && !matches!(o.verdict, Verdict::Dropped | Verdict::Audit) {
@@ -66,27 +69,24 @@ impl Talks {
 
     /// The conversation of this record, and whether the record has to be turned round for it. A record that does not say who began
     /// joins the conversation that others of its connection tell of.
-    fn find(&mut self, flow: &Observed, src_port: u16) -> Option<(usize, bool)> {
-        let mut key = key(flow);
-        if let Some(id) = self.ids.get(&key) {
+    fn find(&mut self, sent: &Sent<'_>, src_port: u16) -> Option<(usize, bool)> {
+        let (ids, spell) = (&mut self.ids, &mut self.spell);
+        if let Some(id) = ids.get(sent.spelled(spell)) {
             return Some((*id, false));
         }
-        if key.is_reply.is_some() {
+        if sent.is_reply.is_some() {
             // Who began is known from here on.
-            let known = std::mem::take(&mut key.is_reply);
-            let id = self.ids.remove(&key)?;
-            key.is_reply = known;
-            self.ids.insert(key, id);
-            self.talks.get_mut(id)?.flow.is_reply = known;
+            let id = ids.remove(Sent { is_reply: None, ..*sent }.spelled(spell))?;
+            ids.insert(sent.spelled(spell).into(), id);
+            self.talks.get_mut(id)?.flow.is_reply = sent.is_reply;
             return Some((id, false));
         }
-        key.is_reply = Some(false);
-        if let Some(id) = self.ids.get(&key) {
+        let told = Sent { is_reply: Some(false), ..*sent };
+        if let Some(id) = ids.get(told.spelled(spell)) {
             return Some((*id, false));
         }
-        std::mem::swap(&mut key.src, &mut key.dst);
-        key.dst_port = src_port;
-        self.ids.get(&key).map(|id| (*id, true))
+        let turned = Sent { src: sent.dst, dst: sent.src, dst_port: src_port, ..told };
+        ids.get(turned.spelled(spell)).map(|id| (*id, true))
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Talk> {
@@ -103,28 +103,6 @@ impl Talks {
 
     pub fn is_empty(&self) -> bool {
         self.talks.is_empty()
-    }
-}
-
-/// What makes two records records of one conversation. Each place that sees a connection knows other things about its two ends
-/// (owners are known on the pod's own node alone), so a pod is its name and address; whoever has no name is also its labels.
-fn key(flow: &Observed) -> Observed {
-    let end = |p: &Party| Party {
-        ip: p.ip,
-        namespace: p.namespace.clone(),
-        pod: p.pod.clone(),
-        labels: if p.pod.is_empty() { p.labels.clone() } else { Vec::new() },
-        ..Party::default()
-    };
-    Observed {
-        is_reply: flow.is_reply,
-        l4: flow.l4,
-        dst_port: flow.dst_port,
-        icmp: flow.icmp,
-        src: end(&flow.src),
-        dst: end(&flow.dst),
-        l7: flow.l7.clone(),
-        ..Observed::default()
     }
 }
 
@@ -149,50 +127,76 @@ fn complete(known: &mut Party, p: &Party) {
     known.present |= p.present;
 }
 
-/// The record as the initiator sent it, and whether it was a reply. Who began is what the agent says; where it says nothing, a
-/// first packet says it, or a policy's drop (policies are asked about the first packet alone); else the record stands as it is, with
-/// `is_reply` unknown.
-fn oriented(o: &Observed) -> (Observed, bool) {
-    let reply = o.reply() == Some(true);
-    let judged = matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && o.syn != Some(false);
-    let begins = o.is_reply == Some(false) || o.syn == Some(true) || judged || o.l7.is_some() && !o.l7_response;
-    let (src, dst, port) = if reply { (&o.dst, &o.src, o.src_port) } else { (&o.src, &o.dst, o.dst_port) };
-    let request = match &o.l7 {
-        // A response names its request, and what it answered is beside the point.
-        Some(L7::Http { method, url, .. }) => Some(L7::Http { method: method.clone(), url: url.clone(), code: 0, headers: Vec::new() }),
-        Some(L7::Dns { query, qtypes, .. }) => {
-            Some(L7::Dns { query: query.clone(), rcode: 0, ips: Vec::new(), cnames: Vec::new(), ttl: 0, qtypes: qtypes.clone() })
+/// A record as the initiator sent it.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    src: &'a Party,
+    dst: &'a Party,
+    /// `Some(false)`, or `None` where nothing says who began.
+    is_reply: Option<bool>,
+    l4: Option<L4>,
+    dst_port: u16,
+    icmp: Option<(u8, u8)>,
+    l7: Option<&'a L7>,
+}
+
+impl<'a> Sent<'a> {
+    /// The record turned to the initiator, and whether it was a reply. Who began is what the agent says; where it says nothing, a
+    /// first packet says it, or a policy's drop (policies are asked about the first packet alone); else the record stands as it is.
+    fn of(o: &'a Observed) -> (Self, bool) {
+        let reply = o.reply() == Some(true);
+        let judged = matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && o.syn != Some(false);
+        let begins = o.is_reply == Some(false) || o.syn == Some(true) || judged || o.l7.is_some() && !o.l7_response;
+        let (src, dst, port) = if reply { (&o.dst, &o.src, o.src_port) } else { (&o.src, &o.dst, o.dst_port) };
+        let sent = Self {
+            src,
+            dst,
+            is_reply: if reply || begins { Some(false) } else { None },
+            l4: o.l4,
+            dst_port: if matches!(o.l4, Some(L4::Tcp | L4::Udp | L4::Sctp) | None) { port } else { 0 },
+            icmp: o.icmp,
+            l7: o.l7.as_ref(),
+        };
+        (sent, reply)
+    }
+
+    /// What makes two records records of one conversation. Each place that sees a connection knows other things about its two ends
+    /// (owners are known on the pod's own node alone), so a pod is its name and address; whoever has no name is also its labels.
+    fn spelled<'s>(&self, spell: &'s mut Spell) -> &'s [u8] {
+        spell.begin();
+        for p in [self.src, self.dst] {
+            spell.ip(p.ip).text(&p.namespace).text(&p.pod).labels(if p.pod.is_empty() { &p.labels } else { &[] });
         }
-        other => other.clone(),
-    };
-    let flow = Observed {
-        at: None,
-        node: String::new(),
-        verdict: Verdict::Unknown,
-        drop_reason: 0,
-        event: None,
-        direction: None::<Direction>,
-        is_reply: if reply || begins { Some(false) } else { None },
-        l4: o.l4,
-        src_port: 0,
-        dst_port: if matches!(o.l4, Some(L4::Tcp | L4::Udp | L4::Sctp) | None) { port } else { 0 },
-        icmp: o.icmp,
-        syn: None,
-        syn_ack: false,
-        src: src.clone(),
-        dst: dst.clone(),
-        l7: request,
-        l7_response: false,
-        auth_type: 0,
-        emitter: String::new(),
-        reported: Reported::default(),
-    };
-    (flow, reply)
+        spell.transport(self.l4, self.dst_port, self.icmp).maybe(self.is_reply).request(self.l7);
+        spell.bytes()
+    }
+
+    fn flow(&self) -> Observed {
+        let l7 = match self.l7 {
+            // A response names its request, and what it answered is beside the point.
+            Some(L7::Http { method, url, .. }) => Some(L7::Http { method: method.clone(), url: url.clone(), code: 0, headers: Vec::new() }),
+            Some(L7::Dns { query, qtypes, .. }) => {
+                Some(L7::Dns { query: query.clone(), rcode: 0, ips: Vec::new(), cnames: Vec::new(), ttl: 0, qtypes: qtypes.clone() })
+            }
+            other => other.cloned(),
+        };
+        Observed {
+            is_reply: self.is_reply,
+            l4: self.l4,
+            dst_port: self.dst_port,
+            icmp: self.icmp,
+            src: self.src.clone(),
+            dst: self.dst.clone(),
+            l7,
+            ..Observed::default()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::observed::Direction;
 
     fn record(reply: bool, verdict: Verdict) -> Observed {
         let side = |pod: &str| Party { present: true, namespace: "shop".into(), pod: pod.into(), ..Party::default() };

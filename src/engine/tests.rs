@@ -555,3 +555,18 @@ spec:
     assert_eq!(c.why.nearest.as_ref().unwrap().failed[0].got, "PUT on several paths");
     assert_eq!(c.requests(), (&["PUT http://db/a".to_owned(), "PUT http://db/b".to_owned(), "PUT http://db/c".to_owned()][..], false));
 }
+
+/// Packets of one conversation share their explanation; what names moments is each packet's own.
+#[test]
+fn what_names_a_moment_is_said_of_one_packet() {
+    let policy = POLICY
+        .replace("{name: db-ingress, namespace: shop}", "{name: db-ingress, namespace: shop, creationTimestamp: '2026-04-13T14:02:10Z'}");
+    let mut e = engine(&policy);
+    let mut told = Vec::new();
+    for second in [1.0, 5.0, 20.0] {
+        told.push(line(&mut e, &flow(second, 40_000, 5432, "DROPPED", 5)).remove(0).unwrap().because[0].clone());
+    }
+    assert!(told[0].ends_with("created 14:02:10, 9 s after the packet") && told[1].ends_with("5 s after the packet"), "{told:?}");
+    assert!(!told[2].contains("created"), "{told:?}");
+    assert_eq!(e.causes().len(), 1);
+}

@@ -1,10 +1,10 @@
 //! The one form that every kind of policy is compiled into. Owns shapes; every condition knows its line.
+use super::lazy::Lazy;
 use super::selector::Selector;
 use crate::model::doc::{Doc, Text};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use ipnet::IpNet;
-use regex::Regex;
 use std::sync::Arc;
 
 /// One compiled object.
@@ -138,7 +138,7 @@ pub enum PeerIs {
 #[derive(Debug, Clone)]
 pub struct Pattern {
     pub text: String,
-    pub regex: Regex,
+    pub regex: Lazy,
 }
 
 #[derive(Debug, Clone)]
@@ -216,7 +216,7 @@ pub struct HttpRule {
 #[derive(Debug, Clone)]
 pub struct Matcher {
     pub text: String,
-    pub regex: Regex,
+    pub regex: Lazy,
     pub line: u32,
 }
 

@@ -6,14 +6,17 @@ pub mod eval;
 pub mod explain;
 mod index;
 pub mod ir;
+mod judging;
 pub mod kind;
+pub mod lazy;
 pub mod lint;
 pub mod ruling;
 pub mod selector;
 mod set;
 pub mod suggest;
 
-pub use explain::{explain, why};
+pub use explain::{evidence, explain, why};
+pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet};
 

@@ -156,7 +156,7 @@ impl Requirement {
             Found::Value(v) => format!("{key}={v}"),
             Found::Absent if self.key == POD_NAMESPACE => format!("{}, not a pod", e.display),
             Found::Absent => match near(self, e) {
-                Some(l) => format!("no label {key} (it has {l})"),
+                Some(l) => format!("no label {key} (it has {}={})", l.key, l.value),
                 None => format!("no label {key}"),
             },
             Found::Unknown(_) => "unknown".to_owned(),
@@ -166,15 +166,18 @@ impl Requirement {
 
 /// A label of the endpoint that may be the one meant: its key ends alike (`app.kubernetes.io/name` for `name`, `k8s-app` for `app`), is
 /// the same but for a slip, or it has the wanted value under another key.
-fn near(r: &Requirement, e: &Endpoint) -> Option<String> {
+fn near<'e>(r: &Requirement, e: &'e Endpoint) -> Option<&'e Label> {
     let key = r.key.as_str();
-    let tail = |k: &str| k.rsplit(['/', '-']).next().unwrap_or(k).to_ascii_lowercase();
+    let alike = |a: &str, b: &str| match (a.rsplit(['/', '-']).next(), b.rsplit(['/', '-']).next()) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => false,
+    };
     let plain = |k: &str| !k.starts_with("io.cilium.k8s.") && !k.starts_with("io.kubernetes.");
     if !plain(key) {
         return None;
     }
     let rank = |l: &Label| {
-        if l.key.eq_ignore_ascii_case(key) || tail(&l.key) == tail(key) {
+        if l.key.eq_ignore_ascii_case(key) || alike(&l.key, key) {
             Some(0)
         } else if slip(&l.key, key) {
             Some(1)
@@ -183,14 +186,24 @@ fn near(r: &Requirement, e: &Endpoint) -> Option<String> {
         }
     };
     let others = e.labels.0.iter().filter(|l| l.source == "k8s" && plain(&l.key) && l.key != key);
-    others.filter_map(|l| Some((rank(l)?, l))).min_by_key(|(rank, _)| *rank).map(|(_, l)| format!("{}={}", l.key, l.value))
+    others.filter_map(|l| Some((rank(l)?, l))).min_by_key(|(rank, _)| *rank).map(|(_, l)| l)
 }
 
 /// Whether one word is the other but for a slip of the pen: a letter wrong, missing or too many, or two of them changed about.
 pub fn slip(a: &str, b: &str) -> bool {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let (short, long) = if a.len() <= b.len() { (&a, &b) } else { (&b, &a) };
-    if short.len() < 3 || long.len() - short.len() > 1 || a == b {
+    // Most words are told apart by their lengths; a letter has four bytes at most.
+    if a.len().abs_diff(b.len()) > 4 || a == b {
+        return false;
+    }
+    if a.is_ascii() && b.is_ascii() {
+        return slip_of(a.as_bytes(), b.as_bytes());
+    }
+    slip_of(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+}
+
+fn slip_of<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short.len() < 3 || long.len() - short.len() > 1 {
         return false;
     }
     let head = short.iter().zip(long.iter()).take_while(|(x, y)| x == y).count();

@@ -138,7 +138,8 @@ impl World {
     fn names(&self, p: &Party) -> Vec<String> {
         let mut names: Vec<String> = p.names.iter().map(|n| super::dns::normal(n)).collect();
         if let Some(ip) = p.ip {
-            for l in self.names_of(ip) {
+            // What stands inside a chain of CNAMEs is no name that the datapath knows.
+            for l in self.names_of(ip).iter().filter(|l| !l.alias) {
                 if !names.contains(&l.name) {
                     names.push(l.name.clone());
                 }

@@ -219,14 +219,21 @@ impl World {
         Some((&found.0, &found.1, &found.2))
     }
 
-    /// Learns whatever a flow teaches about names: an answer of the DNS proxy.
+    /// Learns whatever a flow teaches about names: an answer that the DNS proxy saw, wherever it was observed and whatever the port.
     pub fn observe(&mut self, flow: &Observed) {
-        if let (Some(L7::Dns { query, ips, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
-            && !ips.is_empty()
+        if let (Some(L7::Dns { query, ips, cnames, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
+            && !(ips.is_empty() && cnames.is_empty())
         {
             let ips: Vec<IpAddr> = ips.iter().filter_map(|i| i.parse().ok()).collect();
-            self.dns.learn(query, &ips, *ttl, at);
+            // Only an answer has addresses, and it goes to the one who asked.
+            let to = dns::asker(&flow.dst);
+            self.dns.learn(query, &ips, cnames, &dns::Answer { to, at, ttl: *ttl });
         }
+    }
+
+    /// Whether any DNS answer was seen at all.
+    pub fn has_names(&self) -> bool {
+        !self.dns.is_empty()
     }
 
     /// Names that this address was the answer to, newest first.

@@ -59,6 +59,13 @@ pub fn median(program: &str, args: &[String], n: usize) -> Run {
     Run { anon, ..runs[runs.len() / 2] }
 }
 
+/// Bytes of this process's memory at its highest; 0 where the system does not tell.
+pub fn own_peak() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
 fn rss_anon(pid: u32) -> u64 {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
     let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));

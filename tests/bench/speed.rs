@@ -2,10 +2,12 @@
 //!
 //! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
+//! `cargo bench -- attribution` measures only how fast drops are explained.
 //! Goals stand beside the figures: a missed one is printed as missed, it does not fail the run, because machines differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench says what broke by panicking")]
 #![allow(clippy::print_stdout, reason = "the tables are its data")]
 
+mod attribution;
 mod measure;
 mod recordings;
 mod start;
@@ -22,6 +24,11 @@ const BYTES_EACH: u64 = 1_760;
 fn main() {
     // `cargo test --benches` only wants to know whether it builds.
     if std::env::args().any(|a| a == "--test") {
+        return;
+    }
+    // First and by itself, so that the peak of memory is its own.
+    attribution::run();
+    if std::env::args().any(|a| a == "attribution") {
         return;
     }
     let mb: u64 = std::env::var("FLOWHY_BENCH_MB").ok().and_then(|n| n.parse().ok()).unwrap_or(500);

@@ -57,8 +57,9 @@ impl Scene {
 
     pub fn explain(&self, o: &Observed) -> (reader::Why, Explanation) {
         let e = explain(o, &self.world, &self.set, &self.opt);
-        // The stream's short way says the same as the long way.
-        assert_eq!(flowhy::policy::why(o, &self.world, &self.set, &self.opt), e.why);
+        // The stream's short way says the same as the long way, but for what is true of this one packet.
+        let timeless = explain(&Observed { at: None, ..o.clone() }, &self.world, &self.set, &self.opt);
+        assert_eq!(flowhy::policy::why(o, &self.world, &self.set, &self.opt), timeless.why);
         let json = serde_json::to_string(&e.why).unwrap();
         let why = reader::read(&json);
         for r in &e.rules {

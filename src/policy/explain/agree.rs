@@ -1,15 +1,29 @@
 //! Whether the policies and the datapath say the same, and if not, what may be the reason.
 use super::Facts;
+use super::evidence::by_name;
 use super::side::Judged;
-use crate::model::observed::Observed;
+use crate::model::doc::{Node, Value};
+use crate::model::observed::{Direction, Observed, Party};
 use crate::model::reason::Cause as Reason;
-use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
+use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
-use crate::policy::ir::{PeerIs, Peers, Policy};
+use crate::world::labels::Labels;
+use crate::world::{Endpoint, World};
 
 /// Policies named in one sentence.
 const NAMED: usize = 3;
+
+/// What may be looked at to find a reason.
+pub(super) struct Sight<'a> {
+    pub o: &'a Observed,
+    pub facts: &'a Facts,
+    pub reply: bool,
+    /// The one who began, and the other, as the record has them and as they are known.
+    pub ends: [(&'a Party, &'a Endpoint); 2],
+    pub world: &'a World,
+    pub set: &'a PolicySet,
+}
 
 fn disagree(why: &mut Why, because: impl Into<String>) {
     why.agreement = Agreement::Disagrees;
@@ -17,9 +31,12 @@ fn disagree(why: &mut Why, because: impl Into<String>) {
 }
 
 /// The policies deny it.
-pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &PolicySet) {
+pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
+    let Sight { o, facts, set, .. } = *sight;
     if !facts.dropped {
-        return disagree(why, "the datapath let it pass, and the policies at hand deny it: they may be newer than the flow");
+        disagree(why, "the datapath let it pass, and the policies at hand deny it: they may be newer than the flow");
+        why.because.extend(invalid(&why.policies, set));
+        return;
     }
     why.agreement = Agreement::Agrees;
     let l7 = matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
@@ -37,8 +54,8 @@ pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set
     }
     // What the agent names for this direction has to be among what we name.
     let named = match s.direction {
-        crate::model::observed::Direction::Egress => &o.reported.egress_denied,
-        crate::model::observed::Direction::Ingress => &o.reported.ingress_denied,
+        Direction::Egress => &o.reported.egress_denied,
+        Direction::Ingress => &o.reported.ingress_denied,
     };
     let ours = |name: &str, ns: &str| why.policies.iter().any(|p| p.name == name && p.namespace.as_deref().unwrap_or("") == ns);
     if s.judgement.cause == Cause::DenyRule
@@ -52,41 +69,114 @@ pub(super) fn denied(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set
     }
 }
 
-/// It was dropped, and the policies at hand allow it.
-pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged], facts: &Facts, set: &PolicySet) {
+/// It was dropped, and the policies at hand allow it: what speaks for one reason or another, the likeliest first.
+pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged], sight: &Sight<'_>) {
+    let Sight { o, facts, set, .. } = *sight;
     why.agreement = Agreement::Disagrees;
-    for s in sides {
-        if s.judgement.decision != Decision::NotManaged || sides.len() == 1 {
-            why.because.push(s.text.clone());
-        }
-    }
     let what = sides.iter().find(|s| s.judgement.cause == Cause::AllowRule).or(sides.first());
     let verb = if facts.audit { "would be dropped" } else { "was dropped" };
     why.text = match what {
         Some(s) => format!("it {verb}, yet {}", s.text),
         None => format!("it {verb}, yet the policies at hand allow it"),
     };
-    if facts.proxy && sides.iter().all(|s| s.judgement.l7_rules.is_empty()) {
-        why.because.push("no policy at hand has L7 rules for this port".to_owned());
+    let mut likely: Vec<String> = Vec::new();
+    // Of a reply that is said by itself.
+    if o.syn == Some(false) && !sight.reply {
+        likely.push("the packet is not the first of its connection: the node may not have known the connection any more".to_owned());
     }
-    if sides.iter().any(|s| s.judgement.attributed.iter().any(|p| by_name(p, set))) {
-        why.because.push(
-            "the agent may not have known the address by this name: no DNS answer through its proxy, or one that had expired".to_owned(),
-        );
+    if o.of_retina() {
+        likely.push("Retina reports whatever netfilter drops as a policy's: it may have been another rule of the node's".to_owned());
+    }
+    likely.extend(sight.ends.iter().filter_map(|(p, e)| unresolved(p, e, sight)));
+    let named = sides.iter().find_map(|s| s.judgement.attributed.iter().find(|p| by_name(p, set)));
+    if let Some(p) = named {
+        let peer = sight.ends[1].1;
+        let world =
+            if peer.labels.is_world() && !peer.labels.has_source("fqdn") { "it was world to the agent, which" } else { "the agent" };
+        let rule = p.rule.as_deref().unwrap_or("a rule");
+        likely.push(format!(
+            "{rule} of {} allows it by name: {world} may have had no DNS answer with this name, or one that had expired",
+            p.path()
+        ));
+    }
+    likely.extend(invalid(&why.policies, set));
+    for (_, e) in sight.ends.iter().filter(|(_, e)| e.host_network) {
+        likely.push(format!("{} is on the host's network: to the agent it is its node, and no policy of pods applies to it", e.display));
+    }
+    if facts.proxy && sides.iter().all(|s| s.judgement.l7_rules.is_empty()) {
+        likely.push("no policy at hand has L7 rules for this port".to_owned());
+    }
+    let sure = !likely.is_empty();
+    why.because.append(&mut likely);
+    for s in sides {
+        if s.judgement.decision != Decision::NotManaged || sides.len() == 1 {
+            why.because.push(s.text.clone());
+        }
     }
     hints(why, set);
-    why.because.push("the policies may have changed since".to_owned());
+    if !sure {
+        why.because.push("the policies may have changed since".to_owned());
+    }
 }
 
-/// Whether the rule allows by DNS name.
-fn by_name(p: &PolicyRef, set: &PolicySet) -> bool {
-    let fqdn = |policy: &Policy| {
-        policy.sections.iter().flat_map(|s| &s.rules).any(|r| {
-            Some(r.id.as_str()) == p.rule.as_deref()
-                && matches!(&r.peers, Peers::Of(list) if list.iter().any(|p| matches!(p.is, PeerIs::Fqdn(_))))
-        })
+/// The agent took an address for something else than the pod that has it here.
+fn unresolved(p: &Party, e: &Endpoint, sight: &Sight<'_>) -> Option<String> {
+    let (namespace, pod) = sight.world.pod_at(p.ip?)?;
+    if !p.pod.is_empty() || sight.world.pod(namespace, pod)?.host_network {
+        return None;
+    }
+    let told = Labels::parse(&p.labels);
+    // A number that was left out is no sign of anything, unless the other side has one.
+    let numbers = sight.o.src.identity != 0 || sight.o.dst.identity != 0;
+    let took = match p.identity {
+        _ if told.is_world() => "world",
+        _ if told.reserved("init") => "init",
+        _ if told.reserved("unknown") => "unknown",
+        2 | 9 | 10 if told.0.is_empty() => "world",
+        5 if told.0.is_empty() => "init",
+        0 if told.0.is_empty() && numbers => "unknown",
+        _ => return None,
     };
-    set.find(p).is_some_and(|policy| fqdn(policy))
+    let ip = e.ip?;
+    Some(format!("{ip} is {namespace}/{pod} here and had identity {took} to the agent: it may not have been resolved yet"))
+}
+
+/// Where the policies deny a peer that the agent took for somebody else, that is worth a word.
+pub(super) fn unresolved_peer(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis> {
+    if !sight.facts.dropped || !matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule) {
+        return None;
+    }
+    let text = sight.ends.iter().find_map(|(p, e)| unresolved(p, e, sight))?;
+    Some(Diagnosis { id: "identity-not-resolved", text })
+}
+
+/// A rule by name came nearest, and the address was no answer that anybody saw, though answers were seen.
+pub(super) fn unanswered(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis> {
+    let by_name = why.nearest.as_ref().is_some_and(|n| matches!(n.failed.as_slice(), [f] if f.on == "fqdn"));
+    let (party, peer) = sight.ends[1];
+    let ip = peer.ip.filter(|_| by_name && peer.labels.is_world() && peer.names.is_empty() && party.names.is_empty())?;
+    if !sight.facts.dropped || !sight.world.has_names() {
+        return None;
+    }
+    let text = format!("no DNS answer with {ip} was seen: a rule by name matches only addresses that the DNS proxy has handed out");
+    Some(Diagnosis { id: "no-dns-answer", text })
+}
+
+/// Policies of which Cilium itself reports that they are not valid.
+fn invalid(policies: &[PolicyRef], set: &PolicySet) -> Vec<String> {
+    let told = policies.iter().filter_map(|p| {
+        let conditions = set.find(p)?.doc.root.at(&["status", "conditions"])?.seq();
+        let bad = conditions.iter().find(|c| {
+            let no = |n: &Node| n.str() == Some("False") || n.value == Value::Bool(false);
+            c.get("type").and_then(Node::str) == Some("Valid") && c.get("status").is_some_and(no)
+        })?;
+        let message = bad.get("message").and_then(Node::str).map(|m| format!(" ({m})")).unwrap_or_default();
+        Some(format!("Cilium reports {} {} as not valid{message}, so it may not be enforced", p.kind, p.path()))
+    });
+    let mut out: Vec<String> = told.collect();
+    out.dedup();
+    out.truncate(NAMED);
+    out
 }
 
 /// Neither yes nor no can be said.
@@ -111,18 +201,10 @@ pub(super) fn hints(why: &mut Why, set: &PolicySet) {
     }
 }
 
-/// Policies judge the first packet of a connection; the others meet connection tracking.
-pub(super) fn midway(why: &mut Why) {
-    why.because.push("the packet is not the first of its connection: the node may not have known the connection any more".to_owned());
-}
-
-/// Retina tells of netfilter's drops, and policies are only some of its rules.
-pub(super) fn netfilter(why: &mut Why) {
-    why.because.insert(0, "Retina reports whatever netfilter drops as a policy's: it may have been another rule of the node's".to_owned());
-}
-
 /// A reply should never meet a policy; what is said is about its connection.
 pub(super) fn reply(why: &mut Why) {
-    why.agreement = Agreement::Unknown;
+    if why.outcome != Outcome::NowAllowed {
+        why.agreement = Agreement::Unknown;
+    }
     why.because.insert(0, "the packet is a reply, which policies do not judge: this is about the connection it belongs to".to_owned());
 }

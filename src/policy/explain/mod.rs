@@ -3,6 +3,7 @@
 //! The datapath is the judge and this is its interpreter: what the flow says and what the policies say are compared
 //! (`agree`), and where a fact is missing the answer is that it is missing.
 mod agree;
+mod evidence;
 mod l7;
 pub mod near;
 pub mod question;
@@ -20,6 +21,8 @@ use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Diagnosis, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
 use crate::world::{Endpoint, World};
+use agree::Sight;
+pub use evidence::evidence;
 use side::{Ask, Judged, look};
 
 /// Event type of an access log record.
@@ -39,7 +42,8 @@ pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> E
     explained(o, world, set, opt, true)
 }
 
-/// The same without what only a screen shows, which is most of the work.
+/// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
+/// may be remembered for packets that are alike.
 pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
     explained(o, world, set, opt, false).why
 }
@@ -91,6 +95,8 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         return bare(why);
     }
 
+    let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
+    let sight = Sight { o, facts: &facts, reply, ends: [(from, &src), (to, &dst)], world, set };
     let mut traffic = traffic(o);
     if o.l7_response && !facts.dropped {
         // The answer to a refused request names the request; any other answer is not judged.
@@ -115,11 +121,11 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         })]
     } else {
         let ask = |direction, subject, peer| {
-            // A policy drop at the host shows that its firewall is on, whatever we were told.
+            // A policy drop at the host, or between it and somebody who has no policy, shows that its firewall is on, whatever we were told.
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
                 && host(subject)
-                && o.side() == Some(direction);
+                && o.side().map_or_else(|| managed(peer, opt) == Tri::No, |told| told == direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
             look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt, whole })
         };
@@ -130,13 +136,19 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
     let told = told.filter(|d| managed(if *d == Direction::Egress { &src } else { &dst }, opt) != Tri::No || sides_managed(&sides, *d));
     if sides.len() == 1 {
         let only = sides.remove(0);
-        conclude(&mut why, &only, o, &facts, set);
+        conclude(&mut why, &only, &sight);
+        if whole {
+            why.because.splice(0..0, evidence(o, &why, world, set));
+        }
         let (lanes, rules) = only.shown.map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
         return Explanation { why, lanes, rules };
     }
     let chosen = match told {
         Some(d) => sides.iter().position(|s| s.direction == d),
-        None => named_side(&sides, o, &facts, reply).or_else(|| denying(&sides, facts.dropped)),
+        None => {
+            let denied = named_side(&sides, o, &facts, reply).or_else(|| denying(&sides, facts.dropped));
+            denied.or_else(|| demanding(&sides, &facts))
+        }
     };
     if told.is_none() {
         why.sides = sides.iter().map(as_side).collect();
@@ -147,7 +159,12 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
                 why.inferred.push("direction".to_owned());
             }
             if let Some(s) = sides.get(i) {
-                conclude(&mut why, s, o, &facts, set);
+                conclude(&mut why, s, &sight);
+                // Judged by itself, a side that demands authentication allows.
+                let mine = why.sides.iter_mut().find(|x| x.direction == s.direction);
+                if let (Outcome::AuthRequired, Some(side)) = (why.outcome, mine) {
+                    side.outcome = why.outcome;
+                }
             }
         }
         None => {
@@ -155,7 +172,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
                 // The packet's direction is not the connection's.
                 (why.direction, why.subject) = (None, None);
             }
-            neither(&mut why, &sides, &facts, set);
+            neither(&mut why, &sides, &sight);
         }
     }
     if why.outcome == Outcome::NowAllowed
@@ -173,14 +190,15 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         let text = format!("{} of {} denies it too: {}", other.direction.word(), other.subject, other.text);
         why.diagnosis.push(Diagnosis { id: "other-side-denies-too", text });
     }
-    if why.outcome == Outcome::NowAllowed && o.syn == Some(false) && !reply {
-        agree::midway(&mut why);
-    }
-    if why.outcome == Outcome::NowAllowed && o.of_retina() {
-        agree::netfilter(&mut why);
-    }
     if reply && facts.dropped {
         agree::reply(&mut why);
+    }
+    why.diagnosis.extend(agree::unresolved_peer(&why, &sight));
+    why.diagnosis.extend(agree::unanswered(&why, &sight));
+    if whole {
+        // That it is a reply says more than all the rest.
+        let first = usize::from(reply && facts.dropped);
+        why.because.splice(first..first, evidence(o, &why, world, set));
     }
     let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement.decision == Decision::Unknown).unwrap_or(1));
     let mut lanes = Vec::new();
@@ -231,6 +249,13 @@ fn denying(sides: &[Judged], dropped: bool) -> Option<usize> {
         }
     }
     None
+}
+
+/// The side that demands authentication, where that is what the datapath missed and nothing else is open.
+fn demanding(sides: &[Judged], facts: &Facts) -> Option<usize> {
+    let open = sides.iter().any(|s| s.judgement.decision == Decision::Unknown);
+    let demands = |s: &Judged| s.judgement.auth == Some(Auth::AlwaysFail) || s.judgement.auth == Some(Auth::Required);
+    if facts.dropped && facts.reason == Reason::Auth && !open { sides.iter().position(demands) } else { None }
 }
 
 fn as_side(s: &Judged) -> Side {
@@ -336,7 +361,8 @@ fn ingress_proxy(o: &Observed, facts: &Facts, src: &Endpoint) -> Option<(Endpoin
 }
 
 /// The answer of the side that counts.
-fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &PolicySet) {
+fn conclude(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
+    let (facts, set) = (sight.facts, sight.set);
     why.direction = Some(s.direction);
     why.subject = Some(s.subject.clone());
     why.policies = s.policies.clone();
@@ -351,7 +377,7 @@ fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &Policy
         }
         Decision::Denied => {
             why.outcome = s.outcome;
-            agree::denied(why, s, o, facts, set);
+            agree::denied(why, s, sight);
         }
         Decision::Allowed | Decision::NotManaged => {
             let auth = s.judgement.auth;
@@ -362,7 +388,7 @@ fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &Policy
                 why.text = format!("{policy} demands mutual authentication, which has not happened");
             } else if facts.dropped {
                 why.outcome = Outcome::NowAllowed;
-                agree::now_allowed(why, &[s], facts, set);
+                agree::now_allowed(why, &[s], sight);
             } else {
                 why.outcome = Outcome::Allowed;
                 why.agreement = Agreement::Agrees;
@@ -372,7 +398,8 @@ fn conclude(why: &mut Why, s: &Judged, o: &Observed, facts: &Facts, set: &Policy
 }
 
 /// No side is known to deny.
-fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
+fn neither(why: &mut Why, sides: &[Judged], sight: &Sight<'_>) {
+    let (facts, set) = (sight.facts, sight.set);
     let unknown: Vec<&Judged> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
     if unknown.is_empty() {
         let all: Vec<&Judged> = sides.iter().collect();
@@ -381,7 +408,7 @@ fn neither(why: &mut Why, sides: &[Judged], facts: &Facts, set: &PolicySet) {
         why.policies.dedup();
         if facts.dropped {
             why.outcome = Outcome::NowAllowed;
-            agree::now_allowed(why, &all, facts, set);
+            agree::now_allowed(why, &all, sight);
         } else {
             why.outcome = Outcome::Allowed;
             why.agreement = Agreement::Agrees;

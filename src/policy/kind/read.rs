@@ -2,13 +2,10 @@
 use crate::model::doc::{Fault, Node, Value};
 use crate::model::observed::L4;
 use crate::policy::ir::{Pattern, Port, PortIs, Protocol};
+use crate::policy::lazy::Lazy;
 use crate::policy::selector::{Op, Requirement, Selector};
 use crate::world::dns;
 use ipnet::IpNet;
-use regex::{Regex, RegexBuilder};
-
-/// Compiled size that one regular expression of a policy may have.
-const REGEX_SIZE: usize = 1 << 20;
 
 pub(crate) struct Reader<'a> {
     pub file: &'a str,
@@ -149,11 +146,8 @@ impl Reader<'_> {
     }
 
     /// A regular expression that has to match as a whole.
-    pub fn regex(&self, text: &str, line: u32, path: &str) -> Result<Regex, Fault> {
-        RegexBuilder::new(&format!("\\A(?:{text})\\z"))
-            .size_limit(REGEX_SIZE)
-            .build()
-            .map_err(|_| self.fault(line, format!("{path} `{text}` is not a regular expression")))
+    pub fn regex(&self, text: &str, line: u32, path: &str) -> Result<Lazy, Fault> {
+        Lazy::new(format!("\\A(?:{text})\\z")).ok_or_else(|| self.fault(line, format!("{path} `{text}` is not a regular expression")))
     }
 
     /// `matchName` or `matchPattern` of a DNS name.
@@ -169,7 +163,7 @@ impl Reader<'_> {
         if !text.chars().all(legal) {
             return Err(self.fault(node.line, format!("{path} `{text}` is not a DNS name")));
         }
-        let regex = name_regex(text).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
+        let regex = name_regex(text).ok_or_else(|| self.fault(node.line, format!("{path} `{text}` is too large")))?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 
@@ -179,7 +173,7 @@ impl Reader<'_> {
         if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')) {
             return Err(self.fault(node.line, format!("{path} `{text}` is not a server name")));
         }
-        let regex = name_regex(text).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
+        let regex = name_regex(text).ok_or_else(|| self.fault(node.line, format!("{path} `{text}` is too large")))?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 
@@ -192,7 +186,7 @@ impl Reader<'_> {
             return Err(self.fault(node.line, format!("{path} `{text}` is not a domain name")));
         }
         let deep = if rest.len() < text.len() { format!("**.{rest}") } else { text.to_owned() };
-        let regex = name_regex(&deep).map_err(|_| self.fault(node.line, format!("{path} `{text}` is too large")))?;
+        let regex = name_regex(&deep).ok_or_else(|| self.fault(node.line, format!("{path} `{text}` is too large")))?;
         Ok(Pattern { text: text.to_owned(), regex })
     }
 
@@ -211,7 +205,7 @@ impl Reader<'_> {
 }
 
 /// `*` is any run inside one label, a leading `**.` one or more labels, a lone `*` any name.
-fn name_regex(text: &str) -> Result<Regex, regex::Error> {
+fn name_regex(text: &str) -> Option<Lazy> {
     const INSIDE: &str = "[-a-zA-Z0-9_]*";
     let text = dns::normal(text);
     let mut out = String::from("\\A");
@@ -236,7 +230,7 @@ fn name_regex(text: &str) -> Result<Regex, regex::Error> {
         }
     }
     out.push_str("\\z");
-    RegexBuilder::new(&out).size_limit(REGEX_SIZE).build()
+    Lazy::new(out)
 }
 
 /// TCP, UDP, SCTP as policies spell them.

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
+use crate::policy::Judging;
 use crate::tui::model::{Case, Model};
 use crate::tui::text::{count, span, width, wrap};
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
@@ -111,6 +112,9 @@ fn side(p: &Party, short: bool) -> String {
     }
 }
 
+/// Policies and workloads named on the page, one list each.
+const MOST_NAMED: usize = 50;
+
 /// Which flow, when and where. The node goes first where there is no room, then pods become workloads, then names are cut.
 fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     let look = m.look;
@@ -201,6 +205,16 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         out.extend(self::lane(m, lane, subject, w));
     }
     out.extend(datapath(m, why, c.observed.as_ref(), subject, w));
+    if let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)).filter(|c| c.is_shared()) {
+        let (workloads, more) = cause.workloads();
+        let mut names: Vec<&str> = workloads.iter().copied().take(MOST_NAMED).collect();
+        if more || workloads.len() > MOST_NAMED {
+            names.push("and more");
+        }
+        if workloads.len() > 1 {
+            note(&mut out, "hits", &names.join(", "), look.plain());
+        }
+    }
     for because in &why.because {
         note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
     }
@@ -210,7 +224,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         out.push(Vec::new());
         let title = format!("{} policies judge {} of {}", l.policies.len(), l.direction.word(), l.subject);
         out.push(vec![seg(format!("   {title}"), look.dim())]);
-        for (p, text) in &l.policies {
+        for (p, text) in l.policies.iter().take(MOST_NAMED) {
             let nearest = why.nearest.as_ref().is_some_and(|n| n.name == p.name && n.namespace == p.namespace && n.kind == p.kind);
             let mark = if nearest { look.g.here } else { " " };
             out.push(vec![
@@ -218,6 +232,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
                 seg(p.name.clone(), look.strong()),
                 seg(format!(": {text}"), look.plain()),
             ]);
+        }
+        if l.policies.len() > MOST_NAMED {
+            out.push(vec![seg(format!("     and {} more", count((l.policies.len() - MOST_NAMED) as u64)), look.dim())]);
         }
     }
     if let Some(r) = &why.reported {
@@ -260,7 +277,8 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
     if n > 0 && why.outcome != Outcome::NotPolicy {
         let unread = engine.policies().not_understood().len() + engine.policies().refused().len();
         let tail = if unread > 0 { format!(", {} could not be (8 says why)", count(unread as u64)) } else { String::new() };
-        note(&mut out, "judged with", &format!("{} policies{tail}", count(n as u64)), look.dim());
+        let unusual: String = Judging::of(engine.judging(), engine.policies()).unusual().iter().map(|u| format!(", {u}")).collect();
+        note(&mut out, "judged with", &format!("{} policies{tail}{unusual}", count(n as u64)), look.dim());
     }
     out.push(Vec::new());
     out

@@ -1,0 +1,109 @@
+//! How policies were judged, in words and for JSON: whose reading, and what could not be read. Decides nothing.
+use super::{CILIUM, Enforcement, Engine, Options, PolicySet};
+use crate::model::why::PolicyRef;
+use serde::Serialize;
+
+/// Policies named in a sentence.
+const NAMED: usize = 5;
+
+/// What an answer rests on besides the flows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judging {
+    pub engine: &'static str,
+    /// Minor version of Cilium: `1.20`.
+    pub cilium: String,
+    pub enforcement: &'static str,
+    pub host_firewall: bool,
+    pub allow_localhost: &'static str,
+    /// Policies that were judged.
+    pub policies: usize,
+    /// Policies that were not: of a kind that is not understood, or refused.
+    pub not_read: Vec<PolicyRef>,
+}
+
+impl Judging {
+    pub fn of(opt: &Options, set: &PolicySet) -> Self {
+        Self {
+            engine: match opt.engine {
+                Engine::Cilium => "cilium",
+                Engine::Kubernetes => "kubernetes",
+            },
+            cilium: format!("1.{}", opt.cilium),
+            enforcement: match opt.enforcement {
+                Enforcement::Default => "default",
+                Enforcement::Always => "always",
+                Enforcement::Never => "never",
+            },
+            host_firewall: opt.host_firewall,
+            allow_localhost: if opt.allow_localhost { "always" } else { "policy" },
+            policies: set.len(),
+            not_read: set.not_understood().iter().chain(set.refused()).map(|n| n.policy.clone()).collect(),
+        }
+    }
+
+    /// What is not as it is by default; empty if all is.
+    pub fn unusual(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if self.engine != "cilium" {
+            out.push("as the Kubernetes API says".to_owned());
+        } else if self.cilium != format!("1.{CILIUM}") {
+            out.push(format!("as Cilium {} does", self.cilium));
+        }
+        if self.enforcement != "default" {
+            out.push(format!("enforcement {}", self.enforcement));
+        }
+        if self.host_firewall {
+            out.push("host firewall on".to_owned());
+        }
+        if self.allow_localhost != "always" {
+            out.push("the local host by policy".to_owned());
+        }
+        out
+    }
+
+    /// One line, where something is unusual or was not read.
+    pub fn words(&self) -> Option<String> {
+        let mut parts = self.unusual();
+        if parts.is_empty() && self.not_read.is_empty() {
+            return None;
+        }
+        parts.push(if self.policies == 1 { "with 1 policy".to_owned() } else { format!("with {} policies", self.policies) });
+        if !self.not_read.is_empty() {
+            let mut names: Vec<String> = self.not_read.iter().take(NAMED).map(|p| format!("{} {}", p.kind, p.path())).collect();
+            if self.not_read.len() > NAMED {
+                names.push(format!("{} more", self.not_read.len() - NAMED));
+            }
+            parts.push(format!("not read: {}", names.join(", ")));
+        }
+        Some(parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::Change;
+    use crate::world::yaml;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_as_usual_is_not_said() {
+        let mut set = PolicySet::new();
+        assert_eq!(Judging::of(&Options::default(), &set).words(), None);
+        let calico: String = (0..7)
+            .map(|i| format!("apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {{name: g{i}}}\n---\n"))
+            .collect();
+        for d in yaml::read("p.yaml", &calico).0 {
+            set.apply(&Change::Apply(Arc::new(d)));
+        }
+        let names = "not read: GlobalNetworkPolicy g0, GlobalNetworkPolicy g1, GlobalNetworkPolicy g2, GlobalNetworkPolicy g3, GlobalNetworkPolicy g4, 2 more";
+        assert_eq!(Judging::of(&Options::default(), &set).words(), Some(format!("with 0 policies, {names}")));
+        let opt =
+            Options { cilium: 18, enforcement: Enforcement::Always, host_firewall: true, allow_localhost: false, ..Options::default() };
+        let told = Judging::of(&opt, &PolicySet::new()).words();
+        assert_eq!(
+            told.as_deref(),
+            Some("as Cilium 1.18 does, enforcement always, host firewall on, the local host by policy, with 0 policies")
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Records that say less than they seem to: a side that is always the same, an identity without its labels, an answer not marked as one.
+use super::reader::{self, Agreement, Direction, Outcome};
+use super::scene::{Scene, drop, pod, world_ip};
+use super::{CNP, SHOP, api, cart, db};
+use flowhy::model::observed::{Direction as D, L4, Party};
+
+/// Retina writes INGRESS on every drop, and calls whatever netfilter drops a policy's.
+#[test]
+fn a_side_that_cannot_be_trusted_is_not_taken() {
+    let retina = |src, dst, port| {
+        let mut o = drop(src, dst, L4::Tcp, port, Some(D::Ingress));
+        (o.event, o.is_reply, o.emitter) = (Some((1, 133)), None, "retina".into());
+        o
+    };
+    let out = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: out, namespace: shop}\nspec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Egress]}\n";
+    let s = Scene::new(&[("p.yaml", SHOP), ("o.yaml", out)]);
+    let sides = |w: &reader::Why| w.sides.iter().map(|x| (x.direction, x.outcome, reader::names(&x.policies))).collect::<Vec<_>>();
+    let w = s.why(&retina(cart(), db(), 5433));
+    assert_eq!((w.outcome, w.direction, w.names()), (Outcome::DefaultDeny, Some(Direction::Egress), vec!["shop/out".to_owned()]));
+    assert_eq!(
+        sides(&w),
+        [
+            (Direction::Egress, Outcome::DefaultDeny, vec!["shop/out".to_owned()]),
+            (Direction::Ingress, Outcome::DefaultDeny, vec!["shop/db-ingress".to_owned()])
+        ]
+    );
+    // The record says ingress, and only egress denies.
+    let w = s.why(&retina(cart(), db(), 5432));
+    assert_eq!((w.outcome, w.direction, w.subject.as_deref()), (Outcome::DefaultDeny, Some(Direction::Egress), Some("shop/cart-0")));
+    // Neither does: then it need not have been a policy.
+    let w = s.why(&retina(db(), pod("web", "x", "app=x"), 80));
+    assert_eq!(w.outcome, Outcome::NowAllowed);
+    assert!(w.because[0].contains("netfilter"), "{:?}", w.because);
+    // Its reason tells default deny and deny rules not apart.
+    let s = Scene::new(&[("c.yaml", CNP)]);
+    let w = s.why(&retina(pod("shop", "evil", "app=evil"), api(), 80));
+    assert_eq!((w.outcome, w.agreement), (Outcome::DeniedByRule, Agreement::Agrees));
+}
+
+/// The number of a local identity says "outside"; which name or role it has besides, it does not say.
+#[test]
+fn a_local_identity_without_its_labels_is_not_plain_world() {
+    let masked = |ip: &str, names: &[&str]| Party { identity: 16_777_217, labels: Vec::new(), ..world_ip(ip, names) };
+    let s = Scene::new(&[("c.yaml", CNP)]);
+    let why = |p: Party, port| s.why(&drop(api(), p, L4::Tcp, port, Some(D::Egress)));
+    let w = why(masked("54.187.1.1", &[]), 443);
+    assert_eq!((w.outcome, w.missing), (Outcome::Undecidable, vec!["labels:54.187.1.1".to_owned()]));
+    assert_eq!(why(masked("54.187.1.1", &[]), 80).outcome, Outcome::DefaultDeny, "no rule for the port, whatever it is");
+    assert_eq!(why(world_ip("54.187.1.1", &[]), 443).outcome, Outcome::DefaultDeny, "plain world has no other label");
+    let entity = CNP.replace("toFQDNs: [{matchName: api.stripe.com}]", "toEntities: [kube-apiserver]");
+    let w = Scene::new(&[("c.yaml", &entity)]).why(&drop(api(), masked("10.0.0.1", &[]), L4::Tcp, 443, Some(D::Egress)));
+    assert_eq!(w.outcome, Outcome::Undecidable);
+    let cidr = CNP.replace("toFQDNs: [{matchName: api.stripe.com}]", "toCIDR: [54.0.0.0/8]");
+    let w = Scene::new(&[("c.yaml", &cidr)]).why(&drop(api(), masked("54.187.1.1", &[]), L4::Tcp, 443, Some(D::Egress)));
+    assert_eq!(w.outcome, Outcome::NowAllowed, "an address is enough for a range");
+}
+
+/// A SYN-ACK answers, whether the agent says so or not.
+#[test]
+fn a_syn_ack_is_judged_as_its_connection() {
+    let s = Scene::new(&[("p.yaml", SHOP)]);
+    let mut o = drop(db(), cart(), L4::Tcp, 40_000, Some(D::Ingress));
+    (o.src_port, o.is_reply, o.syn, o.syn_ack) = (5433, None, Some(false), true);
+    let w = s.why(&o);
+    assert_eq!((w.outcome, w.subject.as_deref(), w.agreement), (Outcome::DefaultDeny, Some("shop/db-0"), Agreement::Unknown));
+}
