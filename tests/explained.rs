@@ -6,6 +6,11 @@
     clippy::print_stdout,
     reason = "a test fails by panicking, and says what it skips"
 )]
+#[path = "why/patch.rs"]
+mod patch;
+#[path = "why/reader.rs"]
+mod reader;
+
 use flowhy::demo::{self, Mistake, Simulation};
 use flowhy::engine::causes::Cause;
 use flowhy::engine::{Engine, Explain, Options, store::Limits};
@@ -14,7 +19,7 @@ use flowhy::model::time::Nanos;
 use flowhy::model::why::{Agreement, Outcome};
 use flowhy::world::yaml;
 use prost::Message as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn engine(options: Options) -> Engine {
@@ -32,7 +37,7 @@ fn engine(options: Options) -> Engine {
 }
 
 fn fed(seed: u64, seconds: i64) -> Engine {
-    let mut engine = engine(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+    let mut engine = engine(Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, ..Options::default() });
     let start = Nanos::from_parts(1_790_000_000, 0);
     let mut simulation = Simulation::new(seed, start);
     loop {
@@ -159,6 +164,43 @@ fn what_the_demo_forwards_is_allowed_by_its_policies() {
     }
     assert!(n > 5_000, "only {n} forwarded flows were explained");
     assert!(wrong.is_empty(), "{} kinds:\n{}", wrong.len(), wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// Every mistake gets its change, or what stands in its way; applied to the manifests, all its conversations pass.
+#[test]
+fn what_is_suggested_mends_every_mistake() {
+    let engine = fed(5, 60);
+    let ground = engine.ground();
+    let files: BTreeMap<String, String> = demo::manifests().into_iter().map(|(f, t)| (f.to_owned(), t.to_owned())).collect();
+    let mut wrong = Vec::new();
+    for cause in engine.causes().iter() {
+        let about = format!("{} -> {}:{}", cause.from, cause.to, cause.port);
+        let got = engine.suggest(cause, &ground, "");
+        let applies = got.as_ref().is_some_and(flowhy::model::suggestion::Suggestion::applies);
+        let wanted = !matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::DeniedByRule);
+        if applies != wanted || got.is_some() == (cause.why.outcome == Outcome::NotPolicy) {
+            wrong.push(format!("{about}: {:?} {got:?}", cause.why.outcome));
+        }
+        let Some(s) = got.filter(|_| applies) else { continue };
+        reader::suggestion(&serde_json::to_string(&s).unwrap());
+        if !s.also.is_empty() || !s.isolates.is_empty() || s.undecided > 0 || s.conversations != s.of || s.patch.is_none() {
+            wrong.push(format!("{about}: {s:?}"));
+            continue;
+        }
+        let mut set = flowhy::policy::PolicySet::new();
+        for (file, text) in patch::apply(&files, &s.patch.unwrap().diff) {
+            for doc in yaml::read(&file, &text).0 {
+                set.apply(&Change::Apply(Arc::new(doc)));
+            }
+        }
+        for talk in cause.talks().filter_map(|id| engine.talks().get(id)) {
+            let ruling = flowhy::policy::ruling_of(&talk.flow, engine.world(), &set, engine.judging());
+            if ruling.decision() != flowhy::policy::eval::Decision::Allowed {
+                wrong.push(format!("{about}: not mended by {}", s.title));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -21,6 +21,11 @@ use reader::{Agreement, Direction, On, Outcome};
 use scene::{Scene, drop, pod, reserved, world_ip};
 use serde_json::{Value, json};
 
+#[path = "why/patch.rs"]
+mod patch;
+#[path = "why/suggest.rs"]
+mod suggest;
+
 /// Three namespaces' worth of what people write; line numbers are part of the tests.
 const SHOP: &str = "\
 apiVersion: networking.k8s.io/v1

@@ -4,6 +4,7 @@
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
 use crate::engine::contrast::Contrast;
+use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
@@ -47,17 +48,19 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     let judged = Judging::of(engine.judging(), engine.policies());
     let words = judged.words();
     let basis = &Basis { judged: Some(judged), ..basis.clone() };
+    let ground = engine.ground();
     let mut n = 0;
     let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
+        let suggestion = engine.suggest(cause, &ground, &basis.filter);
         let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
-            entry_json(engine, cause, contrast, basis, now, out)?;
+            entry_json(engine, cause, (contrast, suggestion.as_ref()), basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, contrast, now, style, out)?;
+            entry_text(cause, (contrast, suggestion.as_ref()), now, style, out)?;
         }
         n += 1;
     }
@@ -68,7 +71,17 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     Ok(n)
 }
 
-fn entry_json(engine: &Engine, cause: &Cause, contrast: &[Contrast], basis: &Basis, now: Nanos, out: &mut dyn Write) -> io::Result<()> {
+/// What is found besides the explanation: what sets the dropped flows apart, and what would let them through.
+type Besides<'a> = (&'a [Contrast], Option<&'a Suggestion>);
+
+fn entry_json(
+    engine: &Engine,
+    cause: &Cause,
+    (contrast, suggestion): Besides<'_>,
+    basis: &Basis,
+    now: Nanos,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct Entry<'a> {
         #[serde(flatten)]
@@ -87,6 +100,8 @@ fn entry_json(engine: &Engine, cause: &Cause, contrast: &[Contrast], basis: &Bas
         requests: &'a [String],
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         contrast: &'a [Contrast],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        suggestion: Option<&'a Suggestion>,
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -108,6 +123,7 @@ fn entry_json(engine: &Engine, cause: &Cause, contrast: &[Contrast], basis: &Bas
         workloads,
         requests,
         contrast,
+        suggestion,
         basis,
     };
     serde_json::to_writer(&mut *out, &entry)?;
@@ -173,7 +189,7 @@ pub(super) fn head(cause: &Cause, style: Style) -> String {
     format!("{} {arrow} {}{port}", cause.from, cause.to)
 }
 
-fn entry_text(cause: &Cause, contrast: &[Contrast], now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
     let (bad, audit, dot) = if style.unicode { ("✗", "~", "·") } else { ("x", "~", "-") };
     let glyph = match (cause.audit, why.outcome) {
@@ -249,7 +265,49 @@ fn entry_text(cause: &Cause, contrast: &[Contrast], now: Nanos, style: Style, ou
         let forwarded = format!("{} of {} forwarded", c.forwarded, c.of_forwarded);
         row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
-    row("seen", &tally(cause, now))
+    row("seen", &tally(cause, now))?;
+    suggestion.map_or(Ok(()), |s| try_text(s, style, out))
+}
+
+/// What to try: the change as it would be applied, and what it would do to the traffic at hand.
+fn try_text(s: &Suggestion, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let text = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
+    let mut row = |label: &str, value: &str| writeln!(out, "  {label:<12} {}", text(value));
+    if let Some(client) = &s.client {
+        row("client?", client)?;
+    }
+    row("try", &s.title)?;
+    if s.applies() {
+        row("", &s.proof())?;
+        for a in &s.also {
+            row("", &format!("also admits {} {} {} {}", a.from, if style.unicode { "→" } else { "->" }, a.to, a.what))?;
+        }
+        if s.also_more > 0 {
+            row("", &format!("also admits {} more", s.also_more))?;
+        }
+        if !s.isolates.is_empty() {
+            let more = if s.isolates_more > 0 { format!(" and {} more", s.isolates_more) } else { String::new() };
+            row("isolates", &format!("{}{more}", s.isolates.join(", ")))?;
+        }
+    }
+    for n in &s.notes {
+        row("note", n)?;
+    }
+    for line in s.text().lines() {
+        let code = match line.as_bytes().first() {
+            _ if s.patch.is_none() || !style.color => "",
+            Some(b'+') => "32",
+            Some(b'-') => "31",
+            _ => "2",
+        };
+        let line = text(line);
+        if code.is_empty() {
+            writeln!(out, "    {line}")?;
+        } else {
+            writeln!(out, "    \x1b[{code}m{line}\x1b[0m")?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

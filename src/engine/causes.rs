@@ -6,7 +6,7 @@ use crate::model::observed::{Direction, L4, Observed, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, Why};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -82,6 +82,8 @@ pub struct Cause {
     pub last: Nanos,
     /// Number of the newest record in the store; 0 without a store.
     pub example: u64,
+    /// Numbers of the conversations it stopped, where flows are folded into such.
+    talks: BTreeSet<usize>,
     /// Whether forwarded traffic shows that it is fixed.
     watched: bool,
     pairs: Vec<Pair>,
@@ -111,6 +113,11 @@ impl Cause {
         } else {
             State::Ongoing
         }
+    }
+
+    /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
+    pub fn talks(&self) -> impl Iterator<Item = usize> {
+        self.talks.iter().copied()
     }
 
     /// Everything that was stopped has passed since.
@@ -317,6 +324,7 @@ impl Causes {
             first: at,
             last: at,
             example: 0,
+            talks: BTreeSet::new(),
             watched,
             pairs: Vec::new(),
             more_pairs: false,
@@ -335,6 +343,13 @@ impl Causes {
     pub fn shown_by(&mut self, id: CauseId, seq: u64) {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
             c.example = seq;
+        }
+    }
+
+    /// Tells which conversation a record of the cause belongs to.
+    pub fn in_talk(&mut self, id: CauseId, talk: usize) {
+        if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
+            c.talks.insert(talk);
         }
     }
 

@@ -11,6 +11,7 @@ mod held;
 pub mod raw;
 mod spell;
 pub mod store;
+mod suggest;
 pub mod talks;
 #[cfg(test)]
 mod tests;
@@ -293,12 +294,13 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        if self.options.fold {
-            self.talks.add(&reported, at);
-        }
+        let talk = if self.options.fold { self.talks.add(&reported, at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
+            if let (Some(id), Some(talk)) = (cause, talk) {
+                self.causes.in_talk(id, talk);
+            }
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
             && o.reply() != Some(true)

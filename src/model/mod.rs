@@ -9,6 +9,7 @@ pub mod observed;
 pub mod reason;
 pub mod reflect;
 pub mod row;
+pub mod suggestion;
 pub mod sym;
 pub mod talk;
 pub mod text;

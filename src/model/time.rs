@@ -49,6 +49,12 @@ impl From<SystemTime> for Nanos {
     }
 }
 
+impl serde::Serialize for Nanos {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
 /// RFC 3339 in UTC with 0, 3, 6 or 9 digits of fraction, as proto3 JSON writes a Timestamp.
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ pub mod lint;
 pub mod ruling;
 pub mod selector;
 mod set;
+pub mod suggest;
 
 pub use explain::{evidence, explain, why};
 pub use judging::Judging;

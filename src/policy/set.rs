@@ -81,6 +81,26 @@ impl PolicySet {
         faults
     }
 
+    /// The same set with some policies as `swap` has them (each the same object as before), and with others besides: what would be, if.
+    #[must_use]
+    pub fn swapped(&self, swap: &dyn Fn(&Arc<Policy>) -> Option<Arc<Policy>>, more: Vec<Arc<Policy>>) -> Self {
+        let mut set = self.clone();
+        for (i, old) in self.policies.iter().enumerate() {
+            if let (Some(new), Some(slot)) = (swap(old), set.policies.get_mut(i)) {
+                set.index.remove(i, old);
+                set.index.add(i, &new);
+                *slot = new;
+            }
+        }
+        for new in more {
+            set.index.add(set.policies.len(), &new);
+            set.by_id.entry(new.id.clone()).or_default().push(set.policies.len());
+            set.policies.push(new);
+        }
+        set.generation += 1;
+        set
+    }
+
     /// The same place read again is the same object; another place is another object, and both count.
     fn take(&mut self, policy: Policy) -> Option<Fault> {
         let same = self.by_id.entry(policy.id.clone()).or_default();
@@ -115,6 +135,11 @@ impl PolicySet {
             Some((policy, of.iter().filter_map(|p| policy.sections.get(p.section)).collect()))
         });
         by_policy.collect()
+    }
+
+    /// The minor version of Cilium whose reading counts.
+    pub fn cilium(&self) -> u32 {
+        self.cilium
     }
 
     /// Whether anybody gave policies at all; an empty or wholly refused set is still a set.

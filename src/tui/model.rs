@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::causes::State;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
+use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
 use crate::source::replay::Remote;
@@ -100,6 +101,8 @@ pub struct Case {
     pub why: Option<Arc<Why>>,
     pub observed: Option<Observed>,
     pub explanation: Option<Explanation>,
+    /// The smallest change that would let it through.
+    pub suggestion: Option<Suggestion>,
     /// Which rule is shown.
     pub rule: usize,
     pub scroll: Scroll,
@@ -109,6 +112,12 @@ pub struct Case {
     pub sheet: Option<(usize, Sheet)>,
     /// Height for which the YAML was scrolled to its rule.
     pub placed: Option<usize>,
+}
+
+/// Made when it is looked at: it goes over every conversation at hand.
+fn suggestion(engine: &Engine, id: CauseId) -> Option<Suggestion> {
+    // What a screen holds was not limited by a filter; its own only chooses what is shown.
+    engine.suggest(engine.causes().get(id)?, &engine.ground(), "")
 }
 
 impl Case {
@@ -126,6 +135,7 @@ impl Case {
             why,
             observed: engine.observed(seq),
             explanation,
+            suggestion: cause.and_then(|id| suggestion(engine, id)),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
@@ -147,6 +157,7 @@ impl Case {
             why: Some(cause.why.clone()),
             observed: None,
             explanation: None,
+            suggestion: suggestion(engine, id),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),

@@ -213,6 +213,23 @@ fn control_c_quits_from_anywhere() {
 }
 
 #[test]
+fn the_change_to_try_is_shown_and_copied_as_a_patch() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr><cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains(" try ") && t.contains("policy?  add port TCP/5433") && t.contains("5433") && t.contains("admits these"), "{t}");
+    press(&mut a, "yp", 80, 24);
+    let effects = a.effects();
+    assert!(matches!(&effects[..], [Effect::Copy(t)] if t.starts_with("--- policies.yaml\n+++ policies.yaml\n@@ ")), "{effects:?}");
+    assert!(text(&picture(&mut a, 80, 24)).contains("copied patch: "));
+    // A drop that no policy caused has none, and the menu offers none.
+    let mut a = app(options());
+    press(&mut a, "/drop:STALE_OR_UNROUTABLE_IP<cr><cr>y", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(!t.contains(" try ") && !t.contains("patch"), "{t}");
+}
+
+#[test]
 fn copying_says_what_was_copied() {
     let mut a = app(options());
     press(&mut a, "/port:5433<cr>yc", 80, 24);

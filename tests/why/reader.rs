@@ -185,3 +185,71 @@ impl Why {
 pub fn names(policies: &[Policy]) -> Vec<String> {
     policies.iter().map(|p| p.namespace.as_ref().map_or_else(|| p.name.clone(), |ns| format!("{ns}/{}", p.name))).collect()
 }
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    pub files: Vec<String>,
+    pub diff: String,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    pub from: String,
+    pub to: String,
+    pub what: String,
+    pub records: u64,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Ground {
+    pub records: u64,
+    pub conversations: u64,
+    #[serde(default)]
+    pub unheld: u64,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub lost: u64,
+    pub filter: String,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Suggestion {
+    pub title: String,
+    pub patch: Option<Patch>,
+    #[serde(default)]
+    pub yaml: String,
+    pub admits: u64,
+    pub conversations: u64,
+    pub of: u64,
+    pub also: Vec<Also>,
+    #[serde(default)]
+    pub also_more: u64,
+    pub isolates: Vec<String>,
+    #[serde(default)]
+    pub isolates_more: u64,
+    pub undecided: u64,
+    pub basis: Ground,
+    pub client: Option<String>,
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Reads a `suggestion` object as any stranger would, and checks what must hold between its fields.
+pub fn suggestion(json: &str) -> Suggestion {
+    let s: Suggestion = serde_json::from_str(json).unwrap_or_else(|e| panic!("not a suggestion: {e}\n{json}"));
+    let check = |ok: bool, what: &str| assert!(ok, "{what}\n{json}");
+    check(!s.title.is_empty() && !s.title.contains('\n'), "the title is one line");
+    check(s.conversations <= s.of && s.of <= s.basis.conversations, "a cause is a part of what is at hand");
+    check(s.yaml.is_empty() != (s.conversations > 0), "an edit admits something, and advice nothing");
+    check(s.patch.is_none() || !s.yaml.is_empty(), "what is patched is shown whole too");
+    check(
+        s.patch.iter().all(|p| !p.files.is_empty() && p.files.iter().all(|f| p.diff.contains(&format!("--- {f}\n")))),
+        "files of the patch",
+    );
+    check(!s.yaml.contains("podSelector: {}") || s.yaml.contains("allow-dns") || s.patch.is_some(), "a whole namespace only for DNS");
+    s
+}

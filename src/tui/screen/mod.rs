@@ -11,6 +11,7 @@ pub mod drops;
 pub mod flows;
 pub mod help;
 pub mod ledger;
+mod remedy;
 pub mod why;
 
 use super::model::{Model, Screen};

@@ -1,5 +1,5 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
-use super::row;
+use super::{remedy, row};
 use crate::engine::Engine;
 use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
 use crate::model::reason;
@@ -43,6 +43,7 @@ fn text_width(area: Rect, yaml: bool) -> u16 {
 
 /// Loads the text of the rule that is shown, and finds out how far things scroll.
 pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
+    let (area, below) = split(m, c, area);
     let has_yaml = !c.rules().is_empty();
     if c.sheet.as_ref().is_none_or(|(of, _)| *of != c.rule) {
         let rule = c.rules().get(c.rule);
@@ -50,7 +51,7 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
         c.sheet = Some((c.rule, sheet.unwrap_or_default()));
         c.placed = None;
     }
-    let n = lines(m, engine, c, text_width(area, has_yaml)).len();
+    let n = lines(m, engine, c, text_width(area, has_yaml), below.height > 0).len();
     let p = parts(area, n, has_yaml);
     c.scroll.most = n.saturating_sub(usize::from(p.evidence.height));
     c.scroll.by(0);
@@ -66,10 +67,21 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
     c.yaml.by(0);
 }
 
+/// The room of evidence and YAML, and that of the change to try.
+fn split(m: &Model, c: &Case, area: Rect) -> (Rect, Rect) {
+    let below = remedy::height(m, c.suggestion.as_ref(), area);
+    let rest = Rect { height: area.height - below, ..area };
+    (rest, Rect { y: rest.bottom(), height: below, ..area })
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
+    let (area, below) = split(m, c, area);
+    if let Some(s) = c.suggestion.as_ref().filter(|_| below.height > 0) {
+        remedy::draw(pen, m, s, below);
+    }
     title(pen, m, engine, c, row(area, 0));
     let has_yaml = !c.rules().is_empty();
-    let lines = lines(m, engine, c, text_width(area, has_yaml));
+    let lines = lines(m, engine, c, text_width(area, has_yaml), below.height > 0);
     let p = parts(area, lines.len(), has_yaml);
     pen.lines(p.evidence, &lines, c.scroll.at);
     let Some(at) = p.yaml else { return };
@@ -161,8 +173,8 @@ fn request(l7: &L7) -> String {
     }
 }
 
-/// The evidence, wrapped to a width.
-pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
+/// The evidence, wrapped to a width; with the change to try, unless that stands apart.
+pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<Vec<Seg>> {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
     let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
@@ -256,6 +268,10 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16) -> Vec<Vec<Seg>> {
         && c.explanation.is_none()
     {
         note(&mut out, "", "the flow itself is not held any more, so the rule cannot be shown", look.dim());
+    }
+    if let Some(s) = c.suggestion.as_ref().filter(|_| !apart) {
+        out.push(Vec::new());
+        out.extend(remedy::lines(m, s, u16::try_from(w + 2).unwrap_or(u16::MAX)));
     }
     let n = engine.policies().len();
     if n > 0 && why.outcome != Outcome::NotPolicy {

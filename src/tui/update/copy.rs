@@ -2,17 +2,30 @@
 use super::go::selected_flow;
 use super::{Tone, toast};
 use crate::engine::Engine;
+use crate::model::suggestion::Suggestion;
 use crate::tui::key::Key;
-use crate::tui::model::{Effect, Model};
+use crate::tui::model::{Effect, Model, Screen};
 use crate::tui::screen::flows;
 
-/// (key, what): the menu as the last line shows it.
-pub const MENU: &[(char, &str)] = &[('r', "row"), ('f', "filter"), ('c', "command line")];
+/// (key, what).
+const MENU: &[(char, &str)] = &[('p', "patch"), ('r', "row"), ('f', "filter"), ('c', "command line")];
+
+/// The menu as the last line shows it: a patch only where there is one.
+pub fn menu(m: &Model) -> impl Iterator<Item = &'static (char, &'static str)> {
+    let has = patch(m).is_some();
+    MENU.iter().filter(move |(k, _)| *k != 'p' || has)
+}
+
+fn patch(m: &Model) -> Option<&str> {
+    let Some(Screen::Why(c)) = m.screen() else { return None };
+    c.suggestion.as_ref().map(Suggestion::text).filter(|t| !t.is_empty())
+}
 
 pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let filter = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
     let text = match key.typed() {
         Some('r') => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
+        Some('p') => patch(m).map(str::to_owned),
         Some('f') => Some(filter),
         Some('c') => Some(if filter.is_empty() { m.options.command.clone() } else { format!("{} {}", m.options.command, quote(&filter)) }),
         _ => return,
@@ -20,7 +33,9 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let Some(what) = MENU.iter().find(|(k, _)| key.typed() == Some(*k)).map(|(_, w)| *w) else { return };
     match text.filter(|t| !t.is_empty()) {
         Some(t) => {
-            toast(m, Tone::Info, format!("copied {what}: {t}"));
+            // A patch has many lines, and a toast one.
+            let said = if t.contains('\n') { format!("copied {what}: {} lines", t.lines().count()) } else { format!("copied {what}: {t}") };
+            toast(m, Tone::Info, said);
             m.effects.push(Effect::Copy(t));
         }
         None => toast(m, Tone::Info, format!("there is no {what} to copy")),

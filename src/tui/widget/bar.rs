@@ -191,7 +191,7 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     }
     if m.copying {
         let mut line = vec![seg(" copy: ", look.accent())];
-        for (key, what) in copy::MENU {
+        for (key, what) in copy::menu(m) {
             line.extend([seg(key.to_string(), look.strong()), seg(format!(" {what}   "), look.dim())]);
         }
         line.extend([seg("Esc", look.strong()), seg(" nothing", look.dim())]);

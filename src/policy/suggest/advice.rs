@@ -1,0 +1,148 @@
+//! What is said beside an edit, or in its place: who owns the policy, whether the client is what is wrong, which deny stands in the way.
+//!
+//! Owns sentences; changes nothing.
+use super::build::{What, Who};
+use super::proof::Ground;
+use super::sketch::Sketch;
+use crate::model::doc::Node;
+use crate::model::observed::Direction;
+use crate::policy::eval::{Case, Decision, Judgement, judge};
+use crate::policy::ir::{Peers, Policy, Tier};
+use crate::world::{Endpoint, Service, Target, World};
+use std::sync::Arc;
+
+/// Marks of tools that write objects, and what they are called.
+const WRITERS: &[(&str, &str)] = &[
+    ("meta.helm.sh/release-name", "the Helm release"),
+    ("helm.toolkit.fluxcd.io/name", "the Flux HelmRelease"),
+    ("kustomize.toolkit.fluxcd.io/name", "the Flux Kustomization"),
+    ("argocd.argoproj.io/tracking-id", "the Argo CD application"),
+    ("argocd.argoproj.io/instance", "the Argo CD application"),
+    ("olm.owner", "the operator"),
+    ("objectset.rio.cattle.io/owner-name", "the Rancher object set of"),
+];
+
+/// That an edit of this object would be taken back, if something else writes it.
+pub fn owner(p: &Policy) -> Option<String> {
+    let meta = p.doc.root.get("metadata")?;
+    let by_reference = meta.get("ownerReferences").and_then(|n| n.seq().first()).map(|o| {
+        let field = |k: &str| o.get(k).and_then(Node::str).unwrap_or("?").to_owned();
+        format!("{} {}", field("kind"), field("name"))
+    });
+    let marked = |key: &str| ["labels", "annotations"].iter().find_map(|k| meta.at(&[k, key]).and_then(Node::str));
+    let by_mark = || {
+        WRITERS.iter().find_map(|(key, what)| {
+            let value = marked(key)?;
+            Some(format!("{what} {}", value.split(':').next().unwrap_or(value)))
+        })
+    };
+    let managed = || {
+        let by = marked("app.kubernetes.io/managed-by")?;
+        Some(if by == "Helm" { "a Helm chart".to_owned() } else { by.to_owned() })
+    };
+    let who = by_reference.or_else(by_mark).or_else(managed)?;
+    Some(format!("{} {} is written by {who}: change it at its source, or the next sync takes the edit back", p.id.kind, p.id.path()))
+}
+
+/// That the destination's services expose another port than the one asked for: the client may be what is wrong.
+pub fn client(src: &Endpoint, dst: &Endpoint, what: What, world: &World) -> Option<String> {
+    let What::Port { proto, port } = what else { return None };
+    let named = dst.named_ports.as_deref().unwrap_or_default();
+    // A port that the pod itself gives a name is no typing error.
+    if !dst.labels.is_pod() || named.iter().any(|n| n.port == port) {
+        return None;
+    }
+    let selects = |s: &Service| !s.selector.is_empty() && s.selector.iter().all(|(k, v)| dst.labels.get(Some("k8s"), k) == Some(v));
+    let services: Vec<_> = world.services().filter(|((ns, _), s)| *ns == dst.namespace && selects(s) && !s.ports.is_empty()).collect();
+    let exposes = |s: &Service| {
+        s.ports.iter().any(|p| {
+            p.port == port
+                || match &p.target {
+                    Target::Number(n) => *n == port,
+                    // What cannot be resolved may be this port.
+                    Target::Named(name) => named.iter().find(|n| n.name == *name).is_none_or(|n| n.port == port),
+                }
+        })
+    };
+    let ((ns, name), service) = services.first()?;
+    if services.iter().any(|(_, s)| exposes(s)) {
+        return None;
+    }
+    let ports: Vec<String> =
+        service.ports.iter().map(|p| if p.protocol.word() == proto { p.port.to_string() } else { format!("{}/{}", p.protocol.word(), p.port) }).collect();
+    Some(format!("service {ns}/{name} exposes only {}: is {port} a typo in {}?", ports.join(", "), src.display))
+}
+
+/// Which deny has to give way, and what would follow.
+pub struct Deny {
+    pub title: String,
+    pub notes: Vec<String>,
+}
+
+pub fn deny(
+    ground: &Ground<'_>,
+    sketch: &Sketch,
+    case: &Case<'_>,
+    judgement: &Judgement,
+    peer: Result<Who, String>,
+    ids: &[usize],
+) -> Deny {
+    let denying: Vec<String> =
+        judgement.attributed.iter().map(|r| format!("{} of {} {}", r.rule.as_deref().unwrap_or("a rule"), r.kind, r.path())).collect();
+    let title = format!("no edit: {} has to give way", denying.join(" and "));
+    let baseline = judgement.attributed.iter().filter_map(|r| sketch.set.find(r)).all(|p| p.tier == Tier::Baseline);
+    let mut notes = vec![if baseline {
+        "it is a baseline: any NetworkPolicy that selects the pod is asked before it".to_owned()
+    } else {
+        "a deny rule wins over the allow rules of every NetworkPolicy and CiliumNetworkPolicy, so none of them helps".to_owned()
+    }];
+    let denies = |p: &Policy, rule: &str| {
+        let of = |r: &&crate::model::why::PolicyRef| r.kind == p.id.kind && r.namespace == p.id.namespace && r.name == p.id.name;
+        judgement
+            .attributed
+            .iter()
+            .filter(of)
+            .any(|r| r.rule.as_deref().is_some_and(|id| id == rule || id.strip_prefix(rule).is_some_and(|rest| rest.starts_with('.'))))
+    };
+    let mut changed: Vec<Arc<Policy>> = Vec::new();
+    let without = |p: &Arc<Policy>| {
+        let mut new = Policy::clone(p);
+        new.sections.iter_mut().for_each(|s| s.rules.retain(|r| !denies(p, &r.id)));
+        (new.rules() < p.rules()).then(|| Arc::new(new))
+    };
+    changed.extend(sketch.set.iter().filter(|p| without(p).is_some()).cloned());
+    let set = sketch.set.swapped(&without, Vec::new());
+    let proof = ground.compare(&set, &changed, case.direction);
+    let others = proof.opened.iter().filter(|id| !ids.contains(id)).count();
+    let word = |n: usize| {
+        if n == 1 { "1 other conversation that it denies".to_owned() } else { format!("{n} other conversations that it denies") }
+    };
+    match judge(case, &set).decision {
+        Decision::Allowed | Decision::NotManaged => {
+            let at_large = if others == 0 { "no other conversation at hand".to_owned() } else { word(others) };
+            notes.push(format!("without that rule this traffic would pass, and {at_large} would too"));
+            if let Ok(peer) = peer {
+                let broad = judgement.attributed.iter().any(|r| is_broad(&sketch.set.find(r).cloned(), r.rule.as_deref()));
+                let how = if broad { "narrowed so that it leaves out" } else { "without its peer" };
+                notes.push(format!(
+                    "{how} {}, it would go on denying the others",
+                    peer.words(judgement.attributed.first().and_then(|r| r.namespace.as_deref()))
+                ));
+            }
+        }
+        Decision::Denied => notes.push("without that rule it would still be denied: nothing allows it".to_owned()),
+        Decision::Unknown => notes.push("whether it would pass without that rule is not known".to_owned()),
+    }
+    notes.push(match case.direction {
+        Direction::Ingress => "somebody meant this peer not to come in: ask why before changing it".to_owned(),
+        Direction::Egress => "somebody meant this not to go out: ask why before changing it".to_owned(),
+    });
+    Deny { title, notes }
+}
+
+/// Whether the rule denies by one condition that covers more than one peer.
+fn is_broad(policy: &Option<Arc<Policy>>, rule: Option<&str>) -> bool {
+    let rules = policy.iter().flat_map(|p| &p.sections).flat_map(|s| &s.rules);
+    let mut found = rules.filter(|r| Some(r.id.as_str()) == rule);
+    found.any(|r| !matches!(&r.peers, Peers::Of(list) if list.len() > 1))
+}

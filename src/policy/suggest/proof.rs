@@ -1,0 +1,201 @@
+//! What a changed set of policies would do to everything at hand.
+//!
+//! Owns the comparison: every conversation that a changed policy may touch is judged again, whatever caused it.
+use super::labels::Crowd;
+use crate::model::observed::{Direction, L4, Party};
+use crate::model::talk::Talk;
+use crate::policy::eval::{Case, Decision, Traffic, judge, selects};
+use crate::policy::ir::{Policy, Section};
+use crate::policy::ruling::traffic;
+use crate::policy::selector::Tri;
+use crate::policy::{Options, PolicySet};
+use crate::world::{Endpoint, World};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Ports from here on are those that clients get when they do not choose (Linux).
+const EPHEMERAL: u16 = 32_768;
+
+const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+/// Everything that a suggestion is tried on.
+pub struct Ground<'a> {
+    pub world: &'a World,
+    pub set: &'a PolicySet,
+    pub opt: &'a Options,
+    /// Every party of the conversations once.
+    ends: Vec<Endpoint>,
+    held: Vec<Held<'a>>,
+    /// Endpoints that manifests describe, whether they were seen or not.
+    described: Vec<Endpoint>,
+    pub crowd: Crowd,
+    /// Who was seen to ask whom at a port that no client has by chance.
+    asked: HashSet<(usize, usize)>,
+}
+
+/// A conversation, and what the policies at hand say of it once somebody asks.
+struct Held<'a> {
+    talk: &'a Talk,
+    src: usize,
+    dst: usize,
+    before: [OnceCell<Decision>; 2],
+}
+
+/// Every pod and every workload of the manifests, also those that no flow has shown.
+fn described(world: &World) -> Vec<Endpoint> {
+    let party = |namespace: &str| Party { present: true, namespace: namespace.to_owned(), ..Party::default() };
+    let pods = world.pods().into_iter().filter(|(_, p)| !p.finished);
+    let pods = pods.map(|((ns, name), _)| Party { pod: name.clone(), ..party(ns) });
+    let workloads = world.workloads().into_iter();
+    let workloads = workloads.map(|(ns, kind, name, _)| Party { workloads: vec![(kind.to_owned(), name.to_owned())], ..party(ns) });
+    pods.chain(workloads).map(|p| world.endpoint(&p)).collect()
+}
+
+/// What changes, by numbers of conversations.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Denied before, allowed after.
+    pub admitted: BTreeSet<usize>,
+    /// The side that was asked about denied before and allows after, whatever the other side says.
+    pub opened: BTreeSet<usize>,
+    /// Allowed before, and no longer.
+    pub broken: usize,
+    /// Not known before or not known after, and not the same.
+    pub undecided: u64,
+}
+
+/// Both sides together: a denial is certain, an unknown is not an allowance.
+fn both(a: Decision, b: Decision) -> Decision {
+    match (a, b) {
+        (Decision::Denied, _) | (_, Decision::Denied) => Decision::Denied,
+        (Decision::Unknown, _) | (_, Decision::Unknown) => Decision::Unknown,
+        _ => Decision::Allowed,
+    }
+}
+
+impl<'a> Ground<'a> {
+    pub fn new(talks: impl Iterator<Item = &'a Talk>, world: &'a World, set: &'a PolicySet, opt: &'a Options) -> Self {
+        let mut ends: Vec<Endpoint> = Vec::new();
+        let mut seen: HashMap<&Party, usize> = HashMap::new();
+        let mut of = |p: &'a Party| {
+            *seen.entry(p).or_insert_with(|| {
+                ends.push(world.endpoint(p));
+                ends.len() - 1
+            })
+        };
+        let held: Vec<Held<'a>> =
+            talks.map(|talk| Held { talk, src: of(&talk.flow.src), dst: of(&talk.flow.dst), before: Default::default() }).collect();
+        let described = described(world);
+        let crowd = Crowd::new(ends.iter().chain(&described));
+        let asked = held.iter().filter(|h| h.talk.flow.dst_port < EPHEMERAL).map(|h| (h.src, h.dst)).collect();
+        Self { world, set, opt, ends, held, described, crowd, asked }
+    }
+
+    /// Whether the conversation may be one begun by its sender: not what answers another one whose first packets were forgotten.
+    pub fn begins(&self, id: usize) -> bool {
+        let Some(h) = self.held.get(id) else { return false };
+        let o = &h.talk.flow;
+        let echo_reply = matches!((o.l4, o.icmp), (Some(L4::Icmp4), Some((0, _))) | (Some(L4::Icmp6), Some((129, _))));
+        let answers = o.dst_port >= EPHEMERAL && self.asked.contains(&(h.dst, h.src));
+        !echo_reply && !answers && (o.is_reply == Some(false) || o.dst_port < EPHEMERAL)
+    }
+
+    pub fn talk(&self, id: usize) -> Option<&'a Talk> {
+        self.held.get(id).map(|h| h.talk)
+    }
+
+    pub fn talks(&self) -> impl Iterator<Item = &'a Talk> {
+        self.held.iter().map(|h| h.talk)
+    }
+
+    /// Subject and peer of one side of a conversation.
+    pub fn sides(&self, id: usize, direction: Direction) -> Option<(&Endpoint, &Endpoint)> {
+        let h = self.held.get(id)?;
+        let (src, dst) = (self.ends.get(h.src)?, self.ends.get(h.dst)?);
+        Some(if direction == Direction::Egress { (src, dst) } else { (dst, src) })
+    }
+
+    /// Every endpoint that was seen or is described.
+    pub fn everybody(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        self.ends.iter().chain(&self.described)
+    }
+
+    /// Judges one side of a conversation under a set.
+    pub fn judge<T>(&self, id: usize, direction: Direction, ask: &dyn Fn(&Case<'_>) -> T) -> Option<T> {
+        let (subject, peer) = self.sides(id, direction)?;
+        let traffic = traffic(&self.talk(id)?.flow);
+        Some(ask(&Case { direction, subject, peer, traffic: &traffic, world: self.world, opt: self.opt }))
+    }
+
+    fn decision(&self, id: usize, direction: Direction, set: &PolicySet) -> Decision {
+        self.judge(id, direction, &|case| judge(case, set).decision).unwrap_or(Decision::Unknown)
+    }
+
+    /// What the policies at hand say of one side.
+    pub fn before(&self, id: usize, direction: Direction) -> Decision {
+        let slot = self.held.get(id).and_then(|h| h.before.get(usize::from(direction == Direction::Ingress)));
+        slot.map_or(Decision::Unknown, |slot| *slot.get_or_init(|| self.decision(id, direction, self.set)))
+    }
+
+    /// What `set` does that the policies at hand do not. `changed`: every policy that differs, in its old form and its new.
+    /// `side`: whose opening is of interest.
+    pub fn compare(&self, set: &PolicySet, changed: &[Arc<Policy>], side: Direction) -> Proof {
+        let mut out = Proof::default();
+        let [senders, receivers] = BOTH.map(|d| self.touched(d, changed));
+        for (id, held) in self.held.iter().enumerate() {
+            let touched = [senders.get(held.src) == Some(&true), receivers.get(held.dst) == Some(&true)];
+            if touched == [false, false] {
+                continue;
+            }
+            let before = BOTH.map(|d| self.before(id, d));
+            let after = [0, 1].map(|i| match (touched.get(i), BOTH.get(i), before.get(i)) {
+                (Some(true), Some(d), _) => self.decision(id, *d, set),
+                (_, _, Some(b)) => *b,
+                _ => Decision::Unknown,
+            });
+            let at = usize::from(side == Direction::Ingress);
+            if let (Some(Decision::Denied), Some(Decision::Allowed)) = (before.get(at), after.get(at)) {
+                out.opened.insert(id);
+            }
+            let ([b0, b1], [a0, a1]) = (before, after);
+            match (both(b0, b1), both(a0, a1)) {
+                (Decision::Denied, Decision::Allowed) => {
+                    out.admitted.insert(id);
+                }
+                (Decision::Allowed, Decision::Denied) => out.broken += 1,
+                (b, a) if b != a => out.undecided += 1,
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// Which ends a changed policy may select as subjects of this direction: no other conversation can fare differently.
+    fn touched(&self, direction: Direction, changed: &[Arc<Policy>]) -> Vec<bool> {
+        let sections: Vec<&Section> = changed.iter().flat_map(|p| &p.sections).filter(|s| s.direction == direction).collect();
+        let nothing = Traffic::default();
+        let may = |e: &Endpoint| {
+            let case = Case { direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
+            sections.iter().any(|s| selects(s, &case, &mut Vec::new()) != Tri::No)
+        };
+        self.ends.iter().map(may).collect()
+    }
+
+    /// Endpoints that `new` isolates, or may, and that nothing isolates for certain now: by name, each once.
+    pub fn newly_isolated(&self, new: &Policy) -> BTreeSet<String> {
+        let mut out = BTreeSet::new();
+        let nothing = Traffic::default();
+        for section in new.sections.iter().filter(|s| s.default_deny) {
+            for e in self.everybody() {
+                let case = Case { direction: section.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
+                let isolates =
+                    |p: &Arc<Policy>| p.sections.iter().any(|s| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes);
+                if selects(section, &case, &mut Vec::new()) != Tri::No && !self.set.iter().any(isolates) {
+                    out.insert(e.display.clone());
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,139 @@
+//! A set of policies as it would be: edits tried on the files' own text and read again, new policies compiled as they would be.
+//!
+//! Owns that nothing is believed that was not parsed and compiled from the very text that is shown.
+use super::build::New;
+use super::diff::unified;
+use super::text::Page;
+use super::tree::{Style, Tree};
+use crate::model::doc::{Doc, Node};
+use crate::model::suggestion::Patch;
+use crate::model::why::PolicyRef;
+use crate::policy::PolicySet;
+use crate::policy::ir::Policy;
+use crate::policy::kind::{self, Verdict};
+use crate::world::yaml;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One step of a change.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// One item more in a list of an existing policy.
+    Append {
+        policy: PolicyRef,
+        file: String,
+        /// From `spec` (or the object, for `specs[…]`) on: `ingress[0].toPorts[1]`; empty: `spec` itself.
+        path: String,
+        key: String,
+        item: Tree,
+    },
+    New(New),
+}
+
+/// The set after some steps.
+#[derive(Debug, Clone)]
+pub struct Sketch {
+    pub set: PolicySet,
+    /// Old and new text of every file that changes.
+    files: BTreeMap<String, (String, String)>,
+    /// What differs, in the old form and the new.
+    pub changed: Vec<Arc<Policy>>,
+    /// Existing policies that were edited.
+    pub edited: Vec<PolicyRef>,
+    pub new: Vec<(New, Arc<Policy>)>,
+}
+
+fn compile(doc: Doc, cilium: u32) -> Option<Policy> {
+    match kind::compile(&Arc::new(doc), cilium, &mut Vec::new()) {
+        Verdict::Policy(p) => Some(p),
+        Verdict::Refused(..) | Verdict::NotUnderstood(_) | Verdict::NoPolicy => None,
+    }
+}
+
+/// The node that a rule's id and what follows it name.
+pub fn node_at<'d>(doc: &'d Doc, path: &str) -> Option<&'d Node> {
+    let base = if path.starts_with("specs[") { &doc.root } else { doc.root.get("spec")? };
+    path.split('.').filter(|s| !s.is_empty()).try_fold(base, |node, segment| match segment.split_once('[') {
+        None => node.get(segment),
+        Some((key, index)) => node.get(key)?.seq().get(index.strip_suffix(']')?.parse::<usize>().ok()?),
+    })
+}
+
+impl Sketch {
+    pub fn new(set: &PolicySet) -> Self {
+        Self { set: set.clone(), files: BTreeMap::new(), changed: Vec::new(), edited: Vec::new(), new: Vec::new() }
+    }
+
+    /// The set after these steps; `None` if one of them cannot be taken.
+    pub fn after(&self, steps: &[Step]) -> Option<Self> {
+        steps.iter().try_fold(self.clone(), |mut s, step| s.step(step).map(|()| s))
+    }
+
+    fn step(&mut self, step: &Step) -> Option<()> {
+        match step {
+            Step::New(new) => {
+                let (docs, faults) = yaml::read("", &new.yaml());
+                let policy =
+                    docs.into_iter().next().filter(|_| faults.is_empty()).and_then(|d| compile(d, self.set.cilium())).map(Arc::new)?;
+                self.set = self.set.swapped(&|_| None, vec![policy.clone()]);
+                self.changed.push(policy.clone());
+                self.new.push((new.clone(), policy));
+            }
+            Step::Append { policy, file, path, key, item } => {
+                let old = self.set.iter().find(|p| p.id == *policy && p.text.file == *file)?.clone();
+                let body = Page::new(&old.doc).append(node_at(&old.doc, path)?, key, item)?;
+                self.reread(&old, &body)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Takes the changed text of a file for its policies. They have to be the same objects as before.
+    fn reread(&mut self, old: &Arc<Policy>, body: &str) -> Option<()> {
+        let file = &old.text.file;
+        let (docs, _) = yaml::read(file, body);
+        let before: Vec<Arc<Policy>> = self.set.iter().filter(|p| p.text.file == *file).cloned().collect();
+        let after: Vec<Arc<Policy>> = docs.into_iter().filter_map(|d| compile(d, self.set.cilium())).map(Arc::new).collect();
+        if before.len() != after.len() || before.iter().zip(&after).any(|(a, b)| a.id != b.id) {
+            return None;
+        }
+        let new_of = |p: &Arc<Policy>| before.iter().position(|b| Arc::ptr_eq(b, p)).and_then(|i| after.get(i)).cloned();
+        let new = new_of(old)?;
+        self.set = self.set.swapped(&new_of, Vec::new());
+        // An older form of the same policy stays among what changed: it may have selected others.
+        self.changed.extend([old.clone(), new]);
+        self.files.entry(file.clone()).or_insert_with(|| (old.text.body.clone(), String::new())).1 = body.to_owned();
+        if !self.edited.contains(&old.id) {
+            self.edited.push(old.id.clone());
+        }
+        Some(())
+    }
+
+    /// The edits as one diff; what came from standard input has no file to patch.
+    pub fn patch(&self) -> Option<Patch> {
+        let files: Vec<String> = self.files.keys().filter(|f| !f.is_empty() && *f != "-").cloned().collect();
+        let diff: String = files.iter().filter_map(|f| self.files.get(f).map(|(old, new)| unified(f, old, new))).collect();
+        (!diff.is_empty()).then_some(Patch { files, diff })
+    }
+
+    /// Every changed and new object, whole.
+    pub fn yaml(&self) -> String {
+        let edited = self.edited.iter().filter_map(|id| {
+            let changed = |p: &&Arc<Policy>| p.id == *id && self.files.contains_key(&p.text.file);
+            self.set.iter().find(changed).map(|p| whole(p))
+        });
+        edited.chain(self.new.iter().map(|(n, _)| n.yaml())).collect::<Vec<_>>().join("---\n")
+    }
+}
+
+/// An object as it stands in its text where it stands there alone, else written anew.
+fn whole(p: &Policy) -> String {
+    let (first, last) = p.lines;
+    let lines = p.text.body.lines().skip(first as usize - 1).take((last - first + 1) as usize);
+    let body: String = lines.map(|l| format!("{l}\n")).collect();
+    let (docs, faults) = yaml::read("", &body);
+    match docs.as_slice() {
+        [one] if p.doc.root.column == 1 && faults.is_empty() && Tree::from(&one.root) == Tree::from(&p.doc.root) => body,
+        _ => Tree::from(&p.doc.root).document(Style::default()),
+    }
+}

@@ -1,0 +1,324 @@
+//! Edits of a manifest's own text: an item more in a list, a key more in a map, in the style the text has.
+//!
+//! Owns finding the place. Whatever is not plainly laid out is left alone (`None`): then another form of the change is tried.
+use super::tree::{Style, Tree};
+use crate::model::doc::{Doc, Node, Text, Value};
+
+/// A text on its way to being changed.
+pub struct Page<'a> {
+    text: &'a Text,
+    lines: Vec<&'a str>,
+    json: bool,
+    style: Style,
+}
+
+impl<'a> Page<'a> {
+    pub fn new(doc: &'a Doc) -> Self {
+        let text: &Text = &doc.text;
+        let lines: Vec<&str> = text.body.split_inclusive('\n').collect();
+        let json = text.body.trim_start().starts_with(['{', '[']);
+        let mut page = Self { text, lines, json, style: Style::default() };
+        page.style.list_indent = page.indent_of_lists(&doc.root).unwrap_or(0);
+        page
+    }
+
+    /// Whether the file is indented as this node is: by the first list that stands below its key.
+    fn indent_of_lists(&self, node: &Node) -> Option<usize> {
+        for e in node.map() {
+            if let (Value::Seq(items), Some(key)) = (&e.value.value, self.column_of_key(e.line, &e.key))
+                && let Some(dash) = items.first().and_then(|i| self.dash(i))
+            {
+                return dash.checked_sub(key).map(|n| n.min(8));
+            }
+            if let Some(n) = self.indent_of_lists(&e.value) {
+                return Some(n);
+            }
+        }
+        node.seq().iter().find_map(|n| self.indent_of_lists(n))
+    }
+
+    /// Line `n`, counted from 1, with its end.
+    fn line(&self, n: u32) -> Option<&'a str> {
+        self.lines.get((n as usize).checked_sub(1)?).copied()
+    }
+
+    /// Columns (from 0) of a key that begins its line or follows dashes.
+    fn column_of_key(&self, line: u32, key: &str) -> Option<usize> {
+        let text = self.line(line)?;
+        let at = text.find(|c: char| !matches!(c, ' ' | '-'))?;
+        let rest = text.get(at..)?;
+        let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
+        rest.starts_with(key).then_some(at)
+    }
+
+    /// Column (from 0) of the dash of an item that begins right behind it on the same line.
+    fn dash(&self, item: &Node) -> Option<usize> {
+        let before = self.line(item.line)?.get(..(item.column as usize).checked_sub(1)?)?;
+        let dash = before.trim_end_matches(' ').strip_suffix('-')?.len();
+        before.get(..dash)?.chars().all(|c| matches!(c, ' ' | '-')).then_some(dash)
+    }
+
+    fn eol(&self) -> &'static str {
+        if self.lines.first().is_some_and(|l| l.ends_with("\r\n")) { "\r\n" } else { "\n" }
+    }
+
+    /// The text with lines put in after line `after`, which may itself be written anew.
+    fn insert(&self, after: u32, anew: Option<&str>, new: &[String]) -> String {
+        let eol = self.eol();
+        let mut out = String::with_capacity(self.text.body.len() + 256);
+        for (i, l) in self.lines.iter().enumerate() {
+            if i + 1 != after as usize {
+                out.push_str(l);
+                continue;
+            }
+            out.push_str(anew.unwrap_or_else(|| l.trim_end_matches(['\r', '\n'])));
+            for n in new {
+                out.push_str(eol);
+                out.push_str(n);
+            }
+            // A text without a last line end stays one.
+            if l.ends_with('\n') {
+                out.push_str(eol);
+            }
+        }
+        out
+    }
+
+    /// Byte offset of a node's first character.
+    fn offset(&self, node: &Node) -> Option<usize> {
+        let line = (node.line as usize).checked_sub(1)?;
+        let text = self.lines.get(line)?;
+        let column = text.char_indices().nth((node.column as usize).checked_sub(1)?)?.0;
+        Some(self.lines.iter().take(line).map(|l| l.len()).sum::<usize>() + column)
+    }
+
+    /// Puts `new` before the bracket that closes a flow list or map.
+    fn insert_flow(&self, node: &Node, close: u8, empty: bool, new: &str) -> Option<String> {
+        let at = self.offset(node)?;
+        let end = closing(&self.text.body, at).filter(|e| self.text.body.as_bytes().get(*e) == Some(&close))?;
+        let (head, tail) = (self.text.body.get(..end)?, self.text.body.get(end..)?);
+        let kept = head.trim_end();
+        // A comment may swallow what is put behind it.
+        let last = kept.rsplit('\n').next().unwrap_or("");
+        if !self.json && last.contains('#') {
+            return None;
+        }
+        let gap = if kept.len() < head.len() && !head.get(kept.len()..)?.contains('\n') { " " } else { "" };
+        let space = head.get(kept.len()..)?;
+        let (comma, tail_space) = match (empty, kept.ends_with(',')) {
+            (true, _) => ("", ""),
+            (false, true) => (" ", if space.contains('\n') { space } else { gap }),
+            (false, false) => (", ", if space.contains('\n') { space } else { gap }),
+        };
+        Some(format!("{kept}{comma}{new}{tail_space}{tail}"))
+    }
+
+    /// One item more at the end of the list `key` of `parent`; the list may be missing, empty or null.
+    pub fn append(&self, parent: &Node, key: &str, item: &Tree) -> Option<String> {
+        let Some(entry) = parent.map().iter().find(|e| e.key == key) else {
+            return self.add_key(parent, key, &Tree::Seq(vec![item.clone()]));
+        };
+        let list = &entry.value;
+        let items = match &list.value {
+            Value::Seq(items) => items.as_slice(),
+            Value::Null => &[],
+            _ => return None,
+        };
+        if self.is_flow(list) {
+            // An empty list of a block map becomes a block.
+            if items.is_empty()
+                && !self.json
+                && let Some(body) = self.fill(entry.line, key, &Tree::Seq(vec![item.clone()]))
+            {
+                return Some(body);
+            }
+            return self.insert_flow(list, b']', items.is_empty(), &item.flow(self.json));
+        }
+        let Some(last) = items.last() else { return self.fill(entry.line, key, &Tree::Seq(vec![item.clone()])) };
+        let dash = self.dash(last)?;
+        let pad = " ".repeat(dash);
+        let gap = " ".repeat((last.column as usize).checked_sub(dash + 3)?);
+        let end = self.end(last)?;
+        // As the neighbour is written: in braces, on one line, or in lines of its own.
+        let short = last.line == end && last.map().iter().all(|e| self.is_flow(&e.value));
+        let lines = match item {
+            _ if self.is_flow(last) => vec![format!("{pad}- {gap}{}", item.flow(false))],
+            Tree::Map(entries) if short && !last.map().is_empty() && entries.len() == 1 => {
+                let inner = item.flow(false);
+                vec![format!("{pad}- {gap}{}", inner.strip_prefix('{').and_then(|i| i.strip_suffix('}'))?)]
+            }
+            _ => {
+                let first = |(i, l): (usize, String)| match (i, l.strip_prefix("- ")) {
+                    (0, Some(rest)) => format!("{pad}- {gap}{rest}"),
+                    _ => format!("{pad}{gap}{l}"),
+                };
+                Tree::Seq(vec![item.clone()]).block(self.style).into_iter().enumerate().map(first).collect()
+            }
+        };
+        Some(self.insert(end, None, &lines))
+    }
+
+    /// One key more at the end of a map.
+    pub fn add_key(&self, parent: &Node, key: &str, value: &Tree) -> Option<String> {
+        if !matches!(parent.value, Value::Map(_)) || parent.map().iter().any(|e| e.key == key) {
+            return None;
+        }
+        let entry = Tree::Map(vec![(key.to_owned(), value.clone())]);
+        if self.is_flow(parent) {
+            let text = entry.flow(self.json);
+            let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'))?;
+            return self.insert_flow(parent, b'}', parent.map().is_empty(), inner);
+        }
+        let column = (parent.column as usize).checked_sub(1)?;
+        let pad = " ".repeat(column);
+        let lines: Vec<String> = entry.block(self.style).into_iter().map(|l| format!("{pad}{l}")).collect();
+        Some(self.insert(self.end(parent)?, None, &lines))
+    }
+
+    /// Gives a key of a block map that has nothing (`key:`, `key: []`) a value in lines of its own.
+    fn fill(&self, line: u32, key: &str, value: &Tree) -> Option<String> {
+        let text = self.line(line)?;
+        let column = self.column_of_key(line, key)?;
+        let bare = text.trim_end();
+        let bare = bare.strip_suffix("[]").map_or(bare, str::trim_end);
+        if bare.get(column..)?.trim_matches(['"', '\'']).trim_end_matches(':').trim_matches(['"', '\'']) != key {
+            return None;
+        }
+        let pad = " ".repeat(column + self.style.list_indent);
+        let lines: Vec<String> = value.block(self.style).into_iter().map(|l| format!("{pad}{l}")).collect();
+        Some(self.insert(line, Some(bare), &lines))
+    }
+
+    fn is_flow(&self, node: &Node) -> bool {
+        let first = self.offset(node).and_then(|o| self.text.body.as_bytes().get(o)).copied();
+        matches!((&node.value, first), (Value::Seq(_), Some(b'[')) | (Value::Map(_), Some(b'{')))
+    }
+
+    /// The line on which a node ends, closing brackets included.
+    fn end(&self, node: &Node) -> Option<u32> {
+        if self.is_flow(node) {
+            let end = closing(&self.text.body, self.offset(node)?)?;
+            return u32::try_from(self.text.body.get(..end)?.matches('\n').count() + 1).ok();
+        }
+        let below = node.map().iter().map(|e| &e.value).chain(node.seq());
+        below.map(|n| self.end(n)).try_fold(node.last, |last, end| Some(last.max(end?)))
+    }
+}
+
+/// Offset of the bracket that closes the one at `open`; strings and comments are passed over.
+fn closing(body: &str, open: usize) -> Option<usize> {
+    let bytes = body.as_bytes();
+    let (mut depth, mut at) = (0usize, open);
+    while let Some(b) = bytes.get(at) {
+        let spaced = at == 0 || bytes.get(at - 1).is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b'[' | b'{' | b',' | b':'));
+        match b {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            b'"' if spaced => at = quote(bytes, at)?,
+            b'\'' if spaced => at = single(bytes, at)?,
+            b'#' if spaced => at += bytes.get(at..)?.iter().position(|b| *b == b'\n')?,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Offset of the quote that ends a string in single quotes; two of them in a row are one that is meant.
+fn single(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    loop {
+        at += bytes.get(at..)?.iter().position(|b| *b == b'\'')?;
+        match bytes.get(at + 1) {
+            Some(b'\'') => at += 2,
+            _ => return Some(at),
+        }
+    }
+}
+
+/// Offset of the quote that ends a string in double quotes.
+fn quote(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    loop {
+        match bytes.get(at)? {
+            b'\\' => at += 2,
+            b'"' => return Some(at),
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::{map, text};
+    use super::*;
+    use crate::world::yaml;
+
+    fn edited(body: &str, at: &[&str], key: &str, item: &Tree) -> String {
+        let (docs, faults) = yaml::read("f", body);
+        assert!(faults.is_empty(), "{faults:?}");
+        let parent = docs[0].root.at(at).unwrap();
+        let out = Page::new(&docs[0]).append(parent, key, item).unwrap();
+        // It says what it said before, and the item.
+        let mut wanted = Tree::from(parent);
+        let Tree::Map(entries) = &mut wanted else { panic!() };
+        match entries.iter_mut().find(|(k, _)| k == key) {
+            Some((_, Tree::Seq(items))) => items.push(item.clone()),
+            Some((_, v)) => *v = Tree::Seq(vec![item.clone()]),
+            None => entries.push((key.to_owned(), Tree::Seq(vec![item.clone()]))),
+        }
+        let (again, faults) = yaml::read("f", &out);
+        assert!(faults.is_empty(), "{faults:?}\n{out}");
+        assert_eq!(Tree::from(again[0].root.at(at).unwrap()), wanted, "{out}");
+        out
+    }
+
+    fn port() -> Tree {
+        map([("port", Tree::Int(81)), ("protocol", text("TCP"))])
+    }
+
+    #[test]
+    fn block_lists_in_the_files_own_style() {
+        let out = edited("s:\n  ports:\n  - port: 80 # web\n    protocol: TCP\n  # after\nx: 1\n", &["s"], "ports", &port());
+        assert_eq!(out, "s:\n  ports:\n  - port: 80 # web\n    protocol: TCP\n  - port: 81\n    protocol: TCP\n  # after\nx: 1\n");
+        let out = edited("s:\n    ports:\n        -   port: 80\n            protocol: TCP", &["s"], "ports", &port());
+        assert_eq!(out, "s:\n    ports:\n        -   port: 80\n            protocol: TCP\n        -   port: 81\n            protocol: TCP");
+        let out = edited("s:\r\n  ports:\r\n  - {port: 80}\r\n", &["s"], "ports", &port());
+        assert_eq!(out, "s:\r\n  ports:\r\n  - {port: 80}\r\n  - {port: 81, protocol: TCP}\r\n");
+        let out = edited("s:\n  from:\n  - podSelector: {a: b}\n", &["s"], "from", &map([("podSelector", map([("c", text("d"))]))]));
+        assert_eq!(out, "s:\n  from:\n  - podSelector: {a: b}\n  - podSelector: {c: d}\n");
+    }
+
+    #[test]
+    fn flow_lists_and_json() {
+        assert_eq!(edited("s: {ports: [{port: 80}]}\n", &["s"], "ports", &port()), "s: {ports: [{port: 80}, {port: 81, protocol: TCP}]}\n");
+        assert_eq!(edited("s: {ports: []}\n", &["s"], "ports", &port()), "s: {ports: [{port: 81, protocol: TCP}]}\n");
+        assert_eq!(edited("s: {a: 'it''s ]'}\n", &["s"], "ports", &port()), "s: {a: 'it''s ]', ports: [{port: 81, protocol: TCP}]}\n");
+        edited("{\n \"s\": {\n  \"ports\": [\n   {\"port\": 80}\n  ]\n }\n}\n", &["s"], "ports", &port());
+        edited("s:\n  ports: [\n    {port: 80},\n  ]\nx: 1\n", &["s"], "ports", &port());
+        edited("s:\n  ports:\n  - {port: 80,\n     a: [1\n    ]\n   }\nx: 1\n", &["s"], "ports", &port());
+    }
+
+    #[test]
+    fn lists_that_are_not_there_yet() {
+        let out = edited("l:\n  - a\ns:\n  ports: []\nx: 1\n", &["s"], "ports", &port());
+        assert_eq!(out, "l:\n  - a\ns:\n  ports:\n    - port: 81\n      protocol: TCP\nx: 1\n");
+        let out = edited("s:\n  ports:\nx: 1\n", &["s"], "ports", &port());
+        assert_eq!(out, "s:\n  ports:\n  - port: 81\n    protocol: TCP\nx: 1\n");
+        let out = edited("s:\n  a: 1\n", &["s"], "ports", &port());
+        assert_eq!(out, "s:\n  a: 1\n  ports:\n  - port: 81\n    protocol: TCP\n");
+    }
+
+    #[test]
+    fn what_is_laid_out_oddly_is_left_alone() {
+        let (docs, _) = yaml::read("f", "s:\n  ports:\n  -\n    port: 80\n");
+        assert!(Page::new(&docs[0]).append(docs[0].root.get("s").unwrap(), "ports", &port()).is_none());
+        let (docs, _) = yaml::read("f", "s:\n  ports: [ # why\n    {port: 80} # this ]\n  ]\n");
+        assert!(Page::new(&docs[0]).append(docs[0].root.get("s").unwrap(), "ports", &port()).is_none());
+    }
+}

@@ -1,0 +1,121 @@
+//! The `try` part of the why screen: whether the client is what is wrong, the smallest change, and what it would do.
+use crate::model::suggestion::Suggestion;
+use crate::tui::model::Model;
+use crate::tui::text::{width, wrap};
+use crate::tui::widget::pen::{Pen, Seg, seg};
+use ratatui::layout::Rect;
+
+/// Height of the screen's text from which the part stands below the policy; on less it follows the evidence.
+const APART: u16 = 16;
+/// A change of no more lines stands above what it does.
+const FEW: usize = 4;
+
+/// Lines that the part takes at the bottom of a text of this height, its head line included; 0: it has no place of its own.
+pub fn height(m: &Model, s: Option<&Suggestion>, area: Rect) -> u16 {
+    match s {
+        Some(s) if area.height >= APART => {
+            let all = u16::try_from(lines(m, s, area.width).len() + 1).unwrap_or(u16::MAX);
+            all.min(area.height * 2 / 5)
+        }
+        _ => 0,
+    }
+}
+
+pub fn draw(pen: &mut Pen<'_>, m: &Model, s: &Suggestion, area: Rect) {
+    let look = pen.look;
+    pen.rule(Rect { height: 1.min(area.height), ..area }, &[seg(" try", look.dim())], "");
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let lines = lines(m, s, area.width);
+    let cut = lines.len() > usize::from(body.height);
+    pen.lines(body, &lines, 0);
+    if cut && body.height > 0 {
+        let last = Rect { y: body.bottom() - 1, height: 1, ..body };
+        pen.line(last, &[seg(" ".repeat(usize::from(last.width)), look.plain())]);
+        let more = lines.len() - usize::from(body.height) + 1;
+        pen.line(last, &[seg(look.own(&format!("   … {more} more lines; y p copies the change")), look.dim())]);
+    }
+}
+
+/// What is said, wrapped to a width.
+pub fn lines(m: &Model, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let mut out = Vec::new();
+    let mut say = |head: &str, text: &str, style| {
+        let indent = 3 + width("policy?") + 2;
+        for (i, l) in wrap(text, usize::from(w).saturating_sub(indent + 1).max(10)).into_iter().enumerate() {
+            let head = if i == 0 { head } else { "" };
+            out.push(vec![seg(format!("   {head:<9}"), look.dim()), seg(l, style)]);
+        }
+    };
+    if let Some(client) = &s.client {
+        say("client?", client, look.plain());
+    }
+    say("policy?", &s.title, look.strong());
+    if s.applies() {
+        let harms = !s.isolates.is_empty() || !s.also.is_empty() || s.undecided > 0;
+        let proof = wrap(&s.proof(), usize::from(w).saturating_sub(13).max(10));
+        let proof = proof.into_iter().map(|l| vec![seg(format!("            {l}"), if harms { look.warn() } else { look.dim() })]);
+        let changed: Vec<Vec<Seg>> = changed(s)
+            .into_iter()
+            .map(|l| {
+                let style = if l.starts_with('-') { look.drop() } else { look.pass() };
+                vec![seg(format!("            {l}"), style)]
+            })
+            .collect();
+        // What it does matters more than its last lines, where there is no room for both.
+        if changed.len() > FEW {
+            out.extend(proof.chain(changed));
+        } else {
+            out.extend(changed.into_iter().chain(proof));
+        }
+        let mut say = |text: &str, style| {
+            for l in wrap(text, usize::from(w).saturating_sub(13).max(10)) {
+                out.push(vec![seg(format!("            {l}"), style)]);
+            }
+        };
+        for a in &s.also {
+            say(&format!("also {} {} {} {}", a.from, look.g.arrow, a.to, a.what), look.warn());
+        }
+        if !s.isolates.is_empty() {
+            say(&format!("isolates {}", s.isolates.join(", ")), look.warn());
+        }
+    }
+    for n in &s.notes {
+        for l in wrap(n, usize::from(w).saturating_sub(13).max(10)) {
+            out.push(vec![seg(format!("            {l}"), look.plain())]);
+        }
+    }
+    out
+}
+
+/// The lines that go and come, with their numbers in the file; for a new policy all of it.
+fn changed(s: &Suggestion) -> Vec<String> {
+    let Some(patch) = &s.patch else { return s.yaml.lines().map(|l| format!("+ {l}")).collect() };
+    let mut out = Vec::new();
+    let (mut old, mut new) = (0u32, 0u32);
+    for line in patch.diff.lines() {
+        if let Some(head) = line.strip_prefix("@@ -") {
+            let mut starts = head.split([' ', '+', ',']).filter_map(|n| n.parse::<u32>().ok());
+            old = starts.next().unwrap_or(0);
+            let after = head.split_once('+').map_or("", |(_, rest)| rest);
+            new = after.split([' ', ',']).next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            continue;
+        }
+        match line.split_at_checked(1) {
+            Some(("+", text)) if !line.starts_with("+++ ") => {
+                out.push(format!("+{new:>4} {text}"));
+                new += 1;
+            }
+            Some(("-", text)) if !line.starts_with("--- ") => {
+                out.push(format!("-{old:>4} {text}"));
+                old += 1;
+            }
+            Some((" ", _)) => {
+                old += 1;
+                new += 1;
+            }
+            _ => {}
+        }
+    }
+    out
+}
