@@ -8,7 +8,7 @@ use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::eval::{Case, Decision, Judgement, judge};
 use crate::policy::ir::{Peers, Policy, Tier};
-use crate::world::{Endpoint, Service, Target, World};
+use crate::world::{Endpoint, Service, ServicePort, Target, World};
 use std::sync::Arc;
 
 /// Marks of tools that write objects, and what they are called.
@@ -55,21 +55,18 @@ pub fn client(src: &Endpoint, dst: &Endpoint, what: What, world: &World) -> Opti
     let selects = |s: &Service| !s.selector.is_empty() && s.selector.iter().all(|(k, v)| dst.labels.get(Some("k8s"), k) == Some(v));
     let services: Vec<_> = world.services().filter(|((ns, _), s)| *ns == dst.namespace && selects(s) && !s.ports.is_empty()).collect();
     let exposes = |s: &Service| {
-        s.ports.iter().any(|p| {
-            p.port == port
-                || match &p.target {
-                    Target::Number(n) => *n == port,
-                    // What cannot be resolved may be this port.
-                    Target::Named(name) => named.iter().find(|n| n.name == *name).is_none_or(|n| n.port == port),
-                }
+        s.ports.iter().any(|p| match &p.target {
+            Target::Number(n) => *n == port || p.port == port,
+            // What cannot be resolved may be this port.
+            Target::Named(name) => named.iter().find(|n| n.name == *name).is_none_or(|n| n.port == port) || p.port == port,
         })
     };
     let ((ns, name), service) = services.first()?;
     if services.iter().any(|(_, s)| exposes(s)) {
         return None;
     }
-    let ports: Vec<String> =
-        service.ports.iter().map(|p| if p.protocol.word() == proto { p.port.to_string() } else { format!("{}/{}", p.protocol.word(), p.port) }).collect();
+    let words = |p: &ServicePort| if p.protocol.word() == proto { p.port.to_string() } else { format!("{}/{}", p.protocol.word(), p.port) };
+    let ports: Vec<String> = service.ports.iter().map(words).collect();
     Some(format!("service {ns}/{name} exposes only {}: is {port} a typo in {}?", ports.join(", "), src.display))
 }
 

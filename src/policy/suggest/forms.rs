@@ -68,7 +68,7 @@ pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
                 continue;
             }
             for rule in section.rules.iter().filter(|r| r.action == Action::Allow && r.auth.is_none()) {
-                let c = near::check(rule, s.case);
+                let c = near::check(rule, s.case, &[]);
                 if c.peer && !c.port {
                     out.extend(add_port(policy, rule, what));
                 } else if c.port && !c.peer && only(rule, s.case, dns) {

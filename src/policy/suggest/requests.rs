@@ -25,7 +25,7 @@ pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
                 .l7_rules
                 .iter()
                 .any(|r| r.name == policy.id.name && r.namespace == policy.id.namespace && r.rule.as_deref() == Some(&rule.id));
-            let (true, Ports::Of(list)) = (asked && near::check(rule, s.case).peer, &rule.ports) else { continue };
+            let (true, Ports::Of(list)) = (asked && near::check(rule, s.case, &[]).peer, &rule.ports) else { continue };
             for (i, ports) in list.iter().enumerate() {
                 if !ports.ports.iter().any(|p| port::matches(p, s.case, &mut Vec::new()).0 == Tri::Yes) {
                     continue;
