@@ -332,6 +332,11 @@ fn the_coverage_of_the_evidence_is_told() {
     let (r, _) = json_of(&["audit", "--policies", &k8s, "--from", &flows, "-o", "json", "-q", "to.pod:db"]);
     assert_eq!((&r["traffic"]["coverage"]["records"], &r["traffic"]["coverage"]["filter"]), (&json!(4), &json!("to.pod:db")));
     assert!(r["traffic"].get("idle_rules").is_none());
+    let mut answer = flow("db", "web", 40_000, "2026-01-31T14:00:01Z", "FORWARDED");
+    answer["flow"]["is_reply"] = json!(true);
+    std::fs::write(dir.path().join("answer.jsonl"), format!("{answer}\n")).unwrap();
+    let (answers, _) = json_of(&["audit", "--policies", &k8s, "--from", &at(&dir, "answer.jsonl"), "-o", "json", "-q", "to.pod:web"]);
+    assert_eq!(answers["traffic"]["admitted"], json!([]), "nobody connected to web");
     assert!(r["traffic"]["admitted"].as_array().unwrap().iter().all(|a| a["port"] == 5432), "{r:#}");
 }
 

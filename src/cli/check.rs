@@ -7,10 +7,11 @@ const EXAMPLES: &str = "Examples:
   flowhy check k8s/ --from flows.jsonl
   flowhy check k8s/ --against main/k8s/ --from flows.jsonl.gz -o md
   flowhy check k8s/ --from flows.jsonl --policies cluster/ -n shop
+  flowhy check deny.yaml --from flows.jsonl --propose > allow.yaml
 
 What the policies of PATH would do to recorded traffic: which conversations change their verdict, by the rule that is missing. PATH is laid over --policies, as if it were applied there.
 
-Exit: 0 if nothing that worked is dropped; 1 if something is (--fail-on says what), or if there was no conversation to judge.";
+Exit: 0 if nothing that worked is dropped; 1 if something is (--fail-on says what), or if there was no conversation to judge; with --propose 1 if something cannot be kept.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum CheckFormat {
@@ -44,6 +45,9 @@ pub struct Check {
     /// new-drops, possible-drops (undecidable ones too), or any-change
     #[arg(long, value_enum, default_value_t, hide_possible_values = true, value_name = "WHAT", help_heading = "Check")]
     pub fail_on: FailOn,
+    /// Print the fewest allow rules that keep what worked, as YAML
+    #[arg(long, conflicts_with = "against", help_heading = "Check")]
+    pub propose: bool,
     /// text, json: one object a line, or md: for a pull request
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     pub output: CheckFormat,

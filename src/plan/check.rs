@@ -16,6 +16,7 @@ pub struct Check {
     /// The policies before, where two sets are compared.
     pub against: Option<String>,
     pub threshold: Threshold,
+    pub propose: bool,
     pub format: Format,
     pub paint: Paint,
     pub quiet: bool,
@@ -40,11 +41,12 @@ pub(super) fn check(source: &Source, judge: policy::Options, look: &Look<'_>, c:
         FailOn::AnyChange => Threshold::AnyChange,
     };
     let text = |p: &std::path::PathBuf| p.to_string_lossy().into_owned();
-    let paint = Paint { unicode: !look.ascii(), color: format == Format::Text && look.color() };
+    let paint = Paint { unicode: !look.ascii(), color: format == Format::Text && !c.propose && look.color() };
     let front = Front::Check(Box::new(Check {
         path: text(&c.path),
         against: c.against.as_ref().map(text),
         threshold,
+        propose: c.propose,
         format,
         paint,
         quiet: c.quiet,

@@ -252,10 +252,7 @@ impl Selector {
 
     pub fn same_cluster(&self, e: &Endpoint, subject: Option<&Endpoint>) -> bool {
         let Some(subject) = subject.filter(|_| self.local_cluster) else { return true };
-        match (e.labels.get(Some("k8s"), CLUSTER), subject.labels.get(Some("k8s"), CLUSTER)) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        }
+        e.same_cluster(subject)
     }
 
     /// Plain Kubernetes labels (of services, nodes, groups) against a selector.

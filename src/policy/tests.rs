@@ -133,3 +133,52 @@ fn services_and_groups_that_nobody_describes_are_missing_facts() {
     let (set, _) = load(&cnp("  endpointSelector: {}\n  egress:\n  - toGroups: [{aws: {region: x}}]\n"));
     assert_eq!(ask(&set, Engine::Cilium, Direction::Egress, 80).decision, Decision::Denied);
 }
+
+#[test]
+fn a_port_by_name_and_the_same_by_number_are_two_entries() {
+    let (set, _) = load(&np(
+        "  podSelector: {}\n  ingress:\n  - ports: [{port: 80}]\n  - from: [{podSelector: {matchLabels: {app: b}}}]\n    ports: [{port: web}]\n",
+    ));
+    let mut world = World::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{ports: [{name: web, containerPort: 80}]}]}\n";
+    yaml::read("w.yaml", pod).0.into_iter().for_each(|d| world.apply(&Change::Apply(Arc::new(d))));
+    let (subject, peer) = (world.endpoint(&self::pod(&["app=a"])), world.endpoint(&self::pod(&["app=b"])));
+    let (traffic, opt) = (Traffic { l4: Some(L4::Tcp), port: Some(80), ..Traffic::default() }, Options::default());
+    let j =
+        judge(&Case { direction: Direction::Ingress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt }, &set);
+    let rules: Vec<_> = j.attributed.iter().filter_map(|p| p.rule.as_deref()).collect();
+    assert_eq!(rules, ["ingress[1].from[0]"], "the rule for this peer is the narrower one");
+}
+
+/// A tier that decides by first match, asked about a peer of whom nothing but the namespace is known.
+fn of_a_stranger(rules: &str) -> Judgement {
+    let (set, faults) = load(&format!(
+        "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{name: k}}\nspec:\n  tier: Admin\n  priority: 1\n  subject: {{namespaces: {{}}}}\n  ingress:\n{rules}---\n{}",
+        np("  podSelector: {}\n")
+    ));
+    assert!(faults.is_empty(), "{faults:?}");
+    let world = World::new();
+    let stranger = Party { present: true, namespace: "b".into(), pod: "y".into(), ..Party::default() };
+    let (subject, peer) = (world.endpoint(&pod(&["app=a"])), world.endpoint(&stranger));
+    let (traffic, opt) = (Traffic { l4: Some(L4::Tcp), port: Some(80), ..Traffic::default() }, Options::default());
+    judge(&Case { direction: Direction::Ingress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt }, &set)
+}
+
+#[test]
+fn two_rules_of_a_tier_that_may_be_first_are_not_taken_for_one() {
+    let labelled = "pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: b}}}";
+    let j = of_a_stranger(&format!(
+        "  - {{name: r0, action: Deny, from: [{{{labelled}}}]}}\n  - {{name: r1, action: Deny, from: [{{namespaces: {{}}}}]}}\n"
+    ));
+    assert_eq!((j.decision, j.missing), (Decision::Unknown, vec!["labels:b/y".to_owned()]), "either rule may have denied it");
+    let j = of_a_stranger(&format!("  - {{name: r0, action: Deny, from: [{{{labelled}}}, {{namespaces: {{}}}}]}}\n"));
+    assert_eq!(j.decision, Decision::Unknown, "one peer of the rule or both");
+}
+
+#[test]
+fn a_pass_that_may_come_first_leaves_the_deny_after_it_open() {
+    let j = of_a_stranger(
+        "  - {name: r0, action: Pass, from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: b}}}}]}\n  - {name: r1, action: Deny, from: [{namespaces: {}}]}\n",
+    );
+    assert_eq!((j.decision, j.missing), (Decision::Unknown, vec!["labels:b/y".to_owned()]), "default deny may have been what denied it");
+}

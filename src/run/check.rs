@@ -104,9 +104,16 @@ pub async fn check(
     let subject = cmd::Subject { engine: &engine, before: before.as_ref(), filter: &check.filter };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);
-    let report = cmd::judge(&subject);
-    cmd::write(&report, check.threshold, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
-    let fails = report.fails(check.threshold);
+    let judged = cmd::judge(&subject);
+    let report = cmd::report(&subject, &judged);
+    let fails = if check.propose {
+        let proposal = cmd::propose::propose(&subject, &judged);
+        proposal.write(&report, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
+        !proposal.complete()
+    } else {
+        cmd::write(&report, check.threshold, check.format, &check.paint, &mut out).map_err(|e| failed(&e))?;
+        report.fails(check.threshold)
+    };
     out.flush().map_err(|e| failed(&e))?;
     if report.totals.conversations == 0 {
         let l = engine.ledger();
@@ -118,7 +125,7 @@ pub async fn check(
         let n = report.totals.undecidable;
         say::say(
             "warning",
-            &format!("{n} conversations could not be decided and do not fail the check; --fail-on possible-drops makes them"),
+            &format!("{n} that worked could not be decided and do not fail the check; --fail-on possible-drops makes them"),
         );
     }
     Ok(if code == 0 && fails { 1 } else { code })

@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub namespace_labels: bool,
     pub namespace: String,
     pub pod: String,
+    /// The cluster it is of; empty: not told.
+    pub cluster: String,
     pub ip: Option<IpAddr>,
     /// DNS names of the address: the flow's own first, then what was learnt.
     pub names: Vec<String>,
@@ -32,6 +34,13 @@ pub struct Endpoint {
     pub host_network: bool,
 }
 
+impl Endpoint {
+    /// Unless both clusters are known to differ.
+    pub fn same_cluster(&self, other: &Self) -> bool {
+        self.cluster.is_empty() || other.cluster.is_empty() || self.cluster == other.cluster
+    }
+}
+
 impl World {
     /// All that is known about one side of a flow.
     pub fn endpoint(&self, p: &Party) -> Endpoint {
@@ -40,7 +49,7 @@ impl World {
         let told = Labels::parse(&p.labels);
         // A service's own address is called world where the agent sees it before it is translated; policy is judged on the
         // backend, and which one that was the record does not say.
-        let frontend = p.ip.is_some_and(|ip| self.services.values().any(|s| s.ips.contains(&ip)));
+        let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
         let own = (!told.0.is_empty() && !told.reserved("unknown") && !frontend).then_some(told);
         let by_identity = || if frontend { None } else { labels::of_identity(p.identity) };
         if own.is_none()
@@ -101,6 +110,7 @@ impl World {
         } else {
             e.namespace_labels = true;
         }
+        e.cluster = e.labels.get(Some("k8s"), CLUSTER).unwrap_or(&p.cluster).to_owned();
         e.namespace = namespace;
         e.pod = pod;
         e

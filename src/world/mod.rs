@@ -42,6 +42,8 @@ pub struct World {
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
     services: BTreeMap<Key, Service>,
+    /// How many services have each address.
+    service_ips: HashMap<IpAddr, usize>,
     nodes: BTreeMap<String, Node>,
     node_ips: HashMap<IpAddr, String>,
     service_accounts: HashMap<Key, ()>,
@@ -96,7 +98,11 @@ impl World {
                 self.pods.insert(key, pod);
             }
             ("", "Service") => {
-                self.services.insert(key, Service::read(&doc.root));
+                let service = Service::read(&doc.root);
+                service.ips.iter().for_each(|ip| *self.service_ips.entry(*ip).or_default() += 1);
+                for ip in self.services.insert(key, service).into_iter().flat_map(|old| old.ips) {
+                    self.service_ips.entry(ip).and_modify(|n| *n -= 1);
+                }
             }
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
                 let (service, ips) = objects::endpoints(&doc.root, &key.1);
@@ -176,6 +182,11 @@ impl World {
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
         self.services.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Whether a service has this address as its own.
+    pub fn is_service(&self, ip: IpAddr) -> bool {
+        self.service_ips.get(&ip).is_some_and(|n| *n > 0)
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {
@@ -308,6 +319,16 @@ mod tests {
         let e = w.endpoint(&Party { present: true, ip: Some("10.0.0.7".parse().unwrap()), ..Party::default() });
         assert_eq!((e.labels.get(None, "x"), e.namespace.as_str(), e.known), (Some("y"), "a", true));
         assert_eq!(e.named_ports.unwrap()[0].port, 80);
+    }
+
+    #[test]
+    fn an_address_is_a_services_as_long_as_one_has_it() {
+        let of = |name: &str, ip: &str| format!("kind: Service\napiVersion: v1\nmetadata: {{name: {name}}}\nspec: {{clusterIP: {ip}}}\n");
+        let is = |all: &[String]| world(&all.join("---\n")).is_service("10.96.0.1".parse().unwrap());
+        assert!(is(&[of("a", "10.96.0.1")]) && !is(&[of("a", "10.96.0.2")]) && !is(&[of("a", "None")]));
+        assert!(is(&[of("a", "10.96.0.1"), of("a", "10.96.0.1")]), "the same service read again");
+        assert!(!is(&[of("a", "10.96.0.1"), of("a", "10.96.0.2")]), "it has another address now");
+        assert!(is(&[of("a", "10.96.0.1"), of("b", "10.96.0.1"), of("b", "10.96.0.3")]));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub struct Read {
     pub set: PolicySet,
     /// Places in `policies` of what was refused.
     pub refused: Vec<u64>,
+    given: Manifests,
     /// As little as a record may say: a pod by its name, anything else by its identity.
     pub src: Party,
     pub dst: Party,
@@ -57,6 +58,8 @@ impl Read {
             let group = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": name, "labels": g["labels"]}, "spec": {"externalCIDRs": g["cidrs"]}});
             apply(&mut world, &mut set, "group", &group);
         }
+        // None at all is an answer too.
+        set.set_given();
         let mut refused = Vec::new();
         for (i, p) in case["policies"].as_array().into_iter().flatten().enumerate() {
             let before = set.refused().len();
@@ -65,13 +68,21 @@ impl Read {
                 refused.push(i as u64);
             }
         }
+        let (none, traffic) = (Party::default(), Traffic::default());
+        let mut read = Self { world, set, refused, given, src: none.clone(), dst: none, traffic, opt: Options::default() };
+        read.meets(case);
+        read
+    }
+
+    /// Another flow under the same policies.
+    pub fn meets(&mut self, case: &Value) {
         for side in ["src", "dst"] {
-            if let (true, Some(pod)) = (given.pods, pod(side, &case[side])) {
-                apply(&mut world, &mut set, side, &pod);
+            if let (true, Some(pod)) = (self.given.pods, pod(side, &case[side])) {
+                apply(&mut self.world, &mut PolicySet::new(), side, &pod);
             }
         }
-        let (src, dst) = (party("src", &case["src"]), party("dst", &case["dst"]));
-        Self { world, set, refused, src, dst, traffic: traffic(case), opt }
+        (self.src, self.dst) = (party("src", &case["src"]), party("dst", &case["dst"]));
+        (self.traffic, self.opt) = (traffic(case), options(case));
     }
 }
 
@@ -88,7 +99,7 @@ pub fn apply(world: &mut World, set: &mut PolicySet, file: &str, object: &Value)
 }
 
 /// The manifest of a side that is a pod; its name is the side's.
-fn pod(side: &str, p: &Value) -> Option<Value> {
+pub fn pod(side: &str, p: &Value) -> Option<Value> {
     let port = |n: &Value| json!({"name": n["name"], "containerPort": n["port"], "protocol": n["protocol"]});
     let ports: Vec<Value> = p["named_ports"].as_array().into_iter().flatten().map(port).collect();
     (p["kind"] == "pod").then(|| {
@@ -121,7 +132,7 @@ fn party(side: &str, p: &Value) -> Party {
             if text("entity") == "kube-apiserver" {
                 labels.push("reserved:remote-node".into());
             }
-            Party { present: true, labels, ..Party::default() }
+            Party { present: true, labels, cluster: "default".into(), ..Party::default() }
         }
         other => panic!("peer kind {other}"),
     }

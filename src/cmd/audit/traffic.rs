@@ -44,7 +44,9 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
     let mut without_initiator = 0;
     for talk in engine.talks().iter() {
         let sides = [Direction::Egress, Direction::Ingress].map(|d| (d, passed(talk, d) || audited(talk, d)));
-        if sides.iter().all(|(_, passed)| !passed) {
+        // A filter that only the answers pass asks for another conversation than the one they belong to.
+        let answers_alone = !evidence.filter.is_empty() && talk.seen().records() == 0;
+        if answers_alone || sides.iter().all(|(_, passed)| !passed) {
             continue;
         }
         if talk.flow.is_reply.is_none() {

@@ -1,7 +1,7 @@
 //! Changes gathered by cause: what lacks the same rule is one entry, however many pods and flows it has. Owns the key and the order;
 //! the words of a denial are those of the explanation.
-use super::verdict::{Cast, Fate, Heard, Turn, Was, denied, port};
-use super::{Subject, Totals};
+use super::verdict::{Cast, Fate, Found, Heard, Rulings, Turn, Was, denied, port};
+use super::{Judged, Subject, Totals};
 use crate::model::observed::{Direction, L7, Observed, Verdict};
 use crate::model::time::Nanos;
 use crate::model::why::{Nearest, Outcome, PolicyRef};
@@ -146,41 +146,42 @@ pub fn places(set: &PolicySet, refs: &[PolicyRef]) -> Vec<Place> {
     refs.iter().map(place).collect()
 }
 
-fn key(cast: &Cast<'_>, h: &Heard<'_>, fate: &Fate, change: Change) -> Key {
+fn key(cast: &Cast<'_>, h: &Heard<'_>, fate: &Fate, r: &Rulings, change: Change) -> Key {
     let (from, to, port) = (cast.name(h.src).to_owned(), cast.name(h.dst).to_owned(), port(&h.talk.flow));
     let (mut direction, mut policies, mut also, mut missing) = (None, Vec::new(), Vec::new(), Vec::new());
     match change {
         Change::NewDrop => {
-            if let Some((d, j)) = denied(&fate.after) {
+            if let Some((d, j)) = denied(&r.after) {
                 (direction, policies) = (Some(d), deciding(j));
-                if d == Direction::Egress && fate.after.ingress.decision == Decision::Denied {
-                    also = deciding(&fate.after.ingress);
+                if d == Direction::Egress && r.after.ingress.decision == Decision::Denied {
+                    also = deciding(&r.after.ingress);
                 }
             }
         }
-        Change::Admitted => policies = deciding_all(&fate.after),
+        Change::Admitted => policies = deciding_all(&r.after),
         Change::Undecidable => missing.clone_from(&fate.missing),
     }
     Key { change, direction, from, to, port, policies, also, missing }
 }
 
 /// Everything that changes, by cause.
-pub fn gather(subject: &Subject<'_>, cast: &Cast<'_>, found: &[Heard<'_>]) -> Vec<Group> {
+pub fn gather(subject: &Subject<'_>, judged: &Judged<'_>) -> Vec<Group> {
     let mut ids: HashMap<Key, usize> = HashMap::new();
     let mut all: Vec<Gathering> = Vec::new();
-    for h in found {
+    for h in &judged.found.heard {
         let Ok(fate) = &h.fate else { continue };
+        let Some(rulings) = &fate.rulings else { continue };
         let change = match fate.turn() {
             Turn::NewDrop => Change::NewDrop,
             Turn::Undecidable | Turn::UndecidableDropped => Change::Undecidable,
             Turn::Admitted => Change::Admitted,
             Turn::Kept | Turn::StillDropped => continue,
         };
-        let key = key(cast, h, fate, change);
+        let key = key(&judged.cast, h, fate, rulings, change);
         let id = match ids.get(&key) {
             Some(id) => *id,
             None => {
-                all.push(begin(subject, h, fate, &key));
+                all.push(begin(subject, h, rulings, &key));
                 ids.insert(key, all.len() - 1);
                 all.len() - 1
             }
@@ -206,14 +207,14 @@ pub fn gather(subject: &Subject<'_>, cast: &Cast<'_>, found: &[Heard<'_>]) -> Ve
     groups
 }
 
-fn begin(subject: &Subject<'_>, h: &Heard<'_>, fate: &Fate, key: &Key) -> Gathering {
+fn begin(subject: &Subject<'_>, h: &Heard<'_>, r: &Rulings, key: &Key) -> Gathering {
     let set = subject.engine.policies();
     let (outcome, text, nearest) = match key.change {
-        Change::NewDrop => denial(subject, h, fate),
-        Change::Undecidable => (Some(Outcome::Undecidable), format!("cannot be decided without {}", fate.missing.join(", ")), None),
-        Change::Admitted => (None, admission(fate), None),
+        Change::NewDrop => denial(subject, h, r),
+        Change::Undecidable => (Some(Outcome::Undecidable), format!("cannot be decided without {}", key.missing.join(", ")), None),
+        Change::Admitted => (None, admission(r), None),
     };
-    let before = match (subject.before, &fate.before) {
+    let before = match (subject.before, &r.before) {
         (Some(set), Some(r)) => places(set, &deciding_all(r)),
         _ => Vec::new(),
     };
@@ -243,8 +244,8 @@ fn begin(subject: &Subject<'_>, h: &Heard<'_>, fate: &Fate, key: &Key) -> Gather
 }
 
 /// What an explanation of the drop to come would say.
-fn denial(subject: &Subject<'_>, h: &Heard<'_>, fate: &Fate) -> (Option<Outcome>, String, Option<Nearest>) {
-    let Some((direction, j)) = denied(&fate.after) else { return (None, String::new(), None) };
+fn denial(subject: &Subject<'_>, h: &Heard<'_>, r: &Rulings) -> (Option<Outcome>, String, Option<Nearest>) {
+    let Some((direction, j)) = denied(&r.after) else { return (None, String::new(), None) };
     let mut o = Observed { verdict: Verdict::Dropped, direction: Some(direction), ..h.talk.flow.clone() };
     if j.cause == Cause::L7Deny {
         o.event = Some(L7_EVENT);
@@ -257,14 +258,14 @@ fn denial(subject: &Subject<'_>, h: &Heard<'_>, fate: &Fate) -> (Option<Outcome>
     (Some(why.outcome), why.text, why.nearest)
 }
 
-fn admission(fate: &Fate) -> String {
+fn admission(r: &Rulings) -> String {
     let side = |word: &str, j: &Judgement| match (j.decision, j.cause) {
         (Decision::NotManaged, _) => None,
         (_, Cause::NoPolicy | Cause::DefaultAllow) => Some(format!("nothing isolates its {word}")),
         (_, Cause::AllowLocalhost) => Some("a pod's own node may always reach it".to_owned()),
         _ => j.allowing().first().map(|p| format!("{} of {} allows its {word}", p.rule.as_deref().unwrap_or("a rule"), p.path())),
     };
-    let sides: Vec<String> = [side("egress", &fate.after.egress), side("ingress", &fate.after.ingress)].into_iter().flatten().collect();
+    let sides: Vec<String> = [side("egress", &r.after.egress), side("ingress", &r.after.ingress)].into_iter().flatten().collect();
     if sides.is_empty() { "neither side has policies of its own".to_owned() } else { sides.join("; ") }
 }
 
@@ -306,9 +307,9 @@ fn exact(p: &crate::model::observed::Party) -> String {
 }
 
 /// Each conversation once, under the worst of its requests.
-pub fn totals(found: &[Heard<'_>]) -> Totals {
+pub fn totals(found: &Found<'_>) -> Totals {
     let mut worst: HashMap<usize, Turn> = HashMap::new();
-    for h in found {
+    for h in &found.heard {
         if let Ok(fate) = &h.fate {
             let turn = fate.turn();
             worst.entry(h.conversation).and_modify(|t| *t = turn.min(*t)).or_insert(turn);

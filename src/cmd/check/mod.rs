@@ -5,6 +5,8 @@
 mod group;
 mod json;
 mod markdown;
+pub mod propose;
+mod propose_out;
 mod text;
 mod unseen;
 mod verdict;
@@ -91,13 +93,24 @@ impl Report {
     }
 }
 
-/// Judges every conversation and gathers what changes.
-pub fn judge(subject: &Subject<'_>) -> Report {
-    let mut cast = verdict::Cast::new(subject);
-    let found = verdict::all(subject, &mut cast);
-    let groups = group::gather(subject, &cast, &found);
-    let totals = group::totals(&found);
-    let unseen = unseen::of(subject, &cast, &found);
+/// Every conversation with its fate.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    cast: verdict::Cast<'a>,
+    found: verdict::Found<'a>,
+}
+
+/// Judges every conversation.
+pub fn judge<'a>(subject: &Subject<'a>) -> Judged<'a> {
+    let cast = verdict::Cast::new(subject);
+    let found = verdict::all(subject, subject.engine.policies(), &cast);
+    Judged { cast, found }
+}
+
+/// Gathers what changes.
+pub fn report(subject: &Subject<'_>, judged: &Judged<'_>) -> Report {
+    let groups = group::gather(subject, judged);
+    let (totals, unseen) = (group::totals(&judged.found), unseen::of(subject, judged));
     Report { compared: subject.before.is_some(), filter: subject.filter.to_owned(), totals, groups, unseen }
 }
 

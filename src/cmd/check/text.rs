@@ -32,7 +32,6 @@ pub fn write(report: &Report, threshold: Threshold, paint: &Paint, out: &mut dyn
 /// `2 of 412 conversations would be newly dropped; …`
 pub fn sentence(report: &Report) -> String {
     let t = &report.totals;
-    let n = |n: u64| if n == 1 { "1 conversation".to_owned() } else { format!("{n} conversations") };
     if t.conversations == 0 {
         return "no conversation was judged".to_owned();
     }
@@ -49,7 +48,7 @@ pub fn sentence(report: &Report) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    format!("{}: {}", n(t.conversations), parts.join(", "))
+    format!("{}: {}", many(t.conversations, "conversation"), parts.join(", "))
 }
 
 /// `k8s/db.yaml:12`, or nothing.
@@ -113,8 +112,6 @@ pub fn tally(g: &Group) -> String {
         }
     }
     let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-    let s = if g.conversations == 1 { "" } else { "s" };
-    let r = if g.records == 1 { "" } else { "s" };
     let when = match (g.first, g.last) {
         (first, _) if first == Nanos::default() => String::new(),
         (first, last) if first == last => format!(", {}", first.utc().format("%F %T")),
@@ -123,7 +120,7 @@ pub fn tally(g: &Group) -> String {
         }
         (first, last) => format!(", {} to {}", first.utc().format("%F %T"), last.utc().format("%F %T")),
     };
-    format!("{} conversation{s}{notes}, {} record{r}{when}", g.conversations, g.records)
+    format!("{}{notes}, {}{when}", many(g.conversations, "conversation"), many(g.records, "record"))
 }
 
 fn entry(g: &Group, paint: &Paint, out: &mut dyn Write) -> io::Result<()> {
@@ -176,6 +173,10 @@ fn some(names: &[String]) -> String {
     all.join(", ")
 }
 
+fn many(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// What lies behind the answer and what does not, a line each.
 pub fn unseen(u: &Unseen, filter: &str) -> Vec<String> {
     let mut out = Vec::new();
@@ -183,7 +184,7 @@ pub fn unseen(u: &Unseen, filter: &str) -> Vec<String> {
         (Some(a), Some(b)) => format!("{a} to {b}"),
         _ => "at unknown times".to_owned(),
     };
-    out.push(format!("seen: {} records of {} nodes, {span}; judged as {}", u.records, u.nodes, u.judged));
+    out.push(format!("seen: {} of {}, {span}; judged as {}", many(u.records, "record"), many(u.nodes as u64, "node"), u.judged));
     match &u.gaps {
         Some(gaps) if gaps.is_empty() => {}
         Some(gaps) => {
@@ -197,37 +198,38 @@ pub fn unseen(u: &Unseen, filter: &str) -> Vec<String> {
     } else if u.refused > 0 {
         out.push(format!("{} records lie outside the times asked for", u.refused));
     }
-    for (n, what) in [
-        (u.lost, "events were lost by the servers"),
-        (u.malformed, "lines could not be read"),
-        (u.overflow, "records belong to conversations beyond the number that can be held"),
-        (u.initiator_unknown, "conversations were not judged: nothing says who began them"),
-        (u.frontends, "conversations with a service's own address were not judged: the packet to the pod behind it is its own record"),
-        (u.failed, "conversations were not judged: they failed for a reason that is no policy's, or no verdict is told"),
+    for (n, what, of) in [
+        (u.lost, "lost by the servers", "event"),
+        (u.malformed, "not readable", "line"),
+        (u.overflow, "of conversations beyond the number that can be held", "record"),
+        (u.initiator_unknown, "not judged, because nothing says who began", "conversation"),
+        (
+            u.frontends,
+            "not judged, because the address is a service's own (the packet to the pod behind it is its own record)",
+            "conversation",
+        ),
+        (u.failed, "not judged, because it failed for a reason that is no policy's, or no verdict is told", "conversation"),
     ] {
         if n > 0 {
-            out.push(format!("{n} {what}"));
+            out.push(format!("{what}: {}", many(n, of)));
         }
     }
     if !u.silent.is_empty() {
-        out.push(format!("{} workloads of the manifests never appear: {}", u.silent.len(), some(&u.silent)));
+        out.push(format!("in the manifests, and never heard ({}): {}", u.silent.len(), some(&u.silent)));
     }
     if !u.idle.is_empty() {
         let all: Vec<String> = u.idle.iter().map(named).collect();
-        out.push(format!("{} policies select nobody who appears: {}", all.len(), some(&all)));
+        out.push(format!("policies that select nobody who appears ({}): {}", all.len(), some(&all)));
     }
     let places = |list: &[Unjudged]| -> Vec<String> {
         list.iter().map(|p| format!("{} {} ({}:{})", p.policy.kind, p.policy.path(), p.file, p.line)).collect()
     };
     if !u.not_evaluated.is_empty() {
-        out.push(format!("{} policies are of kinds that are not evaluated: {}", u.not_evaluated.len(), some(&places(&u.not_evaluated))));
+        out.push(format!("policies of kinds that are not evaluated ({}): {}", u.not_evaluated.len(), some(&places(&u.not_evaluated))));
     }
     if !u.refused_policies.is_empty() {
-        out.push(format!(
-            "{} policies would be refused, and enforce nothing: {}",
-            u.refused_policies.len(),
-            some(&places(&u.refused_policies))
-        ));
+        let all = places(&u.refused_policies);
+        out.push(format!("policies that would be refused, and enforce nothing ({}): {}", all.len(), some(&all)));
     }
     out.push("a conversation that did not happen while this was recorded is not in it".to_owned());
     out

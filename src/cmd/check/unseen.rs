@@ -1,7 +1,7 @@
 //! What the traffic does not prove. A capture without a gap is no proof of what is impossible: this says what was not seen at all, and
 //! what was seen and not judged.
-use super::Subject;
-use super::verdict::{Cast, Heard, Not, options};
+use super::verdict::{Cast, Found, Not, options};
+use super::{Judged, Subject};
 use crate::model::why::PolicyRef;
 use crate::policy::NotUnderstood;
 use serde::Serialize;
@@ -64,11 +64,12 @@ pub struct Unseen {
     pub refused_policies: Vec<Unjudged>,
 }
 
-pub fn of(subject: &Subject<'_>, cast: &Cast<'_>, found: &[Heard<'_>]) -> Unseen {
+pub fn of(subject: &Subject<'_>, judged: &Judged<'_>) -> Unseen {
     let engine = subject.engine;
     let (ledger, cover) = (engine.ledger(), engine.cover());
     let count = |not: Not| {
-        let ids: HashSet<usize> = found.iter().filter(|h| h.fate.as_ref().err() == Some(&not)).map(|h| h.conversation).collect();
+        let ids: HashSet<usize> =
+            judged.found.heard.iter().filter(|h| h.fate.as_ref().err() == Some(&not)).map(|h| h.conversation).collect();
         ids.len() as u64
     };
     let gaps = cover.gaps(GAP).map(|all| all.iter().map(|g| Gap { from: g.from.to_string(), to: g.to.to_string() }).collect());
@@ -86,8 +87,8 @@ pub fn of(subject: &Subject<'_>, cast: &Cast<'_>, found: &[Heard<'_>]) -> Unseen
         initiator_unknown: count(Not::Initiator),
         frontends: count(Not::Frontend),
         failed: count(Not::Failed),
-        silent: silent(subject, cast),
-        idle: idle(subject, found),
+        silent: silent(subject, &judged.cast),
+        idle: idle(subject, &judged.found),
         not_evaluated: unjudged(engine.policies().not_understood()),
         refused_policies: unjudged(engine.policies().refused()),
     }
@@ -130,13 +131,7 @@ fn silent(subject: &Subject<'_>, cast: &Cast<'_>) -> Vec<String> {
     out.into_iter().collect()
 }
 
-fn idle(subject: &Subject<'_>, found: &[Heard<'_>]) -> Vec<PolicyRef> {
-    let mut touched: HashSet<&PolicyRef> = HashSet::new();
-    for h in found {
-        if let Ok(fate) = &h.fate {
-            touched.extend([&fate.after.egress, &fate.after.ingress].into_iter().flat_map(|j| &j.selecting).map(|p| &p.id));
-        }
-    }
-    let idle: BTreeSet<PolicyRef> = subject.engine.policies().iter().map(|p| &p.id).filter(|id| !touched.contains(id)).cloned().collect();
+fn idle(subject: &Subject<'_>, found: &Found<'_>) -> Vec<PolicyRef> {
+    let idle: BTreeSet<PolicyRef> = subject.engine.policies().iter().filter(|p| !found.touched(p)).map(|p| p.id.clone()).collect();
     idle.into_iter().collect()
 }

@@ -3,9 +3,9 @@ use super::Subject;
 use crate::engine::who;
 use crate::model::observed::{Direction, L4, Observed, Party};
 use crate::model::talk::Talk;
-use crate::model::why::PolicyRef;
+use crate::policy::eval::l7::{Http, Kafka, Request};
 use crate::policy::eval::{Decision, Judgement, Traffic};
-use crate::policy::ir::{Auth, L7Rules, Policy, Ports};
+use crate::policy::ir::{Auth, Policy};
 use crate::policy::ruling::{Ruling, ruling, traffic};
 use crate::policy::{Options, PolicySet};
 use crate::world::{Endpoint, World};
@@ -61,14 +61,34 @@ pub struct Heard<'a> {
     pub fate: Result<Fate, Not>,
 }
 
+/// What the set before and the one to be checked say.
+#[derive(Debug)]
+pub struct Rulings {
+    pub before: Option<Ruling>,
+    pub after: Ruling,
+}
+
+/// All conversations, in the order of their first record.
+#[derive(Debug, Default)]
+pub struct Found<'a> {
+    pub heard: Vec<Heard<'a>>,
+    /// Policies that selected a side of one, by address.
+    touched: HashSet<*const Policy>,
+}
+
+impl Found<'_> {
+    pub fn touched(&self, policy: &Arc<Policy>) -> bool {
+        self.touched.contains(&Arc::as_ptr(policy))
+    }
+}
+
 /// What a conversation was and becomes.
 #[derive(Debug)]
 pub struct Fate {
     pub was: Was,
-    /// Under the set before.
-    pub before: Option<Ruling>,
-    pub after: Ruling,
-    /// `after.decision()`, but unknown where requests would have to pass rules and none was recorded, or where both sides would have to
+    /// What the sets say; let go where nothing changes, because of those there are many.
+    pub rulings: Option<Box<Rulings>>,
+    /// What the set to be checked decides, but unknown where requests would have to pass rules and none was recorded, or where both sides would have to
     /// prove who they are.
     pub decision: Decision,
     pub missing: Vec<String>,
@@ -84,6 +104,12 @@ pub enum Turn {
     Admitted,
     StillDropped,
     Kept,
+}
+
+impl Turn {
+    pub fn changes(self) -> bool {
+        !matches!(self, Self::StillDropped | Self::Kept)
+    }
 }
 
 impl Fate {
@@ -150,49 +176,66 @@ fn name(party: &Party, e: &Endpoint, world: &World) -> String {
     }
 }
 
-/// Judges all conversations, in the order of their first record.
-pub fn all<'a>(subject: &Subject<'a>, cast: &mut Cast<'a>) -> Vec<Heard<'a>> {
+/// Judges all conversations by `set`.
+pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found<'a> {
     let engine = subject.engine;
-    let (world, set, opt) = (engine.world(), engine.policies(), engine.judging());
+    let (world, opt) = (engine.world(), engine.judging());
     let mut conversations: HashMap<Connection, usize> = HashMap::new();
-    let mut found: Vec<Heard<'a>> = Vec::with_capacity(engine.talks().len());
-    let mut asked: HashSet<(String, String, u16)> = HashSet::new();
+    let mut found = Found { heard: Vec::with_capacity(engine.talks().len()), ..Found::default() };
+    // Between whom requests were recorded.
+    let mut asked: HashSet<(&str, &str, u16)> = HashSet::new();
     for talk in engine.talks().iter() {
         let f = &talk.flow;
         let (src, dst) = (cast.id(&f.src), cast.id(&f.dst));
         let next = conversations.len();
         let conversation = *conversations.entry((end(&f.src), end(&f.dst), f.l4, f.dst_port, f.icmp)).or_insert(next);
         if f.l7.is_some() {
-            asked.insert((cast.name(src).to_owned(), cast.name(dst).to_owned(), f.dst_port));
+            asked.insert((cast.name(src), cast.name(dst), f.dst_port));
         }
         let fate = match (not_judged(talk, cast.end(dst)), cast.end(src), cast.end(dst)) {
             (Some(not), _, _) => Err(not),
             (None, Some(from), Some(to)) => {
                 let traffic = traffic(f);
                 let rule = |set: &PolicySet| ruling(&from.endpoint, &to.endpoint, &traffic, world, set, opt);
-                fate(talk, rule(set), subject.before.map(rule)).ok_or(Not::Failed)
+                let after = rule(set);
+                found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| &j.selecting).map(Arc::as_ptr));
+                fate(talk, Rulings { before: subject.before.map(rule), after }).ok_or(Not::Failed)
             }
             _ => Err(Not::Initiator),
         };
-        found.push(Heard { talk, src, dst, conversation, fate });
+        found.heard.push(Heard { talk, src, dst, conversation, fate });
     }
     // Only now is it known whose requests were recorded.
-    for h in &mut found {
+    for h in &mut found.heard {
         let Ok(fate) = &mut h.fate else { continue };
         let flow = &h.talk.flow;
-        let known = flow.l7.is_some() || asked.contains(&(cast.name(h.src).to_owned(), cast.name(h.dst).to_owned(), flow.dst_port));
-        if fate.decision != Decision::Allowed || same(fate.before.as_ref(), &fate.after) {
-            continue;
+        let known = flow.l7.is_some() || asked.contains(&(cast.name(h.src), cast.name(h.dst), flow.dst_port));
+        let (Some(from), Some(to)) = (cast.end(h.src), cast.end(h.dst)) else { continue };
+        let ask = |t: &Traffic| ruling(&from.endpoint, &to.endpoint, t, world, set, opt).decision();
+        let picky = || !known && picky(&traffic(flow), &ask);
+        if let Some(what) = fate.rulings.as_ref().and_then(|r| condition(r, fate.decision, &picky)) {
+            fate.decision = Decision::Unknown;
+            fate.missing = vec![format!("{what}:{}", cast.name(h.dst))];
         }
-        if !known && picky(&fate.after, set) {
-            fate.decision = Decision::Unknown;
-            fate.missing = vec![format!("requests:{}", cast.name(h.dst))];
-        } else if [&fate.after.egress, &fate.after.ingress].iter().any(|j| matches!(j.auth, Some(Auth::Required | Auth::AlwaysFail))) {
-            fate.decision = Decision::Unknown;
-            fate.missing = vec![format!("authentication:{}", cast.name(h.dst))];
+        if !fate.turn().changes() {
+            fate.rulings = None;
         }
     }
     found
+}
+
+/// What an allowed packet still depends on, unless both sets say so alike.
+fn condition(r: &Rulings, decision: Decision, picky: &dyn Fn() -> bool) -> Option<&'static str> {
+    if decision != Decision::Allowed || same(r.before.as_ref(), &r.after) {
+        return None;
+    }
+    let rules = |j: &Judgement| !j.l7_rules.is_empty();
+    let auth = |j: &Judgement| matches!(j.auth, Some(Auth::Required | Auth::AlwaysFail));
+    match () {
+        () if (rules(&r.after.egress) || rules(&r.after.ingress)) && picky() => Some("requests"),
+        () if auth(&r.after.egress) || auth(&r.after.ingress) => Some("authentication"),
+        () => None,
+    }
 }
 
 type Name = (Option<IpAddr>, String, String);
@@ -213,25 +256,33 @@ fn not_judged(talk: &Talk, to: Option<&End>) -> Option<Not> {
 }
 
 /// `None`: nothing is told of what it was.
-fn fate(talk: &Talk, after: Ruling, before: Option<Ruling>) -> Option<Fate> {
-    let (mut decision, mut missing) = (after.decision(), after.missing());
-    let was = match &before {
+fn fate(talk: &Talk, r: Rulings) -> Option<Fate> {
+    let (mut decision, mut missing) = (r.after.decision(), r.after.missing());
+    let was = match &r.before {
         None => observed(talk)?,
         Some(b) => match b.decision() {
             Decision::Allowed | Decision::NotManaged => Was::Passed,
             Decision::Denied => Was::Dropped,
             // What neither set can decide, and both for the same reasons, does not change.
-            Decision::Unknown if decision == Decision::Unknown && same(Some(b), &after) => {
+            Decision::Unknown if decision == Decision::Unknown && same(Some(b), &r.after) => {
                 (decision, missing) = (Decision::Allowed, Vec::new());
                 Was::Passed
             }
             Decision::Unknown => {
-                missing.extend(b.missing().into_iter().filter(|m| !after.missing().contains(m)));
+                missing.extend(b.missing().into_iter().filter(|m| !r.after.missing().contains(m)));
                 Was::Unknown
             }
         },
     };
-    Some(Fate { was, before, after, decision, missing })
+    if decision == Decision::Denied {
+        missing.clear();
+    }
+    let plain = |j: &Judgement| j.l7_rules.is_empty() && j.auth.is_none();
+    let mut fate = Fate { was, rulings: None, decision, missing };
+    if fate.turn().changes() || !plain(&r.after.egress) || !plain(&r.after.ingress) {
+        fate.rulings = Some(Box::new(r));
+    }
+    Some(fate)
 }
 
 /// What the datapath did with it. In audit mode it was let through. What the sender's side forwarded and the receiver's dropped was
@@ -251,25 +302,17 @@ pub fn observed(talk: &Talk) -> Option<Was> {
     Some(if partly { Was::Partly } else { Was::Dropped })
 }
 
-/// Whether requests have to pass L7 rules that do not let every one pass.
-fn picky(r: &Ruling, set: &PolicySet) -> bool {
-    [&r.egress, &r.ingress].into_iter().any(|j| !j.l7_rules.is_empty() && !j.l7_rules.iter().any(|r| lets_all_pass(r, set)))
-}
+/// What nobody asks for: rules that let it pass let every request pass.
+const NOBODYS: &str = "flowhy.invalid";
 
-fn lets_all_pass(r: &PolicyRef, set: &PolicySet) -> bool {
-    let of_rule = |id: &str| r.rule.as_deref().is_some_and(|full| full == id || full.strip_prefix(id).is_some_and(|t| t.starts_with('.')));
-    let Some(policy) = set.find(r) else { return false };
-    let rules = policy.sections.iter().flat_map(|s| &s.rules).filter(|rule| of_rule(&rule.id));
-    let mut lists = rules.flat_map(|rule| match &rule.ports {
-        Ports::Of(list) => list.iter().filter_map(|p| p.l7.as_ref()).collect::<Vec<_>>(),
-        _ => Vec::new(),
-    });
-    lists.any(|l7| match l7 {
-        L7Rules::Dns(list) => list.iter().any(|d| matches!(d.pattern.text.as_str(), "*" | "**")),
-        L7Rules::Kafka(list) => list.iter().any(|k| k.keys.is_empty() && k.topic.is_none() && k.client.is_none() && k.version.is_none()),
-        L7Rules::Other(_) => false,
-        L7Rules::Http(list) => list.iter().any(|h| h.method.is_none() && h.path.is_none() && h.host.is_none() && h.headers.is_empty()),
-    })
+/// Whether L7 rules let some requests pass and not others.
+fn picky(packet: &Traffic, ask: &dyn Fn(&Traffic) -> Decision) -> bool {
+    let refused = |t: &Traffic| !matches!(ask(t), Decision::Allowed | Decision::NotManaged);
+    let http = Http { method: "X-NONE".to_owned(), path: format!("/{NOBODYS}"), all_headers: true, ..Http::default() };
+    let kafka = Kafka { key: NOBODYS.to_owned(), topic: NOBODYS.to_owned(), version: -1, client: Some(NOBODYS.to_owned()) };
+    let requests = [Request::Http(http), Request::Dns(NOBODYS.to_owned()), Request::Kafka(kafka)];
+    requests.into_iter().any(|r| refused(&Traffic { request: Some(r), ..packet.clone() }))
+        || refused(&Traffic { server_name: Some(NOBODYS.to_owned()), ..packet.clone() })
 }
 
 /// Whether both sets speak by the same policies, word for word.

@@ -213,10 +213,12 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
     let init = case.subject.labels.reserved("init");
     let forced = case.opt.enforcement == Enforcement::Always || init;
     out.default_deny = !out.isolating.is_empty() || forced;
-    if out.selecting.is_empty() && !forced {
+    if chosen.is_empty() && !forced {
         return out;
     }
-    out.cause = Cause::DefaultAllow;
+    if !out.selecting.is_empty() || forced {
+        out.cause = Cause::DefaultAllow;
+    }
     Walk { case, chosen: &chosen, favour }.from(tier::order(case.opt.engine), out, missing)
 }
 
@@ -244,7 +246,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Of everything that the tier may come to, the best for the flow or the worst.
+    /// Of everything that the tier may come to, the best for the flow or the worst; of answers that are equally good another one
+    /// each way, so that what may be either is never taken for one.
     fn first_match(&self, t: Tier, rest: &[Step], out: Judgement, missing: &mut Vec<String>) -> Judgement {
         let First { hits, falls } = tier::first_match(self.case, self.chosen, t, missing);
         let decided = |action: Action, rules: &[PolicyRef]| {
@@ -254,33 +257,24 @@ impl Walk<'_, '_> {
             };
             Judgement { decision, l34: decision, cause, attributed: rules.to_vec(), ..out.clone() }
         };
-        let wanted = if self.favour { Action::Allow } else { Action::Deny };
-        if let Some(h) = self.far(&hits, |h| h.action == wanted) {
-            return decided(h.action, &h.rules);
+        let mut may: Vec<Judgement> = hits.iter().filter(|h| h.action != Action::Pass).map(|h| decided(h.action, &h.rules)).collect();
+        if falls {
+            let mut onward = out.clone();
+            if let [Hit { action: Action::Pass, rules, .. }] = hits.as_slice() {
+                onward.passed_on.extend(rules.iter().cloned());
+            }
+            may.push(self.from(rest, onward, missing));
         }
-        let other = || self.far(&hits, |h| h.action != wanted && h.action != Action::Pass);
-        if !falls {
-            return match other() {
-                Some(h) => decided(h.action, &h.rules),
-                None => out,
-            };
-        }
-        let mut onward = out.clone();
-        if let [Hit { action: Action::Pass, rules, .. }] = hits.as_slice() {
-            onward.passed_on.extend(rules.iter().cloned());
-        }
-        let onward = self.from(rest, onward, missing);
-        let settled = onward.decision == if self.favour { Decision::Allowed } else { Decision::Denied };
-        match other().filter(|_| !settled) {
-            Some(h) => decided(h.action, &h.rules),
-            None => onward,
-        }
-    }
-
-    /// The far ends of what is possible, so that two rules that may both be the first are not taken for one.
-    fn far<'h>(&self, hits: &'h [Hit], of: impl Fn(&&Hit) -> bool) -> Option<&'h Hit> {
-        let mut found = hits.iter().filter(of);
-        if self.favour { found.next_back() } else { found.next() }
+        let of = |decision: Decision| may.iter().filter(move |j| j.decision == decision);
+        let differs = |a: &Judgement, b: &Judgement| (a.cause, &a.attributed) != (b.cause, &b.attributed);
+        let worst = of(Decision::Denied).next().or(may.first());
+        let best = match (self.favour, worst) {
+            (false, _) | (true, None) => worst,
+            (true, Some(worst)) => {
+                of(Decision::Allowed).rfind(|j| differs(j, worst)).or_else(|| may.iter().rfind(|j| differs(j, worst))).or(Some(worst))
+            }
+        };
+        best.cloned().unwrap_or(out)
     }
 
     /// The tier in which every rule counts and the order does not; `None` if no rule speaks of the flow.

@@ -4,7 +4,7 @@ use crate::policy::Engine;
 use crate::policy::ir::PeerIs;
 use crate::policy::selector::{Selector, Tri};
 use crate::world::Endpoint;
-use crate::world::labels::{CLUSTER, POD_NAMESPACE};
+use crate::world::labels::POD_NAMESPACE;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -27,7 +27,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         PeerIs::Cidr { net, except } => cidr(&[*net], except, case, missing),
         PeerIs::CidrGroup { name, except } => match case.world.cidr_group(name) {
             Some(g) => cidr(&g.cidrs, except, case, missing),
-            None => outside(case, &mut Vec::new()).and(note(missing, format!("cidr-group:{name}"))),
+            None => if_outside(case, missing, format!("cidr-group:{name}")),
         },
         PeerIs::CidrGroups { selector, except } => {
             let mut any = false;
@@ -38,11 +38,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
                 .filter(|(_, g)| selector.matches_map(&g.labels))
                 .flat_map(|(_, g)| g.cidrs.iter().copied())
                 .collect();
-            if any {
-                cidr(&nets, except, case, missing)
-            } else {
-                outside(case, &mut Vec::new()).and(note(missing, "cidr-groups".to_owned()))
-            }
+            if any { cidr(&nets, except, case, missing) } else { if_outside(case, missing, "cidr-groups".to_owned()) }
         }
         PeerIs::Entity(e) => entity(e, case, missing),
         PeerIs::Fqdn(pattern) => {
@@ -66,8 +62,8 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             chosen.fold(Tri::No, |t, ((ns, name), _)| t.or(service(ns, name, case, missing)))
         }
         PeerIs::Nodes(s) => nodes(s, peer, case, missing),
-        PeerIs::Undefined(fact) => outside(case, &mut Vec::new()).and(note(missing, (*fact).to_owned())),
-        PeerIs::Groups => outside(case, &mut Vec::new()).and(note(missing, "cloud-groups".to_owned())),
+        PeerIs::Undefined(fact) => if_outside(case, missing, (*fact).to_owned()),
+        PeerIs::Groups => if_outside(case, missing, "cloud-groups".to_owned()),
     }
 }
 
@@ -98,6 +94,11 @@ fn outside(case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     note(missing, format!("labels:{}", peer.display))
 }
 
+/// A fact that only matters for a peer outside.
+fn if_outside(case: &Case<'_>, missing: &mut Vec<String>, fact: String) -> Tri {
+    if outside(case, &mut Vec::new()) == Tri::No { Tri::No } else { note(missing, fact) }
+}
+
 fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let Some(ip) = case.peer.ip else {
         // Without an address only "everywhere" can be decided.
@@ -110,7 +111,11 @@ fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<Str
                 None => note(missing, format!("address:{}", case.peer.display)),
             },
             (false, true) => Tri::No,
-            (false, false) => outside(case, &mut Vec::new()).and(note(missing, format!("address:{}", case.peer.display))),
+            // Who it is comes first: its address only matters for one outside.
+            (false, false) => match outside(case, missing) {
+                Tri::Yes => note(missing, format!("address:{}", case.peer.display)),
+                not => not,
+            },
         };
     };
     if !nets.iter().any(|n| covers(n, ip)) || except.iter().any(|n| covers(n, ip)) {
@@ -159,18 +164,11 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         "world-ipv4" => l.reserved("world-ipv4") || (l.is_world() && !l.reserved("world-ipv6") && !v6),
         "world-ipv6" => l.reserved("world-ipv6") || (l.is_world() && !l.reserved("world-ipv4") && v6),
         "cluster" => {
-            let pod_here = l.is_pod() && same_cluster(peer, case.subject);
+            let pod_here = l.is_pod() && peer.same_cluster(case.subject);
             pod_here || reserved(&["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"])
         }
         other => reserved(&[other]),
     })
-}
-
-fn same_cluster(peer: &Endpoint, subject: &Endpoint) -> bool {
-    match (peer.labels.get(Some("k8s"), CLUSTER), subject.labels.get(Some("k8s"), CLUSTER)) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    }
 }
 
 fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
@@ -181,10 +179,12 @@ fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<Strin
     if s.selector.is_empty() {
         return match case.world.service_endpoints(namespace, name) {
             Some(ips) => {
-                let hit = peer.ip.is_some_and(|ip| ips.contains(&ip));
-                if hit { outside(case, missing) } else { Tri::No }
+                let Some(ip) = peer.ip else {
+                    return if_outside(case, missing, format!("address:{}", peer.display));
+                };
+                if ips.contains(&ip) { outside(case, missing) } else { Tri::No }
             }
-            None => outside(case, &mut Vec::new()).and(note(missing, format!("endpoints:{namespace}/{name}"))),
+            None => if_outside(case, missing, format!("endpoints:{namespace}/{name}")),
         };
     }
     if peer.labels.namespace().is_some_and(|ns| ns != namespace) || (peer.known && !peer.labels.is_pod()) {

@@ -13,10 +13,12 @@ pub struct Key {
     pub prefix: u8,
     /// The ports as written.
     pub range: (u16, u16),
+    /// Written by name: an entry of its own, even if the number is another's.
+    pub named: bool,
 }
 
 impl Key {
-    pub const ALL: Self = Self { proto: false, prefix: 0, range: (0, u16::MAX) };
+    pub const ALL: Self = Self { proto: false, prefix: 0, range: (0, u16::MAX), named: false };
 
     pub fn is_all_ports(&self) -> bool {
         self.prefix == 0
@@ -46,7 +48,7 @@ pub fn protocol(wanted: Protocol, case: &Case<'_>, missing: &mut Vec<String>) ->
 
 /// Whether the port condition holds, and how specific it is.
 pub fn matches(p: &Port, case: &Case<'_>, missing: &mut Vec<String>) -> (Tri, Key) {
-    let all = Key { proto: true, prefix: 0, range: (0, u16::MAX) };
+    let all = Key { proto: true, prefix: 0, range: (0, u16::MAX), named: false };
     let proto = protocol(p.protocol, case, missing);
     if proto == Tri::No {
         return (Tri::No, all);
@@ -58,7 +60,9 @@ pub fn matches(p: &Port, case: &Case<'_>, missing: &mut Vec<String>) -> (Tri, Ke
         PortIs::All => (proto, all),
         PortIs::Range(a, b) => match case.traffic.port {
             None => (note(missing, "port".to_owned()), all),
-            Some(port) if (*a..=*b).contains(&port) => (proto, Key { proto: true, prefix: prefix(port, *a, *b), range: (*a, *b) }),
+            Some(port) if (*a..=*b).contains(&port) => {
+                (proto, Key { proto: true, prefix: prefix(port, *a, *b), range: (*a, *b), named: false })
+            }
             Some(_) => (Tri::No, all),
         },
         PortIs::Named(name) => {
@@ -73,7 +77,9 @@ pub fn matches(p: &Port, case: &Case<'_>, missing: &mut Vec<String>) -> (Tri, Ke
             match (case.traffic.port, found.next()) {
                 (_, None) => (Tri::No, all),
                 (None, Some(_)) => (note(missing, "port".to_owned()), all),
-                (Some(port), Some(n)) => (proto.and(Tri::from(n.port == port)), Key { proto: true, prefix: 16, range: (port, port) }),
+                (Some(port), Some(n)) => {
+                    (proto.and(Tri::from(n.port == port)), Key { proto: true, prefix: 16, range: (port, port), named: true })
+                }
             }
         }
     }
@@ -81,7 +87,7 @@ pub fn matches(p: &Port, case: &Case<'_>, missing: &mut Vec<String>) -> (Tri, Ke
 
 pub fn icmp(f: &IcmpField, case: &Case<'_>, missing: &mut Vec<String>) -> (Tri, Key) {
     let kind = u16::from(f.kind);
-    let key = Key { proto: true, prefix: 16, range: (kind, kind) };
+    let key = Key { proto: true, prefix: 16, range: (kind, kind), named: false };
     let family = if f.v6 { L4::Icmp6 } else { L4::Icmp4 };
     let t = match (case.traffic.l4, case.traffic.icmp) {
         (None, _) => note(missing, "protocol".to_owned()),

@@ -112,7 +112,13 @@ fn hits_of(case: &Case<'_>, c: &Chosen<'_>, missing: &mut Vec<String>) -> Vec<Hi
         }
         let sure = if c.is == Tri::Yes { named(false) } else { Vec::new() };
         let certain = !sure.is_empty();
-        out.push(Hit { action: rule.action, rules: if certain { sure } else { possible }, certain });
+        if possible != sure {
+            // It matches or not, or matches by more of its peers than is certain.
+            out.push(Hit { action: rule.action, rules: possible, certain: false });
+        }
+        if certain {
+            out.push(Hit { action: rule.action, rules: sure, certain });
+        }
         if certain {
             break;
         }
