@@ -54,7 +54,7 @@ pub fn load(engine: &mut Engine, base: &[String], check: &Check) -> Result<Optio
     let mut before = None;
     engine.policies_given();
     if let Some(old) = &old {
-        let mut set = PolicySet::new();
+        let mut set = PolicySet::for_cilium(engine.judging().cilium);
         set.set_given();
         let mut faults = old.faults.clone();
         for doc in under(&base.docs, &old.docs) {
