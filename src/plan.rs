@@ -4,6 +4,7 @@
 use crate::cli::{self, Cli, Command, Demo, Source, When, WhyMode};
 use crate::engine::{self, Explain};
 use crate::error::Error;
+use crate::model::near::distance;
 use crate::model::time::Nanos;
 use crate::out;
 use crate::policy;
@@ -165,10 +166,9 @@ fn like<'a>(filter: &[String], names: impl Iterator<Item = &'a str>, before: &st
         return Ok(());
     };
     // A short word is soon like another one.
-    let near = |name: &&str| {
-        (word.len() > 3 && name.starts_with(word.as_str())) || query::fields::distance(word, name) <= if word.len() > 5 { 2 } else { 1 }
-    };
-    let Some(meant) = names.filter(near).min_by_key(|name| query::fields::distance(word, name)) else { return Ok(()) };
+    let near =
+        |name: &&str| (word.len() > 3 && name.starts_with(word.as_str())) || distance(word, name) <= if word.len() > 5 { 2 } else { 1 };
+    let Some(meant) = names.filter(near).min_by_key(|name| distance(word, name)) else { return Ok(()) };
     Err(Error::usage(format!("there is no command {word:?}"))
         .hint(format!("did you mean {meant}? to look for it as a name: {before} '\"{word}\"'")))
 }

@@ -189,6 +189,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
     };
     if !quiet {
         say::faults(&engine);
+        if engine.explains() {
+            say::findings(&engine);
+        }
     }
     let live = matches!(from, From::Live { .. });
     let result = runtime.block_on(async {

@@ -345,6 +345,32 @@ fn pods_that_only_a_recording_shows_are_judged_too() {
 }
 
 #[test]
+fn what_is_only_audited_is_open() {
+    let dir = scene(&policy("a", "all", DENY_ALL), &[flow("web", "db", 80, "2026-01-31T14:00:00Z", "AUDIT")]);
+    let (r, code) = json_of(&["audit", "--policies", &at(&dir, "k8s.yaml"), "--from", &at(&dir, "flows.jsonl"), "-o", "json", "-q"]);
+    assert_eq!(code, 1);
+    assert!(found(&r).contains("open only-audited a ingress") && r["traffic"]["admitted"][0]["by"] == "audited", "{r:#}");
+}
+
+#[test]
+fn the_proxys_refusal_is_no_admission() {
+    let mut asked = flow("web", "db", 80, "2026-01-31T14:00:00Z", "DROPPED");
+    let mut refused = flow("db", "web", 40_000, "2026-01-31T14:00:01Z", "FORWARDED");
+    for (f, reply, kind) in [(&mut asked, false, "REQUEST"), (&mut refused, true, "RESPONSE")] {
+        let http = json!({"code": if reply { 403 } else { 0 }, "method": "GET", "url": "http://db/secret", "protocol": "HTTP/1.1"});
+        f["flow"]["l7"] = json!({"type": kind, "http": http});
+        f["flow"]["Type"] = json!("L7");
+        f["flow"]["event_type"] = json!({"type": 129});
+        f["flow"]["is_reply"] = json!(reply);
+    }
+    refused["flow"]["l4"]["TCP"]["source_port"] = json!(80);
+    refused["flow"]["IP"] = json!({"source": "10.0.0.2", "destination": "10.0.0.1", "ipVersion": "IPv4"});
+    let dir = scene(&policy("a", "all", DENY_ALL), &[asked, refused]);
+    let (r, _) = json_of(&["audit", "--policies", &at(&dir, "k8s.yaml"), "--from", &at(&dir, "flows.jsonl"), "-o", "json", "-q"]);
+    assert_eq!(r["traffic"]["admitted"], json!([]), "{r:#}");
+}
+
+#[test]
 fn exit_codes_and_what_could_not_be_read() {
     assert_eq!(run(&["audit"]).status.code(), Some(2));
     assert_eq!(run(&["audit", "--policies", "x", "--server", "localhost:1"]).status.code(), Some(2));

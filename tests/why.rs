@@ -8,6 +8,8 @@ mod outcomes;
 mod reader;
 #[path = "why/scene.rs"]
 mod scene;
+#[path = "why/tiers.rs"]
+mod tiers;
 #[path = "why/unsure.rs"]
 mod unsure;
 

@@ -122,11 +122,12 @@ impl Engine {
         let wanted = options.admit.fields().union(options.reads.unwrap_or_default()).union(FieldSet::from_iter([Field::Time]));
         let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
+        let policies = PolicySet::for_cilium(options.judge.cilium);
         Self {
             options,
             lean,
             world: World::default(),
-            policies: PolicySet::default(),
+            policies,
             store,
             causes: Causes::default(),
             talks: Talks::default(),

@@ -47,11 +47,20 @@ pub struct Entry {
     pub value: Node,
 }
 
+/// A key that stands twice in one map; the last one counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twice {
+    pub key: String,
+    /// Of the one that is lost, and of the one that counts.
+    pub lines: (u32, u32),
+}
+
 /// One Kubernetes object. `List` objects are split up before they come here.
 #[derive(Debug, Clone)]
 pub struct Doc {
     pub text: Arc<Text>,
     pub root: Node,
+    pub twice: Vec<Twice>,
 }
 
 impl Node {

@@ -4,6 +4,7 @@ pub mod input;
 pub mod ledger;
 pub mod line;
 pub mod monitor;
+pub mod near;
 pub mod observed;
 pub mod reason;
 pub mod reflect;

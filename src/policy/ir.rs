@@ -257,6 +257,12 @@ impl Policy {
         PolicyRef { rule: Some(rule.to_owned()), ..self.id.clone() }
     }
 
+    /// The rule that a reference means (`ingress[0].from[1]` is of `ingress[0]`).
+    pub fn find_rule(&self, reference: &str) -> Option<&Rule> {
+        let of = |r: &&Rule| reference.strip_prefix(r.id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.sections.iter().flat_map(|s| &s.rules).find(of)
+    }
+
     pub fn rules(&self) -> usize {
         self.sections.iter().map(|s| s.rules.len()).sum()
     }

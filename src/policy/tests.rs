@@ -6,7 +6,7 @@ use crate::model::observed::{Direction, L4, Party};
 use crate::world::{World, yaml};
 use std::sync::Arc;
 
-fn load(body: &str) -> (PolicySet, Vec<String>) {
+pub(super) fn load(body: &str) -> (PolicySet, Vec<String>) {
     let mut set = PolicySet::new();
     let (docs, faults) = yaml::read("p.yaml", body);
     let mut all: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -16,11 +16,11 @@ fn load(body: &str) -> (PolicySet, Vec<String>) {
     (set, all)
 }
 
-fn np(spec: &str) -> String {
+pub(super) fn np(spec: &str) -> String {
     format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p}}\nspec:\n{spec}")
 }
 
-fn cnp(spec: &str) -> String {
+pub(super) fn cnp(spec: &str) -> String {
     format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: c}}\nspec:\n{spec}")
 }
 
@@ -81,12 +81,12 @@ fn twins_are_both_judged_and_named() {
     assert_eq!(faults, ["p.yaml:7: NetworkPolicy default/p stands here and at p.yaml:1; both are judged"]);
 }
 
-fn pod(labels: &[&str]) -> Party {
+pub(super) fn pod(labels: &[&str]) -> Party {
     let labels = labels.iter().map(|l| format!("k8s:{l}")).collect();
     Party { present: true, namespace: "default".into(), pod: "x".into(), ip: Some("10.0.0.9".parse().unwrap()), labels, ..Party::default() }
 }
 
-fn ask(set: &PolicySet, engine: Engine, direction: Direction, port: u16) -> Judgement {
+pub(super) fn ask(set: &PolicySet, engine: Engine, direction: Direction, port: u16) -> Judgement {
     let world = World::new();
     let (subject, peer) = (world.endpoint(&pod(&["app=a"])), world.endpoint(&pod(&["app=b"])));
     let opt = Options { engine, ..Options::default() };

@@ -1,5 +1,6 @@
 //! The fields of the language: names, short forms, operators, fixed values. One table for parser, completion and help.
 use super::ast::Op;
+use crate::model::near::distance;
 
 /// How a field compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,24 +136,6 @@ pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
         (d, c)
     });
     scored.filter(|(d, _)| *d <= limit.max(1)).min_by_key(|(d, _)| *d).map(|(_, c)| c)
-}
-
-/// Edits between two short texts, with neighbours swapped as one.
-pub fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().take(80).collect());
-    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let cost = usize::from(a[i - 1] != b[j - 1]);
-                let d = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + cost);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] { d.min(rows[i - 2][j - 2] + 1) } else { d }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

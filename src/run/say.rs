@@ -5,6 +5,7 @@ use crate::error::{Error, Kind};
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
+use crate::policy::lint;
 use crate::query;
 use crate::wire::note::Notes;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -109,6 +110,19 @@ pub fn faults(engine: &Engine) {
     let rest = engine.fault_count().saturating_sub(MOST_FAULTS);
     if rest > 0 {
         say("warning", &format!("{rest} more faults in the manifests"));
+    }
+}
+
+/// The policies that do not do what they say, where reading them has not said it already.
+pub fn findings(engine: &Engine) {
+    let mut all = lint::of_set(engine.world(), engine.policies(), engine.judging());
+    all.retain(|f| f.weight == lint::Weight::Broken && !f.fault);
+    for f in all.iter().take(MOST_FAULTS) {
+        say("warning", &format!("{}:{}: {}", f.file, f.line, f.text));
+    }
+    let rest = all.len().saturating_sub(MOST_FAULTS);
+    if rest > 0 {
+        say("warning", &format!("{rest} more policies that do not do what they say"));
     }
 }
 

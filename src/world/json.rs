@@ -1,6 +1,6 @@
 //! JSON text → nodes that know their lines. Owns nothing else; flow-style YAML that is no JSON is refused here and read as YAML.
 use super::yaml::DEPTH;
-use crate::model::doc::{Entry, Node, Value};
+use crate::model::doc::{Entry, Node, Twice, Value};
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -8,12 +8,12 @@ struct Reader<'a> {
     at: usize,
     line: u32,
     line_start: usize,
-    fault: &'a mut dyn FnMut(u32, String),
+    twice: &'a mut Vec<Twice>,
 }
 
 /// All values of a text, one after the other. `Err`: this is not JSON.
-pub(super) fn read(text: &str, fault: &mut dyn FnMut(u32, String)) -> Result<Vec<Node>, ()> {
-    let mut r = Reader { bytes: text.as_bytes(), text, at: 0, line: 1, line_start: 0, fault };
+pub(super) fn read(text: &str, twice: &mut Vec<Twice>) -> Result<Vec<Node>, ()> {
+    let mut r = Reader { bytes: text.as_bytes(), text, at: 0, line: 1, line_start: 0, twice };
     let mut out = Vec::new();
     loop {
         r.space();
@@ -98,8 +98,7 @@ impl Reader<'_> {
             match seen.get(&key).copied() {
                 Some(i) => {
                     if let Some(old) = entries.get_mut(i) {
-                        let what = format!("key `{key}` stands twice, on lines {} and {line}; the last one counts", old.line);
-                        (self.fault)(line, what);
+                        self.twice.push(Twice { key: key.clone(), lines: (old.line, line) });
                         *old = Entry { key, line, value };
                     }
                 }

@@ -10,7 +10,7 @@ pub mod yaml;
 
 pub use endpoint::Endpoint;
 pub use labels::{Label, Labels};
-pub use objects::{CidrGroup, Node, PodLike, Service, net};
+pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
 
 use crate::model::doc::Doc;
 use crate::model::input::Change;

@@ -29,8 +29,24 @@ pub struct Service {
     /// Empty: its addresses come from elsewhere.
     pub selector: BTreeMap<String, String>,
     pub ips: Vec<IpAddr>,
-    /// (name, port, protocol).
-    pub ports: Vec<(String, u16, L4)>,
+    pub ports: Vec<ServicePort>,
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    pub name: String,
+    pub port: u16,
+    pub protocol: L4,
+    pub target: Target,
+}
+
+/// Where the pods behind a service listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Number(u16),
+    /// The name of a container port.
+    Named(String),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -154,8 +170,24 @@ impl Service {
             labels: string_map(root.at(&["metadata", "labels"])),
             selector: string_map(field("selector")),
             ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
-            ports: ports.filter_map(|p| Some((text(p.get("name")), port_number(p.get("port"))?, protocol(p.get("protocol"))?))).collect(),
+            ports: ports.filter_map(ServicePort::read).collect(),
         }
+    }
+}
+
+impl ServicePort {
+    fn read(node: &doc::Node) -> Option<Self> {
+        let port = port_number(node.get("port"))?;
+        let target = match node.get("targetPort") {
+            None => Target::Number(port),
+            some => match (port_number(some), text(some)) {
+                (Some(0), _) => Target::Number(port),
+                (Some(n), _) => Target::Number(n),
+                (None, name) if name.is_empty() => Target::Number(port),
+                (None, name) => Target::Named(name),
+            },
+        };
+        Some(Self { name: text(node.get("name")), port, protocol: protocol(node.get("protocol"))?, target })
     }
 }
 

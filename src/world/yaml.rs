@@ -4,7 +4,7 @@
 //! expanded under a node budget (a "billion laughs" is a fault, not a dead machine), nesting is limited, and a key that
 //! stands twice is a fault that names both lines; the last one counts, as in a lenient reader.
 use super::json;
-use crate::model::doc::{Doc, Entry, Fault, Node, Text, Value};
+use crate::model::doc::{Doc, Entry, Fault, Node, Text, Twice, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,25 +23,32 @@ pub fn read(file: &str, body: &str) -> (Vec<Doc>, Vec<Fault>) {
     let (mut docs, mut faults) = (Vec::new(), Vec::new());
     if body.trim_start().starts_with(['{', '[']) {
         // JSON proper: tabs, `\/` and surrogate pairs are things a YAML reader stumbles over.
-        let mut json_faults = Vec::new();
-        if let Ok(nodes) = json::read(body, &mut |line, what| json_faults.push(Fault { file: file.to_owned(), line, what })) {
-            faults.append(&mut json_faults);
-            nodes.into_iter().for_each(|n| push(&text, n, &mut docs, &mut faults, 0));
+        let mut twice = Vec::new();
+        if let Ok(nodes) = json::read(body, &mut twice) {
+            faults.extend(twice.iter().map(|t| said_twice(file, t)));
+            nodes.into_iter().for_each(|n| push(&text, n, &twice, &mut docs, &mut faults, 0));
             return (docs, faults);
         }
     }
     let mut budget = NODE_BUDGET.saturating_add(body.len());
     for (first, part) in documents(body) {
         let mut out = Vec::new();
-        let mut tree = Tree { file, offset: first, budget: &mut budget, faults: &mut faults, anchors: HashMap::new() };
-        match tree.document(part, &mut out) {
-            Ok(()) => {}
-            Err((line, what)) => faults.push(Fault { file: file.to_owned(), line, what }),
+        let mut tree = Tree { offset: first, budget: &mut budget, twice: Vec::new(), anchors: HashMap::new() };
+        let read = tree.document(part, &mut out);
+        let twice = tree.twice;
+        faults.extend(twice.iter().map(|t| said_twice(file, t)));
+        if let Err((line, what)) = read {
+            faults.push(Fault { file: file.to_owned(), line, what });
         }
         // What stood whole before the error is still good.
-        out.into_iter().for_each(|n| push(&text, n, &mut docs, &mut faults, 0));
+        out.into_iter().for_each(|n| push(&text, n, &twice, &mut docs, &mut faults, 0));
     }
     (docs, faults)
+}
+
+fn said_twice(file: &str, t: &Twice) -> Fault {
+    let what = format!("key `{}` stands twice, on lines {} and {}; the last one counts", t.key, t.lines.0, t.lines.1);
+    Fault { file: file.to_owned(), line: t.lines.1, what }
 }
 
 /// Whether a fault only tells of a key that stands twice: the document was read all the same.
@@ -50,18 +57,19 @@ pub fn is_repetition(fault: &Fault) -> bool {
 }
 
 /// A `List` is its items; a top-level sequence likewise.
-fn push(text: &Arc<Text>, node: Node, docs: &mut Vec<Doc>, faults: &mut Vec<Fault>, depth: usize) {
+fn push(text: &Arc<Text>, node: Node, twice: &[Twice], docs: &mut Vec<Doc>, faults: &mut Vec<Fault>, depth: usize) {
     let fault = |line, what: &str| Fault { file: text.file.clone(), line, what: what.to_owned() };
     match node.value {
         Value::Null => {}
         _ if depth > LIST_DEPTH => faults.push(fault(node.line, "lists are nested too deeply")),
-        Value::Seq(items) => items.into_iter().for_each(|n| push(text, n, docs, faults, depth + 1)),
+        Value::Seq(items) => items.into_iter().for_each(|n| push(text, n, twice, docs, faults, depth + 1)),
         Value::Map(ref entries) => {
             let kind = node.get("kind").and_then(Node::str).unwrap_or("");
             let list =
                 kind.ends_with("List") && entries.iter().any(|e| e.key == "items" && matches!(e.value.value, Value::Seq(_) | Value::Null));
             if !list {
-                docs.push(Doc { text: text.clone(), root: node });
+                let own = twice.iter().filter(|t| (node.line..=node.last).contains(&t.lines.1)).cloned().collect();
+                docs.push(Doc { text: text.clone(), root: node, twice: own });
                 return;
             }
             // Items of a typed list may leave out what the list says for all of them.
@@ -80,7 +88,7 @@ fn push(text: &Arc<Text>, node: Node, docs: &mut Vec<Doc>, faults: &mut Vec<Faul
                             fields.push(Entry { key: "apiVersion".into(), line: item.line, value: v.clone() });
                         }
                     }
-                    push(text, item, docs, faults, depth + 1);
+                    push(text, item, twice, docs, faults, depth + 1);
                 }
             }
         }
@@ -130,10 +138,9 @@ fn depth(node: &Node) -> usize {
 }
 
 struct Tree<'a> {
-    file: &'a str,
     offset: u32,
     budget: &'a mut usize,
-    faults: &'a mut Vec<Fault>,
+    twice: Vec<Twice>,
     anchors: HashMap<usize, Remembered>,
 }
 
@@ -265,8 +272,7 @@ impl Tree<'_> {
             if let Some(i) = seen.insert(e.key.clone(), kept.len())
                 && let Some(old) = kept.get_mut(i).and_then(Option::take)
             {
-                let what = format!("key `{}` stands twice, on lines {} and {}; the last one counts", e.key, old.line, e.line);
-                self.faults.push(Fault { file: self.file.to_owned(), line: e.line, what });
+                self.twice.push(Twice { key: e.key.clone(), lines: (old.line, e.line) });
             }
             kept.push(Some(e));
         }

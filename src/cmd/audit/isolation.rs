@@ -2,6 +2,7 @@
 //!
 //! Owns that answer and its reasons. A kind of policy that is not evaluated makes the answer "not known" wherever it may speak.
 use super::report::{Side, State};
+use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::policy::eval::{Case, Decision, Traffic, judge, managed, selects};
@@ -147,10 +148,10 @@ impl<'a> Judge<'a> {
     }
 
     /// A policy that is not evaluated and may speak of this namespace. `narrow`: those count too that only forbid more.
-    fn not_evaluated(&self, namespace: &str, narrow: bool) -> Option<&'a str> {
+    fn not_evaluated(&self, namespace: &str, narrow: bool) -> Option<String> {
         let concerns = |p: &PolicyRef| p.namespace.as_deref().is_none_or(|ns| ns == namespace);
         let counts = |p: &PolicyRef| narrow || !ONLY_NARROW.contains(&p.kind.as_str());
-        self.set.not_understood().iter().map(|n| &n.policy).find(|p| concerns(p) && counts(p)).map(|p| p.kind.as_str())
+        self.set.not_understood().iter().map(|n| &n.policy).find(|p| concerns(p) && counts(p)).map(|p| words::kind(&p.kind, true))
     }
 }
 

@@ -182,7 +182,11 @@ fn of_set(world: &crate::world::World, set: &PolicySet, opt: &Options) -> Vec<Fi
                 namespace: n.policy.namespace.clone(),
                 policy: Some(n.policy.clone()),
                 place: Some(Place { file: n.file.clone(), line: n.line }),
-                ..finding(severity, id, format!("{} {} {what}{reason}", n.policy.kind, n.policy.path()))
+                ..finding(
+                    severity,
+                    id,
+                    format!("{} {} {what}{reason}", words::kind(&n.policy.kind, severity == Severity::Unknown), n.policy.path()),
+                )
             }
         }));
     }
@@ -271,6 +275,10 @@ fn of_traffic(t: &Traffic, out: &mut Vec<Finding>) {
         let (severity, id, text) = match by {
             By::NothingSelects => (open, "forwarded-unselected", format!("{many} got through {word} though no policy selects the pod")),
             By::DefaultAllow => (open, "forwarded-not-isolated", format!("{many} got through {word} though no policy isolates the pod")),
+            By::Audited => {
+                let why = "a policy that denies them is only audited, not enforced";
+                (open, "only-audited", format!("{many} got through {word}: {why}"))
+            }
             By::Denied => {
                 let why = "the policies are newer than the recording, or are not enforced as written";
                 (Severity::Unknown, "forwarded-though-denied", format!("{many} got through {word} that these policies deny: {why}"))
@@ -300,7 +308,7 @@ fn known(subjects: &[Subject]) -> Known {
 
 fn not_looked_at(known: &Known, set: &PolicySet, evidence: &Evidence) -> Vec<String> {
     let mut out = Vec::new();
-    let kinds: BTreeSet<&str> = set.not_understood().iter().map(|n| n.policy.kind.as_str()).collect();
+    let kinds: BTreeSet<String> = set.not_understood().iter().map(|n| words::kind(&n.policy.kind, true)).collect();
     if !kinds.is_empty() {
         let kinds: Vec<_> = kinds.into_iter().collect();
         out.push(format!("policies of kinds that are not evaluated: {}", kinds.join(", ")));

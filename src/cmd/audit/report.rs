@@ -275,6 +275,8 @@ pub enum By {
     NothingSelects,
     /// Policies select it, and none isolates.
     DefaultAllow,
+    /// A policy denies it, and is only audited, not enforced.
+    Audited,
     /// The policies at hand would deny it.
     Denied,
     Unknown,
@@ -288,6 +290,7 @@ impl By {
         match self {
             Self::NothingSelects => "nothing selects it",
             Self::DefaultAllow => "nothing isolates it",
+            Self::Audited => "denied, but only audited",
             Self::Denied => "these policies deny it",
             Self::Unknown => "not known",
             Self::Localhost => "its own node",

@@ -119,6 +119,9 @@ pub(super) fn known(r: &Report) -> String {
 
 /// `12 of 17 pods closed, 3 open, 2 not known`
 pub(super) fn tally(t: &Tally) -> String {
+    if t.total == 0 {
+        return "no pod at hand".to_owned();
+    }
     let mut text = format!("{} of {} closed", t.closed, count(t.total, "pod"));
     for (n, word) in [(t.open, "open"), (t.unknown, "not known"), (t.uncovered, "not covered")] {
         if n > 0 {

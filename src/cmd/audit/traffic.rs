@@ -4,7 +4,7 @@
 use super::Evidence;
 use super::report::{Admitted, By, Coverage, Node, Place, Rule, Span, Traffic};
 use crate::engine::{Engine, who};
-use crate::model::observed::{Direction, Party};
+use crate::model::observed::Direction;
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
@@ -43,7 +43,7 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
     let mut hits: HashSet<PolicyRef> = HashSet::new();
     let mut without_initiator = 0;
     for talk in engine.talks().iter() {
-        let sides = [Direction::Egress, Direction::Ingress].map(|d| (d, passed(talk, d)));
+        let sides = [Direction::Egress, Direction::Ingress].map(|d| (d, passed(talk, d) || audited(talk, d)));
         if sides.iter().all(|(_, passed)| !passed) {
             continue;
         }
@@ -55,12 +55,12 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
         let (from, to) = (who(&talk.flow.src, world), who(&talk.flow.dst, world));
         for (direction, _) in sides.into_iter().filter(|(_, passed)| *passed) {
             let judgement = ruling.side(direction);
-            let Some(by) = by(judgement) else { continue };
+            let Some(by) = by(judgement).map(|by| if audited(talk, direction) { By::Audited } else { by }) else { continue };
             let egress = direction == Direction::Egress;
             let (party, subject, peer) = if egress { (&talk.flow.src, &from, &to) } else { (&talk.flow.dst, &to, &from) };
             let ports = talk.flow.l4.is_none_or(has_ports);
             let key = Key {
-                namespace: namespace_of(party),
+                namespace: party.namespace.clone(),
                 subject: if subject.workload.is_empty() { subject.name.clone() } else { subject.workload.clone() },
                 direction,
                 peer: peer.name.clone(),
@@ -77,7 +77,7 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
                 sum.missing.extend(judgement.missing.iter().cloned());
             }
             sum.conversations += 1;
-            sum.records += talk.seen().forwarded + talk.replies;
+            sum.records += talk.seen().forwarded + talk.seen().audited + talk.replies;
             if talk.first != Nanos::default() {
                 let (first, last) = sum.times.unwrap_or((talk.first, talk.last));
                 sum.times = Some((first.min(talk.first), last.max(talk.last)));
@@ -116,10 +116,6 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
     }
 }
 
-fn namespace_of(p: &Party) -> String {
-    p.namespace.clone()
-}
-
 /// Whether the datapath let a conversation pass this side: seen there, or further on, or answered. Where something was dropped the
 /// answer may be the proxy's refusal.
 fn passed(talk: &Talk, direction: Direction) -> bool {
@@ -128,6 +124,14 @@ fn passed(talk: &Talk, direction: Direction) -> bool {
     match direction {
         Direction::Egress => there + talk.egress.forwarded > 0,
         Direction::Ingress => there > 0,
+    }
+}
+
+/// Whether the datapath let it pass only because it was not to enforce what it found.
+fn audited(talk: &Talk, direction: Direction) -> bool {
+    match direction {
+        Direction::Egress => talk.egress.audited > 0,
+        Direction::Ingress => talk.ingress.audited > 0,
     }
 }
 

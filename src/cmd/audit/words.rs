@@ -7,6 +7,12 @@ pub fn of_the_cluster(namespace: &str) -> bool {
     OF_THE_CLUSTER.contains(&namespace)
 }
 
+/// A policy's kind. One that is `foreign` may be called as Kubernetes' own is.
+pub fn kind(name: &str, foreign: bool) -> String {
+    let twin = foreign && matches!(name, "NetworkPolicy" | "ClusterNetworkPolicy");
+    if twin { format!("{name} (not Kubernetes' own)") } else { name.to_owned() }
+}
+
 /// `a, b, c +2 more`; all of them where one more would not save a word.
 pub fn list<S: AsRef<str>>(names: &[S], most: usize) -> String {
     let shown = if names.len() == most + 1 { names.len() } else { most };

@@ -33,6 +33,16 @@ impl<'p> Required<'p> {
     }
 }
 
+/// Whether the peer matches, with all that is required of selectors besides.
+pub fn bound(p: &PeerIs, action: Action, case: &Case<'_>, requires: &[Required<'_>], missing: &mut Vec<String>) -> Tri {
+    let t = peer::matches(p, case, missing);
+    if t == Tri::No || !matches!(p, PeerIs::Endpoints(_)) {
+        return t;
+    }
+    let bind = requires.iter().filter(|r| r.binds(action).is_some());
+    bind.fold(t, |t, r| t.and(r.met(case, missing)))
+}
+
 /// Adds the rule's entries; with `maybe` a condition that cannot be decided counts as met.
 pub(super) fn of_rule<'p>(
     case: &Case<'_>,
@@ -56,11 +66,7 @@ pub(super) fn of_rule<'p>(
         Peers::Any => peers.push((true, "")),
         Peers::Of(list) => {
             for p in list {
-                let mut t = peer::matches(&p.is, case, missing);
-                if t != Tri::No && matches!(p.is, PeerIs::Endpoints(_)) {
-                    let bind = requires.iter().filter(|r| r.binds(rule.action).is_some());
-                    t = bind.fold(t, |t, r| t.and(r.met(case, missing)));
-                }
+                let t = bound(&p.is, rule.action, case, requires, missing);
                 possible |= t != Tri::No;
                 if wanted(t) {
                     peers.push((peer::is_wildcard(&p.is), &p.id));

@@ -16,10 +16,10 @@ use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::world::{Endpoint, World};
 use std::sync::Arc;
-use tier::{Chosen, First, Step};
+use tier::{Chosen, First, Hit, Step};
 use winner::{Entry, Origin};
 
-pub use entry::requirements;
+pub use entry::{Required, bound, requirements};
 
 /// What is sent.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +89,8 @@ pub struct Judgement {
     pub isolating: Vec<Arc<Policy>>,
     /// The rules that decided.
     pub attributed: Vec<PolicyRef>,
+    /// The rules that passed the flow on to the next tier.
+    pub passed_on: Vec<PolicyRef>,
     /// The rules whose L7 rules the request had to pass.
     pub l7_rules: Vec<PolicyRef>,
     /// The rules that let the request pass, where one had to.
@@ -154,6 +156,7 @@ impl Judgement {
             selecting: Vec::new(),
             isolating: Vec::new(),
             attributed: Vec::new(),
+            passed_on: Vec::new(),
             l7_rules: Vec::new(),
             passed_by: Vec::new(),
             auth: None,
@@ -252,24 +255,32 @@ impl Walk<'_, '_> {
             Judgement { decision, l34: decision, cause, attributed: rules.to_vec(), ..out.clone() }
         };
         let wanted = if self.favour { Action::Allow } else { Action::Deny };
-        // The far ends of what is possible, so that two rules that may both be the first are not taken for one.
-        let mut of_kind = hits.iter().filter(|h| h.action == wanted);
-        if let Some(h) = if self.favour { of_kind.next_back() } else { of_kind.next() } {
+        if let Some(h) = self.far(&hits, |h| h.action == wanted) {
             return decided(h.action, &h.rules);
         }
-        let other = || hits.iter().find(|h| h.action != wanted && h.action != Action::Pass);
+        let other = || self.far(&hits, |h| h.action != wanted && h.action != Action::Pass);
         if !falls {
             return match other() {
                 Some(h) => decided(h.action, &h.rules),
                 None => out,
             };
         }
-        let onward = self.from(rest, out.clone(), missing);
+        let mut onward = out.clone();
+        if let [Hit { action: Action::Pass, rules, .. }] = hits.as_slice() {
+            onward.passed_on.extend(rules.iter().cloned());
+        }
+        let onward = self.from(rest, onward, missing);
         let settled = onward.decision == if self.favour { Decision::Allowed } else { Decision::Denied };
         match other().filter(|_| !settled) {
             Some(h) => decided(h.action, &h.rules),
             None => onward,
         }
+    }
+
+    /// The far ends of what is possible, so that two rules that may both be the first are not taken for one.
+    fn far<'h>(&self, hits: &'h [Hit], of: impl Fn(&&Hit) -> bool) -> Option<&'h Hit> {
+        let mut found = hits.iter().filter(of);
+        if self.favour { found.next_back() } else { found.next() }
     }
 
     /// The tier in which every rule counts and the order does not; `None` if no rule speaks of the flow.
@@ -320,3 +331,6 @@ impl Walk<'_, '_> {
         Some(out)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
     }
     match (facts.reason, s.judgement.cause) {
         (Reason::DefaultDeny, Cause::DenyRule) => disagree(why, "the datapath says that no rule allowed it, not that one denied it"),
+        // Where a rule passes a flow on, Cilium writes default deny down as a rule of its own.
+        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement.passed_on.is_empty() => {}
         (Reason::DenyRule, Cause::DefaultDeny) => {
             disagree(why, "the datapath says that a deny rule matched; none of the policies at hand does")
         }

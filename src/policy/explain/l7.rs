@@ -2,9 +2,9 @@
 use super::near::{Checked, check};
 use crate::model::why::{Failed, Mark};
 use crate::policy::eval::Case;
-use crate::policy::eval::l7::{self, Http, Request};
+use crate::policy::eval::l7::{self, Http, Kafka, Request};
 use crate::policy::eval::port;
-use crate::policy::ir::{HttpRule, L7Rules, Matcher, Policy, Ports, Rule};
+use crate::policy::ir::{HttpRule, KafkaRule, L7Rules, Matcher, Policy, Ports, Rule};
 use crate::policy::selector::Tri;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub fn nearest<'p>(rules: &[(&'p Arc<Policy>, &'p Rule)], case: &Case<'_>) -> Ve
     let Some(request) = &case.traffic.request else { return Vec::new() };
     let mut out = Vec::new();
     for (order, (policy, rule)) in rules.iter().enumerate() {
-        let base = check(rule, case);
+        let base = check(rule, case, &[]);
         let Ports::Of(list) = &rule.ports else { continue };
         let several = list.iter().filter(|p| p.l7.is_some()).count() > 1;
         for (i, pr) in list.iter().enumerate() {
@@ -63,6 +63,19 @@ pub fn nearest<'p>(rules: &[(&'p Arc<Policy>, &'p Rule)], case: &Case<'_>) -> Ve
                         out.push(NearL7 { policy, rule, id: format!("{prefix}.{}", r.id), lines: (r.line, r.line), checked, rank });
                     }
                 }
+                (Some(L7Rules::Kafka(list)), Request::Kafka(k)) => {
+                    for r in list {
+                        let (checked, wrong) = kafka(r, k, &base);
+                        out.push(NearL7 {
+                            policy,
+                            rule,
+                            id: format!("{prefix}.{}", r.id),
+                            lines: r.lines,
+                            checked,
+                            rank: (wrong, 0, order),
+                        });
+                    }
+                }
                 _ => {}
             }
         }
@@ -73,6 +86,24 @@ pub fn nearest<'p>(rules: &[(&'p Arc<Policy>, &'p Rule)], case: &Case<'_>) -> Ve
 
 fn common_tail(a: &str, b: &str) -> usize {
     a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x.eq_ignore_ascii_case(y)).count()
+}
+
+/// Conditions of one Kafka rule; request and topic are one condition in words, and two in rank.
+fn kafka(r: &KafkaRule, k: &Kafka, base: &Checked) -> (Checked, usize) {
+    let mut c = base.clone();
+    let bad = [l7::kafka_key(r, k, &mut Vec::new()), l7::kafka_topic(r, k)].iter().filter(|t| **t == Tri::No).count();
+    let version = r.version.filter(|v| *v != k.version);
+    let ok = bad == 0 && version.is_none();
+    c.marks.push(Mark { line: r.lines.0, ok, text: format!("request is {}", Request::Kafka(k.clone()).words()) });
+    if bad > 0 {
+        let any = |t: &str, any: &str| if t.is_empty() { any.to_owned() } else { t.to_owned() };
+        let wanted = format!("{} {}", any(&r.key, "any request"), any(r.topic.as_deref().unwrap_or(""), "any topic"));
+        c.failed.push((Failed { on: "kafka", wanted, got: Request::Kafka(k.clone()).words() }, r.lines.0));
+    }
+    if let Some(v) = version {
+        c.failed.push((Failed { on: "kafka", wanted: format!("version {v}"), got: format!("version {}", k.version) }, r.lines.0));
+    }
+    (c, bad + usize::from(version.is_some()))
 }
 
 fn shown(m: Option<&Matcher>, any: &str) -> String {

@@ -14,11 +14,11 @@ use super::eval::{self, Decision, managed};
 use super::ir::Auth;
 use super::ruling::traffic;
 use super::selector::Tri;
-use super::{Options, PolicySet};
+use super::{Options, PolicySet, lint};
 use crate::model::monitor;
 use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
-use crate::model::why::{Agreement, Diagnosis, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
+use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
 use crate::world::{Endpoint, World};
 use agree::Sight;
@@ -181,17 +181,13 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         // The record speaks of one side; the other is still worth a word.
         why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject, d.text));
     }
-    if facts.dropped
-        && why.sides.is_empty()
-        && matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule)
-        && let Some(other) = sides.iter().find(|s| Some(s.direction) != why.direction && s.judgement.decision == Decision::Denied)
-    {
-        // Whoever mends one side would only meet the other.
-        let text = format!("{} of {} denies it too: {}", other.direction.word(), other.subject, other.text);
-        why.diagnosis.push(Diagnosis { id: "other-side-denies-too", text });
-    }
     if reply && facts.dropped {
         agree::reply(&mut why);
+    }
+    if let (false, [egress, ingress]) = (reply, sides.as_slice()) {
+        let (egress, ingress) = (&egress.judgement, &ingress.judgement);
+        let (src, dst, traffic, dropped) = (&src, &dst, &traffic, facts.dropped);
+        why.diagnosis = lint::of_flow(&lint::Case { flow: o, src, dst, traffic, egress, ingress, why: &why, world, set, opt, dropped });
     }
     why.diagnosis.extend(agree::unresolved_peer(&why, &sight));
     why.diagnosis.extend(agree::unanswered(&why, &sight));

@@ -4,7 +4,7 @@
 use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
-use crate::policy::eval::{Case, peer, port};
+use crate::policy::eval::{Case, Required, peer, port};
 use crate::policy::ir::{IcmpField, Peer, PeerIs, Peers, Port, PortIs, Ports, Protocol, Rule};
 use crate::policy::selector::{Op, Requirement, Selector, Tri};
 use crate::world::labels::POD_NAMESPACE;
@@ -69,17 +69,18 @@ impl Checked {
     }
 }
 
-/// Holds a rule against a flow, in words.
-pub fn check(rule: &Rule, case: &Case<'_>) -> Checked {
-    walk(rule, case, true)
+/// Holds a rule against a flow, in words. `requires` is what older Cilium asks of every selector of a peer besides.
+pub fn check(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> Checked {
+    walk(rule, case, requires, true)
 }
 
 /// The same without words: enough to rank it.
-pub fn weigh(rule: &Rule, case: &Case<'_>) -> Checked {
-    walk(rule, case, false)
+pub fn weigh(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> Checked {
+    walk(rule, case, requires, false)
 }
 
-fn walk(rule: &Rule, case: &Case<'_>, words: bool) -> Checked {
+fn walk(rule: &Rule, case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Checked {
+    let requires: Vec<&Selector> = requires.iter().filter_map(|r| r.binds(rule.action)).collect();
     let mut c = match &rule.peers {
         Peers::Any => Checked { peer: true, ..Checked::new(words) },
         Peers::Of(list) if list.is_empty() => {
@@ -89,10 +90,9 @@ fn walk(rule: &Rule, case: &Case<'_>, words: bool) -> Checked {
         }
         Peers::Of(list) => {
             // Of many peers one is shown.
-            let weighed = list.iter().map(|p| (check_peer(p, case, Checked::new(false)), p));
-            let nearest =
-                weighed.min_by_key(|(c, _)| c.rank()).map(|(c, p)| if words { check_peer(p, case, Checked::new(true)) } else { c });
-            nearest.unwrap_or_else(|| Checked::new(words))
+            let of = |p, words| check_peer(p, case, &requires, Checked::new(words));
+            let nearest = list.iter().map(|p| (of(p, false), p)).min_by_key(|(c, _)| c.rank());
+            nearest.map_or_else(|| Checked::new(words), |(c, p)| if words { of(p, true) } else { c })
         }
     };
     check_ports(rule, case, &mut c);
@@ -116,12 +116,21 @@ fn only_dns(rule: &Rule) -> bool {
     ports.peek().is_some() && ports.all(|p| p.port == PortIs::Range(53, 53))
 }
 
-fn check_peer(p: &Peer, case: &Case<'_>, mut c: Checked) -> Checked {
+fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked) -> Checked {
     let t = peer::matches(&p.is, case, &mut Vec::new());
     let line = p.lines.0;
     let who = role(case);
     match &p.is {
-        PeerIs::Endpoints(s) => check_selector(s, line, case, &mut c),
+        PeerIs::Endpoints(s) => {
+            check_selector(s, line, case, &mut c);
+            for r in requires.iter().flat_map(|s| s.conditions(case.opt.engine)) {
+                if r.matches(case.peer, &mut Vec::new()) == Tri::No {
+                    // It may stand in another file; what it stops is the peer here.
+                    c.mark(line, false, || format!("{}, which another rule requires", has(r, case)));
+                    c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(case.peer), line);
+                }
+            }
+        }
         _ if t == Tri::Yes => {
             c.held += 1;
             c.mark(line, true, || format!("{who} is {}", got_for(&p.is, case)));

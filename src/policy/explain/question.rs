@@ -1,11 +1,11 @@
 //! A connection that nobody has seen: would it be allowed, and by which rule of which policy. Both sides, every policy that
 //! selects, rule by rule. Owns the shape of that answer; what the datapath would do beyond policy it does not know.
 use super::near::check;
-use super::side::{Ask, look};
+use super::side::{Ask, look, required};
 use crate::model::observed::Direction;
 use crate::model::why::{Agreement, Failed, Outcome, PolicyRef, Side, Why};
-use crate::policy::eval::{self, Case, Decision, Traffic, selects};
-use crate::policy::ir::{Action, Peers, Ports, Rule};
+use crate::policy::eval::{self, Case, Decision, Required, Traffic, selects};
+use crate::policy::ir::{Action, Peer, Peers, Ports, Rule};
 use crate::policy::selector::Tri;
 use crate::policy::{Options, PolicySet};
 use crate::world::{Endpoint, World};
@@ -66,6 +66,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     let ask = |direction, subject, peer| {
         let judged = look(&Ask { direction, subject, peer, traffic, world, set, opt, whole: true });
         let case = Case { direction, subject, peer, traffic, world, opt };
+        let requires = required(&judged.judgement.selecting, &case);
         let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
             policy: p.id.clone(),
             file: p.text.file.clone(),
@@ -75,7 +76,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
                 .sections
                 .iter()
                 .filter(|s| selects(s, &case, &mut Vec::new()) != Tri::No)
-                .flat_map(|s| s.rules.iter().map(|r| rule(r, &case)))
+                .flat_map(|s| s.rules.iter().map(|r| rule(r, &case, &requires)))
                 .collect(),
         });
         let answer = SideAnswer {
@@ -152,9 +153,9 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     Answer { why, judged: vec![egress.1, ingress.1] }
 }
 
-fn rule(r: &Rule, case: &Case<'_>) -> RuleAnswer {
+fn rule(r: &Rule, case: &Case<'_>, requires: &[Required<'_>]) -> RuleAnswer {
     let mut missing = Vec::new();
-    let covers = covers(r, case, &mut missing);
+    let covers = covers(r, case, requires, &mut missing);
     RuleAnswer {
         rule: r.id.clone(),
         action: match r.action {
@@ -168,13 +169,13 @@ fn rule(r: &Rule, case: &Case<'_>) -> RuleAnswer {
             Tri::Unknown => "unknown",
         },
         line: r.lines.0,
-        failed: if covers == Tri::No { check(r, case).failed.into_iter().map(|(f, _)| f).collect() } else { Vec::new() },
+        failed: if covers == Tri::No { check(r, case, requires).failed.into_iter().map(|(f, _)| f).collect() } else { Vec::new() },
         missing: if covers == Tri::Unknown { missing } else { Vec::new() },
     }
 }
 
 /// Whether peer and port of a rule both hold.
-fn covers(r: &Rule, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+fn covers(r: &Rule, case: &Case<'_>, requires: &[Required<'_>], missing: &mut Vec<String>) -> Tri {
     let port = match &r.ports {
         Ports::Any => Tri::Yes,
         Ports::Nothing => Tri::No,
@@ -186,6 +187,9 @@ fn covers(r: &Rule, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     }
     match &r.peers {
         Peers::Any => port,
-        Peers::Of(list) => port.and(list.iter().fold(Tri::No, |t, p| t.or(eval::peer::matches(&p.is, case, missing)))),
+        Peers::Of(list) => {
+            let of = |p: &Peer, missing: &mut Vec<String>| eval::bound(&p.is, r.action, case, requires, missing);
+            port.and(list.iter().fold(Tri::No, |t, p| t.or(of(p, missing))))
+        }
     }
 }

@@ -6,10 +6,10 @@ use crate::model::observed::Direction;
 use crate::model::why::{Lane, LaneState, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
-use crate::policy::eval::{Case, Cause, Decision, Judgement, judge, selects};
-use crate::policy::ir::{Action, Peers, Policy, Ports, Rule};
+use crate::policy::eval::{Case, Cause, Decision, Judgement, Required, judge, requirements, selects};
+use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Section, Tier};
 use crate::policy::selector::Tri;
-use crate::policy::{Options, PolicySet};
+use crate::policy::{Engine, Options, PolicySet};
 use crate::world::{Endpoint, World};
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ pub fn look(ask: &Ask<'_>) -> Judged {
     let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
     // Where a rule decided, the others are only shown.
     let decided = !matches!(judgement.cause, Cause::L7Deny | Cause::DefaultDeny);
-    let mut views = if ask.whole || !decided { views(selecting, &case, ask.whole) } else { Vec::new() };
+    let requires = required(&judgement.selecting, &case);
+    let mut views = if ask.whole || !decided { views(&judgement.selecting, &case, &requires, ask.whole) } else { Vec::new() };
     let mut rules = Vec::new();
     let nearest = match judgement.cause {
         Cause::L7Deny => {
@@ -70,12 +71,12 @@ pub fn look(ask: &Ask<'_>) -> Judged {
             found.first().and_then(|n| near(&n.policy.id, n.id.clone(), &n.policy.text.file, &n.checked))
         }
         Cause::DefaultDeny => {
-            views.retain(|v| v.rule.action == Action::Allow);
+            views.retain(|v| could_allow(v, &judgement, ask.opt.engine));
             views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
             if ask.whole {
                 rules = shown(selecting, &views);
             } else if let Some(v) = views.first_mut() {
-                v.checked = check(v.rule, &case);
+                v.checked = check(v.rule, &case, &requires);
             }
             let first = views.first().filter(|v| denying && !hopeless(v.rule));
             first.and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked))
@@ -114,6 +115,27 @@ fn hopeless(rule: &Rule) -> bool {
     matches!(rule.ports, Ports::Nothing) || matches!(&rule.peers, Peers::Of(list) if list.is_empty())
 }
 
+/// Whether the rule would have been asked before default deny: one of the policies that isolate, or of a tier above default deny
+/// unless a rule before it passed the flow on.
+fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
+    let place = |policy: &Policy, rule: &Rule| {
+        let at = policy.sections.iter().flat_map(|s| &s.rules).position(|r| std::ptr::eq(r, rule));
+        (policy.priority, at)
+    };
+    let passed_before = || {
+        let of_tier = j.selecting.iter().filter(|p| p.tier == v.policy.tier);
+        let passing = of_tier
+            .flat_map(|p| j.passed_on.iter().filter(|r| is_of(r, p)).filter_map(move |r| Some((p, p.find_rule(r.rule.as_deref()?)?))));
+        passing.into_iter().any(|(p, rule)| place(p, rule) <= place(v.policy, v.rule))
+    };
+    let asked = match v.policy.tier {
+        Tier::Normal => j.isolating.iter().any(|p| Arc::ptr_eq(p, v.policy)),
+        Tier::Admin => !passed_before(),
+        Tier::Baseline => engine == Engine::Cilium && !passed_before(),
+    };
+    asked && v.rule.action == Action::Allow
+}
+
 /// The policies of the `why` object for this answer.
 fn policies(j: &Judgement) -> Vec<PolicyRef> {
     let mut out: Vec<PolicyRef> = match (j.decision, j.cause) {
@@ -127,24 +149,34 @@ fn policies(j: &Judgement) -> Vec<PolicyRef> {
     out
 }
 
-/// Whether a reference with a rule (`ingress[0].from[1]`) means this rule.
-fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
-    let same = r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name;
-    same && r.rule.as_deref().is_some_and(|id| id == rule.id || id.strip_prefix(rule.id.as_str()).is_some_and(|rest| rest.starts_with('.')))
+fn is_of(r: &PolicyRef, policy: &Policy) -> bool {
+    r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name
 }
 
-fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>, words: bool) -> Vec<View<'p>> {
-    let mut out = Vec::new();
+/// Whether a reference with a rule (`ingress[0].from[1]`) means this rule.
+fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
+    is_of(r, policy) && r.rule.as_deref().and_then(|id| policy.find_rule(id)).is_some_and(|found| std::ptr::eq(found, rule))
+}
+
+/// The sections of these policies that may speak of the subject.
+fn sections<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> impl Iterator<Item = (&'p Arc<Policy>, &'p Section)> {
+    let all = policies.iter().flat_map(|p| p.sections.iter().map(move |s| (p, s)));
+    all.filter(|(_, s)| selects(s, case, &mut Vec::new()) != Tri::No)
+}
+
+/// What older Cilium asks of the selectors of every rule for this subject.
+pub fn required<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<Required<'p>> {
+    let any = policies.iter().flat_map(|p| &p.sections).any(|s| s.rules.iter().any(|r| !r.requires.is_empty()));
+    if any { requirements(sections(policies, case).map(|(_, s)| (s, Tri::Yes))) } else { Vec::new() }
+}
+
+fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
     let check = if words { check } else { weigh };
-    for policy in policies {
-        for section in &policy.sections {
-            if selects(section, case, &mut Vec::new()) == Tri::No {
-                continue;
-            }
-            out.extend(section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case) }));
-        }
-    }
-    out
+    let of = |(policy, section): (&'p Arc<Policy>, &'p Section)| {
+        let requires = if policy.tier == Tier::Normal { requires } else { &[] };
+        section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case, requires) }).collect::<Vec<_>>()
+    };
+    sections(policies, case).flat_map(of).collect()
 }
 
 fn view(v: &View<'_>) -> RuleView {
@@ -229,7 +261,10 @@ fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRe
 /// `isolates, no rules` · `isolates, 1 rule, port 53 only`.
 fn note(p: &Arc<Policy>, j: &Judgement, views: &[View<'_>]) -> String {
     let isolates = if j.isolating.iter().any(|i| Arc::ptr_eq(i, p)) { "isolates" } else { "does not isolate" };
-    if let Some(a) = j.attributed.iter().find(|a| p.id.name == a.name && p.id.namespace == a.namespace && p.id.kind == a.kind) {
+    if let Some(r) = j.passed_on.iter().find(|r| is_of(r, p)) {
+        return format!("{isolates}, {} passes it on", r.rule.as_deref().unwrap_or("a rule"));
+    }
+    if let Some(a) = j.attributed.iter().find(|a| is_of(a, p)) {
         let verb = if j.cause == Cause::DenyRule { "denies" } else { "allows" };
         return format!("{isolates}, {} {verb} it", a.rule.as_deref().unwrap_or("it"));
     }

@@ -1,6 +1,7 @@
 //! The one sentence of an explanation. Owns wording only.
 use super::near::{Checked, check, flow_port, role};
 use crate::model::observed::{Direction, L4};
+use crate::model::why::PolicyRef;
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{Case, Cause, Decision, Judgement};
 use crate::policy::ir::{PortIs, Ports, Rule};
@@ -39,19 +40,31 @@ pub fn sentence(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
         (Decision::Allowed, Cause::DefaultAllow) => format!("no policy isolates {} for {}", case.subject.display, case.direction.word()),
         (Decision::Allowed, Cause::AllowLocalhost) => "a pod's own node may always reach it".to_owned(),
         (Decision::Allowed, _) => match j.allowing().first() {
-            Some(p) => format!("allowed by {} of {}", p.rule.as_deref().unwrap_or("a rule"), p.path()),
+            Some(p) => format!("allowed by {}", rule_of(p, j)),
             None => "allowed".to_owned(),
         },
         (Decision::Denied, Cause::DenyRule) => match j.attributed.first() {
-            Some(p) => format!("denied by {} of {}", p.rule.as_deref().unwrap_or("a rule"), p.path()),
+            Some(p) => format!("denied by {}", rule_of(p, j)),
             None => "denied by a rule".to_owned(),
         },
         (Decision::Denied, Cause::L7Deny) => match &case.traffic.request {
-            Some(Request::Dns(q)) => format!("no DNS rule allows {q}"),
-            Some(r) => format!("no HTTP rule allows {}", r.words()),
-            None => "no L7 rule allows this request".to_owned(),
+            Some(r) => format!("no {} rule allows {}", r.protocol(), r.words()),
+            None => match &case.traffic.server_name {
+                Some(name) => format!("no rule allows the TLS server name {name}"),
+                None => "no L7 rule allows this request".to_owned(),
+            },
         },
         (Decision::Denied, _) => default_deny(case, j, rules),
+    }
+}
+
+/// `ingress[0] of shop/db`, and what its author calls the rule if anything.
+fn rule_of(p: &PolicyRef, j: &Judgement) -> String {
+    let rule = p.rule.as_deref().unwrap_or("a rule");
+    let policy = j.selecting.iter().find(|s| s.id.kind == p.kind && s.id.namespace == p.namespace && s.id.name == p.name);
+    match policy.and_then(|s| s.find_rule(rule)).and_then(|r| r.name.as_deref()) {
+        Some(name) => format!("{rule} ({name}) of {}", p.path()),
+        None => format!("{rule} of {}", p.path()),
     }
 }
 
@@ -61,7 +74,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
         let one = rules.iter().find(|(_, c)| matches!(c.failed.as_slice(), [(f, _)] if f.on == "protocol"));
-        if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case).failed.pop()) {
+        if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case, &[]).failed.pop()) {
             return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
         // Where DNS is allowed to somebody, say to whom it is not.

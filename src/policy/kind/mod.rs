@@ -67,6 +67,8 @@ pub const KINDS: &[Kind] = &[
     later("security.antrea.tanzu.vmware.com", "ClusterNetworkPolicy", false),
     later("security.istio.io", "AuthorizationPolicy", true),
     later("security.istio.io", "PeerAuthentication", true),
+    // The audit log's own policy: no traffic depends on it, but who put it here expects a word.
+    later("audit.k8s.io", "Policy", false),
 ];
 
 /// Compiles an object if it is a policy, as this minor version of Cilium would read it.
@@ -92,3 +94,6 @@ pub fn compile(doc: &Arc<Doc>, cilium: u32, faults: &mut Vec<Fault>) -> Verdict 
         Err(f) => Verdict::Refused(id, f),
     }
 }
+
+#[cfg(test)]
+mod tests;
