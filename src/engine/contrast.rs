@@ -52,11 +52,11 @@ fn who(e: &End) -> Who {
     }
 }
 
-type Traffic = (Who, Who, Option<L4>, u16);
+type Traffic = (Who, Who, Option<L4>, u16, Option<Direction>);
 
-/// The traffic of a row as its initiator sends it.
+/// The traffic of a row as its initiator sends it, seen from one end: what the receiver's node drops its sender's node has forwarded.
 fn traffic(row: &Row) -> Traffic {
-    (who(&row.src), who(&row.dst), row.l4, row.dst.port)
+    (who(&row.src), who(&row.dst), row.l4, row.dst.port, row.dir)
 }
 
 /// What is compared of one row.
@@ -147,7 +147,7 @@ fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>
             Some(_) => Answer::Valid,
         })
     });
-    let node = if row.dir == Some(Direction::Ingress) || row.dir == Some(Direction::Egress) { text(row.node) } else { None };
+    let node = row.dir.and_then(|_| text(row.node));
     [node, text(row.src.pod), text(row.dst.pod), address(&row.src), address(&row.dst), number(&row.src), number(&row.dst), answer]
 }
 
