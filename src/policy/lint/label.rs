@@ -227,6 +227,9 @@ mod tests {
         assert_eq!(f[0].text, "shop/in selects no pod: the one pod at hand in shop does not have app=card; shop/cart-0 has app=cart");
         assert_eq!(found(&[&policy("", "k8s-app: cart"), p]), [("selector-matches-no-pod", 7)]);
         assert_eq!(found(&[&policy("", "app: cart"), p]), []);
+        // A bare pod beside them does not hide what workloads will run.
+        let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: card, namespace: shop}\nspec: {template: {metadata: {labels: {app: card}}}}\n";
+        assert_eq!(found(&[&policy("matchLabels: {app: card}", "app: cart"), p, other]), []);
         // Pods of another namespace say nothing about this one; a controller's label is in no manifest.
         assert_eq!(found(&[&policy("", "k8s-app: cart"), &p.replace("shop", "web")]), []);
         assert_eq!(found(&[&policy("", "pod-template-hash: abc"), p]), []);

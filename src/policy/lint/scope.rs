@@ -114,15 +114,19 @@ impl Stock {
 
     fn of(world: &World) -> Self {
         let mut parties: BTreeMap<(String, String), Party> = BTreeMap::new();
-        let mut owned: BTreeSet<&str> = BTreeSet::new();
+        let mut run: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
         for ((ns, name), p) in world.pods().into_iter().filter(|(_, p)| !p.host_network) {
             let party = Party { present: true, namespace: ns.clone(), pod: name.clone(), ip: p.ips.first().copied(), ..Party::default() };
             parties.insert((ns.clone(), name.clone()), party);
-            owned.insert(ns);
+            run.extend(world.workload_of(ns, name, &[]).map(|(kind, owner, _)| (ns.as_str(), kind, owner)));
         }
         let mut out = Self::default();
-        // Where pods are at hand, a template says nothing that they do not.
-        for (ns, kind, name, _) in world.workloads().into_iter().filter(|(ns, _, _, t)| !t.host_network && !owned.contains(ns)) {
+        // Where a workload's pods are at hand, its template says nothing that they do not.
+        let stands_for_pods = |ns: &str, kind: &str, name: &str| !run.contains(&(ns, kind, name));
+        for (ns, kind, name, t) in world.workloads() {
+            if t.host_network || !stands_for_pods(ns, kind, name) {
+                continue;
+            }
             let workloads = vec![(kind.to_owned(), name.to_owned())];
             let party = Party { present: true, namespace: ns.to_owned(), workloads, ..Party::default() };
             parties.insert((ns.to_owned(), format!("{kind} {name}")), party);
