@@ -442,6 +442,18 @@ fn a_rule_for_all_of_a_namespace_isolates_nobody_who_was_free() {
 }
 
 #[test]
+fn a_frame_that_names_neither_side_is_nobody_to_be_newly_isolated() {
+    let mut flows = shop();
+    // As an agent reports a frame of an EtherType that it does not know.
+    let f = json!({"time": "2026-01-31T14:00:00Z", "verdict": "DROPPED", "drop_reason_desc": "UNSUPPORTED_L3_PROTOCOL",
+        "ethernet": {"source": "06:b8:a2:f0:b4:61", "destination": "01:80:c2:00:00:0e"}, "Type": "L3_L4", "event_type": {"type": 1}});
+    flows.push(json!({"flow": f, "node_name": "n1", "time": "2026-01-31T14:00:00Z"}));
+    let p = Place::new(&flows, &[("k8s/deny.yaml", NOTHING)]);
+    let (_, yaml) = propose(&p, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert!(yaml.contains("kind: NetworkPolicy") && !yaml.contains("newly isolates"), "{yaml}");
+}
+
+#[test]
 fn a_rule_by_name_has_the_dns_rule_that_feeds_it() {
     // DNS itself is allowed already, past the proxy that would learn from the answers.
     let open = "\

@@ -430,6 +430,18 @@ fn one_packet_on_each_side_is_no_contrast() {
 }
 
 #[test]
+fn the_senders_node_that_lets_the_packet_out_is_no_contrast_to_the_receivers_that_drops_it() {
+    let mut e = engine(POLICY);
+    for i in 0..3u8 {
+        let second = f64::from(i) * 2.0;
+        let out = flow(second, 40_000 + u16::from(i), 5432, "FORWARDED", 4).replace("INGRESS", "EGRESS").replace("w2", "w1");
+        line(&mut e, &out);
+        line(&mut e, &flow(second + 0.001, 40_000 + u16::from(i), 5432, "DROPPED", 5));
+    }
+    assert!(e.contrast().is_empty(), "{:?}", e.contrast());
+}
+
+#[test]
 fn the_age_of_the_dns_answer_tells_dropped_from_forwarded() {
     let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
     let dns = r#"{"flow":{"time":"2026-04-13T14:02:00Z","verdict":"FORWARDED","Type":"L7","l4":{"UDP":{"source_port":53,"destination_port":41000}},"source":{"labels":["k8s:k8s-app=kube-dns"]},"destination":{"namespace":"shop","pod_name":"cart-0"},"node_name":"w2","event_type":{"type":129},"traffic_direction":"EGRESS","is_reply":true,"l7":{"type":"RESPONSE","dns":{"query":"api.stripe.com.","ips":["1.2.3.4"],"ttl":10}}},"node_name":"w2","time":"2026-04-13T14:02:00Z"}"#;
