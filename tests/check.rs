@@ -438,7 +438,26 @@ fn a_rule_for_all_of_a_namespace_isolates_nobody_who_was_free() {
     let q = Place::new(&flows, &[("k8s/deny.yaml", &only_cart)]);
     let (code, yaml) = propose(&q, "k8s --from flows.jsonl --engine kubernetes", "k8s/allow.yaml");
     assert_eq!(code, 1, "{yaml}");
-    assert!(yaml.contains("a NetworkPolicy cannot name hosts") && yaml.contains("# newly isolates:"), "{yaml}");
+    assert!(
+        yaml.contains(": a NetworkPolicy cannot name hosts") || yaml.contains(" is api.stripe.com, and a NetworkPolicy cannot name hosts"),
+        "{yaml}"
+    );
+    assert!(
+        !yaml.contains("api.stripe.com is api.stripe.com") && yaml.contains("# newly isolates:"),
+        "a name is not explained by itself: {yaml}"
+    );
+}
+
+#[test]
+fn a_frame_that_names_neither_side_is_nobody_to_be_newly_isolated() {
+    let mut flows = shop();
+    // As an agent reports a frame of an EtherType that it does not know.
+    let f = json!({"time": "2026-01-31T14:00:00Z", "verdict": "DROPPED", "drop_reason_desc": "UNSUPPORTED_L3_PROTOCOL",
+        "ethernet": {"source": "06:b8:a2:f0:b4:61", "destination": "01:80:c2:00:00:0e"}, "Type": "L3_L4", "event_type": {"type": 1}});
+    flows.push(json!({"flow": f, "node_name": "n1", "time": "2026-01-31T14:00:00Z"}));
+    let p = Place::new(&flows, &[("k8s/deny.yaml", NOTHING)]);
+    let (_, yaml) = propose(&p, "k8s --from flows.jsonl", "k8s/allow.yaml");
+    assert!(yaml.contains("kind: NetworkPolicy") && !yaml.contains("newly isolates"), "{yaml}");
 }
 
 #[test]

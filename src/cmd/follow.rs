@@ -84,7 +84,11 @@ fn write(cause: &Cause, event: &str, at: Nanos, style: Style, out: &mut dyn Writ
     let why = &*cause.why;
     let side = why.direction.map(|d| format!("{}: ", d.word())).unwrap_or_default();
     let by = if why.policies.is_empty() { String::new() } else { format!("  [{} {}]", policies_label(why.outcome), names(&why.policies)) };
-    let so_far = if event == "opened" { String::new() } else { format!("  {} drops so far", cause.events) };
+    let so_far = if event == "opened" {
+        String::new()
+    } else {
+        format!("  {} drop{} so far", cause.events, if cause.events == 1 { "" } else { "s" })
+    };
     let line = format!("{}  {event:<12}  {}  {side}{}{by}{so_far}", at.utc().format("%F %T"), head(cause, style), why.text);
     writeln!(out, "{}", if style.terminal { clean(&line).into_owned() } else { line })
 }

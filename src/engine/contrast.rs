@@ -54,7 +54,8 @@ fn who(e: &End) -> Who {
 
 type Traffic = (Who, Who, Option<L4>, u16, Option<Direction>);
 
-/// The traffic of a row as its initiator sends it, seen from one end: what the receiver's node drops its sender's node has forwarded.
+/// The traffic of a row as its initiator sends it, on the side that was judged: a packet that its sender's node lets out and the
+/// receiver's node drops is not a forwarded one to compare with, it is the dropped one on its way.
 fn traffic(row: &Row) -> Traffic {
     (who(&row.src), who(&row.dst), row.l4, row.dst.port, row.dir)
 }

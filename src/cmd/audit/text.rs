@@ -285,7 +285,7 @@ fn traffic(t: &Traffic, p: &mut Pen<'_>) -> io::Result<()> {
                 (Some(f), _) => format!(", {}", moment(f)),
                 _ => String::new(),
             };
-            p.line(&format!("      {} records{times}", a.records))?;
+            p.line(&format!("      {}{times}", records(a.records)))?;
         }
         if peers.len() > MOST_PEERS {
             p.line(&format!("    +{} more", peers.len() - MOST_PEERS))?;
@@ -313,13 +313,17 @@ fn traffic(t: &Traffic, p: &mut Pen<'_>) -> io::Result<()> {
     Ok(())
 }
 
+fn records(n: u64) -> String {
+    count(usize::try_from(n).unwrap_or(usize::MAX), "record")
+}
+
 /// The coverage of the evidence, in sentences.
 pub(super) fn coverage(t: &Traffic) -> Vec<String> {
     let c = &t.coverage;
     let mut out = Vec::new();
     out.push(match (&c.from, &c.to) {
-        (Some(from), Some(to)) => format!("{} to {}, {} records of {}", moment(from), moment(to), c.records, count(c.nodes.len(), "node")),
-        _ => format!("{} records, none with a time", c.records),
+        (Some(from), Some(to)) => format!("{} to {}, {} of {}", moment(from), moment(to), records(c.records), count(c.nodes.len(), "node")),
+        _ => format!("{}, none with a time", records(c.records)),
     });
     match &c.gaps {
         None => out.push("gaps: too long a time to keep them".to_owned()),
@@ -336,7 +340,7 @@ pub(super) fn coverage(t: &Traffic) -> Vec<String> {
     let per: Vec<_> = c.lost.iter().map(|(who, n)| format!("{who} {n}")).collect();
     out.push(if lost == 0 { "lost events: none reported".to_owned() } else { format!("lost events: {lost} ({})", list(&per, 4)) });
     if !c.filter.is_empty() {
-        out.push(format!("filter of this run: {}; it left out {} records", c.filter, c.refused));
+        out.push(format!("filter of this run: {}; it left out {}", c.filter, records(c.refused)));
     }
     for (n, what) in [
         (c.malformed, "lines could not be read"),

@@ -149,7 +149,8 @@ pub fn propose(subject: &Subject<'_>, judged: &Judged<'_>) -> Proposal {
         }
         wanted.retain(|w| !gone.contains_key(&w.heard.conversation));
     };
-    lost.extend(broken.iter().filter(|c| !wanted.iter().any(|w| w.heard.conversation == **c)));
+    let asked: HashSet<usize> = wanted.iter().map(|w| w.heard.conversation).collect();
+    lost.extend(broken.difference(&asked));
     let new: Vec<New> = made.policies.into_iter().map(|p| narrow(p, wanted.iter().chain(&extra), &ground)).collect();
     prove(subject, judged, &ground, &new, (&broken, &lost), unsaid, &mut out);
     out

@@ -157,9 +157,15 @@ fn entry(g: &Group, paint: &Paint, out: &mut dyn Write) -> io::Result<()> {
         row("before", &listed(&g.before))?;
     }
     row("seen", &tally(g))?;
+    let mut said: Vec<String> = Vec::new();
     for e in &g.examples {
         let request = e.request.as_ref().map(|r| format!("  {r}")).unwrap_or_default();
-        row("for example", &format!("{} {arrow} {} {}{request}", e.from, e.to, e.port))?;
+        let example = format!("{} {arrow} {} {}{request}", e.from, e.to, e.port);
+        // Two record types asked for one name read the same.
+        if !said.contains(&example) {
+            row("for example", &example)?;
+            said.push(example);
+        }
     }
     Ok(())
 }

@@ -227,11 +227,27 @@ mod tests {
         assert_eq!(f[0].text, "shop/in selects no pod: the one pod at hand in shop does not have app=card; shop/cart-0 has app=cart");
         assert_eq!(found(&[&policy("", "k8s-app: cart"), p]), [("selector-matches-no-pod", 7)]);
         assert_eq!(found(&[&policy("", "app: cart"), p]), []);
-        // A bare pod beside them does not hide what workloads will run.
-        let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: card, namespace: shop}\nspec: {template: {metadata: {labels: {app: card}}}}\n";
-        assert_eq!(found(&[&policy("matchLabels: {app: card}", "app: cart"), p, other]), []);
         // Pods of another namespace say nothing about this one; a controller's label is in no manifest.
         assert_eq!(found(&[&policy("", "k8s-app: cart"), &p.replace("shop", "web")]), []);
         assert_eq!(found(&[&policy("", "pod-template-hash: abc"), p]), []);
+    }
+
+    #[test]
+    fn a_bare_pod_in_the_namespace_does_not_hide_the_templates_of_others() {
+        let ship = "apiVersion: v1\nkind: Pod\nmetadata: {name: ship, namespace: shop, labels: {app: ship}}\n";
+        let cart = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart, namespace: shop}\nspec:\n  selector: {matchLabels: {app: cart}}\n  template: {metadata: {labels: {app: cart}}}\n";
+        let policy = |app: &str| {
+            format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: in, namespace: shop}}\nspec:\n  podSelector: {{matchLabels: {{app: {app}}}}}\n"
+            )
+        };
+        assert_eq!(found(&[&policy("cart"), ship, cart]), []);
+        let f = scene(&[&policy("card"), ship, cart]).findings();
+        assert_eq!(f.len(), 1, "{f:?}");
+        assert!(f[0].text.contains("none of the 2 workloads at hand in shop has app=card"), "{}", f[0].text);
+        // A pod of its own stands for the template.
+        let own = ship.replace("name: ship", "name: cart-7d4b8c9f5-xk2mh").replace("app: ship", "app: cart");
+        let f = scene(&[&policy("card"), &own, cart]).findings();
+        assert!(f[0].text.contains("the one pod at hand in shop does not have app=card"), "{}", f[0].text);
     }
 }

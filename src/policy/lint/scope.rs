@@ -7,9 +7,9 @@ use crate::policy::ir::{Action, Policy, Section, Subject};
 use crate::policy::selector::{Op, Requirement, Selector};
 use crate::policy::{Engine, Options, PolicySet};
 use crate::world::labels::POD_NAMESPACE;
-use crate::world::{Endpoint, World};
+use crate::world::{Endpoint, PodLike, World};
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A set of policies and the cluster it is for.
@@ -114,19 +114,18 @@ impl Stock {
 
     fn of(world: &World) -> Self {
         let mut parties: BTreeMap<(String, String), Party> = BTreeMap::new();
-        let mut run: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
+        let mut owned: BTreeMap<&str, Vec<&BTreeMap<String, String>>> = BTreeMap::new();
         for ((ns, name), p) in world.pods().into_iter().filter(|(_, p)| !p.host_network) {
             let party = Party { present: true, namespace: ns.clone(), pod: name.clone(), ip: p.ips.first().copied(), ..Party::default() };
             parties.insert((ns.clone(), name.clone()), party);
-            run.extend(world.workload_of(ns, name, &[]).map(|(kind, owner, _)| (ns.as_str(), kind, owner)));
+            owned.entry(ns).or_default().push(&p.labels);
         }
         let mut out = Self::default();
-        // Where a workload's pods are at hand, its template says nothing that they do not.
-        let stands_for_pods = |ns: &str, kind: &str, name: &str| !run.contains(&(ns, kind, name));
-        for (ns, kind, name, t) in world.workloads() {
-            if t.host_network || !stands_for_pods(ns, kind, name) {
-                continue;
-            }
+        // Where a pod of a template is at hand, the template says nothing that it does not; another workload's pods are no reason.
+        let met = |ns: &str, t: &PodLike| {
+            owned.get(ns).is_some_and(|pods| pods.iter().any(|pod| t.labels.iter().all(|(k, v)| pod.get(k) == Some(v))))
+        };
+        for (ns, kind, name, _) in world.workloads().into_iter().filter(|(ns, _, _, t)| !t.host_network && !met(ns, t)) {
             let workloads = vec![(kind.to_owned(), name.to_owned())];
             let party = Party { present: true, namespace: ns.to_owned(), workloads, ..Party::default() };
             parties.insert((ns.to_owned(), format!("{kind} {name}")), party);

@@ -96,7 +96,8 @@ pub fn who(direction: Direction, peer: &Endpoint, crowd: &Crowd, opt: &Options) 
     match (name, opt.engine, peer.ip) {
         (Some(name), Engine::Cilium, _) => Ok(Who::Fqdn(name.clone())),
         (Some(name), Engine::Kubernetes, _) => {
-            Err(format!("{} is {name}, and a NetworkPolicy cannot name hosts: its address may change with every answer", peer.display))
+            let is = if peer.display == *name { String::new() } else { format!("{} is {name}, and ", peer.display) };
+            Err(format!("{is}a NetworkPolicy cannot name hosts: its address may change with every answer"))
         }
         (None, _, Some(ip)) => Ok(Who::Address(IpNet::from(ip))),
         (None, _, None) => Err(format!("the address of {} is not known", peer.display)),

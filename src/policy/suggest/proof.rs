@@ -74,6 +74,11 @@ fn both(a: Decision, b: Decision) -> Decision {
     }
 }
 
+/// Whether anything is told of it.
+fn somebody(e: &Endpoint) -> bool {
+    e.ip.is_some() || !e.pod.is_empty() || !e.namespace.is_empty() || !e.labels.0.is_empty()
+}
+
 impl<'a> Ground<'a> {
     pub fn new(talks: impl Iterator<Item = &'a Talk>, world: &'a World, set: &'a PolicySet, opt: &'a Options) -> Self {
         let mut ends: Vec<Endpoint> = Vec::new();
@@ -182,12 +187,13 @@ impl<'a> Ground<'a> {
         self.ends.iter().map(may).collect()
     }
 
-    /// Endpoints that `new` isolates, or may, and that nothing isolates for certain now: by name, each once.
+    /// Endpoints that `new` isolates, or may, and that nothing isolates for certain now: by name, each once. A side of which a
+    /// record told nothing at all (lost, or left out) is nobody in particular, and in no list of who is hit.
     pub fn newly_isolated(&self, new: &Policy) -> BTreeSet<String> {
         let mut out = BTreeSet::new();
         let nothing = Traffic::default();
         for section in new.sections.iter().filter(|s| s.default_deny) {
-            for e in self.everybody() {
+            for e in self.everybody().filter(|e| somebody(e)) {
                 let case = Case { direction: section.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
                 let isolates =
                     |p: &Arc<Policy>| p.sections.iter().any(|s| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes);
