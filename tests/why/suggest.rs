@@ -462,3 +462,32 @@ fn the_strict_reader_is_strict() {
     let json = serde_json::to_string(&s).unwrap();
     assert!(std::panic::catch_unwind(|| reader::suggestion(&json.replacen("\"title\"", "\"titel\"", 1))).is_err());
 }
+
+#[test]
+fn a_deny_advice_says_only_what_is_true_of_both_sides_and_of_all_workloads() {
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: shop}\nspec:\n  endpointSelector: {matchLabels: {app: db}}\n  enableDefaultDeny: {ingress: false}\n  ingressDeny: [{fromEndpoints: [{matchLabels: {app: cart}}]}]\n";
+    let closed = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut, namespace: shop}\nspec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Egress]}\n";
+    let cause = |side, reason| Observed { drop_reason: reason, ..denied(cart(), db(), 5432, side) };
+    // The rule denies this peer and nobody else: there is nothing to narrow.
+    let s = case(&[("p.yaml", deny)], vec![cause(D::Ingress, 181)]).sure();
+    assert!(s.notes.iter().any(|n| n == "without that rule this traffic would pass"), "{s:?}");
+    assert!(!s.notes.iter().any(|n| n.contains("the others")), "{s:?}");
+    // The cause is egress; the deny of the other side is not it, and lifting it alone lets nothing through.
+    let s = case(&[("p.yaml", deny), ("n.yaml", closed)], vec![cause(D::Egress, 133)]).sure();
+    assert_eq!(
+        s.title,
+        "no edit: ingress of shop/db-0 denies it too, and there ingressDeny[0] of CiliumNetworkPolicy shop/q has to give way"
+    );
+    let yet = "without that rule ingress would let it pass, yet egress of shop/cart-0 would still deny it";
+    assert!(s.notes.iter().any(|n| n == yet), "{s:?}");
+    // Behind the deny stands another one.
+    let two = format!("{deny}---\n{}", deny.replace("name: q", "name: r").replace("app: cart", "tier: x"));
+    let mut flow = cause(D::Ingress, 181);
+    flow.src.labels.push("k8s:tier=x".into());
+    let both = case(&[("p.yaml", &two)], vec![flow]).sure();
+    assert!(both.title.contains("shop/q") && both.title.contains("shop/r"), "{both:?}");
+    // A rule on everybody is narrowed, not relieved of a peer that it does not list.
+    let wide = deny.replace("{matchLabels: {app: cart}}]}]", "{}]}]");
+    let s = case(&[("p.yaml", &wide)], vec![cause(D::Ingress, 181)]).sure();
+    assert!(s.notes.iter().any(|n| n == "narrowed so that it leaves out app=cart, it would go on denying the others"), "{s:?}");
+}
