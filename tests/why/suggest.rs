@@ -491,3 +491,52 @@ fn a_deny_advice_says_only_what_is_true_of_both_sides_and_of_all_workloads() {
     let s = case(&[("p.yaml", &wide)], vec![cause(D::Ingress, 181)]).sure();
     assert!(s.notes.iter().any(|n| n == "narrowed so that it leaves out app=cart, it would go on denying the others"), "{s:?}");
 }
+
+#[test]
+fn a_pod_that_lets_no_dns_in_is_not_taken_for_the_dns_server() {
+    let to = denied(cart(), world_ip("1.2.3.4", &["hooks.stripe.com"]), 443, D::Egress);
+    let ask = drop(cart(), db(), L4::Udp, 53, Some(D::Egress));
+    let s = case(&[("p.yaml", CNP)], vec![to, ask]).sure();
+    assert!(s.yaml.contains("k8s-app: kube-dns") && s.notes.iter().any(|n| n.contains("is assumed")), "{s:?}");
+}
+
+#[test]
+fn a_query_string_on_one_path_opens_no_query_strings_on_the_others() {
+    let p = CNP.replace("toFQDNs:\n        - matchName: api.stripe.com", "toEndpoints:\n        - matchLabels: {app: db}").replace(
+        "              protocol: TCP\n",
+        "              protocol: TCP\n          rules:\n            http:\n              - {method: GET, path: /v1/.*}\n",
+    );
+    let put = |url: &str| {
+        let l7 = L7::Http { method: "PUT".into(), url: url.into(), code: 0, headers: vec![] };
+        Observed { l7: Some(l7), event: Some((129, 0)), drop_reason: 0, ..denied(cart(), db(), 443, D::Egress) }
+    };
+    let c = case(&[("p.yaml", &p)], vec![put("http://db/plain"), put("http://db/find?x=1")]);
+    let s = c.scene(&c.files);
+    let why = s.explain(&c.flows[0]).1.why;
+    let mut talks = Talks::default();
+    for f in &c.flows {
+        talks.add(f, Nanos(Nanos::SECOND));
+    }
+    let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
+    let all: Vec<usize> = (0..talks.iter().count()).collect();
+    let out = suggest(&Ask { why: &why, audit: false, talks: &all, lost: 0, filter: "", unheld: 0 }, &ground).unwrap();
+    assert_eq!(
+        added(&out),
+        ["              - {method: PUT, path: \"/find(\\\\?.*)?\"}", "              - {method: PUT, path: /plain}"],
+        "{out:?}"
+    );
+    assert!(out.notes.iter().any(|n| n.starts_with("/find with any query string")), "{out:?}");
+}
+
+#[test]
+fn what_stands_behind_a_deny_is_named_when_it_denies_too() {
+    let rule = |name: &str, tier: &str| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{name: {name}}}\nspec:\n  tier: {tier}\n  priority: 1\n  subject: {{namespaces: {{}}}}\n  ingress:\n  - {{action: Deny, from: [{{namespaces: {{}}}}]}}\n"
+        )
+    };
+    let flow = Observed { drop_reason: 181, ..denied(cart(), db(), 5432, D::Ingress) };
+    let s = case(&[("a.yaml", &rule("top", "Admin")), ("b.yaml", &rule("floor", "Baseline"))], vec![flow]).sure();
+    let still = "without that rule it would still be denied, by ingress[0].from[0] of ClusterNetworkPolicy floor";
+    assert!(s.notes.iter().any(|n| n == still), "{s:?}");
+}
