@@ -540,3 +540,27 @@ fn what_stands_behind_a_deny_is_named_when_it_denies_too() {
     let still = "without that rule it would still be denied, by ingress[0].from[0] of ClusterNetworkPolicy floor";
     assert!(s.notes.iter().any(|n| n == still), "{s:?}");
 }
+
+#[test]
+fn a_value_more_is_not_offered_where_it_would_admit_its_namesakes_of_every_namespace() {
+    let p = SHOP.replace(
+        "    - podSelector:\n        matchLabels:\n          app: cart\n",
+        "    - namespaceSelector: {}\n      podSelector:\n        matchExpressions:\n        - {key: app, operator: In, values: [cart, mail]}\n",
+    );
+    assert!(p.contains("namespaceSelector"), "{p}");
+    let s = case(&[("p.yaml", &p)], vec![denied(pod("shop", "w", "app=web"), db(), 5432, D::Ingress)]).sure();
+    assert!(s.title.starts_with("add peer app=web to ingress[0]"), "{s:?}");
+}
+
+#[test]
+fn what_is_new_beside_a_patch_is_shown_with_it() {
+    let closed = DENY.replace("deny", "all-out").replace("[Ingress, Egress]", "[Egress]");
+    let flow = denied(pod("shop", "w", "app=web"), db(), 5432, D::Ingress);
+    let s = case(&[("p.yaml", SHOP), ("d.yaml", &closed)], vec![flow]).sure();
+    assert!(s.patch.is_some() && s.title.contains("; new "), "{s:?}");
+    assert!(
+        s.text().starts_with("--- p.yaml") && s.text().contains("\nkind: NetworkPolicy\n") && s.text().contains("- Egress"),
+        "{}",
+        s.text()
+    );
+}

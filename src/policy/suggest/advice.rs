@@ -2,6 +2,7 @@
 //!
 //! Owns sentences; changes nothing.
 use super::build::{What, Who};
+use super::forms::pins;
 use super::proof::Ground;
 use super::sketch::Sketch;
 use crate::model::doc::Node;
@@ -186,7 +187,7 @@ fn is_just(is: &PeerIs, peer: &Who) -> bool {
         (PeerIs::Endpoints(s), Who::Pod { namespace, labels }) => {
             let (place, own): (Vec<_>, Vec<_>) = s.all.iter().partition(|r| r.implied || r.on_namespace());
             let is = |r: &Requirement, v: &str| r.op == Op::In && r.values.as_slice() == [v];
-            place.iter().any(|r| is(r, namespace))
+            place.iter().any(|r| pins(r, namespace))
                 && own.len() == labels.len()
                 && own.iter().all(|r| labels.iter().any(|(k, v)| *k == r.key && is(r, v)))
         }

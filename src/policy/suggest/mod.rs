@@ -202,6 +202,9 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     out.title = plan.titles.join("; ");
     out.patch = plan.sketch.patch();
     out.yaml = plan.sketch.yaml();
+    if out.patch.is_some() {
+        out.new = plan.sketch.fresh();
+    }
     count(&mut out, ask, ground, &proof);
     let isolates = isolated(ground, &plan.sketch);
     out.isolates_more = isolates.len().saturating_sub(LISTED) as u64;
