@@ -3,6 +3,7 @@
 //! Owns shapes and the one sentence of the proof. Field order here is the order in the JSON; it is part of the interface.
 use super::time::Nanos;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A unified diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,6 +57,9 @@ pub struct Suggestion {
     /// Every object that is new or changed, whole.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub yaml: String,
+    /// Of these, the new ones where there is a patch beside them: no diff of the existing files has them.
+    #[serde(skip)]
+    pub new: String,
     /// Dropped (or audited) records of this cause that would pass.
     pub admits: u64,
     /// Conversations of this cause that would pass, of how many.
@@ -98,9 +102,13 @@ impl Suggestion {
         !self.yaml.is_empty()
     }
 
-    /// What `y` copies: the patch, else the new objects.
-    pub fn text(&self) -> &str {
-        self.patch.as_ref().map_or(&self.yaml, |p| &p.diff)
+    /// What `y` copies: the patch and the new objects beside it, else the new objects.
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.patch {
+            None => Cow::Borrowed(&self.yaml),
+            Some(p) if self.new.is_empty() => Cow::Borrowed(&p.diff),
+            Some(p) => Cow::Owned(format!("{}# and besides, new:\n{}", p.diff, self.new)),
+        }
     }
 
     /// `of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 and nothing else; newly isolates nothing`

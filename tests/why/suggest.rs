@@ -462,3 +462,105 @@ fn the_strict_reader_is_strict() {
     let json = serde_json::to_string(&s).unwrap();
     assert!(std::panic::catch_unwind(|| reader::suggestion(&json.replacen("\"title\"", "\"titel\"", 1))).is_err());
 }
+
+#[test]
+fn a_deny_advice_says_only_what_is_true_of_both_sides_and_of_all_workloads() {
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: shop}\nspec:\n  endpointSelector: {matchLabels: {app: db}}\n  enableDefaultDeny: {ingress: false}\n  ingressDeny: [{fromEndpoints: [{matchLabels: {app: cart}}]}]\n";
+    let closed = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut, namespace: shop}\nspec: {podSelector: {matchLabels: {app: cart}}, policyTypes: [Egress]}\n";
+    let cause = |side, reason| Observed { drop_reason: reason, ..denied(cart(), db(), 5432, side) };
+    // The rule denies this peer and nobody else: there is nothing to narrow.
+    let s = case(&[("p.yaml", deny)], vec![cause(D::Ingress, 181)]).sure();
+    assert!(s.notes.iter().any(|n| n == "without that rule this traffic would pass"), "{s:?}");
+    assert!(!s.notes.iter().any(|n| n.contains("the others")), "{s:?}");
+    // The cause is egress; the deny of the other side is not it, and lifting it alone lets nothing through.
+    let s = case(&[("p.yaml", deny), ("n.yaml", closed)], vec![cause(D::Egress, 133)]).sure();
+    assert_eq!(
+        s.title,
+        "no edit: ingress of shop/db-0 denies it too, and there ingressDeny[0] of CiliumNetworkPolicy shop/q has to give way"
+    );
+    let yet = "without that rule ingress would let it pass, yet egress of shop/cart-0 would still deny it";
+    assert!(s.notes.iter().any(|n| n == yet), "{s:?}");
+    // Behind the deny stands another one.
+    let two = format!("{deny}---\n{}", deny.replace("name: q", "name: r").replace("app: cart", "tier: x"));
+    let mut flow = cause(D::Ingress, 181);
+    flow.src.labels.push("k8s:tier=x".into());
+    let both = case(&[("p.yaml", &two)], vec![flow]).sure();
+    assert!(both.title.contains("shop/q") && both.title.contains("shop/r"), "{both:?}");
+    // A rule on everybody is narrowed, not relieved of a peer that it does not list.
+    let wide = deny.replace("{matchLabels: {app: cart}}]}]", "{}]}]");
+    let s = case(&[("p.yaml", &wide)], vec![cause(D::Ingress, 181)]).sure();
+    assert!(s.notes.iter().any(|n| n == "narrowed so that it leaves out app=cart, it would go on denying the others"), "{s:?}");
+}
+
+#[test]
+fn a_pod_that_lets_no_dns_in_is_not_taken_for_the_dns_server() {
+    let to = denied(cart(), world_ip("1.2.3.4", &["hooks.stripe.com"]), 443, D::Egress);
+    let ask = drop(cart(), db(), L4::Udp, 53, Some(D::Egress));
+    let s = case(&[("p.yaml", CNP)], vec![to, ask]).sure();
+    assert!(s.yaml.contains("k8s-app: kube-dns") && s.notes.iter().any(|n| n.contains("is assumed")), "{s:?}");
+}
+
+#[test]
+fn a_query_string_on_one_path_opens_no_query_strings_on_the_others() {
+    let p = CNP.replace("toFQDNs:\n        - matchName: api.stripe.com", "toEndpoints:\n        - matchLabels: {app: db}").replace(
+        "              protocol: TCP\n",
+        "              protocol: TCP\n          rules:\n            http:\n              - {method: GET, path: /v1/.*}\n",
+    );
+    let put = |url: &str| {
+        let l7 = L7::Http { method: "PUT".into(), url: url.into(), code: 0, headers: vec![] };
+        Observed { l7: Some(l7), event: Some((129, 0)), drop_reason: 0, ..denied(cart(), db(), 443, D::Egress) }
+    };
+    let c = case(&[("p.yaml", &p)], vec![put("http://db/plain"), put("http://db/find?x=1")]);
+    let s = c.scene(&c.files);
+    let why = s.explain(&c.flows[0]).1.why;
+    let mut talks = Talks::default();
+    for f in &c.flows {
+        talks.add(f, Nanos(Nanos::SECOND));
+    }
+    let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
+    let all: Vec<usize> = (0..talks.iter().count()).collect();
+    let out = suggest(&Ask { why: &why, audit: false, talks: &all, lost: 0, filter: "", unheld: 0 }, &ground).unwrap();
+    assert_eq!(
+        added(&out),
+        ["              - {method: PUT, path: \"/find(\\\\?.*)?\"}", "              - {method: PUT, path: /plain}"],
+        "{out:?}"
+    );
+    assert!(out.notes.iter().any(|n| n.starts_with("/find with any query string")), "{out:?}");
+}
+
+#[test]
+fn what_stands_behind_a_deny_is_named_when_it_denies_too() {
+    let rule = |name: &str, tier: &str| {
+        format!(
+            "apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{name: {name}}}\nspec:\n  tier: {tier}\n  priority: 1\n  subject: {{namespaces: {{}}}}\n  ingress:\n  - {{action: Deny, from: [{{namespaces: {{}}}}]}}\n"
+        )
+    };
+    let flow = Observed { drop_reason: 181, ..denied(cart(), db(), 5432, D::Ingress) };
+    let s = case(&[("a.yaml", &rule("top", "Admin")), ("b.yaml", &rule("floor", "Baseline"))], vec![flow]).sure();
+    let still = "without that rule it would still be denied, by ingress[0].from[0] of ClusterNetworkPolicy floor";
+    assert!(s.notes.iter().any(|n| n == still), "{s:?}");
+}
+
+#[test]
+fn a_value_more_is_not_offered_where_it_would_admit_its_namesakes_of_every_namespace() {
+    let p = SHOP.replace(
+        "    - podSelector:\n        matchLabels:\n          app: cart\n",
+        "    - namespaceSelector: {}\n      podSelector:\n        matchExpressions:\n        - {key: app, operator: In, values: [cart, mail]}\n",
+    );
+    assert!(p.contains("namespaceSelector"), "{p}");
+    let s = case(&[("p.yaml", &p)], vec![denied(pod("shop", "w", "app=web"), db(), 5432, D::Ingress)]).sure();
+    assert!(s.title.starts_with("add peer app=web to ingress[0]"), "{s:?}");
+}
+
+#[test]
+fn what_is_new_beside_a_patch_is_shown_with_it() {
+    let closed = DENY.replace("deny", "all-out").replace("[Ingress, Egress]", "[Egress]");
+    let flow = denied(pod("shop", "w", "app=web"), db(), 5432, D::Ingress);
+    let s = case(&[("p.yaml", SHOP), ("d.yaml", &closed)], vec![flow]).sure();
+    assert!(s.patch.is_some() && s.title.contains("; new "), "{s:?}");
+    assert!(
+        s.text().starts_with("--- p.yaml") && s.text().contains("\nkind: NetworkPolicy\n") && s.text().contains("- Egress"),
+        "{}",
+        s.text()
+    );
+}

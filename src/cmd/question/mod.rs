@@ -11,7 +11,7 @@ use crate::model::why::Outcome;
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::{Http, Request};
 use crate::policy::explain::question::{Answer, PolicyAnswer, RuleAnswer, SideAnswer, question};
-use crate::world::{Labels, World};
+use crate::world::{Labels, Target, World};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,15 +24,16 @@ const RULES: usize = 12;
 /// Writes the answer; returns whether the connection is allowed.
 pub fn answer(engine: &Engine, q: &Question, style: Style, out: &mut dyn Write) -> io::Result<bool> {
     let mut notes = Vec::new();
-    let src = find(&q.src, engine, &mut notes);
-    let dst = find(&q.dst, engine, &mut notes);
+    let src = find(&q.src, engine, &mut None, q.l4, &mut notes);
+    let mut port = q.port;
+    let dst = find(&q.dst, engine, &mut port, q.l4, &mut notes);
     let (src, dst) = (engine.world().endpoint(&src), engine.world().endpoint(&dst));
     let icmp = matches!(q.l4, Some(L4::Icmp4 | L4::Icmp6));
     let request = q.http.clone().map(|(method, path)| Request::Http(Http { method, path, ..Http::default() }));
     let traffic = Traffic {
         l4: q.l4,
-        port: q.port.filter(|_| !icmp),
-        icmp: q.port.filter(|_| icmp).and_then(|p| u8::try_from(p).ok()),
+        port: port.filter(|_| !icmp),
+        icmp: port.filter(|_| icmp).and_then(|p| u8::try_from(p).ok()),
         request,
         server_name: None,
     };
@@ -55,13 +56,13 @@ pub fn answer(engine: &Engine, q: &Question, style: Style, out: &mut dyn Write) 
             notes: &'a [String],
         }
         let http = q.http.as_ref().map(|(m, p)| format!("{m} {p}"));
-        let (port, protocol) = (q.port, q.l4.map(L4::word));
+        let protocol = q.l4.map(L4::word);
         let entry = Entry { src: &src.display, dst: &dst.display, port, protocol, http, allowed, answer: &a, notes: &notes };
         serde_json::to_writer(&mut *out, &entry)?;
         out.write_all(b"\n")?;
         return Ok(allowed);
     }
-    text(q, (&src.display, &dst.display), &a, &notes, style, out)?;
+    text(&Question { port, ..q.clone() }, (&src.display, &dst.display), &a, &notes, style, out)?;
     Ok(allowed)
 }
 
@@ -141,7 +142,8 @@ fn policy(
 }
 
 /// The endpoint that is meant, as a flow would name it; what had to be guessed joins `notes`.
-fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
+/// `port` becomes the pod's where it was a service's.
+fn find(place: &Place, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, notes: &mut Vec<String>) -> Party {
     let world = engine.world();
     match place {
         Place::Pod { namespace, name } => {
@@ -161,7 +163,7 @@ fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
                 notes.push(format!("{namespace}/{name} is judged as its pod {}", p.pod));
                 return p;
             }
-            behind(namespace, name, world, notes).unwrap_or_else(|| {
+            behind((namespace, name), world, port, l4, notes).unwrap_or_else(|| {
                 notes.push(format!("nothing at hand describes {namespace}/{name}: neither a manifest nor a flow"));
                 named
             })
@@ -184,7 +186,7 @@ fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
                 Party { present: true, namespace: namespace.clone(), labels, ..Party::default() }
             })
         }
-        Place::Address(ip) => address(*ip, engine, notes),
+        Place::Address(ip) => address(*ip, engine, port, l4, notes),
         Place::Reserved(name) => {
             let mut labels = vec![format!("reserved:{name}")];
             if name == "kube-apiserver" {
@@ -196,7 +198,7 @@ fn find(place: &Place, engine: &Engine, notes: &mut Vec<String>) -> Party {
             // `db.shop.svc`, `db.shop.svc.cluster.local`: the cluster's own names are services.
             let parts: Vec<&str> = name.split('.').collect();
             if let [service, namespace, "svc", ..] = parts.as_slice()
-                && let Some(p) = behind(namespace, service, world, notes)
+                && let Some(p) = behind((namespace, service), world, port, l4, notes)
             {
                 return p;
             }
@@ -215,11 +217,11 @@ fn seen(engine: &Engine, wanted: impl Fn(&Party) -> bool) -> Option<Party> {
     engine.talks().iter().flat_map(|t| [&t.flow.src, &t.flow.dst]).find(|p| wanted(p)).cloned()
 }
 
-fn address(ip: IpAddr, engine: &Engine, notes: &mut Vec<String>) -> Party {
+fn address(ip: IpAddr, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, notes: &mut Vec<String>) -> Party {
     let world = engine.world();
     let bare = Party { present: true, ip: Some(ip), ..Party::default() };
     if let Some(((namespace, name), _)) = world.services().find(|(_, s)| s.ips.contains(&ip))
-        && let Some(p) = behind(namespace, name, world, notes)
+        && let Some(p) = behind((namespace, name), world, port, l4, notes)
     {
         return p;
     }
@@ -251,14 +253,33 @@ fn public(ip: IpAddr) -> bool {
     }
 }
 
-/// A pod behind a service: policies judge the backend, not the service's own address.
-fn behind(namespace: &str, name: &str, world: &World, notes: &mut Vec<String>) -> Option<Party> {
+/// A pod behind a service: policies judge the backend, not the service's own address, and the backend's port, not the service's.
+fn behind(
+    (namespace, name): (&str, &str),
+    world: &World,
+    port: &mut Option<u16>,
+    l4: Option<L4>,
+    notes: &mut Vec<String>,
+) -> Option<Party> {
     let service = world.service(namespace, name).filter(|s| !s.selector.is_empty())?;
     let (party, _) = one_of(world, namespace, |of| service.selector.iter().all(|(k, v)| of.get(k) == Some(v)))?;
-    notes.push(format!(
-        "{namespace}/{name} is a service: judged is a pod behind it, {}, and the port is the pod's",
-        world.endpoint(&party).display
-    ));
+    let pod = world.endpoint(&party);
+    let judged = format!("{namespace}/{name} is a service: judged is a pod behind it, {}", pod.display);
+    let led = port.and_then(|asked| service.ports.iter().find(|p| p.port == asked && l4.is_none_or(|l4| l4 == p.protocol)));
+    let Some(led) = led else {
+        notes.push(format!("{judged}, and the port is the pod's"));
+        return Some(party);
+    };
+    *port = match &led.target {
+        Target::Number(n) => Some(*n),
+        Target::Named(name) => pod.named_ports.iter().flatten().find(|n| n.name == *name && n.proto == led.protocol).map(|n| n.port),
+    };
+    notes.push(match (&led.target, *port) {
+        (_, Some(p)) if p == led.port => format!("{judged}, and its port"),
+        (_, Some(p)) => format!("{judged}, and its port {p}, to which the service's port {} leads", led.port),
+        (Target::Named(n), None) => format!("{judged}; the service's port {} leads to a port `{n}`, which no pod at hand names", led.port),
+        (Target::Number(_), None) => judged,
+    });
     Some(party)
 }
 
@@ -318,8 +339,12 @@ spec: {selector: {app: db}, clusterIP: 10.96.0.7}
 ";
 
     fn ask(words: [&str; 2], json: bool) -> (bool, String) {
+        ask_of(SHOP, words, json)
+    }
+
+    fn ask_of(shop: &str, words: [&str; 2], json: bool) -> (bool, String) {
         let mut e = Engine::new(Options { fold: true, ..Options::default() });
-        for d in yaml::read("shop.yaml", SHOP).0 {
+        for d in yaml::read("shop.yaml", shop).0 {
             e.feed(Input::World(Change::Apply(Arc::new(d))), &mut |_| {});
         }
         let q = parse(&words.map(str::to_owned), None).unwrap().unwrap();
@@ -336,6 +361,26 @@ spec: {selector: {app: db}, clusterIP: 10.96.0.7}
         }
         let (allowed, text) = ask(["shop/cart", "shop/db:5433"], false);
         assert!(!allowed && text.contains("port wanted TCP/5432, got TCP/5433"), "{text}");
+    }
+
+    #[test]
+    fn the_port_of_a_service_is_judged_as_the_pods_port_that_it_leads_to() {
+        let named = SHOP
+            .replace(
+                "selector: {app: db}, clusterIP: 10.96.0.7",
+                "selector: {app: db}, clusterIP: 10.96.0.7, ports: [{port: 80, targetPort: pg}]",
+            )
+            .replace(
+                "labels: {app: db}}}}",
+                "labels: {app: db}}, spec: {containers: [{name: c, ports: [{name: pg, containerPort: 5432}]}]}}}",
+            );
+        for (shop, dst) in [(named.clone(), "10.96.0.7:80"), (named.replace("targetPort: pg", "targetPort: 5432"), "store.shop.svc:80")] {
+            let (allowed, text) = ask_of(&shop, ["shop/cart", dst], false);
+            assert!(allowed && text.contains("its port 5432, to which the service's port 80 leads"), "{dst}: {text}");
+            assert!(text.starts_with("ok shop/cart -> shop/db:5432/TCP"), "{text}");
+        }
+        let (allowed, text) = ask_of(&named.replace("name: pg", "name: other"), ["shop/cart", "shop/store:80"], false);
+        assert!(!allowed && text.contains("undecidable") && text.contains("which no pod at hand names"), "{text}");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! Owns sentences; changes nothing.
 use super::build::{What, Who};
+use super::forms::pins;
 use super::proof::Ground;
 use super::sketch::Sketch;
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
-use crate::policy::eval::{Case, Decision, Judgement, judge};
-use crate::policy::ir::{Peers, Policy, Tier};
+use crate::policy::eval::{Case, Cause, Decision, Judgement, judge};
+use crate::policy::ir::{PeerIs, Peers, Policy, Tier};
+use crate::policy::selector::{Op, Requirement};
 use crate::world::{Endpoint, Service, ServicePort, Target, World};
 use std::sync::Arc;
 
@@ -83,6 +85,7 @@ pub fn deny(
     judgement: &Judgement,
     peer: Result<Who, String>,
     ids: &[usize],
+    elsewhere: Option<String>,
 ) -> Deny {
     let denying: Vec<String> =
         judgement.attributed.iter().map(|r| format!("{} of {} {}", r.rule.as_deref().unwrap_or("a rule"), r.kind, r.path())).collect();
@@ -111,21 +114,37 @@ pub fn deny(
     let set = sketch.set.swapped(&without, Vec::new());
     let proof = ground.compare(&set, &changed, case.direction);
     let others = proof.opened.iter().filter(|id| !ids.contains(id)).count();
-    let word = |n: usize| {
-        if n == 1 { "1 other conversation that it denies".to_owned() } else { format!("{n} other conversations that it denies") }
+    let freed = ids.iter().filter(|id| proof.opened.contains(id)).count();
+    let mut more = match others {
+        0 => String::new(),
+        1 => ", and 1 other conversation that it denies would too".to_owned(),
+        n => format!(", and {n} other conversations that it denies would too"),
     };
-    match judge(case, &set).decision {
+    let after = judge(case, &set);
+    match after.decision {
+        // A cause may stop several workloads, of which not all are stopped by this rule alone.
+        _ if freed > 0 && freed < ids.len() => {
+            notes.push(format!("without that rule {freed} of the {} conversations of this cause would pass, the others not", ids.len()));
+        }
         Decision::Allowed | Decision::NotManaged => {
-            let at_large = if others == 0 { "no other conversation at hand".to_owned() } else { word(others) };
-            notes.push(format!("without that rule this traffic would pass, and {at_large} would too"));
-            if let Ok(peer) = peer {
-                let broad = judgement.attributed.iter().any(|r| is_broad(&sketch.set.find(r).cloned(), r.rule.as_deref()));
-                let how = if broad { "narrowed so that it leaves out" } else { "without its peer" };
-                notes.push(format!(
-                    "{how} {}, it would go on denying the others",
-                    peer.words(judgement.attributed.first().and_then(|r| r.namespace.as_deref()))
-                ));
+            if let Some(still) = elsewhere {
+                let side = case.direction.word();
+                more.insert_str(0, &format!("without that rule {side} would let it pass, yet {still} would still deny it"));
+                notes.push(more);
+            } else {
+                notes.push(format!("without that rule this traffic would pass{more}"));
             }
+            if let Ok(peer) = peer
+                && let Some(how) = narrower(sketch, judgement, &peer)
+            {
+                let own = judgement.attributed.first().and_then(|r| r.namespace.as_deref());
+                notes.push(format!("{how} {}, it would go on denying the others", peer.words(own)));
+            }
+        }
+        Decision::Denied if after.cause == Cause::DenyRule => {
+            let by: Vec<String> =
+                after.attributed.iter().map(|r| format!("{} of {} {}", r.rule.as_deref().unwrap_or("a rule"), r.kind, r.path())).collect();
+            notes.push(format!("without that rule it would still be denied, by {}", by.join(" and ")));
         }
         Decision::Denied => notes.push("without that rule it would still be denied: nothing allows it".to_owned()),
         Decision::Unknown => notes.push("whether it would pass without that rule is not known".to_owned()),
@@ -137,9 +156,41 @@ pub fn deny(
     Deny { title, notes }
 }
 
-/// Whether the rule denies by one condition that covers more than one peer.
-fn is_broad(policy: &Option<Arc<Policy>>, rule: Option<&str>) -> bool {
-    let rules = policy.iter().flat_map(|p| &p.sections).flat_map(|s| &s.rules);
-    let mut found = rules.filter(|r| Some(r.id.as_str()) == rule);
-    found.any(|r| !matches!(&r.peers, Peers::Of(list) if list.len() > 1))
+/// How the denying rule could leave this peer alone; `None` if it denies nobody else.
+fn narrower(sketch: &Sketch, judgement: &Judgement, peer: &Who) -> Option<&'static str> {
+    let mut exact = None;
+    for r in &judgement.attributed {
+        let id = r.rule.as_deref()?;
+        let policy = sketch.set.find(r)?;
+        let mut rules = policy.sections.iter().flat_map(|s| &s.rules);
+        let (rule, item) = rules.find_map(|rule| match id.strip_prefix(rule.id.as_str())? {
+            "" => Some((rule, None)),
+            rest => Some((rule, Some(rest.strip_prefix('.')?))),
+        })?;
+        let Peers::Of(all) = &rule.peers else { return Some(BROAD) };
+        let list: Vec<_> = all.iter().filter(|p| item.is_none_or(|i| p.id == i)).collect();
+        if !list.iter().any(|p| is_just(&p.is, peer)) {
+            return Some(BROAD);
+        }
+        exact = exact.max(Some(all.len() > 1));
+    }
+    exact?.then_some("without its peer")
+}
+
+const BROAD: &str = "narrowed so that it leaves out";
+
+/// Whether an item of the rule's list means this peer and nobody else.
+fn is_just(is: &PeerIs, peer: &Who) -> bool {
+    match (is, peer) {
+        (PeerIs::Cidr { net, .. }, Who::Address(a)) => net == a,
+        (PeerIs::Entity(e), Who::Entity(p)) => e == p,
+        (PeerIs::Endpoints(s), Who::Pod { namespace, labels }) => {
+            let (place, own): (Vec<_>, Vec<_>) = s.all.iter().partition(|r| r.implied || r.on_namespace());
+            let is = |r: &Requirement, v: &str| r.op == Op::In && r.values.as_slice() == [v];
+            place.iter().any(|r| pins(r, namespace))
+                && own.len() == labels.len()
+                && own.iter().all(|r| labels.iter().any(|(k, v)| *k == r.key && is(r, v)))
+        }
+        _ => false,
+    }
 }

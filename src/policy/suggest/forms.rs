@@ -11,10 +11,12 @@ use super::{labels, proof::Ground};
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::Engine;
-use crate::policy::eval::{Case, Judgement, port, selects};
+use crate::policy::eval::{Case, Decision, Judgement, port, selects};
 use crate::policy::explain::near;
 use crate::policy::ir::{Action, L7Rules, PeerIs, Peers, Policy, PortIs, Ports, Protocol, Rule, Section, Subject};
-use crate::policy::selector::{Op, Tri};
+use crate::policy::selector::{Op, Requirement, Tri};
+use crate::world::Endpoint;
+use crate::world::labels::POD_NAMESPACE;
 use std::collections::BTreeSet;
 
 /// Peers that one change names at most; where there are more, which of them to let in is no machine's choice.
@@ -245,6 +247,11 @@ fn add_value(s: &Side<'_>, policy: &Policy, rule: &Rule) -> Option<Draft> {
         if one.op != Op::In || one.implied || one.on_namespace() || !labels::stable(&one.key) {
             return None;
         }
+        // Where any namespace will do, a value more would let in its namesakes everywhere.
+        let home = s.case.peer.labels.namespace()?;
+        if !selector.all.iter().any(|r| pins(r, home)) {
+            return None;
+        }
         let value = s.case.peer.labels.get(one.source.as_deref(), &one.key)?;
         let at = match kind_of(policy)? {
             Kind::NetworkPolicy => format!("{}.{side}[{j}].podSelector", rule.id),
@@ -257,6 +264,12 @@ fn add_value(s: &Side<'_>, policy: &Policy, rule: &Rule) -> Option<Draft> {
         let title = format!("add {value} to the values of {} in {} of {}", one.shown_key(), rule.id, named(policy));
         Some(Draft { title, steps: vec![step], preferred: false, rank: 1, notes: Vec::new() })
     })
+}
+
+/// Whether a requirement admits one namespace only, this one.
+pub fn pins(r: &Requirement, namespace: &str) -> bool {
+    let by_name = r.implied || r.key.ends_with(POD_NAMESPACE) || r.key.ends_with("kubernetes.io/metadata.name");
+    by_name && r.op == Op::In && r.values.as_slice() == [namespace]
 }
 
 /// `specs[1]` of `specs[1].egress[0]`, else nothing.
@@ -322,9 +335,14 @@ fn feed(s: &Side<'_>, policy: &Policy, base: &str, wish: &Wish, notes: &mut Vec<
 
 /// Where DNS is asked: whom the traffic shows, else whom manifests describe, else where it is by default.
 fn server(s: &Side<'_>, notes: &mut Vec<String>) -> Who {
+    let cluster_dns = |e: &Endpoint| e.labels.get(Some("k8s"), "k8s-app") == Some("kube-dns");
+    // What nobody lets in answers nothing: a packet to its port 53 makes it no DNS server.
+    let denied = |id| [Direction::Egress, Direction::Ingress].into_iter().any(|side| s.ground.before(id, side) == Decision::Denied);
     let asked = s.ground.talks().enumerate().filter(|(_, t)| t.flow.dst_port == 53);
-    let seen = asked.filter_map(|(id, _)| s.ground.sides(id, Direction::Egress)).map(|(_, server)| server);
-    let described = s.ground.everybody().filter(|e| e.labels.get(Some("k8s"), "k8s-app") == Some("kube-dns"));
+    let seen = asked
+        .filter_map(|(id, _)| s.ground.sides(id, Direction::Egress).filter(|(_, to)| cluster_dns(to) || !denied(id)))
+        .map(|(_, server)| server);
+    let described = s.ground.everybody().filter(|e| cluster_dns(e));
     let found = seen
         .chain(described)
         .filter(|e| e.labels.is_pod())

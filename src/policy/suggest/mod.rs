@@ -65,7 +65,13 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
     let mut plan = Plan { ground, ids: &ids, first, sketch: Sketch::new(ground.set), titles: Vec::new(), notes: Vec::new() };
     let sides = [direction, other(direction)];
     for side in sides {
-        if let Err(advice) = plan.open(side)? {
+        if let Err(mut advice) = plan.open(side)? {
+            if side != direction {
+                // The cause was found on one side: that the other one is what stops here has to be said.
+                let of = ground.sides(first, side).map_or_else(String::new, |(subject, _)| format!(" of {}", subject.display));
+                let rest = advice.title.strip_prefix("no edit: ").unwrap_or(&advice.title);
+                advice.title = format!("no edit: {}{of} denies it too, and there {rest}", side.word());
+            }
             return Some(finish(ask, ground, &plan, Some(advice)));
         }
     }
@@ -147,7 +153,10 @@ impl Plan<'_> {
     fn deny(&self, direction: Direction, judged: &Judgement) -> Option<Advice> {
         self.ground.judge(self.first, direction, &|case| {
             let peer = build::who(direction, case.peer, &self.ground.crowd, self.ground.opt);
-            let d = advice::deny(self.ground, &self.sketch, case, judged, peer, self.ids);
+            let far = other(direction);
+            let denied = self.ground.before(self.first, far) == Decision::Denied;
+            let elsewhere = self.ground.sides(self.first, far).filter(|_| denied).map(|(s, _)| format!("{} of {}", far.word(), s.display));
+            let d = advice::deny(self.ground, &self.sketch, case, judged, peer, self.ids, elsewhere);
             Advice { title: d.title, notes: d.notes }
         })
     }
@@ -193,6 +202,9 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     out.title = plan.titles.join("; ");
     out.patch = plan.sketch.patch();
     out.yaml = plan.sketch.yaml();
+    if out.patch.is_some() {
+        out.new = plan.sketch.fresh();
+    }
     count(&mut out, ask, ground, &proof);
     let isolates = isolated(ground, &plan.sketch);
     out.isolates_more = isolates.len().saturating_sub(LISTED) as u64;

@@ -9,7 +9,7 @@ use crate::policy::eval::{port, selects};
 use crate::policy::explain::near;
 use crate::policy::ir::{Header, HttpRule, L7Rules, PeerIs, Peers, Policy, Ports, Rule};
 use crate::policy::selector::Tri;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests listed in one change; where there are more, a pattern is wanted, and that is no machine's choice.
 const MOST_REQUESTS: usize = 8;
@@ -63,13 +63,12 @@ fn escaped(path: &str) -> String {
 }
 
 fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]) -> Result<Option<Draft>, String> {
-    let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut queries = false;
+    // By method and path, and whether one of them came with a query string.
+    let mut wanted: BTreeMap<(String, String), bool> = BTreeMap::new();
     for r in requests(s) {
         let Request::Http(h) = r else { continue };
         let (path, query) = h.path.split_once('?').map_or((h.path.as_str(), false), |(p, _)| (p, true));
-        queries |= query;
-        wanted.insert((h.method.clone(), path.to_owned()));
+        *wanted.entry((h.method.clone(), path.to_owned())).or_default() |= query;
     }
     if wanted.len() > MOST_REQUESTS {
         return Err(format!("{} different requests were refused; the pattern that covers them is for a person to choose", wanted.len()));
@@ -84,8 +83,8 @@ fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]
     let Some((host, headers)) = rules.first().map(besides).filter(|first| !secret && rules.iter().all(|r| besides(r) == *first)) else {
         return Ok(None);
     };
-    let item = |(method, path): &(String, String)| {
-        let path = if queries { format!("{}(\\?.*)?", escaped(path)) } else { escaped(path) };
+    let item = |((method, path), query): (&(String, String), &bool)| {
+        let path = if *query { format!("{}(\\?.*)?", escaped(path)) } else { escaped(path) };
         let mut entries = vec![("method".to_owned(), text(escaped(method))), ("path".to_owned(), text(path))];
         entries.extend(host.clone().map(|h| ("host".to_owned(), text(h))));
         if !headers.is_empty() {
@@ -93,8 +92,13 @@ fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]
         }
         Tree::Map(entries)
     };
-    let words: Vec<String> = wanted.iter().map(|(m, p)| format!("{m} {p}")).collect();
-    let notes = if queries { vec!["with any query string, because the path is matched with it".to_owned()] } else { Vec::new() };
+    let words: Vec<String> = wanted.keys().map(|(m, p)| format!("{m} {p}")).collect();
+    let queries: Vec<&str> = wanted.iter().filter(|(_, query)| **query).map(|((_, path), _)| path.as_str()).collect();
+    let notes = match queries.len() {
+        0 => Vec::new(),
+        n if n == wanted.len() => vec!["with any query string, because the path is matched with it".to_owned()],
+        _ => vec![format!("{} with any query string, because the path is matched with it", queries.join(", "))],
+    };
     Ok(Some(Draft {
         title: format!("allow {} in {} of {} {}", words.join(", "), rule.id, policy.id.kind, policy.id.path()),
         steps: wanted.iter().map(|w| step(policy, rule, i, "http", item(w))).collect(),

@@ -124,6 +124,11 @@ impl Sketch {
         });
         edited.chain(self.new.iter().map(|(n, _)| n.yaml())).collect::<Vec<_>>().join("---\n")
     }
+
+    /// The new objects alone.
+    pub fn fresh(&self) -> String {
+        self.new.iter().map(|(n, _)| n.yaml()).collect::<Vec<_>>().join("---\n")
+    }
 }
 
 /// An object as it stands in its text where it stands there alone, else written anew.

@@ -6,6 +6,7 @@ use crate::model::suggestion::Suggestion;
 use crate::tui::key::Key;
 use crate::tui::model::{Effect, Model, Screen};
 use crate::tui::screen::flows;
+use std::borrow::Cow;
 
 /// (key, what).
 const MENU: &[(char, &str)] = &[('p', "patch"), ('r', "row"), ('f', "filter"), ('c', "command line")];
@@ -16,7 +17,7 @@ pub fn menu(m: &Model) -> impl Iterator<Item = &'static (char, &'static str)> {
     MENU.iter().filter(move |(k, _)| *k != 'p' || has)
 }
 
-fn patch(m: &Model) -> Option<&str> {
+fn patch(m: &Model) -> Option<Cow<'_, str>> {
     let Some(Screen::Why(c)) = m.screen() else { return None };
     c.suggestion.as_ref().map(Suggestion::text).filter(|t| !t.is_empty())
 }
@@ -25,7 +26,7 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let filter = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
     let text = match key.typed() {
         Some('r') => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
-        Some('p') => patch(m).map(str::to_owned),
+        Some('p') => patch(m).map(Cow::into_owned),
         Some('f') => Some(filter),
         Some('c') => Some(if filter.is_empty() { m.options.command.clone() } else { format!("{} {}", m.options.command, quote(&filter)) }),
         _ => return,
