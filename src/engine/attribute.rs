@@ -10,7 +10,7 @@ use crate::policy::{self, PolicySet};
 use crate::world::World;
 use foldhash::HashMap;
 use std::borrow::Borrow;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 /// Explanations remembered, about 1 KB each.
@@ -49,6 +49,8 @@ type Basis = (u64, u64, policy::Options);
 #[derive(Debug)]
 pub struct Attribution {
     parties: Recent<Box<[u8]>, u64>,
+    /// By address, identity and pod: the party that last had them, with its spelling, which is all that is trusted. Emptied when full.
+    hints: HashMap<u64, (Box<[u8]>, u64)>,
     words: Recent<Box<[u8]>, u64>,
     memo: Recent<Key, Arc<Why>>,
     basis: Option<Basis>,
@@ -61,6 +63,7 @@ impl Default for Attribution {
     fn default() -> Self {
         Self {
             parties: Recent::new(MOST_PARTIES),
+            hints: HashMap::default(),
             words: Recent::new(MOST_WORDS),
             memo: Recent::new(MOST_MEMOS),
             basis: None,
@@ -117,8 +120,20 @@ impl Attribution {
     fn party(&mut self, p: &Party, world: &World) -> u64 {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
-        number(&mut self.parties, &mut self.given, self.spell.bytes())
+        let names = || learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() });
+        let hint = self.hints.hasher().hash_one((p.ip, p.identity, &p.pod));
+        if let Some((spelt, n)) = self.hints.get(&hint)
+            && Spell::against(spelt).party(p).texts(names()).same()
+        {
+            return *n;
+        }
+        self.spell.begin().party(p).texts(names());
+        let n = number(&mut self.parties, &mut self.given, self.spell.bytes());
+        if self.hints.len() >= MOST_PARTIES {
+            self.hints.clear();
+        }
+        self.hints.insert(hint, (self.spell.bytes().into(), n));
+        n
     }
 }
 
