@@ -42,15 +42,18 @@ struct Key {
     l7_response: bool,
 }
 
+/// A party's spelling and its number.
+type Known = (Arc<[u8]>, u64);
+
 /// What explanations were made under.
 type Basis = (u64, u64, policy::Options);
 
 /// The explanations of one world and one set of policies.
 #[derive(Debug)]
 pub struct Attribution {
-    parties: Recent<Box<[u8]>, u64>,
+    parties: Recent<Arc<[u8]>, Known>,
     /// By address, identity and pod: the party that last had them, with its spelling, which is all that is trusted. Emptied when full.
-    hints: HashMap<u64, (Box<[u8]>, u64)>,
+    hints: HashMap<u64, Known>,
     words: Recent<Box<[u8]>, u64>,
     memo: Recent<Key, Arc<Why>>,
     basis: Option<Basis>,
@@ -121,18 +124,29 @@ impl Attribution {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
         let names = || learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() });
-        let hint = self.hints.hasher().hash_one((p.ip, p.identity, &p.pod));
+        // What mostly tells parties apart, and records of one that say more of it than others.
+        let told = (p.labels.len(), p.workloads.len(), p.names.len(), p.service.is_some());
+        let hint = self.hints.hasher().hash_one((p.ip, p.identity, &p.pod, told));
         if let Some((spelt, n)) = self.hints.get(&hint)
             && Spell::against(spelt).party(p).texts(names()).same()
         {
             return *n;
         }
         self.spell.begin().party(p).texts(names());
-        let n = number(&mut self.parties, &mut self.given, self.spell.bytes());
+        let known = match self.parties.get(self.spell.bytes()) {
+            Some(known) => known,
+            None => {
+                self.given += 1;
+                let known: Known = (self.spell.bytes().into(), self.given);
+                self.parties.insert(known.0.clone(), known.clone());
+                known
+            }
+        };
         if self.hints.len() >= MOST_PARTIES {
             self.hints.clear();
         }
-        self.hints.insert(hint, (self.spell.bytes().into(), n));
+        let n = known.1;
+        self.hints.insert(hint, known);
         n
     }
 }
