@@ -32,7 +32,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, s: &Suggestion, area: Rect) {
         let last = Rect { y: body.bottom() - 1, height: 1, ..body };
         pen.line(last, &[seg(" ".repeat(usize::from(last.width)), look.plain())]);
         let more = lines.len() - usize::from(body.height) + 1;
-        pen.line(last, &[seg(look.own(&format!("   … {more} more lines; y p copies the change")), look.dim())]);
+        let copies = if s.text().is_empty() { "" } else { "; y p copies the change" };
+        pen.line(last, &[seg(look.own(&format!("   … {more} more lines{copies}")), look.dim())]);
     }
 }
 
