@@ -131,6 +131,20 @@ fn a_peer_more_where_the_port_is_right() {
 }
 
 #[test]
+fn an_edit_of_a_policy_that_selects_others_too_says_whom() {
+    let p = SHOP.replace(
+        "podSelector: {matchLabels: {app: db}}",
+        "podSelector: {matchExpressions: [{key: app, operator: In, values: [db, cache]}]}",
+    );
+    let cache = denied(pod("shop", "cart-0", "app=cart"), pod("shop", "cache-0", "app=cache"), 5432, D::Ingress);
+    let others = |s: &Suggestion| s.notes.iter().filter(|n| n.contains("selects other workloads too")).cloned().collect::<Vec<_>>();
+    let s = case(&[("p.yaml", &p)], vec![denied(cart(), db(), 5433, D::Ingress), cache]).sure();
+    assert_eq!(others(&s), ["shop/db-ingress selects other workloads too, and what it allows is allowed to them: shop/app=cache"], "{s:?}");
+    let s = case(&[("p.yaml", SHOP)], vec![denied(cart(), db(), 5433, D::Ingress)]).sure();
+    assert!(others(&s).is_empty(), "{s:?}");
+}
+
+#[test]
 fn a_value_more_where_values_are_listed() {
     let p = SHOP.replace(
         "        matchLabels:\n          app: cart\n",

@@ -30,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Conversations and endpoints listed in one suggestion; the others are counted.
 const LISTED: usize = 10;
+/// Workloads named in one note.
+const NAMED: usize = 3;
 /// Workloads that one suggestion mends; further ones are said to need their own.
 const MOST_SUBJECTS: usize = 4;
 
@@ -212,6 +214,20 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     for n in &plan.notes {
         if !out.notes.contains(n) {
             out.notes.push(n.clone());
+        }
+    }
+    for p in plan.sketch.set.iter().filter(|p| plan.sketch.edited.contains(&p.id)) {
+        let besides = ground.selected_besides(p, plan.ids);
+        if !besides.is_empty() {
+            let mut named: Vec<String> = besides.iter().take(NAMED).cloned().collect();
+            if besides.len() > NAMED {
+                named.push(format!("{} more", besides.len() - NAMED));
+            }
+            out.notes.push(format!(
+                "{} selects other workloads too, and what it allows is allowed to them: {}",
+                p.id.path(),
+                named.join(", ")
+            ));
         }
     }
     if out.conversations < out.of {

@@ -1,7 +1,7 @@
 //! What a changed set of policies would do to everything at hand.
 //!
 //! Owns the comparison: every conversation that a changed policy may touch is judged again, whatever caused it.
-use super::labels::Crowd;
+use super::labels::{Crowd, telling};
 use crate::model::observed::{Direction, L4, Party};
 use crate::model::talk::Talk;
 use crate::policy::eval::{Case, Decision, Traffic, judge, selects};
@@ -185,6 +185,28 @@ impl<'a> Ground<'a> {
             sections.iter().any(|s| selects(s, &case, &mut Vec::new()) != Tri::No)
         };
         self.ends.iter().map(may).collect()
+    }
+
+    /// Workloads that `policy` selects besides those of these conversations, as `shop/app=web`: an edit of it is one for them too.
+    pub fn selected_besides(&self, policy: &Policy, ids: &[usize]) -> BTreeSet<String> {
+        let nothing = Traffic::default();
+        let selected = |s: &Section, e: &Endpoint| {
+            let case = Case { direction: s.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
+            selects(s, &case, &mut Vec::new()) == Tri::Yes
+        };
+        let name = |e: &Endpoint| {
+            let labels: Vec<String> = telling(e, &self.crowd).iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("{}/{}", e.namespace, labels.join(","))
+        };
+        let mut out = BTreeSet::new();
+        for s in &policy.sections {
+            let own: BTreeSet<String> =
+                ids.iter().filter_map(|id| self.sides(*id, s.direction)).filter(|(e, _)| selected(s, e)).map(|(e, _)| name(e)).collect();
+            if !own.is_empty() {
+                out.extend(self.everybody().filter(|e| e.labels.is_pod() && selected(s, e)).map(name).filter(|n| !own.contains(n)));
+            }
+        }
+        out
     }
 
     /// Endpoints that `new` isolates, or may, and that nothing isolates for certain now: by name, each once. A side of which a
