@@ -9,24 +9,25 @@ use crate::model::why::Why;
 use crate::policy::{self, PolicySet};
 use crate::world::World;
 use foldhash::HashMap;
-use std::borrow::Borrow;
+use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 /// Explanations remembered, about 1 KB each.
 const MOST_MEMOS: usize = 1 << 17;
-/// Parties told apart by number, about 500 bytes each.
-const MOST_PARTIES: usize = 1 << 17;
-/// Requests, and what agents name, told apart by number.
-const MOST_WORDS: usize = 1 << 16;
 
-/// A flow without what differs among alike ones. Long texts stand in it as numbers.
+/// What stands for a long text: 128 bits, of which two texts have the same by no chance that matters (one in 10²⁸ among a million),
+/// and by no design either, since the seeds are this process's own. Comparing the texts themselves would cost a walk through memory
+/// that lies in no cache.
+type Digest = u128;
+
+/// A flow without what differs among alike ones. Long texts stand in it as digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    src: u64,
-    dst: u64,
-    /// L7 record, policies that the agent names, the agent.
-    words: u64,
+    src: Digest,
+    dst: Digest,
+    /// L7 record, policies that the agent names, the agent; 0: none of them.
+    words: Digest,
     drop_reason: u32,
     auth_type: i32,
     event: Option<(i32, i32)>,
@@ -42,37 +43,21 @@ struct Key {
     l7_response: bool,
 }
 
-/// A party's spelling and its number.
-type Known = (Arc<[u8]>, u64);
-
 /// What explanations were made under.
 type Basis = (u64, u64, policy::Options);
 
 /// The explanations of one world and one set of policies.
 #[derive(Debug)]
 pub struct Attribution {
-    parties: Recent<Arc<[u8]>, Known>,
-    /// By address, identity and pod: the party that last had them, with its spelling, which is all that is trusted. Emptied when full.
-    hints: HashMap<u64, Known>,
-    words: Recent<Box<[u8]>, u64>,
     memo: Recent<Key, Arc<Why>>,
     basis: Option<Basis>,
-    /// Numbers given so far. None is given twice, so that a key that outlives its party means nobody else.
-    given: u64,
     spell: Spell,
+    seeds: [RandomState; 2],
 }
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self {
-            parties: Recent::new(MOST_PARTIES),
-            hints: HashMap::default(),
-            words: Recent::new(MOST_WORDS),
-            memo: Recent::new(MOST_MEMOS),
-            basis: None,
-            given: 0,
-            spell: Spell::default(),
-        }
+        Self { memo: Recent::new(MOST_MEMOS), basis: None, spell: Spell::default(), seeds: Default::default() }
     }
 }
 
@@ -99,7 +84,7 @@ impl Attribution {
             0
         } else {
             self.spell.begin().l7(o.l7.as_ref()).said(o);
-            number(&mut self.words, &mut self.given, self.spell.bytes())
+            self.digest()
         };
         Key {
             src: self.party(&o.src, world),
@@ -120,45 +105,18 @@ impl Attribution {
         }
     }
 
-    fn party(&mut self, p: &Party, world: &World) -> u64 {
+    fn party(&mut self, p: &Party, world: &World) -> Digest {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        let names = || learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() });
-        // What mostly tells parties apart, and records of one that say more of it than others.
-        let told = (p.labels.len(), p.workloads.len(), p.names.len(), p.service.is_some());
-        let hint = self.hints.hasher().hash_one((p.ip, p.identity, &p.pod, told));
-        if let Some((spelt, n)) = self.hints.get(&hint)
-            && Spell::against(spelt).party(p).texts(names()).same()
-        {
-            return *n;
-        }
-        self.spell.begin().party(p).texts(names());
-        let known = match self.parties.get(self.spell.bytes()) {
-            Some(known) => known,
-            None => {
-                self.given += 1;
-                let known: Known = (self.spell.bytes().into(), self.given);
-                self.parties.insert(known.0.clone(), known.clone());
-                known
-            }
-        };
-        if self.hints.len() >= MOST_PARTIES {
-            self.hints.clear();
-        }
-        let n = known.1;
-        self.hints.insert(hint, known);
-        n
+        self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
+        self.digest()
     }
-}
 
-/// The number of a spelling; 0 is never given.
-fn number(known: &mut Recent<Box<[u8]>, u64>, given: &mut u64, bytes: &[u8]) -> u64 {
-    if let Some(n) = known.get(bytes) {
-        return n;
+    /// Of what has just been spelt.
+    fn digest(&self) -> Digest {
+        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(self.spell.bytes())));
+        (high << 64) | low
     }
-    *given += 1;
-    known.insert(bytes.into(), *given);
-    *given
 }
 
 /// A bounded memory. When its younger half is full the older half is forgotten: whatever is asked for now and then stays.
@@ -174,10 +132,7 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         Self { young: HashMap::default(), old: HashMap::default(), most }
     }
 
-    fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
+    fn get(&mut self, key: &K) -> Option<V> {
         if let Some(v) = self.young.get(key) {
             return Some(v.clone());
         }
@@ -308,9 +263,5 @@ mod tests {
             assert!(r.young.len() + r.old.len() <= 8);
         }
         assert_eq!((r.get(&50), r.get(&99)), (None, Some(99)));
-        let mut given = 0;
-        let mut known = Recent::new(2);
-        let n: Vec<u64> = [b"a", b"b", b"c", b"a"].iter().map(|b| number(&mut known, &mut given, *b)).collect();
-        assert_eq!(n, [1, 2, 3, 4], "a number is never given twice");
     }
 }

@@ -3,44 +3,9 @@
 use crate::model::observed::{L4, L7, Named, Observed, Party};
 use std::net::IpAddr;
 
-/// Where a spelling goes.
-pub(super) trait Pen {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-impl Pen for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
-/// Holds a spelling against one that was written before, which is quicker than to write it and look it up.
-#[derive(Debug)]
-pub(super) struct Against<'a> {
-    /// What is still to come; `None` once they differ.
-    rest: Option<&'a [u8]>,
-}
-
-impl Pen for Against<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.rest = self.rest.and_then(|r| r.strip_prefix(bytes));
-    }
-}
-
-impl<'a> Spell<Against<'a>> {
-    pub fn against(written: &'a [u8]) -> Self {
-        Self(Against { rest: Some(written) })
-    }
-
-    /// Whether it was the same to its end.
-    pub fn same(&self) -> bool {
-        self.0.rest.is_some_and(<[u8]>::is_empty)
-    }
-}
-
 /// A spelling under way; its buffer is used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Spell<P = Vec<u8>>(P);
+pub(super) struct Spell(Vec<u8>);
 
 impl Spell {
     pub fn begin(&mut self) -> &mut Self {
@@ -51,38 +16,36 @@ impl Spell {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl<P: Pen> Spell<P> {
     fn number(&mut self, n: impl Into<u64>) -> &mut Self {
-        self.0.put(&n.into().to_le_bytes());
+        self.0.extend_from_slice(&n.into().to_le_bytes());
         self
     }
 
     fn signed(&mut self, n: i32) -> &mut Self {
-        self.0.put(&n.to_le_bytes());
+        self.0.extend_from_slice(&n.to_le_bytes());
         self
     }
 
     /// The length goes first: nothing that a text holds can be taken for its end.
     pub fn text(&mut self, s: &str) -> &mut Self {
         self.number(s.len() as u64);
-        self.0.put(s.as_bytes());
+        self.0.extend_from_slice(s.as_bytes());
         self
     }
 
     pub fn maybe(&mut self, b: Option<bool>) -> &mut Self {
-        self.0.put(&[b.map_or(2, u8::from)]);
+        self.0.push(b.map_or(2, u8::from));
         self
     }
 
     pub fn transport(&mut self, l4: Option<L4>, port: u16, icmp: Option<(u8, u8)>) -> &mut Self {
         // A transport's number here is its place among all of them.
-        self.0.put(&[l4.map_or(u8::MAX, |l4| l4 as u8)]);
+        self.0.push(l4.map_or(u8::MAX, |l4| l4 as u8));
         self.number(port);
         match icmp {
-            None => self.0.put(&[0]),
-            Some((kind, code)) => self.0.put(&[1, kind, code]),
+            None => self.0.push(0),
+            Some((kind, code)) => self.0.extend_from_slice(&[1, kind, code]),
         }
         self
     }
@@ -101,14 +64,14 @@ impl<P: Pen> Spell<P> {
 
     pub fn ip(&mut self, ip: Option<IpAddr>) -> &mut Self {
         match ip {
-            None => self.0.put(&[0]),
+            None => self.0.push(0),
             Some(IpAddr::V4(ip)) => {
-                self.0.put(&[4]);
-                self.0.put(&ip.octets());
+                self.0.push(4);
+                self.0.extend_from_slice(&ip.octets());
             }
             Some(IpAddr::V6(ip)) => {
-                self.0.put(&[6]);
-                self.0.put(&ip.octets());
+                self.0.push(6);
+                self.0.extend_from_slice(&ip.octets());
             }
         }
         self
@@ -121,12 +84,12 @@ impl<P: Pen> Spell<P> {
     /// Everything that a record says of one side.
     pub fn party(&mut self, p: &Party) -> &mut Self {
         let Party { present, ip, identity, namespace, pod, labels, workloads, names, service, cluster } = p;
-        self.0.put(&[u8::from(*present)]);
+        self.0.push(u8::from(*present));
         self.ip(*ip).number(*identity).text(namespace).text(pod).labels(labels).pairs(workloads).labels(names).text(cluster);
         match service {
-            None => self.0.put(&[0]),
+            None => self.0.push(0),
             Some((namespace, name)) => {
-                self.0.put(&[1]);
+                self.0.push(1);
                 self.text(namespace).text(name);
             }
         }
@@ -136,20 +99,20 @@ impl<P: Pen> Spell<P> {
     /// What the proxy saw.
     pub fn l7(&mut self, l7: Option<&L7>) -> &mut Self {
         match l7 {
-            None => self.0.put(&[0]),
+            None => self.0.push(0),
             Some(L7::Http { method, url, code, headers }) => {
-                self.0.put(&[1]);
+                self.0.push(1);
                 self.text(method).text(url).number(*code).pairs(headers);
             }
             Some(L7::Dns { query, rcode, ips, cnames, ttl, qtypes }) => {
-                self.0.put(&[2]);
+                self.0.push(2);
                 self.text(query).number(*rcode).labels(ips).labels(cnames).number(*ttl).labels(qtypes);
             }
             Some(L7::Kafka { topic, api_key, api_version, error_code }) => {
-                self.0.put(&[3]);
+                self.0.push(3);
                 self.text(topic).text(api_key).signed(*api_version).signed(*error_code);
             }
-            Some(L7::Other) => self.0.put(&[4]),
+            Some(L7::Other) => self.0.push(4),
         }
         self
     }
@@ -158,11 +121,11 @@ impl<P: Pen> Spell<P> {
     pub fn request(&mut self, l7: Option<&L7>) -> &mut Self {
         match l7 {
             Some(L7::Http { method, url, .. }) => {
-                self.0.put(&[1]);
+                self.0.push(1);
                 self.text(method).text(url)
             }
             Some(L7::Dns { query, qtypes, .. }) => {
-                self.0.put(&[2]);
+                self.0.push(2);
                 self.text(query).labels(qtypes)
             }
             other => self.l7(other),
