@@ -7,7 +7,7 @@ use crate::engine::contrast::Contrast;
 use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
-use crate::model::why::{Agreement, Outcome, PolicyRef, Why};
+use crate::model::why::{Agreement, Nearest, Outcome, PolicyRef, Why};
 use crate::policy::Judging;
 use crate::wire::json;
 use serde::Serialize;
@@ -178,6 +178,18 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
 }
 
+/// The rule that came nearest, and under it each condition that failed.
+pub(super) fn nearest(n: &Nearest, bad: &str, row: &mut dyn FnMut(&str, &str) -> io::Result<()>) -> io::Result<()> {
+    let place = match (&n.file, n.line) {
+        (Some(f), Some(l)) => format!("  ({f}:{l})"),
+        (Some(f), None) => format!("  ({f})"),
+        _ => String::new(),
+    };
+    let path = n.namespace.as_ref().map_or_else(|| n.name.clone(), |ns| format!("{ns}/{}", n.name));
+    row("nearest", &format!("{} {path} {}{place}", n.kind, n.rule))?;
+    n.failed.iter().try_for_each(|f| row("", &format!("{bad} {}: wanted {}, got {}", f.on, f.wanted, f.got)))
+}
+
 /// `shop/cart → shop/db:5433/TCP`
 pub(super) fn head(cause: &Cause, style: Style) -> String {
     let arrow = if style.unicode { "→" } else { "->" };
@@ -226,16 +238,7 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
         row("", &format!("{} of {}: {}{also}", side.direction.word(), side.subject, side.outcome.word()))?;
     }
     if let Some(n) = &why.nearest {
-        let place = match (&n.file, n.line) {
-            (Some(f), Some(l)) => format!("  ({f}:{l})"),
-            (Some(f), None) => format!("  ({f})"),
-            _ => String::new(),
-        };
-        let path = n.namespace.as_ref().map_or_else(|| n.name.clone(), |ns| format!("{ns}/{}", n.name));
-        row("nearest", &format!("{} {path} {}{place}", n.kind, n.rule))?;
-        for f in &n.failed {
-            row("", &format!("{bad} {}: wanted {}, got {}", f.on, f.wanted, f.got))?;
-        }
+        nearest(n, bad, &mut row)?;
     }
     if let Some(r) = &why.reported {
         let log = if r.log.is_empty() { String::new() } else { format!(" log: {}", r.log.join("; ")) };

@@ -2,6 +2,7 @@
 //!
 //! Owns shapes and the one sentence of the proof. Field order here is the order in the JSON; it is part of the interface.
 use super::time::Nanos;
+use super::words::count;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -82,18 +83,6 @@ pub struct Suggestion {
     pub client: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-}
-
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    out
 }
 
 impl Suggestion {

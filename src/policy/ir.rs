@@ -1,7 +1,7 @@
 //! The one form that every kind of policy is compiled into. Owns shapes; every condition knows its line.
 use super::lazy::Lazy;
 use super::selector::Selector;
-use crate::model::doc::{Doc, Text};
+use crate::model::doc::{Doc, Node, Text};
 use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use ipnet::IpNet;
@@ -255,6 +255,26 @@ impl Policy {
     /// Reference to one of its rules.
     pub fn rule(&self, rule: &str) -> PolicyRef {
         PolicyRef { rule: Some(rule.to_owned()), ..self.id.clone() }
+    }
+
+    /// Whether a reference is to this object, whatever its rule.
+    pub fn is(&self, r: &PolicyRef) -> bool {
+        r.kind == self.id.kind && r.namespace == self.id.namespace && r.name == self.id.name
+    }
+
+    /// Whether a reference is to this rule of it.
+    pub fn means(&self, r: &PolicyRef, rule: &Rule) -> bool {
+        self.is(r) && r.rule.as_deref().and_then(|id| self.find_rule(id)).is_some_and(|found| std::ptr::eq(found, rule))
+    }
+
+    /// The node that a rule's id and what follows it name: `ingress[0].toPorts[1]`, `specs[1].egressDeny[0]`.
+    pub fn node(&self, path: &str) -> Option<&Node> {
+        let root = &self.doc.root;
+        let base = if path.starts_with("specs[") { root } else { root.get("spec")? };
+        path.split('.').filter(|s| !s.is_empty()).try_fold(base, |node, segment| match segment.split_once('[') {
+            None => node.get(segment),
+            Some((key, index)) => node.get(key)?.seq().get(index.strip_suffix(']')?.parse::<usize>().ok()?),
+        })
     }
 
     /// The rule that a reference means (`ingress[0].from[1]` is of `ingress[0]`).

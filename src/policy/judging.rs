@@ -1,6 +1,7 @@
 //! How policies were judged, in words and for JSON: whose reading, and what could not be read. Decides nothing.
 use super::{CILIUM, Enforcement, Engine, Options, PolicySet};
 use crate::model::why::PolicyRef;
+use crate::model::words::few;
 use serde::Serialize;
 
 /// Policies named in a sentence.
@@ -69,11 +70,8 @@ impl Judging {
         }
         parts.push(if self.policies == 1 { "with 1 policy".to_owned() } else { format!("with {} policies", self.policies) });
         if !self.not_read.is_empty() {
-            let mut names: Vec<String> = self.not_read.iter().take(NAMED).map(|p| format!("{} {}", p.kind, p.path())).collect();
-            if self.not_read.len() > NAMED {
-                names.push(format!("{} more", self.not_read.len() - NAMED));
-            }
-            parts.push(format!("not read: {}", names.join(", ")));
+            let names = few(self.not_read.iter().map(|p| format!("{} {}", p.kind, p.path())), NAMED);
+            parts.push(format!("not read: {names}"));
         }
         Some(parts.join(", "))
     }

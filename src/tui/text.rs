@@ -3,6 +3,7 @@
 //! Nothing from the network reaches the screen but through here; which characters act is `model::text`'s rule. Knows no style.
 use crate::model::text::{HIDDEN, acts};
 use crate::model::time::Nanos;
+pub use crate::model::words::count;
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
@@ -100,19 +101,6 @@ pub fn wrap(s: &str, max: usize) -> Vec<String> {
     lines
 }
 
-/// `98 120`: groups of three, so that magnitudes are read at a glance.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
-    }
-    out
-}
-
 /// `98k`, `1.2k`, `4.8M`: at most four columns.
 pub fn short(n: u64) -> String {
     match n {
@@ -171,7 +159,6 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!([count(7), count(1_204), count(4_812_003)], ["7", "1 204", "4 812 003"]);
         assert_eq!([short(999), short(1_234), short(98_120), short(4_812_003)], ["999", "1.2k", "98k", "4.8M"]);
         assert_eq!([span(340_000_000), span(12 * Nanos::SECOND), span(300 * Nanos::SECOND)], ["340 ms", "12 s", "5 min"]);
     }

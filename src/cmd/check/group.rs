@@ -113,33 +113,18 @@ struct Gathering {
     dropped: HashSet<usize>,
 }
 
-/// The policies by which a side decides.
-fn deciding(j: &Judgement) -> Vec<PolicyRef> {
-    let mut out: Vec<PolicyRef> = match (j.decision, j.cause) {
-        (Decision::Unknown, _) => Vec::new(),
-        (_, Cause::DefaultDeny) => j.isolating.iter().map(|p| p.id.clone()).collect(),
-        (_, Cause::L7Deny) => j.l7_rules.clone(),
-        _ => j.allowing().to_vec(),
-    };
-    out.sort();
-    out.dedup();
-    out
-}
-
-/// Of both sides.
+/// The policies by which both sides decide.
 fn deciding_all(r: &Ruling) -> Vec<PolicyRef> {
     let denies = r.decision() == Decision::Denied;
     let sides = [&r.egress, &r.ingress].into_iter().filter(|j| !denies || j.decision == Decision::Denied);
-    sides.flat_map(deciding).collect()
+    sides.flat_map(Judgement::deciding).collect()
 }
 
 /// Where the policies stand.
 pub fn places(set: &PolicySet, refs: &[PolicyRef]) -> Vec<Place> {
     let place = |r: &PolicyRef| {
         let policy = set.find(r);
-        let of_rule =
-            |id: &str| r.rule.as_deref().is_some_and(|full| full == id || full.strip_prefix(id).is_some_and(|t| t.starts_with('.')));
-        let rule = policy.and_then(|p| p.sections.iter().flat_map(|s| &s.rules).find(|rule| of_rule(&rule.id)));
+        let rule = policy.and_then(|p| p.find_rule(r.rule.as_deref()?));
         let line = rule.map(|r| r.lines.0).or(policy.map(|p| p.lines.0)).unwrap_or_default();
         Place { policy: r.clone(), file: policy.map_or_else(String::new, |p| p.text.file.clone()), line }
     };
@@ -152,9 +137,9 @@ fn key(cast: &Cast<'_>, h: &Heard<'_>, fate: &Fate, r: &Rulings, change: Change)
     match change {
         Change::NewDrop => {
             if let Some((d, j)) = denied(&r.after) {
-                (direction, policies) = (Some(d), deciding(j));
+                (direction, policies) = (Some(d), j.deciding());
                 if d == Direction::Egress && r.after.ingress.decision == Decision::Denied {
-                    also = deciding(&r.after.ingress);
+                    also = r.after.ingress.deciding();
                 }
             }
         }

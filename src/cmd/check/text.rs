@@ -2,9 +2,11 @@
 use super::group::{Change, Group, Place};
 use super::unseen::{Unjudged, Unseen};
 use super::{Paint, Report, Threshold};
+use crate::cmd::why::nearest;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef};
+use crate::model::words::few;
 use std::io::{self, Write};
 
 /// Entries and names shown; JSON has all of them.
@@ -68,11 +70,7 @@ fn listed(places: &[Place]) -> String {
         "" => named(&p.policy),
         at => format!("{} ({at})", named(&p.policy)),
     };
-    let mut all: Vec<String> = places.iter().take(NAMES).map(one).collect();
-    if places.len() > NAMES {
-        all.push(format!("{} more", places.len() - NAMES));
-    }
-    all.join(", ")
+    few(places.iter().map(one), NAMES)
 }
 
 /// What the policies of an entry do.
@@ -142,16 +140,7 @@ fn entry(g: &Group, paint: &Paint, out: &mut dyn Write) -> io::Result<()> {
         row("and also", &format!("ingress of {} denies it: {}", g.to, listed(&g.also)))?;
     }
     if let Some(n) = &g.nearest {
-        let place = match (&n.file, n.line) {
-            (Some(f), Some(l)) => format!("  ({f}:{l})"),
-            (Some(f), None) => format!("  ({f})"),
-            _ => String::new(),
-        };
-        let path = n.namespace.as_ref().map_or_else(|| n.name.clone(), |ns| format!("{ns}/{}", n.name));
-        row("nearest", &format!("{} {path} {}{place}", n.kind, n.rule))?;
-        for f in &n.failed {
-            row("", &format!("{bad} {}: wanted {}, got {}", f.on, f.wanted, f.got))?;
-        }
+        nearest(n, bad, &mut row)?;
     }
     if !g.before.is_empty() {
         row("before", &listed(&g.before))?;

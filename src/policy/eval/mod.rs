@@ -147,6 +147,19 @@ impl Judgement {
         if self.passed_by.is_empty() { &self.attributed } else { &self.passed_by }
     }
 
+    /// The policies by which it decides, as the `why` object names them; none where a fact is missing.
+    pub fn deciding(&self) -> Vec<PolicyRef> {
+        let mut out: Vec<PolicyRef> = match (self.decision, self.cause) {
+            (Decision::Unknown, _) => Vec::new(),
+            (_, Cause::DefaultDeny) => self.isolating.iter().map(|p| p.id.clone()).collect(),
+            (_, Cause::L7Deny) => self.l7_rules.clone(),
+            _ => self.allowing().to_vec(),
+        };
+        out.sort();
+        out.dedup();
+        out
+    }
+
     fn plain(decision: Decision, cause: Cause) -> Self {
         Self {
             decision,

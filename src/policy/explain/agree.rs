@@ -6,6 +6,7 @@ use crate::model::doc::{Node, Value};
 use crate::model::observed::{Direction, Observed, Party};
 use crate::model::reason::Cause as Reason;
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
+use crate::model::words::few;
 use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
 use crate::world::labels::Labels;
@@ -194,12 +195,9 @@ pub(super) fn hints(why: &mut Why, set: &PolicySet) {
         if list.is_empty() {
             continue;
         }
-        let mut names: Vec<String> = list.iter().take(NAMED).map(|n| format!("{} {}", n.policy.kind, n.policy.path())).collect();
-        if list.len() > NAMED {
-            names.push(format!("{} more", list.len() - NAMED));
-        }
+        let names = few(list.iter().map(|n| format!("{} {}", n.policy.kind, n.policy.path())), NAMED);
         let count = if list.len() == 1 { "1 policy is".to_owned() } else { format!("{} policies are", list.len()) };
-        why.because.push(format!("{count} {what}: {}", names.join(", ")));
+        why.because.push(format!("{count} {what}: {names}"));
     }
 }
 

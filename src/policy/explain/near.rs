@@ -4,6 +4,7 @@
 use super::words;
 use crate::model::observed::{Direction, L4};
 use crate::model::why::{Failed, Mark};
+use crate::model::words::few;
 use crate::policy::eval::{Case, Required, peer, port};
 use crate::policy::ir::{IcmpField, Peer, PeerIs, Peers, Port, PortIs, Ports, Protocol, Rule};
 use crate::policy::selector::{Op, Requirement, Selector, Tri};
@@ -211,11 +212,7 @@ fn outsider(case: &Case<'_>) -> String {
 }
 
 fn list(items: &[String]) -> String {
-    let mut out: Vec<String> = items.iter().take(NAMED).cloned().collect();
-    if items.len() > NAMED {
-        out.push(format!("{} more", items.len() - NAMED));
-    }
-    out.join(", ")
+    few(items.iter().cloned(), NAMED)
 }
 
 /// Name of the condition.

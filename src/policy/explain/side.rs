@@ -83,7 +83,7 @@ pub fn look(ask: &Ask<'_>) -> Judged {
         }
         _ => {
             // What decided comes first, then what came near.
-            let decided = |v: &View<'_>| judgement.allowing().iter().any(|a| of_rule(a, v.policy, v.rule));
+            let decided = |v: &View<'_>| judgement.allowing().iter().any(|a| v.policy.means(a, v.rule));
             views.sort_by_key(|v| (!decided(v), v.checked.rank()));
             if ask.whole {
                 rules = shown(selecting, &views);
@@ -91,7 +91,7 @@ pub fn look(ask: &Ask<'_>) -> Judged {
             None
         }
     };
-    let policies = policies(&judgement);
+    let policies = judgement.deciding();
     let text = words::sentence(&case, &judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
     let shown = ask.whole.then(|| (lane(&case, &judgement, &views, &policies), rules));
     let subject = ask.subject.display.clone();
@@ -124,8 +124,8 @@ fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
     };
     let passed_before = || {
         let of_tier = j.selecting.iter().filter(|p| p.tier == v.policy.tier);
-        let passing = of_tier
-            .flat_map(|p| j.passed_on.iter().filter(|r| is_of(r, p)).filter_map(move |r| Some((p, p.find_rule(r.rule.as_deref()?)?))));
+        let passing =
+            of_tier.flat_map(|p| j.passed_on.iter().filter(|r| p.is(r)).filter_map(move |r| Some((p, p.find_rule(r.rule.as_deref()?)?))));
         passing.into_iter().any(|(p, rule)| place(p, rule) <= place(v.policy, v.rule))
     };
     let asked = match v.policy.tier {
@@ -134,28 +134,6 @@ fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
         Tier::Baseline => engine == Engine::Cilium && !passed_before(),
     };
     asked && v.rule.action == Action::Allow
-}
-
-/// The policies of the `why` object for this answer.
-fn policies(j: &Judgement) -> Vec<PolicyRef> {
-    let mut out: Vec<PolicyRef> = match (j.decision, j.cause) {
-        (Decision::Unknown, _) => Vec::new(),
-        (_, Cause::DefaultDeny) => j.isolating.iter().map(|p| p.id.clone()).collect(),
-        (_, Cause::L7Deny) => j.l7_rules.clone(),
-        _ => j.allowing().to_vec(),
-    };
-    out.sort();
-    out.dedup();
-    out
-}
-
-fn is_of(r: &PolicyRef, policy: &Policy) -> bool {
-    r.kind == policy.id.kind && r.namespace == policy.id.namespace && r.name == policy.id.name
-}
-
-/// Whether a reference with a rule (`ingress[0].from[1]`) means this rule.
-fn of_rule(r: &PolicyRef, policy: &Policy, rule: &Rule) -> bool {
-    is_of(r, policy) && r.rule.as_deref().and_then(|id| policy.find_rule(id)).is_some_and(|found| std::ptr::eq(found, rule))
 }
 
 /// The sections of these policies that may speak of the subject.
@@ -219,7 +197,7 @@ fn near(policy: &PolicyRef, rule: String, file: &str, c: &Checked) -> Option<Nea
 /// The L7 rules that the request had to pass, nearest first.
 fn l7_rules<'p>(j: &Judgement, views: &[View<'p>], case: &Case<'_>) -> Vec<NearL7<'p>> {
     let chosen: Vec<(&Arc<Policy>, &Rule)> =
-        views.iter().filter(|v| j.l7_rules.iter().any(|r| of_rule(r, v.policy, v.rule))).map(|v| (v.policy, v.rule)).collect();
+        views.iter().filter(|v| j.l7_rules.iter().any(|r| v.policy.means(r, v.rule))).map(|v| (v.policy, v.rule)).collect();
     l7::nearest(&chosen, case)
 }
 
@@ -261,10 +239,10 @@ fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRe
 /// `isolates, no rules` · `isolates, 1 rule, port 53 only`.
 fn note(p: &Arc<Policy>, j: &Judgement, views: &[View<'_>]) -> String {
     let isolates = if j.isolating.iter().any(|i| Arc::ptr_eq(i, p)) { "isolates" } else { "does not isolate" };
-    if let Some(r) = j.passed_on.iter().find(|r| is_of(r, p)) {
+    if let Some(r) = j.passed_on.iter().find(|r| p.is(r)) {
         return format!("{isolates}, {} passes it on", r.rule.as_deref().unwrap_or("a rule"));
     }
-    if let Some(a) = j.attributed.iter().find(|a| is_of(a, p)) {
+    if let Some(a) = j.attributed.iter().find(|a| p.is(a)) {
         let verb = if j.cause == Cause::DenyRule { "denies" } else { "allows" };
         return format!("{isolates}, {} {verb} it", a.rule.as_deref().unwrap_or("it"));
     }

@@ -1,5 +1,5 @@
 //! Kafka (and generic L7) rules that newer Cilium prunes: what is left is a plain port rule. Owns the names of what is gone.
-use super::{At, Case, Diagnosis, Finding, Lint, Scope, SetLint, Side, Weight, node_of};
+use super::{At, Case, Diagnosis, Finding, Lint, Scope, SetLint, Side, Weight};
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::model::why::Outcome;
@@ -16,7 +16,7 @@ fn pruned(at: &At<'_>, opt: &Options) -> Option<(&'static str, u32)> {
     if opt.cilium < GONE_SINCE || !at.policy.id.kind.starts_with("Cilium") {
         return None;
     }
-    let ports = node_of(at.policy, &at.rule.id)?.get("toPorts").map(Node::seq).unwrap_or_default();
+    let ports = at.policy.node(&at.rule.id)?.get("toPorts").map(Node::seq).unwrap_or_default();
     let rules = ports.iter().filter_map(|p| p.get("rules")).flat_map(Node::map);
     rules.filter_map(|e| Some((*GONE.iter().find(|g| **g == e.key)?, e.line))).next()
 }

@@ -28,7 +28,6 @@ use super::eval::{self, Judgement, Traffic, selects};
 use super::ir::{Action, Policy, Rule, Section};
 use super::selector::Tri;
 use super::{Options, PolicySet};
-use crate::model::doc::Node;
 use crate::model::observed::{Direction, Observed};
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::world::{Endpoint, World};
@@ -122,16 +121,6 @@ impl At<'_> {
 /// `k8s/db.yaml:15`; a policy that came from no file is named instead.
 fn place(policy: &Policy, line: u32) -> String {
     if policy.text.file.is_empty() { policy.id.path() } else { format!("{}:{line}", policy.text.file) }
-}
-
-/// The node of a rule by its id: `ingress[0]`, `specs[1].egressDeny[0]`.
-fn node_of<'a>(policy: &'a Policy, rule: &str) -> Option<&'a Node> {
-    let root = &policy.doc.root;
-    let start = if rule.starts_with("specs[") { root } else { root.get("spec")? };
-    rule.split('.').try_fold(start, |node, step| {
-        let (key, index) = step.strip_suffix(']')?.split_once('[')?;
-        node.get(key)?.seq().get(index.parse::<usize>().ok()?)
-    })
 }
 
 /// The first few of many, in words.

@@ -8,7 +8,7 @@ use super::sketch::Sketch;
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::eval::{Case, Cause, Decision, Judgement, judge};
-use crate::policy::ir::{PeerIs, Peers, Policy, Tier};
+use crate::policy::ir::{PeerIs, Peers, Policy, Rule, Tier};
 use crate::policy::selector::{Op, Requirement};
 use crate::world::{Endpoint, Service, ServicePort, Target, World};
 use std::sync::Arc;
@@ -96,18 +96,14 @@ pub fn deny(
     } else {
         "a deny rule wins over the allow rules of every NetworkPolicy and CiliumNetworkPolicy, so none of them helps".to_owned()
     }];
-    let denies = |p: &Policy, rule: &str| {
-        let of = |r: &&crate::model::why::PolicyRef| r.kind == p.id.kind && r.namespace == p.id.namespace && r.name == p.id.name;
-        judgement
-            .attributed
-            .iter()
-            .filter(of)
-            .any(|r| r.rule.as_deref().is_some_and(|id| id == rule || id.strip_prefix(rule).is_some_and(|rest| rest.starts_with('.'))))
+    let denied_by = |p: &Policy, rule: &Rule| {
+        let own = p.find_rule(&rule.id);
+        own.is_some_and(|own| judgement.attributed.iter().any(|r| p.means(r, own)))
     };
     let mut changed: Vec<Arc<Policy>> = Vec::new();
     let without = |p: &Arc<Policy>| {
         let mut new = Policy::clone(p);
-        new.sections.iter_mut().for_each(|s| s.rules.retain(|r| !denies(p, &r.id)));
+        new.sections.iter_mut().for_each(|s| s.rules.retain(|r| !denied_by(p, r)));
         (new.rules() < p.rules()).then(|| Arc::new(new))
     };
     changed.extend(sketch.set.iter().filter(|p| without(p).is_some()).cloned());

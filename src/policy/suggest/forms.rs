@@ -5,7 +5,7 @@
 use super::build::{self, Kind, New, What, Who};
 use super::labels::Pairs;
 use super::propose::is_dns;
-use super::sketch::{Sketch, Step, node_at};
+use super::sketch::{Sketch, Step};
 use super::tree::{Tree, map, text};
 use super::{labels, proof::Ground};
 use crate::model::doc::Node;
@@ -171,7 +171,7 @@ fn add_port(policy: &Policy, rule: &Rule, what: What) -> Option<Draft> {
         return None;
     }
     let item = build::port(kind, what)?;
-    let node = node_at(&policy.doc, &rule.id)?;
+    let node = policy.node(&rule.id)?;
     let step = match kind {
         Kind::NetworkPolicy => append(policy, rule.id.as_str(), "ports", like(item, node.get("ports")?.seq().last())),
         // A port beside L7 rules would be asked for requests that it may not carry.
@@ -223,7 +223,7 @@ fn peer_items(policy: &Policy, node: &Node, direction: Direction, peers: &[Who])
 
 /// A peer more in a rule that is for this port alone.
 fn add_peers(s: &Side<'_>, policy: &Policy, rule: &Rule, wish: &Wish) -> Option<Draft> {
-    let node = node_at(&policy.doc, &rule.id)?;
+    let node = policy.node(&rule.id)?;
     let items = peer_items(policy, node, s.case.direction, &wish.peers)?;
     let mut steps: Vec<Step> = items.into_iter().map(|(k, item)| append(policy, rule.id.as_str(), &k, item)).collect();
     let mut notes = Vec::new();
@@ -257,7 +257,7 @@ fn add_value(s: &Side<'_>, policy: &Policy, rule: &Rule) -> Option<Draft> {
             Kind::NetworkPolicy => format!("{}.{side}[{j}].podSelector", rule.id),
             Kind::Cilium => format!("{}.{side}Endpoints[{j}]", rule.id),
         };
-        let expressions = node_at(&policy.doc, &at)?.get("matchExpressions")?.seq();
+        let expressions = policy.node(&at)?.get("matchExpressions")?.seq();
         let i =
             expressions.iter().position(|e| e.line == one.line && e.get("values").is_some_and(|v| v.seq().len() == one.values.len()))?;
         let step = append(policy, format!("{at}.matchExpressions[{i}]"), "values", text(value));

@@ -21,6 +21,7 @@ use crate::model::suggestion::{Also, Ground as Basis, Suggestion};
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, Why};
+use crate::model::words::few;
 use crate::policy::eval::{Cause, Decision, Judgement, judge};
 use build::What;
 use forms::{Draft, Side};
@@ -219,15 +220,8 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     for p in plan.sketch.set.iter().filter(|p| plan.sketch.edited.contains(&p.id)) {
         let besides = ground.selected_besides(p, plan.ids);
         if !besides.is_empty() {
-            let mut named: Vec<String> = besides.iter().take(NAMED).cloned().collect();
-            if besides.len() > NAMED {
-                named.push(format!("{} more", besides.len() - NAMED));
-            }
-            out.notes.push(format!(
-                "{} selects other workloads too, and what it allows is allowed to them: {}",
-                p.id.path(),
-                named.join(", ")
-            ));
+            let named = few(besides.iter().cloned(), NAMED);
+            out.notes.push(format!("{} selects other workloads too, and what it allows is allowed to them: {named}", p.id.path()));
         }
     }
     if out.conversations < out.of {

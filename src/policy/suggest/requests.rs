@@ -2,7 +2,7 @@
 //!
 //! Owns the forms for L7. The exact request is listed, never a pattern that lets more pass.
 use super::forms::{Draft, Side};
-use super::sketch::{Step, node_at};
+use super::sketch::Step;
 use super::tree::{Tree, map, text};
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{port, selects};
@@ -74,7 +74,7 @@ fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]
         return Err(format!("{} different requests were refused; the pattern that covers them is for a person to choose", wanted.len()));
     }
     // What else the rules ask of a request, they ask of every one; where they differ, it is not known which would hold.
-    let node = node_at(&policy.doc, &format!("{}.toPorts[{i}].rules", rule.id)).and_then(|n| n.get("http"));
+    let node = policy.node(&format!("{}.toPorts[{i}].rules", rule.id)).and_then(|n| n.get("http"));
     let secret = node.is_some_and(|n| n.seq().iter().any(|r| r.get("headerMatches").is_some()));
     let besides = |r: &HttpRule| {
         let header = |h: &Header| h.value.as_ref().map_or_else(|| h.name.clone(), |v| format!("{}: {v}", h.name));

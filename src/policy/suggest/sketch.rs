@@ -5,7 +5,7 @@ use super::build::New;
 use super::diff::unified;
 use super::text::Page;
 use super::tree::{Style, Tree};
-use crate::model::doc::{Doc, Node};
+use crate::model::doc::Doc;
 use crate::model::suggestion::Patch;
 use crate::model::why::PolicyRef;
 use crate::policy::PolicySet;
@@ -50,15 +50,6 @@ fn compile(doc: Doc, cilium: u32) -> Option<Policy> {
     }
 }
 
-/// The node that a rule's id and what follows it name.
-pub fn node_at<'d>(doc: &'d Doc, path: &str) -> Option<&'d Node> {
-    let base = if path.starts_with("specs[") { &doc.root } else { doc.root.get("spec")? };
-    path.split('.').filter(|s| !s.is_empty()).try_fold(base, |node, segment| match segment.split_once('[') {
-        None => node.get(segment),
-        Some((key, index)) => node.get(key)?.seq().get(index.strip_suffix(']')?.parse::<usize>().ok()?),
-    })
-}
-
 impl Sketch {
     pub fn new(set: &PolicySet) -> Self {
         Self { set: set.clone(), files: BTreeMap::new(), changed: Vec::new(), edited: Vec::new(), new: Vec::new() }
@@ -81,7 +72,7 @@ impl Sketch {
             }
             Step::Append { policy, file, path, key, item } => {
                 let old = self.set.iter().find(|p| p.id == *policy && p.text.file == *file)?.clone();
-                let body = Page::new(&old.doc).append(node_at(&old.doc, path)?, key, item)?;
+                let body = Page::new(&old.doc).append(old.node(path)?, key, item)?;
                 self.reread(&old, &body)?;
             }
         }
