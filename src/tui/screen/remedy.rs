@@ -27,10 +27,10 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, s: &Suggestion, area: Rect) {
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let lines = lines(m, s, area.width);
     let cut = lines.len() > usize::from(body.height);
-    pen.lines(body, &lines, 0);
+    // The last line is left free, not drawn over: a colour below would show through.
+    pen.lines(Rect { height: body.height.saturating_sub(u16::from(cut)), ..body }, &lines, 0);
     if cut && body.height > 0 {
         let last = Rect { y: body.bottom() - 1, height: 1, ..body };
-        pen.line(last, &[seg(" ".repeat(usize::from(last.width)), look.plain())]);
         let more = lines.len() - usize::from(body.height) + 1;
         let copies = if s.text().is_empty() { "" } else { "; y p copies the change" };
         pen.line(last, &[seg(look.own(&format!("   … {more} more lines{copies}")), look.dim())]);
