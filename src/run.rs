@@ -4,7 +4,7 @@
 use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::model::input::{Change, Input};
+use crate::model::input::Change;
 use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
@@ -253,7 +253,7 @@ fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, 
         engine.policies_given();
     }
     for change in changes {
-        engine.feed(Input::World(change), &mut |_| {});
+        engine.feed(change.into(), &mut |_| {});
     }
     Ok(found)
 }

@@ -29,7 +29,7 @@ fn engine(options: Options) -> Engine {
         let (docs, faults) = yaml::read(file, text);
         assert!(faults.is_empty(), "{faults:?}");
         for doc in docs {
-            engine.feed(Input::World(Change::Apply(Arc::new(doc))), &mut |_| {});
+            engine.feed(Change::Apply(Arc::new(doc)).into(), &mut |_| {});
         }
     }
     assert!(engine.faults().is_empty(), "{:?}", engine.faults());

@@ -149,7 +149,7 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
-            Input::World(change) => self.change(&change),
+            Input::World(at) => self.change(&at.change),
             Input::Link(link) => self.link(link),
             Input::End(name, how) => self.ended.push((name, how)),
         }

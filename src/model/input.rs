@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub enum Input {
     Frame(Frame),
-    World(Change),
+    World(At),
     Link(Link),
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
@@ -36,13 +36,68 @@ pub struct Frame {
     pub broken: Option<String>,
 }
 
+/// A change of a cluster, and when it came about.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// The context or cluster whose state this is; empty where there is only one.
+    pub cluster: Arc<str>,
+    /// `None`: it has always been so, as far as anybody knows (manifests).
+    pub at: Option<Nanos>,
+    pub change: Change,
+}
+
+impl std::convert::From<Change> for Input {
+    /// A change without a time, of the only cluster there is.
+    fn from(change: Change) -> Self {
+        Self::World(At { cluster: Arc::from(""), at: None, change })
+    }
+}
+
 /// A change of what the cluster looks like.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// An object as it stands now.
     Apply(Arc<Doc>),
+    /// An object that is no more.
+    Remove(ObjectId),
     /// A manifest, or a part of one, that could not be read.
     Fault(Fault),
+    /// How well a kind of object is known.
+    Kind(Kind),
+}
+
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// Group of the API, empty for the core one; whatever the version.
+    pub group: String,
+    pub kind: String,
+    /// Empty for objects of the whole cluster.
+    pub namespace: String,
+    pub name: String,
+}
+
+/// A kind of object in a live cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    pub group: String,
+    pub kind: String,
+    pub state: KindState,
+}
+
+/// How well a kind is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KindState {
+    /// The first list is not in yet: what it would say is unknown, not absent.
+    Loading,
+    /// Every object is known, and every change comes.
+    Synced,
+    /// The cluster does not have the kind.
+    Absent,
+    /// We may not read it: why, and the right that is missing.
+    Forbidden(String),
+    /// The watch is broken; what is known may be old. Why.
+    Stale(String),
 }
 
 /// How a live connection fares.

@@ -5,7 +5,7 @@ use crate::cmd::check as cmd;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::doc::{Doc, Fault};
-use crate::model::input::{Change, Input};
+use crate::model::input::Change;
 use crate::plan::check::Check;
 use crate::policy::PolicySet;
 use crate::source::feed::Inbox;
@@ -65,7 +65,7 @@ pub fn load(engine: &mut Engine, base: &[String], check: &Check) -> Result<Optio
             let generation = set.generation();
             faults.extend(set.apply(&Change::Apply(doc.clone())));
             if set.generation() == generation {
-                engine.feed(Input::World(Change::Apply(doc.clone())), &mut |_| {});
+                engine.feed(Change::Apply(doc.clone()).into(), &mut |_| {});
             }
         }
         if !check.quiet {
@@ -76,7 +76,7 @@ pub fn load(engine: &mut Engine, base: &[String], check: &Check) -> Result<Optio
     let docs = under(&base.docs, &new.docs).into_iter().chain(&new.docs);
     let faults = base.faults.iter().chain(&new.faults).map(|f| Change::Fault(f.clone()));
     for change in docs.map(|d| Change::Apply(d.clone())).chain(faults) {
-        engine.feed(Input::World(change), &mut |_| {});
+        engine.feed(change.into(), &mut |_| {});
     }
     if engine.policies().is_empty() && !check.quiet {
         say::say("warning", &format!("no policy that can be judged is in {}: nothing isolates anything", check.path));

@@ -17,7 +17,7 @@ pub fn engine() -> Engine {
     let (docs, faults) = yaml::read("policies.yaml", POLICIES);
     assert!(faults.is_empty(), "{faults:?}");
     for d in docs {
-        e.feed(Input::World(Change::Apply(Arc::new(d))), &mut |_| {});
+        e.feed(Change::Apply(Arc::new(d)).into(), &mut |_| {});
     }
     e
 }

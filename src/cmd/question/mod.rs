@@ -308,7 +308,7 @@ fn one_of(world: &World, namespace: &str, wanted: impl Fn(&BTreeMap<String, Stri
 mod tests {
     use super::*;
     use crate::engine::Options;
-    use crate::model::input::{Change, Input};
+    use crate::model::input::Change;
     use crate::world::yaml;
     use std::sync::Arc;
 
@@ -345,7 +345,7 @@ spec: {selector: {app: db}, clusterIP: 10.96.0.7}
     fn ask_of(shop: &str, words: [&str; 2], json: bool) -> (bool, String) {
         let mut e = Engine::new(Options { fold: true, ..Options::default() });
         for d in yaml::read("shop.yaml", shop).0 {
-            e.feed(Input::World(Change::Apply(Arc::new(d))), &mut |_| {});
+            e.feed(Change::Apply(Arc::new(d)).into(), &mut |_| {});
         }
         let q = parse(&words.map(str::to_owned), None).unwrap().unwrap();
         let mut out = Vec::new();
