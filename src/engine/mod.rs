@@ -149,14 +149,14 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
-            Input::World(at) => self.change(&at.change),
+            Input::World(at) => self.change(&at.change, at.at),
             Input::Link(link) => self.link(link),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
 
-    fn change(&mut self, change: &Change) {
-        self.world.apply(change);
+    fn change(&mut self, change: &Change, at: Option<Nanos>) {
+        self.world.apply_at(change, at);
         let mut faults = self.policies.apply(change);
         if let Change::Fault(f) = change {
             faults.push(f.clone());
@@ -260,7 +260,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let wants_derived = self.options.admit.fields().needs_derived();
+        let derives = self.options.admit.fields().needs_derived();
+        // A name that is asked for and not told may be known to us.
+        let wants_derived =
+            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -282,7 +285,7 @@ impl Engine {
         let o = enrich::named(&reported, &self.world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported));
         let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
@@ -294,7 +297,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&reported, at) } else { None };
+        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.world), at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -311,7 +314,7 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
-            let row = Row { cause, ..enrich::row(o, &from, &to, at, &mut self.store) };
+            let row = Row { cause, ..enrich::row(o, &reported, &from, &to, at, &mut self.store) };
             let seq = self.store.push(row, response);
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);

@@ -1,22 +1,28 @@
 //! What the cluster looks like: namespaces, pods, workloads, services, nodes, address groups, and names learnt from DNS.
 //!
 //! Owns the state that `apply` builds from manifests and the answer to "whose labels are these" (`endpoint`). Judges nothing.
+mod addresses;
 pub mod dns;
 pub mod endpoint;
 mod json;
 pub mod labels;
 mod objects;
+mod stand;
 pub mod yaml;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Frontend};
 pub use labels::{Label, Labels};
 pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
+pub use stand::Stand;
 
 use crate::model::doc::Doc;
 use crate::model::input::Change;
 use crate::model::observed::{L4, L7, Observed};
+use crate::model::time::Nanos;
+use addresses::{Addresses, Holder};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Objects without a namespace stand here.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -36,20 +42,21 @@ pub type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    pods: HashMap<Key, PodLike>,
-    /// Every pod that claims an address; more than one is nobody.
-    pods_by_ip: HashMap<IpAddr, Vec<Key>>,
+    pods: HashMap<Arc<Key>, Arc<PodLike>>,
+    addresses: Addresses,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
     services: BTreeMap<Key, Service>,
-    /// How many services have each address.
-    service_ips: HashMap<IpAddr, usize>,
+    /// Which services have each address inside the cluster.
+    service_ips: HashMap<IpAddr, Vec<Key>>,
+    /// Which services have each address outside of it.
+    outer_ips: HashMap<IpAddr, Vec<Key>>,
     nodes: BTreeMap<String, Node>,
     node_ips: HashMap<IpAddr, String>,
     service_accounts: HashMap<Key, ()>,
     cidr_groups: BTreeMap<String, CidrGroup>,
-    /// Addresses of endpoints by service.
-    endpoints: HashMap<Key, Vec<IpAddr>>,
+    /// Addresses of endpoints by service, then by the object that lists them.
+    endpoints: HashMap<Key, BTreeMap<String, Vec<IpAddr>>>,
     dns: dns::Names,
     generation: u64,
 }
@@ -66,13 +73,18 @@ impl World {
 
     /// Takes in an object of a kind that the world is made of; others are left alone.
     pub fn apply(&mut self, change: &Change) {
+        self.apply_at(change, None);
+    }
+
+    /// The same for a change that came about at a time; `None`: it has always been so.
+    pub fn apply_at(&mut self, change: &Change, at: Option<Nanos>) {
         let Change::Apply(doc) = change else { return };
-        if self.take(doc) {
+        if self.take(doc, at) {
             self.generation += 1;
         }
     }
 
-    fn take(&mut self, doc: &Doc) -> bool {
+    fn take(&mut self, doc: &Doc, at: Option<Nanos>) -> bool {
         let name = doc.name().to_owned();
         let namespace = match doc.namespace() {
             "" => DEFAULT_NAMESPACE.to_owned(),
@@ -88,33 +100,20 @@ impl World {
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
-                let old = self.pods.get(&key).map(|p| p.ips.clone()).unwrap_or_default();
-                for ip in old {
-                    self.pods_by_ip.entry(ip).or_default().retain(|k| *k != key);
-                }
-                for ip in &pod.ips {
-                    self.pods_by_ip.entry(*ip).or_default().push(key.clone());
-                }
-                self.pods.insert(key, pod);
+                self.put_pod(key, pod, at);
             }
             ("", "Service") => {
                 let service = Service::read(&doc.root);
-                service.ips.iter().for_each(|ip| *self.service_ips.entry(*ip).or_default() += 1);
-                for ip in self.services.insert(key, service).into_iter().flat_map(|old| old.ips) {
-                    self.service_ips.entry(ip).and_modify(|n| *n -= 1);
-                }
+                self.put_service(key, service);
             }
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
                 let (service, ips) = objects::endpoints(&doc.root, &key.1);
-                let all = self.endpoints.entry((key.0, service)).or_default();
-                ips.into_iter().for_each(|ip| {
-                    if !all.contains(&ip) {
-                        all.push(ip);
-                    }
-                });
+                self.endpoints.entry((key.0, service)).or_default().insert(key.1, ips);
             }
             ("", "Node") => {
                 let node = Node::read(&doc.root);
+                let old = self.nodes.get(&key.1).map(|n| n.ips.clone()).unwrap_or_default();
+                self.node_ips.retain(|ip, name| *name != key.1 || !old.contains(ip));
                 for ip in &node.ips {
                     self.node_ips.insert(*ip, key.1.clone());
                 }
@@ -150,7 +149,7 @@ impl World {
 
     /// Every pod that a manifest speaks of, by namespace and name.
     pub fn pods(&self) -> Vec<(&Key, &PodLike)> {
-        let mut all: Vec<_> = self.pods.iter().collect();
+        let mut all: Vec<_> = self.pods.iter().map(|(k, p)| (&**k, &**p)).collect();
         all.sort_by_key(|(key, _)| *key);
         all
     }
@@ -169,15 +168,51 @@ impl World {
     }
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
-        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+        self.pods.get(&(namespace.to_owned(), name.to_owned())).map(|p| &**p)
+    }
+
+    /// Takes in a pod as it stands from `at` on.
+    fn put_pod(&mut self, key: Key, pod: PodLike, at: Option<Nanos>) {
+        let (key, pod) = (Arc::new(key), Arc::new(pod));
+        let old = self.pods.insert(key.clone(), pod.clone());
+        self.addresses.change(&key, old.as_ref(), Some(&pod), at);
+    }
+
+    /// A pod is no more; whose address it was until then is remembered for a while. `false` if there was none.
+    pub fn remove_pod(&mut self, namespace: &str, name: &str, at: Option<Nanos>) -> bool {
+        let key = Arc::new((namespace.to_owned(), name.to_owned()));
+        let Some(old) = self.pods.remove(&key) else { return false };
+        self.addresses.change(&key, Some(&old), None, at);
+        true
+    }
+
+    /// Pods of which it was forgotten, for want of room, that they once had an address.
+    pub fn forgotten(&self) -> u64 {
+        self.addresses.forgotten
     }
 
     /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
-        match self.pods_by_ip.get(&ip)?.as_slice() {
-            [one] => Some(one),
+        match self.addresses.holder(ip, None, "") {
+            Holder::Pod(hold) => Some(&hold.key),
             _ => None,
         }
+    }
+
+    fn put_service(&mut self, key: Key, service: Service) {
+        let old = self.services.insert(key.clone(), service.clone()).unwrap_or_default();
+        for (all, before, after) in [(&mut self.service_ips, old.ips, &service.ips), (&mut self.outer_ips, old.outer, &service.outer)] {
+            for ip in before {
+                if let Some(keys) = all.get_mut(&ip) {
+                    keys.retain(|k| *k != key);
+                    if keys.is_empty() {
+                        all.remove(&ip);
+                    }
+                }
+            }
+            after.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
+        }
+        service.ips.iter().for_each(|ip| self.addresses.near(*ip));
     }
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
@@ -186,15 +221,20 @@ impl World {
 
     /// Whether a service has this address as its own.
     pub fn is_service(&self, ip: IpAddr) -> bool {
-        self.service_ips.get(&ip).is_some_and(|n| *n > 0)
+        self.service_ips.contains_key(&ip)
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {
         self.services.iter()
     }
 
-    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
-        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice)
+    /// The addresses behind a service; `None` if nobody lists them.
+    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<Vec<IpAddr>> {
+        let lists = self.endpoints.get(&(namespace.to_owned(), name.to_owned()))?;
+        let mut all: Vec<IpAddr> = lists.values().flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        Some(all)
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
