@@ -88,7 +88,7 @@ fn stripped(r: &GetFlowsResponse) -> GetFlowsResponse {
         drop_reason_desc: f.drop_reason_desc,
         ..Flow::default()
     };
-    GetFlowsResponse { response_types: Some(ResponseTypes::Flow(less.into())), ..r.clone() }
+    GetFlowsResponse { response_types: Some(ResponseTypes::Flow(less)), ..r.clone() }
 }
 
 fn fed(engine: &mut Engine, r: &GetFlowsResponse) -> Option<Why> {
