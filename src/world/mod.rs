@@ -6,6 +6,7 @@ pub mod endpoint;
 mod json;
 pub mod labels;
 mod objects;
+pub mod tree;
 pub mod yaml;
 
 pub use endpoint::Endpoint;
