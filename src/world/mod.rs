@@ -5,7 +5,9 @@ pub mod dns;
 pub mod endpoint;
 mod json;
 pub mod labels;
+pub mod line;
 mod objects;
+pub mod tree;
 pub mod yaml;
 
 pub use endpoint::Endpoint;
