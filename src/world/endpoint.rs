@@ -178,7 +178,7 @@ impl World {
     fn backend(&self, p: &Party, key: &Key, other: Other<'_>) -> Option<Endpoint> {
         let service = self.services.get(key)?;
         let ips = match self.service_endpoints(&key.0, &key.1) {
-            Some(ips) => ips,
+            Some(ips) => ips.to_vec(),
             None if service.selector.is_empty() => return None,
             None => {
                 let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));

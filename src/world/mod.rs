@@ -6,8 +6,10 @@ pub mod dns;
 pub mod endpoint;
 mod json;
 pub mod labels;
+pub mod line;
 mod objects;
 mod stand;
+pub mod tree;
 pub mod yaml;
 
 pub use endpoint::{Endpoint, Frontend};
@@ -16,7 +18,7 @@ pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
 pub use stand::Stand;
 
 use crate::model::doc::Doc;
-use crate::model::input::Change;
+use crate::model::input::{Change, ObjectId};
 use crate::model::observed::{L4, L7, Observed};
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
@@ -55,8 +57,10 @@ pub struct World {
     node_ips: HashMap<IpAddr, String>,
     service_accounts: HashMap<Key, ()>,
     cidr_groups: BTreeMap<String, CidrGroup>,
-    /// Addresses of endpoints by service, then by the object that lists them.
-    endpoints: HashMap<Key, BTreeMap<String, Vec<IpAddr>>>,
+    /// Addresses behind each service.
+    endpoints: HashMap<Key, Vec<IpAddr>>,
+    /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
+    slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
     dns: dns::Names,
     generation: u64,
 }
@@ -71,19 +75,23 @@ impl World {
         self.generation
     }
 
-    /// Takes in an object of a kind that the world is made of; others are left alone.
+    /// Takes in an object of a kind that the world is made of, or lets it go; others are left alone. A kind that may not be read or is
+    /// not in yet leaves facts out, which are named where one of them would decide.
     pub fn apply(&mut self, change: &Change) {
         self.apply_at(change, None);
     }
 
     /// The same for a change that came about at a time; `None`: it has always been so.
     pub fn apply_at(&mut self, change: &Change, at: Option<Nanos>) {
-        let Change::Apply(doc) = change else { return };
-        if self.take(doc, at) {
-            self.generation += 1;
-        }
+        let changed = match change {
+            Change::Apply(doc) => self.take(doc, at),
+            Change::Remove(id) => self.remove(id, at),
+            Change::Fault(_) | Change::Kind(_) => false,
+        };
+        self.generation += u64::from(changed);
     }
 
+    /// Whether anything changes by it: what comes again as it was (a heartbeat, a list made anew) makes no explanation old.
     fn take(&mut self, doc: &Doc, at: Option<Nanos>) -> bool {
         let name = doc.name().to_owned();
         let namespace = match doc.namespace() {
@@ -96,45 +104,158 @@ impl World {
                 let mut labels = objects::string_map(doc.root.at(&["metadata", "labels"]));
                 // The API server sets it, whatever the manifest says.
                 labels.insert(labels::METADATA_NAME.to_owned(), key.1.clone());
-                self.namespaces.insert(key.1, labels);
+                replaced(self.namespaces.insert(key.1, labels.clone()), &labels)
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
-                self.put_pod(key, pod, at);
+                if self.pods.get(&key).is_some_and(|old| **old == pod) {
+                    return false;
+                }
+                let (key, pod) = (Arc::new(key), Arc::new(pod));
+                let old = self.pods.insert(key.clone(), pod.clone());
+                self.addresses.change(&key, old.as_ref(), Some(&pod), at);
+                true
             }
             ("", "Service") => {
                 let service = Service::read(&doc.root);
-                self.put_service(key, service);
+                if self.services.get(&key) == Some(&service) {
+                    return false;
+                }
+                self.forget_service(&key);
+                for (all, ips) in [(&mut self.service_ips, &service.ips), (&mut self.outer_ips, &service.outer)] {
+                    ips.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
+                }
+                service.ips.iter().for_each(|ip| self.addresses.near(*ip));
+                self.services.insert(key, service);
+                true
             }
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
-                let (service, ips) = objects::endpoints(&doc.root, &key.1);
-                self.endpoints.entry((key.0, service)).or_default().insert(key.1, ips);
+                let told = objects::endpoints(&doc.root, &key.1);
+                let slice = (doc.kind().to_owned(), key.0.clone(), key.1);
+                let (namespace, service) = (key.0, told.0.clone());
+                let old = self.slices.insert(slice, told.clone());
+                let changed = replaced(old.clone(), &told);
+                if let Some((before, _)) = old.filter(|(before, _)| changed && *before != service) {
+                    self.gather_endpoints(&namespace, &before);
+                }
+                if changed {
+                    self.gather_endpoints(&namespace, &service);
+                }
+                changed
             }
             ("", "Node") => {
                 let node = Node::read(&doc.root);
-                let old = self.nodes.get(&key.1).map(|n| n.ips.clone()).unwrap_or_default();
-                self.node_ips.retain(|ip, name| *name != key.1 || !old.contains(ip));
+                if self.nodes.get(&key.1) == Some(&node) {
+                    return false;
+                }
+                self.forget_node(&key.1);
                 for ip in &node.ips {
                     self.node_ips.insert(*ip, key.1.clone());
                 }
                 self.nodes.insert(key.1, node);
+                true
             }
-            ("", "ServiceAccount") => {
-                self.service_accounts.insert(key, ());
-            }
+            ("", "ServiceAccount") => self.service_accounts.insert(key, ()).is_none(),
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
                 let Some(pod) = PodLike::of_workload(kind, &doc.root) else { return false };
                 let list = self.workloads.entry(key.0).or_default();
+                let same = |(k, n, t): &(String, String, PodLike)| k == kind && *n == key.1 && *t == pod;
+                if list.iter().any(same) {
+                    return false;
+                }
                 list.retain(|(k, n, _)| !(k == kind && *n == key.1));
                 list.push((kind.to_owned(), key.1, pod));
+                true
             }
             ("cilium.io", "CiliumCIDRGroup") => {
-                self.cidr_groups.insert(key.1, CidrGroup::read(&doc.root));
+                let group = CidrGroup::read(&doc.root);
+                replaced(self.cidr_groups.insert(key.1, group.clone()), &group)
             }
-            _ => return false,
+            _ => false,
+        }
+    }
+
+    fn remove(&mut self, id: &ObjectId, at: Option<Nanos>) -> bool {
+        let namespace = if id.namespace.is_empty() { DEFAULT_NAMESPACE } else { id.namespace.as_str() };
+        let key = (namespace.to_owned(), id.name.clone());
+        match (id.group.as_str(), id.kind.as_str()) {
+            ("", "Namespace") => self.namespaces.remove(&id.name).is_some(),
+            ("", "Pod") => self.remove_pod(key, at),
+            ("", "Service") => self.forget_service(&key),
+            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
+                let slice = (id.kind.clone(), key.0.clone(), key.1);
+                let Some((service, _)) = self.slices.remove(&slice) else { return false };
+                self.gather_endpoints(&key.0, &service);
+                true
+            }
+            ("", "Node") => self.forget_node(&id.name),
+            ("", "ServiceAccount") => self.service_accounts.remove(&key).is_some(),
+            ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
+            | ("", kind @ "ReplicationController") => {
+                let Some(list) = self.workloads.get_mut(&key.0) else { return false };
+                let before = list.len();
+                list.retain(|(k, n, _)| !(k == kind && *n == key.1));
+                before > list.len()
+            }
+            ("cilium.io", "CiliumCIDRGroup") => self.cidr_groups.remove(&id.name).is_some(),
+            _ => false,
+        }
+    }
+
+    /// A pod is no more; whose address it was until then is remembered for a while.
+    fn remove_pod(&mut self, key: Key, at: Option<Nanos>) -> bool {
+        let Some(old) = self.pods.remove(&key) else { return false };
+        self.addresses.change(&Arc::new(key), Some(&old), None, at);
+        true
+    }
+
+    fn forget_service(&mut self, key: &Key) -> bool {
+        let Some(old) = self.services.remove(key) else { return false };
+        for (all, ips) in [(&mut self.service_ips, old.ips), (&mut self.outer_ips, old.outer)] {
+            for ip in ips {
+                if let Some(claim) = all.get_mut(&ip) {
+                    claim.retain(|k| k != key);
+                    if claim.is_empty() {
+                        all.remove(&ip);
+                    }
+                }
+            }
         }
         true
+    }
+
+    fn forget_node(&mut self, name: &str) -> bool {
+        let Some(old) = self.nodes.remove(name) else { return false };
+        for ip in old.ips {
+            if self.node_ips.get(&ip).is_some_and(|n| n == name) {
+                self.node_ips.remove(&ip);
+            }
+        }
+        true
+    }
+
+    /// What all slices of a service say together, each address once.
+    fn gather_endpoints(&mut self, namespace: &str, service: &str) {
+        let (mut known, mut all) = (false, Vec::new());
+        for kind in ["Endpoints", "EndpointSlice"] {
+            let first = (kind.to_owned(), namespace.to_owned(), String::new());
+            let of_namespace = self.slices.range(first..).take_while(|((k, ns, _), _)| k == kind && ns == namespace);
+            for (_, (_, ips)) in of_namespace.filter(|(_, (name, _))| name == service) {
+                known = true;
+                for ip in ips {
+                    if !all.contains(ip) {
+                        all.push(*ip);
+                    }
+                }
+            }
+        }
+        let key = (namespace.to_owned(), service.to_owned());
+        if known {
+            self.endpoints.insert(key, all)
+        } else {
+            self.endpoints.remove(&key)
+        };
     }
 
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
@@ -171,26 +292,6 @@ impl World {
         self.pods.get(&(namespace.to_owned(), name.to_owned())).map(|p| &**p)
     }
 
-    /// Takes in a pod as it stands from `at` on.
-    fn put_pod(&mut self, key: Key, pod: PodLike, at: Option<Nanos>) {
-        let (key, pod) = (Arc::new(key), Arc::new(pod));
-        let old = self.pods.insert(key.clone(), pod.clone());
-        self.addresses.change(&key, old.as_ref(), Some(&pod), at);
-    }
-
-    /// A pod is no more; whose address it was until then is remembered for a while. `false` if there was none.
-    pub fn remove_pod(&mut self, namespace: &str, name: &str, at: Option<Nanos>) -> bool {
-        let key = Arc::new((namespace.to_owned(), name.to_owned()));
-        let Some(old) = self.pods.remove(&key) else { return false };
-        self.addresses.change(&key, Some(&old), None, at);
-        true
-    }
-
-    /// Pods of which it was forgotten, for want of room, that they once had an address.
-    pub fn forgotten(&self) -> u64 {
-        self.addresses.forgotten
-    }
-
     /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
         match self.addresses.holder(ip, None, "") {
@@ -199,20 +300,9 @@ impl World {
         }
     }
 
-    fn put_service(&mut self, key: Key, service: Service) {
-        let old = self.services.insert(key.clone(), service.clone()).unwrap_or_default();
-        for (all, before, after) in [(&mut self.service_ips, old.ips, &service.ips), (&mut self.outer_ips, old.outer, &service.outer)] {
-            for ip in before {
-                if let Some(keys) = all.get_mut(&ip) {
-                    keys.retain(|k| *k != key);
-                    if keys.is_empty() {
-                        all.remove(&ip);
-                    }
-                }
-            }
-            after.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
-        }
-        service.ips.iter().for_each(|ip| self.addresses.near(*ip));
+    /// Pods of which it was forgotten, for want of room, that they once had an address.
+    pub fn forgotten(&self) -> u64 {
+        self.addresses.forgotten
     }
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
@@ -228,13 +318,8 @@ impl World {
         self.services.iter()
     }
 
-    /// The addresses behind a service; `None` if nobody lists them.
-    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<Vec<IpAddr>> {
-        let lists = self.endpoints.get(&(namespace.to_owned(), name.to_owned()))?;
-        let mut all: Vec<IpAddr> = lists.values().flatten().copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        Some(all)
+    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
+        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice)
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
@@ -291,6 +376,11 @@ impl World {
     pub fn names_of(&self, ip: IpAddr) -> &[dns::Learnt] {
         self.dns.of(ip)
     }
+}
+
+/// Whether what stood there was another, or nothing.
+fn replaced<T: PartialEq>(old: Option<T>, new: &T) -> bool {
+    old.as_ref() != Some(new)
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A pod, or what a workload's template says its pods are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodLike {
     pub labels: BTreeMap<String, String>,
     pub service_account: String,
@@ -27,7 +27,7 @@ pub struct PodLike {
     pub started: Option<Nanos>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Empty: its addresses come from elsewhere.
@@ -56,7 +56,7 @@ pub enum Target {
     Named(String),
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     pub labels: BTreeMap<String, String>,
     pub ips: Vec<IpAddr>,
@@ -64,7 +64,7 @@ pub struct Node {
     pub pods: Vec<IpNet>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CidrGroup {
     pub labels: BTreeMap<String, String>,
     pub cidrs: Vec<IpNet>,

@@ -214,7 +214,7 @@ pub(super) fn home(s: &Stand<'_>, seen: Seen<'_>, other: Other<'_>) -> Option<bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::Change;
+    use crate::model::input::{Change, ObjectId};
     use crate::model::observed::{L4, Verdict};
     use crate::world::yaml;
     use std::sync::Arc;
@@ -320,7 +320,8 @@ mod tests {
     fn a_pod_that_is_gone_is_still_who_it_was() {
         let mut w = world("");
         let at = |s: i64| Some(Nanos(s * Nanos::SECOND));
-        assert!(w.remove_pod("shop", "db-0", at(100)) && !w.remove_pod("shop", "db-0", at(100)));
+        let gone = ObjectId { group: String::new(), kind: "Pod".into(), namespace: "shop".into(), name: "db-0".into() };
+        w.apply_at(&Change::Remove(gone), at(100));
         let of = |w: &World, s| w.endpoints(&Observed { at: at(s), ..record("10.0.0.7", "10.0.0.8", "n1", None) })[1].pod.clone();
         assert_eq!([of(&w, 50), of(&w, 150)], ["db-0", ""]);
     }
