@@ -219,14 +219,14 @@ mod tests {
             "",
             "Pod",
             Form::Pod,
-            json!({"metadata": {"name": "a", "namespace": "n", "annotations": {"x": "y"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "a-1", "uid": "u", "controller": true}]},
+            json!({"metadata": {"name": "a", "namespace": "ns", "annotations": {"x": "y"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "a-1", "uid": "u", "controller": true}]},
                 "spec": {"nodeName": "n1", "hostNetwork": true, "volumes": [], "initContainers": [{"name": "once"}, {"name": "mesh", "restartPolicy": "Always", "image": "i"}],
                     "containers": [{"name": "c", "image": "i", "env": [1], "ports": [{"containerPort": 80, "name": "http"}]}]},
                 "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}], "containerStatuses": [1]}}),
         );
         assert_eq!(
             d.text.body,
-            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: n\n  ownerReferences:\n  - controller: true\n    kind: ReplicaSet\n    name: a-1\n\
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: ns\n  ownerReferences:\n  - controller: true\n    kind: ReplicaSet\n    name: a-1\n\
              spec:\n  containers:\n  - name: c\n    ports:\n    - containerPort: 80\n      name: http\n  hostNetwork: true\n  initContainers:\n  - name: mesh\n    restartPolicy: Always\n  nodeName: n1\n\
              status:\n  phase: Running\n  podIP: \"10.0.0.1\"\n  podIPs:\n  - ip: \"10.0.0.1\"\n"
         );
