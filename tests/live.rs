@@ -6,6 +6,8 @@ mod api;
 mod kube_api;
 #[path = "live/watch.rs"]
 mod watch;
+#[path = "live/way.rs"]
+mod way;
 
 use flowhy::demo::{self, Simulation};
 use flowhy::model::time::Nanos;

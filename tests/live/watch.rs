@@ -3,7 +3,8 @@
 use super::api::Api;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Input, KindState};
-use flowhy::source::kube::watch::{Cluster, Pace, PolicyKind, Watch};
+use flowhy::source::kube::config::Cluster;
+use flowhy::source::kube::watch::{Pace, PolicyKind, Settled, Watch};
 use flowhy::source::{Inbox, Source as _, Stop, channel};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,10 +19,16 @@ pub fn policies() -> Vec<PolicyKind> {
 }
 
 pub fn watch(api: &Api) -> Watch {
+    settling(api).0
+}
+
+fn settling(api: &Api) -> (Watch, Settled) {
     let cluster = Cluster { client: api.client(), name: Arc::from("here"), kubectl: "kubectl".to_owned() };
     // Fast where something comes back; a question that only an administrator answers differently is repeated when a test says so.
     let pace = Pace { first: Duration::from_millis(5), cap: Duration::from_millis(20), slow: Duration::from_secs(3600) };
-    Watch { pace, ..Watch::new(cluster, policies()) }
+    let (mut watch, settled) = Watch::new(cluster, policies(), "kube-system".to_owned());
+    watch.pace = pace;
+    (watch, settled)
 }
 
 /// What came, in its order.
@@ -243,10 +250,12 @@ async fn an_api_that_is_slow_breaks_or_comes_late_is_told_and_waited_for() {
     let api = Api::start().await;
     api.put(&policy("db", 1));
     api.down();
-    let mut seen = Seen::of(watch(&api));
+    let (watch, settled) = settling(&api);
+    let mut seen = Seen::of(watch);
     assert_eq!(seen.word("Pod").await, "loading");
     let told = seen.word("Pod").await;
     assert!(told.starts_with("stale: the Kubernetes API does not answer"), "{told}");
+    tokio::time::timeout(Duration::from_secs(60), settled.wait()).await.expect("that it is not known is known of every kind");
     api.hold(NETPOLS);
     api.up();
     assert_eq!(seen.word("Pod").await, "synced");

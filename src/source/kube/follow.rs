@@ -4,6 +4,7 @@
 //! Owns what is told of the kind and of its objects, each once. A version whose kept text is the same as before is not told again: pods
 //! and policies get new statuses all day. Must not guess: what could not be read is said to be unknown.
 use super::canon::{self, Type};
+use super::config::Cluster;
 use super::discovery::{Place, Wanted};
 use super::origin;
 use super::refusal::{Right, is_absent, is_forbidden, trouble};
@@ -15,9 +16,9 @@ use crate::source::backoff::Backoff;
 use crate::source::feed::{Feed, Gone};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use kube::Error;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Request;
-use kube::{Client, Error};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -51,15 +52,6 @@ impl Default for Pace {
     }
 }
 
-/// The cluster whose state it is.
-#[derive(Clone)]
-pub struct Cluster {
-    pub client: Client,
-    pub name: Arc<str>,
-    /// What a user types to reach it from a shell.
-    pub kubectl: String,
-}
-
 /// Follows one kind.
 pub struct Follow {
     cluster: Cluster,
@@ -69,10 +61,15 @@ pub struct Follow {
     backoff: Backoff,
     feed: Feed,
     said: KindState,
+    /// Let go when something is known of the kind, or known to be missing.
+    ticket: Option<Ticket>,
     known: HashMap<(String, String), Known>,
     /// Counts lists; an object that the last one did not have is gone.
     round: u32,
 }
+
+/// Held by each kind of which nothing is known yet.
+pub type Ticket = tokio::sync::mpsc::Sender<std::convert::Infallible>;
 
 /// What was told of an object.
 struct Known {
@@ -133,10 +130,10 @@ fn now() -> Nanos {
 
 impl Follow {
     /// `seed`: kinds that failed together do not come again together.
-    pub fn new(cluster: Cluster, wanted: Wanted, place: Place, pace: Pace, feed: Feed, seed: u64) -> Self {
+    pub fn new(cluster: Cluster, (wanted, place): (Wanted, Place), pace: Pace, feed: Feed, ticket: Option<Ticket>, seed: u64) -> Self {
         let backoff = Backoff::new(pace.first, pace.cap, seed);
         let (said, known) = (KindState::Loading, HashMap::new());
-        Self { cluster, wanted, place, pace, backoff, feed, said, known, round: 0 }
+        Self { cluster, wanted, place, pace, backoff, feed, said, ticket, known, round: 0 }
     }
 
     /// Ends when the cluster does not have the kind any more; with what is known of it being gone. The kind was said to be loading.
@@ -338,8 +335,11 @@ impl Follow {
             return Ok(());
         }
         self.said = state.clone();
+        let ticket = self.ticket.take();
         self.feed.send(Input::World(kind(&self.wanted, &self.cluster.name, state))).await?;
-        self.feed.flush().await
+        self.feed.flush().await?;
+        drop(ticket);
+        Ok(())
     }
 
     fn of(&self) -> Type<'_> {

@@ -3,17 +3,20 @@
 //! Owns which kinds are followed, and what is told of those that are not there. A kind that comes later (its CRDs are installed) is found
 //! later. Knows no policy: which kinds those are is handed in.
 use super::canon::Form;
+use super::config::Cluster;
 use super::discovery::{self, Answer, Found, Wanted};
-pub use super::follow::{Cluster, Pace};
-use super::follow::{Follow, kind};
+pub use super::follow::Pace;
+use super::follow::{Follow, Ticket, kind};
 use super::refusal::{Right, trouble};
 use crate::error::Error;
 use crate::model::input::{Input, KindState};
 use crate::source::backoff::Backoff;
 use crate::source::feed::{Feed, Gone};
 use crate::source::{Source, Stop};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A kind of policy, as who reads policies names it.
@@ -33,11 +36,24 @@ pub struct Watch {
     /// Where Cilium's settings are.
     pub cilium_namespace: String,
     pub pace: Pace,
+    ticket: Ticket,
+}
+
+/// Whether the first words on every kind are in the feed.
+pub struct Settled(mpsc::Receiver<Infallible>);
+
+impl Settled {
+    /// Returns when of every kind either all objects are in the feed, or why they are not.
+    pub async fn wait(mut self) {
+        // Nobody sends; the last ticket that is let go ends it.
+        while self.0.recv().await.is_some() {}
+    }
 }
 
 impl Watch {
-    pub fn new(cluster: Cluster, policies: Vec<PolicyKind>) -> Self {
-        Self { cluster, policies, cilium_namespace: "kube-system".to_owned(), pace: Pace::default() }
+    pub fn new(cluster: Cluster, policies: Vec<PolicyKind>, cilium_namespace: String) -> (Self, Settled) {
+        let (ticket, settled) = mpsc::channel(1);
+        (Self { cluster, policies, cilium_namespace, pace: Pace::default(), ticket }, Settled(settled))
     }
 
     fn wanted(&self) -> Vec<Wanted> {
@@ -50,9 +66,8 @@ impl Watch {
         self.policies.iter().map(policy).chain(discovery::world(&self.cilium_namespace)).collect()
     }
 
-    /// What is to be said before anything else: that nothing is known yet. An explanation that came before the first list would take
-    /// what is not there yet for what is not.
-    pub fn loading(&self) -> Vec<Input> {
+    /// That nothing is known yet, before anything else: else an explanation would take what is not there yet for what is not there.
+    fn loading(&self) -> Vec<Input> {
         self.wanted().iter().map(|w| Input::World(kind(w, &self.cluster.name, KindState::Loading))).collect()
     }
 }
@@ -60,9 +75,10 @@ impl Watch {
 impl Source for Watch {
     fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
         Box::pin(async move {
-            let round = Round::new(&self);
+            let loading = self.loading();
+            let round = Round::new(*self);
             tokio::select! {
-                Err(Gone) = round.run(&mut feed, self.loading()) => {}
+                Err(Gone) = round.run(&mut feed, loading) => {}
                 () = stop.cancelled() => {}
             }
             let _ = tokio::time::timeout(Duration::from_millis(100), feed.flush()).await;
@@ -78,15 +94,23 @@ struct Round {
     wanted: Vec<Wanted>,
     /// What was said of each.
     said: Vec<KindState>,
+    tickets: Vec<Option<Ticket>>,
     running: Vec<Option<AbortHandle>>,
     follows: JoinSet<Result<(), Gone>>,
 }
 
 impl Round {
-    fn new(watch: &Watch) -> Self {
+    fn new(watch: Watch) -> Self {
         let wanted = watch.wanted();
-        let (said, running) = (vec![KindState::Loading; wanted.len()], wanted.iter().map(|_| None).collect());
-        Self { cluster: watch.cluster.clone(), pace: watch.pace, wanted, said, running, follows: JoinSet::new() }
+        Self {
+            said: vec![KindState::Loading; wanted.len()],
+            tickets: wanted.iter().map(|_| Some(watch.ticket.clone())).collect(),
+            running: wanted.iter().map(|_| None).collect(),
+            cluster: watch.cluster,
+            pace: watch.pace,
+            wanted,
+            follows: JoinSet::new(),
+        }
     }
 
     async fn run(mut self, feed: &mut Feed, loading: Vec<Input>) -> Result<(), Gone> {
@@ -110,7 +134,6 @@ impl Round {
                     for i in 0..self.wanted.len() {
                         self.say(i, KindState::Stale(why.clone()), feed).await?;
                     }
-                    feed.flush().await?;
                     backoff.pause()
                 }
             };
@@ -139,7 +162,6 @@ impl Round {
                 Some(state) => self.say(i, state, feed).await?,
                 None => self.said.get_mut(i).into_iter().for_each(|s| *s = KindState::Absent),
             }
-            feed.flush().await?;
         }
     }
 
@@ -149,11 +171,11 @@ impl Round {
             let (Some(wanted), Some(None)) = (self.wanted.get(i), self.running.get(i)) else { continue };
             match found.of(wanted) {
                 Answer::Here(place) => {
-                    let wanted = wanted.clone();
+                    let what = (wanted.clone(), place);
                     self.say(i, KindState::Loading, feed).await?;
-                    feed.flush().await?;
                     let seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(i as u64 + 1);
-                    let follow = Follow::new(self.cluster.clone(), wanted, place, self.pace, feed.clone(), seed);
+                    let ticket = self.tickets.get_mut(i).and_then(Option::take);
+                    let follow = Follow::new(self.cluster.clone(), what, self.pace, feed.clone(), ticket, seed);
                     let handle = self.follows.spawn(follow.run());
                     self.running.get_mut(i).into_iter().for_each(|r| *r = Some(handle.clone()));
                 }
@@ -162,7 +184,7 @@ impl Round {
                 Answer::Unclear(why) => self.say(i, KindState::Stale(why), feed).await?,
             }
         }
-        feed.flush().await
+        Ok(())
     }
 
     /// Says the state of a kind that is not followed, if it is another one.
@@ -173,6 +195,8 @@ impl Round {
         if std::mem::discriminant(said) != std::mem::discriminant(&state) {
             *said = state.clone();
             feed.send(Input::World(kind(wanted, &self.cluster.name, state))).await?;
+            feed.flush().await?;
+            self.tickets.get_mut(i).into_iter().for_each(|t| *t = None);
         }
         Ok(())
     }
