@@ -21,7 +21,7 @@ mod tests;
 pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
@@ -159,16 +159,17 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
-            Input::World(at) => self.change(&at.change),
+            Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
 
-    fn change(&mut self, change: &Change) {
-        self.world.apply(change);
-        let mut faults = self.policies.apply(change);
-        if let Change::Fault(f) = change {
+    fn change(&mut self, at: &At) {
+        self.world.apply(&at.change);
+        // A cluster whose policies are not in yet has not said that there are none.
+        let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
+        if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
         let room = MOST_FAULTS.saturating_sub(self.faults.len());

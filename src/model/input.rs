@@ -77,6 +77,20 @@ pub struct ObjectId {
     pub name: String,
 }
 
+impl ObjectId {
+    /// As the object itself has it.
+    pub fn of(doc: &Doc) -> Self {
+        let group = doc.api_version().split_once('/').map_or("", |(group, _)| group);
+        Self { group: group.to_owned(), kind: doc.kind().to_owned(), namespace: doc.namespace().to_owned(), name: doc.name().to_owned() }
+    }
+
+    /// Whether both mean one object: what says no namespace stands in `default`, if its kind has namespaces.
+    pub fn same(&self, other: &Self) -> bool {
+        let namespace = |id: &Self| if id.namespace == "default" { String::new() } else { id.namespace.clone() };
+        self.kind == other.kind && self.name == other.name && self.group == other.group && namespace(self) == namespace(other)
+    }
+}
+
 /// A kind of object in a live cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
