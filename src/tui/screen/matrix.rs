@@ -57,13 +57,16 @@ impl Table {
     }
 }
 
+/// Whether it lies outside the namespaces, and its name.
+type Place<'a> = (bool, &'a str);
+
 /// The table of the view; `None` where nothing is counted yet.
 pub fn table(m: &Model, engine: &Engine, x: &Matrix) -> Option<Table> {
     let view = m.view()?;
     let w = window(m, engine, view, view.tally(engine)?);
     // Namespaces first, then what is outside of them.
-    let mut names: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
-    let mut sums: Vec<((bool, &str), (bool, &str), Slot)> = Vec::new();
+    let mut names: BTreeMap<Place<'_>, Vec<String>> = BTreeMap::new();
+    let mut sums: Vec<(Place<'_>, Place<'_>, Slot)> = Vec::new();
     for (_, e) in w.edges.iter() {
         let s = e.sum(w.slot);
         if s == Slot::default() {
@@ -86,7 +89,7 @@ pub fn table(m: &Model, engine: &Engine, x: &Matrix) -> Option<Table> {
         });
         sums.push((ends[0], ends[1], s));
     }
-    let places: HashMap<(bool, &str), usize> = names.keys().enumerate().map(|(i, k)| (*k, i)).collect();
+    let places: HashMap<Place<'_>, usize> = names.keys().enumerate().map(|(i, k)| (*k, i)).collect();
     let mut cells: HashMap<(usize, usize), Slot> = HashMap::new();
     for (from, to, s) in sums {
         if let (Some(from), Some(to)) = (places.get(&from), places.get(&to)) {

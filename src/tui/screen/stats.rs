@@ -16,6 +16,9 @@ use ratatui::style::Style;
 
 /// The windows as people call them.
 pub const NAMES: [&str; 3] = ["1 min", "5 min", "1 h"];
+/// A line of bars: what it is called, what of a slot it shows, how it looks.
+pub type Curve = (&'static str, fn(&Rate) -> u32, Style);
+
 /// Lines of a panel.
 const MOST: usize = 12;
 
@@ -94,7 +97,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
     pen.line(row(body, 0), &windows);
     let slots: Vec<Rate> = tally.series.window(s.window, now).collect();
     let width = WIDTHS.get(s.window).copied().unwrap_or(1);
-    let rates: [(&str, fn(&Rate) -> u32, Style); 3] =
+    let rates: [Curve; 3] =
         [("flows/s", |r| r.flows, look.plain()), ("drops/s", |r| r.dropped, look.drop()), ("dns err/s", |r| r.dns, look.warn())];
     let mut y = body.y + 1;
     for (name, get, style) in rates {

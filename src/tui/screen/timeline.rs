@@ -1,4 +1,5 @@
 //! Everything along the time: flows, drops, where each cause begins, and the flows at the finger. Live its right edge is now.
+use super::stats::Curve;
 use super::{drops, flows, row};
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
@@ -93,8 +94,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
     let column = |slot: usize| (slot * cols).div_ceil(n).min(cols - 1);
     let end = |slot: usize| ((slot + 1) * cols).div_ceil(n).max(column(slot) + 1).min(cols) - 1;
     let x = area.x + HEAD;
-    let lines: [(&str, fn(&Rate) -> u32, ratatui::style::Style); 2] =
-        [("flows", |r| r.flows, look.plain()), ("drops", |r| r.dropped, look.drop())];
+    let lines: [Curve; 2] = [("flows", |r| r.flows, look.plain()), ("drops", |r| r.dropped, look.drop())];
     let (from, to) = axis.brushed(t);
     let brushed = Rect { x: x + cut(column(from)), y: body.y, width: cut(end(to).saturating_sub(column(from)) + 1), height: 2 };
     for (y, (name, get, style)) in (body.y..body.bottom()).zip(lines) {

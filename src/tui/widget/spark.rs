@@ -24,7 +24,7 @@ pub fn per_second(n: u64, seconds: i64) -> String {
     match (n, tenths) {
         (0, _) => "0".to_owned(),
         (_, 0) => "<0.1".to_owned(),
-        (_, 1..100) if tenths % 10 > 0 => format!("{}.{}", tenths / 10, tenths % 10),
+        (_, 1..100) if !tenths.is_multiple_of(10) => format!("{}.{}", tenths / 10, tenths % 10),
         _ => crate::tui::text::short(tenths / 10),
     }
 }
