@@ -196,6 +196,13 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
     }
     let live = matches!(from, From::Live { .. });
+    let look = match &front {
+        _ if !engine.explains() => live::Look::Nothing,
+        // What is checked stands in place of what the cluster has, as policies that are given do.
+        Front::Check(_) => live::Look::World,
+        _ if !policies.is_empty() => live::Look::World,
+        _ => live::Look::Policies,
+    };
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
@@ -204,7 +211,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
         let sources = tokio::select! {
             biased;
-            started = sources::start(from, screen, feed, &stop) => started?,
+            started = sources::start(from, screen, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
