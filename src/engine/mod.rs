@@ -107,6 +107,8 @@ pub struct Engine {
     /// The reader of plain runs.
     lean: Option<Lean>,
     world: World,
+    /// How policies are judged, with what the cluster's own settings say.
+    judge: policy::Options,
     policies: PolicySet,
     store: Store,
     causes: Causes,
@@ -134,6 +136,7 @@ impl Engine {
         let policies = PolicySet::for_cilium(options.judge.cilium);
         let tally = options.tally.then(Box::<Tally>::default);
         Self {
+            judge: options.judge,
             options,
             lean,
             world: World::default(),
@@ -167,6 +170,7 @@ impl Engine {
 
     fn change(&mut self, at: &At) {
         self.world.apply_at(&at.change, at.at);
+        self.judge = self.options.judge.under(self.world.settings());
         // A cluster whose policies are not in yet has not said that there are none.
         let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
         if let Change::Fault(f) = &at.change {
@@ -371,7 +375,7 @@ impl Engine {
 
     /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
     fn why(&mut self, reported: &Observed) -> Arc<Why> {
-        let why = self.attribution.why(reported, &self.world, &self.policies, &self.options.judge);
+        let why = self.attribution.why(reported, &self.world, &self.policies, &self.judge);
         if why.agreement != Agreement::Disagrees {
             return why;
         }
@@ -419,7 +423,7 @@ impl Engine {
 
     /// How policies are judged.
     pub fn judging(&self) -> &policy::Options {
-        &self.options.judge
+        &self.judge
     }
 
     /// Whether some flows come with a reason.
@@ -479,7 +483,7 @@ impl Engine {
     /// The whole explanation of a held flow, made now.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
-        Some(policy::explain(&o, &self.world, &self.policies, &self.options.judge))
+        Some(policy::explain(&o, &self.world, &self.policies, &self.judge))
     }
 
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
