@@ -163,6 +163,20 @@ async fn an_explanation_changes_when_the_policy_changes() {
         f.uuid = "later".to_owned();
     }
     assert_eq!(watched.explain(&later).unwrap().outcome, Outcome::NowAllowed);
+    // Whose the policy is stands beside what it does.
+    api.change(|s| {
+        let mut object = Value::clone(&s.objects[&key]);
+        object["spec"]["ingress"] = serde_json::json!([]);
+        object["metadata"]["labels"] = serde_json::json!({"argocd.argoproj.io/instance": "shop"});
+        let later = START.plus(7300 * Nanos::SECOND).to_string();
+        object["metadata"]["managedFields"] = serde_json::json!([{"manager": "argocd-controller", "operation": "Update", "time": later}]);
+        s.put(object);
+    });
+    watched.told(&format!("NetworkPolicy/{namespace}/{name}")).await;
+    let why = watched.explain(&later).unwrap();
+    let said = format!("NetworkPolicy {namespace}/{name} was last changed by argocd-controller at ");
+    let said = why.because.iter().any(|b| b.starts_with(&said) && b.ends_with(" and is kept by Argo CD application shop"));
+    assert!(why.outcome == Outcome::DefaultDeny && said, "{why:#?}");
 }
 
 #[tokio::test]
