@@ -10,6 +10,10 @@ pub enum Input {
     Frame(Frame),
     World(At),
     Link(Link),
+    /// A record that a player passed over on its way to another time: only what it teaches counts.
+    Learnt(Frame),
+    /// A player goes to another time: what came until now is to be forgotten, but for what was given before it.
+    Reset,
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
 }
@@ -75,6 +79,14 @@ pub struct ObjectId {
     /// Empty for objects of the whole cluster.
     pub namespace: String,
     pub name: String,
+}
+
+impl ObjectId {
+    pub fn of(doc: &Doc) -> Self {
+        let group = doc.api_version().split_once('/').map_or("", |(group, _)| group);
+        let own = str::to_owned;
+        Self { group: own(group), kind: own(doc.kind()), namespace: own(doc.namespace()), name: own(doc.name()) }
+    }
 }
 
 /// A kind of object in a live cluster.

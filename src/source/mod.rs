@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | `feed` | the bounded channel, and the only way into the core |
 //! | `lines`, `file` | recordings and standard input |
+//! | `tape` | several recordings and segments as one, in the order of time |
+//! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
@@ -23,10 +25,12 @@ pub mod hubble;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
+pub mod reel;
 pub mod replay;
 pub mod resume;
 pub mod server;
 pub mod status;
+pub mod tape;
 pub mod target;
 pub mod tls;
 

@@ -26,7 +26,8 @@ pub enum Said {
     /// A text may hold several objects.
     Changes(Vec<At>),
     Begin,
-    End,
+    /// When the snapshot was made.
+    End(Option<Nanos>),
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -174,7 +175,7 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
         Line { snapshot: Some(word), .. } => match &*word {
             "begin" => Said::Begin,
-            "end" => Said::End,
+            "end" => Said::End(at),
             other => return Err(format!("{other:?} is no part of a snapshot")),
         },
         _ => Said::Changes(Vec::new()),
