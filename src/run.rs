@@ -257,7 +257,7 @@ fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<(Manifests,
         engine.policies_given();
     }
     for change in &changes {
-        engine.feed(change.clone().into(), &mut |_| {});
+        engine.give(change.clone());
     }
     Ok((found, changes))
 }

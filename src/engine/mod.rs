@@ -17,7 +17,7 @@ pub mod talks;
 mod tests;
 
 use crate::model::doc::Fault;
-use crate::model::input::{Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
@@ -116,6 +116,9 @@ pub struct Engine {
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
+    /// What was there before any source, and whether it was said that it holds the policies.
+    given: Vec<Change>,
+    given_policies: bool,
 }
 
 impl Engine {
@@ -142,6 +145,8 @@ impl Engine {
             attribution: Attribution::default(),
             now: Nanos::default(),
             ahead: 0,
+            given: Vec::new(),
+            given_policies: false,
         }
     }
 
@@ -149,16 +154,43 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
-            Input::World(at) => self.change(&at.change),
+            Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
+            Input::Learnt(frame) => self.learnt(&frame),
+            Input::Reset => self.reset(),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
 
-    fn change(&mut self, change: &Change) {
-        self.world.apply(change);
-        let mut faults = self.policies.apply(change);
-        if let Change::Fault(f) = change {
+    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    pub fn give(&mut self, change: Change) {
+        self.given.push(change.clone());
+        self.feed(change.into(), &mut |_| {});
+    }
+
+    /// As at the beginning: what was given stays.
+    fn reset(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        let empty = std::mem::take(&mut self.given_policies);
+        *self = Self::new(self.options.clone());
+        if empty {
+            self.policies_given();
+        }
+        given.into_iter().for_each(|change| self.give(change));
+    }
+
+    /// A DNS answer of a time that was passed over.
+    fn learnt(&mut self, frame: &Frame) {
+        if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
+            self.learn(&response, None);
+        }
+    }
+
+    fn change(&mut self, at: &At) {
+        self.world.apply(&at.change);
+        // A cluster whose policies are not in yet has not said that there are none.
+        let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
+        if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
         let room = MOST_FAULTS.saturating_sub(self.faults.len());
@@ -368,6 +400,7 @@ impl Engine {
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
     pub fn policies_given(&mut self) {
+        self.given_policies = true;
         self.policies.set_given();
     }
 

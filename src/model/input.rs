@@ -82,10 +82,16 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    /// As the object itself has it.
     pub fn of(doc: &Doc) -> Self {
         let group = doc.api_version().split_once('/').map_or("", |(group, _)| group);
-        let own = str::to_owned;
-        Self { group: own(group), kind: own(doc.kind()), namespace: own(doc.namespace()), name: own(doc.name()) }
+        Self { group: group.to_owned(), kind: doc.kind().to_owned(), namespace: doc.namespace().to_owned(), name: doc.name().to_owned() }
+    }
+
+    /// Whether both mean one object: what says no namespace stands in `default`, if its kind has namespaces.
+    pub fn same(&self, other: &Self) -> bool {
+        let namespace = |id: &Self| if id.namespace == "default" { String::new() } else { id.namespace.clone() };
+        self.kind == other.kind && self.name == other.name && self.group == other.group && namespace(self) == namespace(other)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Record {
     pub quiet: bool,
 }
 
-pub fn record(source: &Source, judge: policy::Options, look: &Look<'_>, r: Args) -> Result<Plan, Error> {
+pub(super) fn record(source: &Source, judge: policy::Options, look: &Look<'_>, r: Args) -> Result<Plan, Error> {
     sound(source)?;
     let env = look.env;
     let keep = match (&r.ring, &r.max_size, &r.max_age) {

@@ -40,7 +40,11 @@ impl Ruling {
 
 /// Judges a connection given by its two sides.
 pub fn ruling(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
-    let side = |direction, subject, peer| judge(&Case { direction, subject, peer, traffic, world, opt }, set);
+    let side = |direction, subject, peer| {
+        let mut judgement = judge(&Case { direction, subject, peer, traffic, world, opt }, set);
+        super::unread::leave_open(&mut judgement, set);
+        judgement
+    };
     Ruling { egress: side(Direction::Egress, src, dst), ingress: side(Direction::Ingress, dst, src) }
 }
 

@@ -61,20 +61,24 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
     )
     .await;
     let books = recorder.into_inner().finish();
-    if let Err(e) = result {
-        forget(&r, &books);
-        return Err(e);
-    }
+    let ended = result.and_then(|()| headless::finish(engine.ended()));
     if let Some(cause) = &books.failed {
         return Err(Error::new(Kind::Output, format!("the recording {} ended early", r.path.display()))
             .cause(format!("{cause}; {} of what had come is not in it", count(books.unrecorded)))
             .hint("what was written before can be read"));
     }
+    // A file in which nothing could be recorded, because there was no source, is not left lying about.
+    if ended.is_err() && books.flows == 0 {
+        if r.keep == Keep::One {
+            let _ = std::fs::remove_file(&r.path);
+        }
+        return ended;
+    }
     if !r.quiet {
         say::ledger(engine.ledger(), engine.notes());
         say::say("note", &closing(&r.path, &books, around.as_ref()));
     }
-    headless::finish(engine.ended())
+    ended
 }
 
 fn put(frame: Frame, seen: &Seen, around: &mut Option<Around>, recorder: &mut Recorder) {
@@ -110,13 +114,6 @@ pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
         Redact::new(key)
     };
     Options { path, keep, redact: redact.then(key), clock: Arc::new(|| SystemTime::now().into()) }
-}
-
-/// A file in which nothing could be recorded, because there was no source, is not left lying about.
-fn forget(r: &Record, books: &Books) {
-    if r.keep == Keep::One && books.flows == 0 {
-        let _ = std::fs::remove_file(&r.path);
-    }
 }
 
 fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {

@@ -2,9 +2,9 @@
 //!
 //! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out. Must
 //! not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
+use super::Stop;
 use super::feed::{Feed, Gone};
 use super::file::Recording;
-use super::Stop;
 use crate::error::Error;
 use crate::model::input::{At, Frame, Input};
 use crate::model::time::Nanos;

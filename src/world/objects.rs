@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A pod, or what a workload's template says its pods are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodLike {
     pub labels: BTreeMap<String, String>,
     pub service_account: String,
@@ -23,7 +23,7 @@ pub struct PodLike {
     pub finished: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Empty: its addresses come from elsewhere.
@@ -49,13 +49,13 @@ pub enum Target {
     Named(String),
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     pub labels: BTreeMap<String, String>,
     pub ips: Vec<IpAddr>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CidrGroup {
     pub labels: BTreeMap<String, String>,
     pub cidrs: Vec<IpNet>,

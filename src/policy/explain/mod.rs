@@ -14,7 +14,7 @@ use super::eval::{self, Decision, managed};
 use super::ir::Auth;
 use super::ruling::traffic;
 use super::selector::Tri;
-use super::{Options, PolicySet, lint};
+use super::{Options, PolicySet, lint, unread};
 use crate::model::monitor;
 use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
@@ -39,13 +39,21 @@ pub(crate) struct Facts {
 
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
-    explained(o, world, set, opt, true)
+    finished(explained(o, world, set, opt, true), o, set)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
 /// may be remembered for packets that are alike.
 pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
-    explained(o, world, set, opt, false).why
+    finished(explained(o, world, set, opt, false), o, set).why
+}
+
+/// With what is left of it where kinds of policy could not be read.
+fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
+    if set.given() {
+        unread::qualify(&mut e.why, o, set);
+    }
+    e
 }
 
 fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {

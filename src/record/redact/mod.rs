@@ -13,8 +13,10 @@ mod manifest;
 mod tests;
 mod words;
 
-use crate::model::doc::Text;
+use crate::model::doc::{Doc, Fault, Text};
+
 use crate::model::input::{At, Change, ObjectId};
+use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::world::{line, yaml};
 use std::sync::Arc;
@@ -49,7 +51,8 @@ impl Redact {
                 let body = manifest::body(w, &docs);
                 let file = w.name(&doc.text.file);
                 let text = Arc::new(Text { file, body });
-                let doc = crate::model::doc::Doc { text, ..(**doc).clone() };
+                let live = doc.live.as_deref().map(|l| Arc::new(live(w, l)));
+                let doc = Doc { text, live, ..(**doc).clone() };
                 Change::Apply(Arc::new(doc))
             }
             Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
@@ -57,9 +60,22 @@ impl Redact {
             Change::Kind(k) => Change::Kind(k.clone()),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();
-                Change::Fault(crate::model::doc::Fault { file: w.name(&f.file), line: f.line, what })
+                Change::Fault(Fault { file: w.name(&f.file), line: f.line, what })
             }
         };
         line::write(&At { change, ..at }, out);
+    }
+}
+
+/// Who keeps an object is named by kinds and programs; what controllers write about it is free text.
+fn live(w: &mut words::Words, l: &Live) -> Live {
+    Live {
+        uid: l.uid.clone(),
+        resource_version: l.resource_version.clone(),
+        generation: l.generation,
+        created: l.created,
+        changed: l.changed.as_ref().map(|c| Changed { by: w.name(&c.by), at: c.at }),
+        owner: l.owner.as_ref().map(|o| Owner { what: o.what.clone(), name: w.name(&o.name) }),
+        conditions: l.conditions.iter().map(|c| Condition { message: String::new(), ..c.clone() }).collect(),
     }
 }
