@@ -24,6 +24,7 @@ mod config;
 mod counting;
 mod headless;
 mod line;
+mod live;
 mod record;
 mod say;
 mod scan;
@@ -210,6 +211,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         };
         let result = match front {
             Front::Tui { title, filter, color, ascii, command } => {
+                let title = sources.title.unwrap_or(title);
                 let options =
                     tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
                 tui::run(engine, inbox, options).await.map(|_| 0)

@@ -9,6 +9,7 @@
 //! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
+//! | `kube` | clusters through the Kubernetes API: port-forwards to Relay, and what is looked at there |
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
 //! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
@@ -22,6 +23,7 @@ pub mod dial;
 pub mod feed;
 pub mod file;
 pub mod hubble;
+pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
