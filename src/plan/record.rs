@@ -109,7 +109,7 @@ pub fn size(flag: &str, text: &str) -> Result<u64, Error> {
         _ => return Err(wrong()),
     };
     let bytes = number * unit as f64;
-    if bytes >= 1.0 && bytes <= 1e18 { Ok(bytes as u64) } else { Err(wrong()) }
+    if (1.0..=1e18).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
 }
 
 fn span(flag: &str, text: &str) -> Result<i64, Error> {

@@ -146,7 +146,7 @@ mod tests {
     fn a_ring_stays_within_its_size_and_goes_on_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().join("r");
-        let mut put = |n: usize| {
+        let put = |n: usize| {
             let mut f = Files::open(&base, Keep::Ring(16_000), Nanos(0)).unwrap();
             for _ in 0..n {
                 f.put(&[b'x'; 400]).unwrap();

@@ -77,8 +77,8 @@ mod tests {
             std::fs::write(at(name), "").unwrap();
         }
         let all = vec![at("a.zst.0001"), at("a.zst.0002"), at("a.zst.0010")];
-        assert_eq!(recordings(&[at("a.zst")]), [all.clone()]);
-        assert_eq!(recordings(&[at("a.zst.0010"), at("a.zst.0001"), at("a.zst.0002"), at("a.zst.0002")]), [all]);
+        assert_eq!(recordings(&[at("a.zst")]), vec![all.clone()]);
+        assert_eq!(recordings(&[at("a.zst.0010"), at("a.zst.0001"), at("a.zst.0002"), at("a.zst.0002")]), vec![all]);
         assert_eq!(recordings(&[at("b.jsonl"), "-".into()]), [vec![at("b.jsonl")], vec!["-".to_owned()]]);
         assert_eq!(recordings(&[at("none")]), [vec![at("none")]]);
         assert_eq!(segment(Path::new("x/a.gz"), 12_345), Path::new("x/a.gz.12345"));

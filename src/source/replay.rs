@@ -266,10 +266,10 @@ impl Player {
                             self.until = None;
                             self.due = Instant::now();
                         }
-                        if self.until.is_none() {
-                            if let Some(to) = self.wait(at, feed).await? {
-                                return Ok(Some(to));
-                            }
+                        if self.until.is_none()
+                            && let Some(to) = self.wait(at, feed).await?
+                        {
+                            return Ok(Some(to));
                         }
                         self.lines += 1;
                         feed.send(Input::Frame(frame)).await?;

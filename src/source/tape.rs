@@ -74,24 +74,6 @@ impl Tape {
         self.tracks.iter_mut().all(Track::is_ready)
     }
 
-    /// The next one of all; `None` when everything has been read.
-    pub fn next(&mut self) -> Option<Next> {
-        let mut first: Option<(usize, Option<Nanos>)> = None;
-        for (i, track) in self.tracks.iter_mut().enumerate() {
-            track.fill();
-            if track.ended.is_some() {
-                first = Some((i, None));
-                break;
-            }
-            // Of equal times the recording that was named first; what has no time yet goes at once.
-            if track.head.is_some() && first.is_none_or(|(_, at)| track.at < at) {
-                first = Some((i, track.at));
-            }
-        }
-        let track = self.tracks.get_mut(first?.0)?;
-        track.next()
-    }
-
     /// Everything into the feed, on the calling thread.
     pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
         let live = self.is_live();
@@ -114,6 +96,28 @@ impl Tape {
                 None => return feed.blocking_flush(),
             }
         }
+    }
+}
+
+impl Iterator for Tape {
+    type Item = Next;
+
+    /// The next one of all; `None` when everything has been read.
+    fn next(&mut self) -> Option<Next> {
+        let mut first: Option<(usize, Option<Nanos>)> = None;
+        for (i, track) in self.tracks.iter_mut().enumerate() {
+            track.fill();
+            if track.ended.is_some() {
+                first = Some((i, None));
+                break;
+            }
+            // Of equal times the recording that was named first; what has no time yet goes at once.
+            if track.head.is_some() && first.is_none_or(|(_, at)| track.at < at) {
+                first = Some((i, track.at));
+            }
+        }
+        let track = self.tracks.get_mut(first?.0)?;
+        track.next()
     }
 }
 

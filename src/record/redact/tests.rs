@@ -1,7 +1,6 @@
 //! What replaced names must keep. That a whole recording gives the same verdicts is shown in tests/record.rs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::words::Words;
-use super::*;
 
 fn words() -> Words {
     Words::new(*b"0123456789abcdef")
