@@ -242,7 +242,9 @@ fn killed(n: u64, name: &str) {
     let mut pipe = child.stdin.take().unwrap();
     let mut x = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut random = |below: usize| {
-        (x ^= x << 13, x ^= x >> 7, x ^= x << 17);
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
         usize::try_from(x >> 33).unwrap() % below
     };
     let safe = 1 + random(700);
