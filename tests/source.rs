@@ -42,7 +42,7 @@ fn recording(name: &str, from: impl Read + Send + 'static) -> Recording {
 /// Everything that comes of a recording, read on a thread of its own.
 fn all(recording: Recording) -> (Vec<Frame>, Result<(), String>) {
     let (mut feed, inbox) = channel(64);
-    let reader = std::thread::spawn(move || recording.pump(&mut feed, &Stop::new()));
+    let reader = std::thread::spawn(move || Tape::of(vec![recording]).pump(&mut feed, &Stop::new()));
     let got = gather(inbox);
     reader.join().unwrap().unwrap();
     got
