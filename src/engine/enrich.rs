@@ -80,6 +80,7 @@ pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> 
         src: end(&o.src, &from.workload, o.src_port, store),
         dst: end(&o.dst, &to.workload, o.dst_port, store),
         node: store.intern(&o.node),
+        cluster: Sym::EMPTY,
         cause: None,
         verdict: o.verdict,
         drop: u16::try_from(o.drop_reason).unwrap_or(u16::MAX),

@@ -57,6 +57,8 @@ pub struct Row {
     pub src: End,
     pub dst: End,
     pub node: Sym,
+    /// The cluster it is of, where it was watched or recorded with its state; else empty.
+    pub cluster: Sym,
     pub cause: Option<CauseId>,
     pub verdict: Verdict,
     /// Reason number as reported, 0 = none.
@@ -79,6 +81,7 @@ impl Row {
             }
         }
         self.node = f(self.node);
+        self.cluster = f(self.cluster);
     }
 }
 

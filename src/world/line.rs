@@ -25,8 +25,9 @@ use std::sync::Arc;
 pub enum Said {
     /// A text may hold several objects.
     Changes(Vec<At>),
-    Begin,
-    End,
+    /// When the snapshot was made.
+    Begin(Option<Nanos>),
+    End(Option<Nanos>),
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -139,6 +140,9 @@ fn put(line: &Line<'_>, out: &mut Vec<u8>) {
 
 /// Reads what stands after `{"world":`. The faults of a text have lines of their own.
 pub fn read(text: &[u8]) -> Result<Said, String> {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err("not a line of the cluster's state: no object".to_owned());
+    }
     let line: Line<'_> = serde_json::from_slice(text).map_err(|e| format!("not a line of the cluster's state: {e}"))?;
     let at = match line.time.as_deref() {
         None => None,
@@ -173,8 +177,8 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
         }
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
         Line { snapshot: Some(word), .. } => match &*word {
-            "begin" => Said::Begin,
-            "end" => Said::End,
+            "begin" => Said::Begin(at),
+            "end" => Said::End(at),
             other => return Err(format!("{other:?} is no part of a snapshot")),
         },
         _ => Said::Changes(Vec::new()),

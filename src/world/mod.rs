@@ -35,7 +35,7 @@ pub struct NamedPort {
 pub type Key = (String, String);
 
 /// The cluster as known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     pods: HashMap<Key, PodLike>,
@@ -351,6 +351,12 @@ impl World {
             let to = dns::asker(&flow.dst);
             self.dns.learn(query, &ips, cnames, &dns::Answer { to, at, ttl: *ttl });
         }
+    }
+
+    /// Forgets what DNS answers taught.
+    pub fn forget_names(&mut self) {
+        self.generation += u64::from(!self.dns.is_empty());
+        self.dns = dns::Names::default();
     }
 
     /// Whether any DNS answer was seen at all.
