@@ -301,8 +301,10 @@ fn sound(source: &Source) -> Result<(), Error> {
     if stdin(&source.input_file) + stdin(&source.policies) > 1 {
         return Err(Error::usage("standard input can be read only once").hint("give the flows or the policies as a file"));
     }
-    if (!source.server.server.is_empty() || source.server.agents) && !source.input_file.is_empty() {
-        return Err(Error::usage("cannot use --server and --input-file together").hint("choose one place to read from"));
+    if let Some(flag) = server::asks(&source.server)
+        && !source.input_file.is_empty()
+    {
+        return Err(Error::usage(format!("cannot use {flag} and --input-file together")).hint("choose one place to read from"));
     }
     Ok(())
 }
@@ -316,7 +318,7 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
 }
 
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
-    if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
+    if server::asks(&source.server).is_some() || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
     let rate = match d.rate.as_deref() {

@@ -24,6 +24,7 @@ mod config;
 mod counting;
 mod headless;
 mod line;
+mod live;
 mod say;
 mod scan;
 mod serve;
@@ -207,6 +208,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         };
         let result = match front {
             Front::Tui { title, filter, color, ascii, command } => {
+                let title = sources.title.unwrap_or(title);
                 let options =
                     tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
                 tui::run(engine, inbox, options).await.map(|_| 0)

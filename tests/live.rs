@@ -4,6 +4,8 @@
 mod api;
 #[path = "live/kube.rs"]
 mod kube_api;
+#[path = "live/way.rs"]
+mod way;
 
 use flowhy::demo::{self, Simulation};
 use flowhy::model::time::Nanos;

@@ -7,6 +7,7 @@
 //! | `lines`, `file` | recordings and standard input |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
+//! | `kube` | clusters through the Kubernetes API: port-forwards to Relay, and what is looked at there |
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
 //! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
@@ -20,6 +21,7 @@ pub mod dial;
 pub mod feed;
 pub mod file;
 pub mod hubble;
+pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;

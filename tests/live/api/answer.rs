@@ -102,7 +102,7 @@ pub fn answer(state: &Arc<State>, path: &str, query: &Query, watch: bool, accept
     Response::builder().status(code).header("content-type", "application/json").body(body).unwrap()
 }
 
-fn status(code: u16, reason: &str, message: &str) -> Value {
+pub fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason, "message": message, "code": code})
 }
 

@@ -4,6 +4,7 @@
 //! forgotten, an API that does not answer) happens when the test says so.
 #![allow(dead_code, reason = "each test uses its part of the API")]
 mod answer;
+mod forward;
 mod kinds;
 mod state;
 mod stream;
@@ -124,6 +125,11 @@ impl Api {
         self.change(|s| s.held.remove(path));
     }
 
+    /// Something listens in a pod: `namespace/pod:port`.
+    pub fn listen(&self, place: &str, at: SocketAddr) {
+        self.change(|s| s.ports.insert(place.to_owned(), at));
+    }
+
     /// What was asked so far, by path; watches as `PATH?watch`.
     pub fn counts(&self) -> BTreeMap<String, Count> {
         self.state.lock().counts.clone()
@@ -178,6 +184,9 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response
     });
     state.until(|s| (!s.held.iter().any(|h| path.starts_with(h.as_str()))).then_some(())).await;
     state.change(|s| s.waiting -= 1);
+    if path.ends_with("/portforward") {
+        return Ok(forward::answer(&state, &path, &query, request));
+    }
     let accept = request.headers().get("accept").and_then(|a| a.to_str().ok()).unwrap_or("").to_owned();
     Ok(answer::answer(&state, &path, &query, watch, &accept))
 }

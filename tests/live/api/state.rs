@@ -4,6 +4,7 @@
 use super::kinds::{BUILT_IN, KINDS, Kind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,10 @@ pub struct Inner {
     pub aggregated: bool,
     /// The connections of now.
     pub connections: CancellationToken,
+    /// What listens in pods: `namespace/pod:port`.
+    pub ports: BTreeMap<String, SocketAddr>,
+    /// After so many more bytes out of pods the port-forwards of then break.
+    pub forwards_break: Option<usize>,
 }
 
 pub struct State {
@@ -79,6 +84,8 @@ impl State {
             gone_as_event: false,
             aggregated: true,
             connections: CancellationToken::new(),
+            ports: BTreeMap::new(),
+            forwards_break: None,
         };
         Self { inner: Mutex::new(inner), changed: watch::Sender::new(0) }
     }
