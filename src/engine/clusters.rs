@@ -6,7 +6,6 @@ use super::attribute::Attribution;
 use crate::model::doc::Fault;
 use crate::model::input::{At, Change};
 use crate::model::observed::Observed;
-use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Why};
 use crate::policy::moment::{self, Settled, Window};
 use crate::policy::{self, PolicySet, Step, Versions};
@@ -182,7 +181,7 @@ impl Clusters {
         let Some(time) = at.at else { return self.always(&at.change) };
         let given = self.given;
         let c = self.live(&at.cluster);
-        c.world.apply(&at.change);
+        c.world.apply_at(&at.change, at.at);
         if given {
             return Vec::new();
         }
@@ -191,23 +190,6 @@ impl Clusters {
             c.past.clear();
         }
         c.policies.turn(&at.change, time)
-    }
-
-    /// Forgets whatever was watched, recorded or learnt, but not what was given.
-    pub fn reset(&mut self) {
-        self.live.clear();
-        self.base.world.forget_names();
-    }
-
-    /// Takes in a change that a recording tells of. Manifests in it are no more than the policies of that moment.
-    pub fn recorded(&mut self, at: &At) -> Vec<Fault> {
-        if self.given && at.at.is_none() {
-            for c in std::iter::once(&mut self.base).chain(&mut self.live) {
-                c.world.apply(&at.change);
-            }
-            return Vec::new();
-        }
-        self.change(at)
     }
 
     /// What has always been so, as far as anybody knows.
@@ -220,13 +202,6 @@ impl Clusters {
             faults = told;
         }
         faults
-    }
-
-    /// A recording's snapshot begins: what was before is not known, unless it was seen.
-    pub fn begin(&mut self, at: Nanos) {
-        for c in self.live.iter_mut().filter(|c| c.policies.from().is_none()) {
-            c.policies.begin(at);
-        }
     }
 
     fn live(&mut self, name: &Arc<str>) -> &mut Cluster {

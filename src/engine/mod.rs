@@ -6,16 +6,20 @@ pub mod causes;
 mod clusters;
 pub mod contrast;
 pub mod cover;
+pub mod edges;
 mod enrich;
 mod fold;
 mod held;
 pub mod raw;
+pub mod series;
 mod spell;
 pub mod store;
 mod suggest;
 pub mod talks;
+pub mod tally;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 use crate::model::doc::Fault;
 use crate::model::input::{At, Change, Codec, Frame, Input, Link};
@@ -23,7 +27,7 @@ use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
-use crate::model::view::{Field, FieldSet, in_window, time_of};
+use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Explanation, Outcome, Why};
 use crate::policy::{self, PolicySet, Step};
 use crate::query::Predicate;
@@ -35,7 +39,6 @@ use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
-use crate::world::line::{self, Said};
 use causes::{Causes, Traffic};
 use clusters::{Clusters, Home};
 use contrast::Contrast;
@@ -46,6 +49,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
+use tally::Tally;
 
 /// Manifest faults kept for the screen; further ones are only counted.
 const MOST_FAULTS: usize = 10_000;
@@ -73,6 +77,8 @@ pub struct Options {
     pub explain: Explain,
     /// Whether flows are folded into conversations, for what goes over all of them.
     pub fold: bool,
+    /// Whether what is held is counted too (who talks to whom, rates), for screens.
+    pub tally: bool,
     pub judge: policy::Options,
     /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
     pub filter_notices: bool,
@@ -106,6 +112,7 @@ pub struct Engine {
     causes: Causes,
     talks: Talks,
     cover: Cover,
+    tally: Option<Box<Tally>>,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -116,6 +123,9 @@ pub struct Engine {
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
+    /// What was there before any source, and whether it was said that it holds the policies.
+    given: Vec<Change>,
+    given_policies: bool,
 }
 
 impl Engine {
@@ -124,6 +134,7 @@ impl Engine {
         let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         let policies = PolicySet::for_cilium(options.judge.cilium);
+        let tally = options.tally.then(Box::<Tally>::default);
         Self {
             options,
             lean,
@@ -132,6 +143,7 @@ impl Engine {
             causes: Causes::default(),
             talks: Talks::default(),
             cover: Cover::default(),
+            tally,
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -140,6 +152,8 @@ impl Engine {
             notes: Notes::default(),
             now: Nanos::default(),
             ahead: 0,
+            given: Vec::new(),
+            given_policies: false,
         }
     }
 
@@ -149,16 +163,35 @@ impl Engine {
             Input::Frame(frame) => self.frame(&frame, sink),
             Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
+            Input::Learnt(frame) => self.learnt(&frame),
+            Input::Reset => self.reset(),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
 
-    /// Begins anew, as if nothing had come but what was given by hand: for a recording that is read again from another place.
-    pub fn reset(&mut self) {
-        self.clusters.reset();
-        self.store = Store::new(self.options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
-        (self.causes, self.talks, self.cover, self.ledger) = Default::default();
-        (self.ended, self.notes, self.now, self.ahead) = Default::default();
+    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    pub fn give(&mut self, change: Change) {
+        self.given.push(change.clone());
+        self.feed(change.into(), &mut |_| {});
+    }
+
+    /// As at the beginning: what was given stays.
+    fn reset(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        let empty = std::mem::take(&mut self.given_policies);
+        *self = Self::new(self.options.clone());
+        if empty {
+            self.policies_given();
+        }
+        given.into_iter().for_each(|change| self.give(change));
+    }
+
+    /// A DNS answer of a time that was passed over.
+    fn learnt(&mut self, frame: &Frame) {
+        if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
+            let home = self.clusters.home(&frame.from);
+            self.learn(&response, home, None);
+        }
     }
 
     fn change(&mut self, at: &At) {
@@ -216,36 +249,12 @@ impl Engine {
                 let home = self.clusters.home(&frame.from);
                 self.response(&response, home, sink);
             }
-            Ok(Decoded::World(text)) => match line::read(&text) {
-                Ok(said) => {
-                    self.ledger.decoded += 1;
-                    self.ledger.notices += 1;
-                    self.recorded(said);
-                }
-                Err(why) => self.ledger.malformed(place(), why),
-            },
-            Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_)) => {
+            // What it says came as a change of the cluster already, if its source reads such lines.
+            Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_) | Decoded::World(_)) => {
                 self.ledger.decoded += 1;
                 self.ledger.notices += 1;
             }
             Err(bad) => self.ledger.malformed(place(), bad.to_string()),
-        }
-    }
-
-    /// The cluster's state as a recording has it. Where nobody asks about it, it is passed over.
-    fn recorded(&mut self, said: Said) {
-        if self.options.is_plain() {
-            return;
-        }
-        match said {
-            Said::Changes(all) => {
-                for at in all {
-                    let faults = self.clusters.recorded(&at);
-                    self.book(faults);
-                }
-            }
-            Said::Begin(at) => at.into_iter().for_each(|at| self.clusters.begin(at)),
-            Said::End(_) => {}
         }
     }
 
@@ -295,7 +304,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let wants_derived = self.options.admit.fields().needs_derived();
+        let derives = self.options.admit.fields().needs_derived();
+        // A name that is asked for and not told may be known to us.
+        let wants_derived =
+            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -317,8 +329,7 @@ impl Engine {
         let o = enrich::named(&reported, &self.clusters.get(home).world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why =
-            (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported, home));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported, home));
         let (from, to) = {
             let world = &self.clusters.get(home).world;
             (enrich::who(&o.src, world), enrich::who(&o.dst, world))
@@ -333,7 +344,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&reported, at) } else { None };
+        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.clusters.get(home).world), at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -351,8 +362,12 @@ impl Engine {
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
             let cluster = self.store.intern(self.clusters.name(home));
-            let row = Row { cause, cluster, ..enrich::row(o, &from, &to, at, &mut self.store) };
+            let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
+            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
+            if let Some(tally) = &mut self.tally {
+                tally.add(&row, &self.store, self.now);
+            }
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
             }
@@ -409,6 +424,7 @@ impl Engine {
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
     pub fn policies_given(&mut self) {
+        self.given_policies = true;
         self.clusters.given();
     }
 
@@ -423,6 +439,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// Sums over everything that was ever held, unless nobody wants them ([`Options::tally`]).
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
     }
 
     /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].

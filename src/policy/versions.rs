@@ -128,11 +128,6 @@ impl Versions {
         }
     }
 
-    /// Says that nothing is known of what was before.
-    pub fn begin(&mut self, at: Nanos) {
-        self.from = self.from.max(Some(at));
-    }
-
     /// Since when every change is known.
     pub fn from(&self) -> Option<Nanos> {
         self.from
