@@ -361,7 +361,7 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
-            let cluster = self.store.intern(self.clusters.name(home));
+            let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
             let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
@@ -520,9 +520,17 @@ impl Engine {
         self.now
     }
 
-    /// The cluster of a held flow.
+    /// What came before its cluster was known is of the only one there is.
     fn home_of(&self, seq: u64) -> Home {
-        self.clusters.home(self.store.row(seq).map_or("", |r| self.store.name(r.cluster)))
+        match self.store.row(seq).map_or(0, |r| r.cluster) {
+            0 => self.clusters.home(""),
+            place => usize::from(place),
+        }
+    }
+
+    /// The cluster of a held flow; empty where none is watched or recorded.
+    pub fn cluster_of(&self, seq: u64) -> &str {
+        self.clusters.name(self.home_of(seq))
     }
 
     /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.

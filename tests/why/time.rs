@@ -230,6 +230,7 @@ fn clusters_never_mix() {
         assert_eq!((w.outcome, w.names()), (outcome, names.clone()), "{from} {port}");
         let (again, _) = held(&e, 0);
         assert_eq!((again.outcome, again.names(), again.cluster.as_deref()), (outcome, names, w.cluster.as_deref()), "{from} {port}");
+        assert_eq!(e.cluster_of(e.store().seqs().end - 1), if from == "somewhere" { "" } else { from });
         assert_eq!(w.cluster.as_deref(), (from != "somewhere").then_some(from));
     }
     let clusters: Vec<_> = e.clusters().map(|c| c.to_string()).collect();
