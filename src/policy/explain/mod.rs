@@ -7,6 +7,7 @@ mod evidence;
 mod l7;
 pub mod moment;
 pub mod near;
+mod origin;
 pub mod question;
 mod side;
 mod words;
@@ -53,6 +54,7 @@ pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
 fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
     if set.given() {
         unread::qualify(&mut e.why, o, set);
+        origin::tell(&mut e.why, set);
     }
     e.why.cluster = set.cluster().map(str::to_owned);
     e.why.as_of = moment::as_of(&e.why, set);
