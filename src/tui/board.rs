@@ -69,6 +69,8 @@ pub enum Sort {
     Count,
     Drops,
     Name,
+    /// By when it was first seen, newest first.
+    New,
 }
 
 /// One service, who calls it and whom it calls.

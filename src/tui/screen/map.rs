@@ -68,7 +68,7 @@ pub fn pairs(w: &Window<'_>, map: &Map, out: bool) -> Vec<EdgeId> {
         match map.sort {
             Sort::Count => b.1.calls.cmp(&a.1.calls).then_with(name),
             Sort::Drops => (b.1.dropped, b.1.audited).cmp(&(a.1.dropped, a.1.audited)).then_with(name),
-            Sort::Name => name(),
+            Sort::Name | Sort::New => name(),
         }
     });
     if map.reverse {
