@@ -10,8 +10,8 @@ use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
 use crate::{demo, tui};
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 mod ask;
 mod audit;
+mod called;
 mod check;
 mod config;
 mod counting;
@@ -36,7 +37,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Runs the program; returns the exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli = match called::parse() {
         Ok(cli) => cli,
         Err(e) => {
             // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe changes neither. A group of commands without
@@ -195,6 +196,13 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
     }
     let live = matches!(from, From::Live { .. });
+    let look = match &front {
+        _ if !engine.explains() => live::Look::Nothing,
+        // What is checked stands in place of what the cluster has, as policies that are given do.
+        Front::Check(_) => live::Look::World,
+        _ if !policies.is_empty() => live::Look::World,
+        _ => live::Look::Policies,
+    };
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
@@ -203,7 +211,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
         let sources = tokio::select! {
             biased;
-            started = sources::start(from, screen, feed, &stop) => started?,
+            started = sources::start(from, screen, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {

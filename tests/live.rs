@@ -4,6 +4,8 @@
 mod api;
 #[path = "live/kube.rs"]
 mod kube_api;
+#[path = "live/watch.rs"]
+mod watch;
 #[path = "live/way.rs"]
 mod way;
 

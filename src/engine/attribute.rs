@@ -1,13 +1,13 @@
 //! Explanations remembered: flows that are alike are explained once. Owns what makes flows alike and how much is remembered; what an
 //! explanation says is the policy room's business.
 //!
-//! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address is part
-//! of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
+//! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address, and whose
+//! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
 use crate::model::why::Why;
 use crate::policy::{self, PolicySet};
-use crate::world::World;
+use crate::world::{Stand, World};
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -86,9 +86,10 @@ impl Attribution {
             self.spell.begin().l7(o.l7.as_ref()).said(o);
             self.digest()
         };
+        let [src, dst] = world.stands(o);
         Key {
-            src: self.party(&o.src, world),
-            dst: self.party(&o.dst, world),
+            src: self.party(&o.src, &src, world),
+            dst: self.party(&o.dst, &dst, world),
             words,
             drop_reason: o.drop_reason,
             auth_type: o.auth_type,
@@ -105,10 +106,10 @@ impl Attribution {
         }
     }
 
-    fn party(&mut self, p: &Party, world: &World) -> Digest {
+    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World) -> Digest {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
+        self.spell.begin().party(p).stand(stand).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
         self.digest()
     }
 

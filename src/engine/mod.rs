@@ -166,7 +166,7 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
-        self.world.apply(&at.change);
+        self.world.apply_at(&at.change, at.at);
         // A cluster whose policies are not in yet has not said that there are none.
         let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
         if let Change::Fault(f) = &at.change {
@@ -271,7 +271,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let wants_derived = self.options.admit.fields().needs_derived();
+        let derives = self.options.admit.fields().needs_derived();
+        // A name that is asked for and not told may be known to us.
+        let wants_derived =
+            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -293,7 +296,7 @@ impl Engine {
         let o = enrich::named(&reported, &self.world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported));
         let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
@@ -305,7 +308,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&reported, at) } else { None };
+        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.world), at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -323,7 +326,7 @@ impl Engine {
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, ..enrich::row(o, &from, &to, at, latency, &mut self.store) };
+            let row = Row { cause, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
             if let Some(tally) = &mut self.tally {
                 tally.add(&row, &self.store, self.now);

@@ -47,6 +47,8 @@ pub struct End {
     pub port: u16,
     /// Whether the record has this endpoint at all.
     pub present: bool,
+    /// The record had nothing but the address; who it is was looked up.
+    pub inferred: bool,
 }
 
 /// What kind of proxy's record it is.

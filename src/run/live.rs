@@ -1,18 +1,34 @@
 //! The servers that are meant → servers that can be asked, and the clusters behind them.
 //!
-//! Owns the way in: what listens here, else a port-forward through a cluster's API. The one place where clients of clusters are made.
+//! Owns the way in: what listens here, else a port-forward through a cluster's API; and which clusters are watched for what. The one
+//! place where clients of clusters are made.
 use crate::error::Error;
 use crate::plan::server::{Kube, Servers, Way};
-use crate::source::dial;
+use crate::policy;
 use crate::source::kube::config::{self, Cluster};
 use crate::source::kube::forward::{Door, Wanted};
+use crate::source::kube::watch::{PolicyKind, Settled, Watch};
 use crate::source::server::Server;
 use crate::source::target::{Address, Target};
+use crate::source::{Feed, Source as _, Stop, dial};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// So long is this machine asked whether something listens.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// So long flows that are explained as they come wait for the first lists of a cluster.
+const LISTS: Duration = Duration::from_secs(20);
+
+/// What of the clusters is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing is explained.
+    Nothing,
+    /// Policies come from elsewhere, and stand in place of the clusters' own.
+    World,
+    Policies,
+}
 
 /// Who is asked, and where.
 #[derive(Debug)]
@@ -55,6 +71,32 @@ pub async fn reach(servers: &Servers) -> Result<Reach, Error> {
             Ok(clusters) => forward(servers, kube, clusters),
             Err(e) => direct(Vec::new(), Some(format!("flowhy forwards a port itself where it knows a cluster ({})", e.line()))),
         },
+    }
+}
+
+/// Watches the clusters until `stop`. `wait`: the flows that follow are explained once and for all, so this returns when every kind of
+/// every cluster has been read, or cannot be.
+pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: bool, feed: &Feed, stop: &Stop) {
+    let policies = |look| match look {
+        Look::Nothing | Look::World => Vec::new(),
+        Look::Policies => policy::kind::KINDS
+            .iter()
+            .map(|k| PolicyKind { group: k.group.to_owned(), kind: k.kind.to_owned(), understood: k.understood() })
+            .collect(),
+    };
+    if look == Look::Nothing {
+        return;
+    }
+    let begin = |cluster: &Cluster| {
+        let (watch, settled) = Watch::new(cluster.clone(), policies(look), namespace.to_owned());
+        tokio::spawn(Box::new(watch).run(feed.clone(), stop.clone()));
+        settled
+    };
+    let settled: Vec<_> = clusters.iter().map(begin).collect();
+    if wait {
+        // Whatever has not come by then is explained as not known.
+        let all = futures::future::join_all(settled.into_iter().map(Settled::wait));
+        let _ = tokio::time::timeout(LISTS, stop.run_until_cancelled(all)).await;
     }
 }
 

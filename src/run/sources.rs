@@ -1,5 +1,5 @@
 //! From → running sources. Owns which task or thread each source runs on.
-use super::live;
+use super::live::{self, Look};
 use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
@@ -32,7 +32,7 @@ pub struct Running {
 }
 
 /// Starts the sources.
-pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<Running, Error> {
+pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop) -> Result<Running, Error> {
     let stop = stop.clone();
     let (mut remote, mut title) = (None, None);
     let task = match from {
@@ -69,23 +69,33 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             };
             let reach = live::reach(&servers).await?;
             title = reach.title();
+            // Flows that end end the watches: their reader waits for both.
+            let watching = stop.child_token();
+            let namespace = servers.kube.as_ref().map_or("", |k| &k.namespace);
+            live::look(&reach.clusters, look, namespace, !screen, &feed, &watching).await;
             let mut all = reach.servers.into_iter();
-            match (all.next(), servers.agents) {
+            let flows = match (all.next(), servers.agents) {
                 (Some(server), true) => {
                     let agents = Some(Agents { server, tls: Arc::new(servers.tls.load()?) });
                     let merge = Merge { servers: Vec::new(), agents, request: *request, patient: screen };
-                    tokio::spawn(Box::new(merge).run(feed, stop))
+                    Box::new(merge).run(feed, stop)
                 }
                 (Some(one), false) if all.len() == 0 => {
                     let client = Client::new(one, *request).retry(retry);
-                    tokio::spawn(Box::new(client).run(feed, stop))
+                    Box::new(client).run(feed, stop)
                 }
                 (first, _) => {
                     let servers = first.into_iter().chain(all).collect();
                     let merge = Merge { servers, agents: None, request: *request, patient: screen };
-                    tokio::spawn(Box::new(merge).run(feed, stop))
+                    Box::new(merge).run(feed, stop)
                 }
-            }
+            };
+            let watched = watching.drop_guard();
+            tokio::spawn(async move {
+                let result = flows.await;
+                drop(watched);
+                result
+            })
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;

@@ -1,24 +1,30 @@
 //! What the cluster looks like: namespaces, pods, workloads, services, nodes, address groups, and names learnt from DNS.
 //!
 //! Owns the state that `apply` builds from manifests and the answer to "whose labels are these" (`endpoint`). Judges nothing.
+mod addresses;
 pub mod dns;
 pub mod endpoint;
 mod json;
 pub mod labels;
 pub mod line;
 mod objects;
+mod stand;
 pub mod tree;
 pub mod yaml;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Frontend};
 pub use labels::{Label, Labels};
 pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
+pub use stand::Stand;
 
 use crate::model::doc::Doc;
 use crate::model::input::{Change, ObjectId};
 use crate::model::observed::{L4, L7, Observed};
+use crate::model::time::Nanos;
+use addresses::{Addresses, Holder};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Objects without a namespace stand here.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -38,14 +44,15 @@ pub type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    pods: HashMap<Key, PodLike>,
-    /// Every pod that claims an address; more than one is nobody.
-    pods_by_ip: HashMap<IpAddr, Vec<Key>>,
+    pods: HashMap<Arc<Key>, Arc<PodLike>>,
+    addresses: Addresses,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
     services: BTreeMap<Key, Service>,
-    /// How many services have each address.
-    service_ips: HashMap<IpAddr, usize>,
+    /// Which services have each address inside the cluster.
+    service_ips: HashMap<IpAddr, Vec<Key>>,
+    /// Which services have each address outside of it.
+    outer_ips: HashMap<IpAddr, Vec<Key>>,
     nodes: BTreeMap<String, Node>,
     node_ips: HashMap<IpAddr, String>,
     service_accounts: HashMap<Key, ()>,
@@ -71,16 +78,21 @@ impl World {
     /// Takes in an object of a kind that the world is made of, or lets it go; others are left alone. A kind that may not be read or is
     /// not in yet leaves facts out, which are named where one of them would decide.
     pub fn apply(&mut self, change: &Change) {
+        self.apply_at(change, None);
+    }
+
+    /// The same for a change that came about at a time; `None`: it has always been so.
+    pub fn apply_at(&mut self, change: &Change, at: Option<Nanos>) {
         let changed = match change {
-            Change::Apply(doc) => self.take(doc),
-            Change::Remove(id) => self.remove(id),
+            Change::Apply(doc) => self.take(doc, at),
+            Change::Remove(id) => self.remove(id, at),
             Change::Fault(_) | Change::Kind(_) => false,
         };
         self.generation += u64::from(changed);
     }
 
     /// Whether anything changes by it: what comes again as it was (a heartbeat, a list made anew) makes no explanation old.
-    fn take(&mut self, doc: &Doc) -> bool {
+    fn take(&mut self, doc: &Doc, at: Option<Nanos>) -> bool {
         let name = doc.name().to_owned();
         let namespace = match doc.namespace() {
             "" => DEFAULT_NAMESPACE.to_owned(),
@@ -96,14 +108,12 @@ impl World {
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
-                if self.pods.get(&key) == Some(&pod) {
+                if self.pods.get(&key).is_some_and(|old| **old == pod) {
                     return false;
                 }
-                self.forget_pod(&key);
-                for ip in &pod.ips {
-                    self.pods_by_ip.entry(*ip).or_default().push(key.clone());
-                }
-                self.pods.insert(key, pod);
+                let (key, pod) = (Arc::new(key), Arc::new(pod));
+                let old = self.pods.insert(key.clone(), pod.clone());
+                self.addresses.change(&key, old.as_ref(), Some(&pod), at);
                 true
             }
             ("", "Service") => {
@@ -112,7 +122,10 @@ impl World {
                     return false;
                 }
                 self.forget_service(&key);
-                service.ips.iter().for_each(|ip| *self.service_ips.entry(*ip).or_default() += 1);
+                for (all, ips) in [(&mut self.service_ips, &service.ips), (&mut self.outer_ips, &service.outer)] {
+                    ips.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
+                }
+                service.ips.iter().for_each(|ip| self.addresses.near(*ip));
                 self.services.insert(key, service);
                 true
             }
@@ -163,12 +176,12 @@ impl World {
         }
     }
 
-    fn remove(&mut self, id: &ObjectId) -> bool {
+    fn remove(&mut self, id: &ObjectId, at: Option<Nanos>) -> bool {
         let namespace = if id.namespace.is_empty() { DEFAULT_NAMESPACE } else { id.namespace.as_str() };
         let key = (namespace.to_owned(), id.name.clone());
         match (id.group.as_str(), id.kind.as_str()) {
             ("", "Namespace") => self.namespaces.remove(&id.name).is_some(),
-            ("", "Pod") => self.forget_pod(&key),
+            ("", "Pod") => self.remove_pod(key, at),
             ("", "Service") => self.forget_service(&key),
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
                 let slice = (id.kind.clone(), key.0.clone(), key.1);
@@ -190,26 +203,22 @@ impl World {
         }
     }
 
-    fn forget_pod(&mut self, key: &Key) -> bool {
-        let Some(old) = self.pods.remove(key) else { return false };
-        for ip in old.ips {
-            if let Some(claim) = self.pods_by_ip.get_mut(&ip) {
-                claim.retain(|k| k != key);
-                if claim.is_empty() {
-                    self.pods_by_ip.remove(&ip);
-                }
-            }
-        }
+    /// A pod is no more; whose address it was until then is remembered for a while.
+    fn remove_pod(&mut self, key: Key, at: Option<Nanos>) -> bool {
+        let Some(old) = self.pods.remove(&key) else { return false };
+        self.addresses.change(&Arc::new(key), Some(&old), None, at);
         true
     }
 
     fn forget_service(&mut self, key: &Key) -> bool {
         let Some(old) = self.services.remove(key) else { return false };
-        for ip in old.ips {
-            if let Some(n) = self.service_ips.get_mut(&ip) {
-                *n = n.saturating_sub(1);
-                if *n == 0 {
-                    self.service_ips.remove(&ip);
+        for (all, ips) in [(&mut self.service_ips, old.ips), (&mut self.outer_ips, old.outer)] {
+            for ip in ips {
+                if let Some(claim) = all.get_mut(&ip) {
+                    claim.retain(|k| k != key);
+                    if claim.is_empty() {
+                        all.remove(&ip);
+                    }
                 }
             }
         }
@@ -261,7 +270,7 @@ impl World {
 
     /// Every pod that a manifest speaks of, by namespace and name.
     pub fn pods(&self) -> Vec<(&Key, &PodLike)> {
-        let mut all: Vec<_> = self.pods.iter().collect();
+        let mut all: Vec<_> = self.pods.iter().map(|(k, p)| (&**k, &**p)).collect();
         all.sort_by_key(|(key, _)| *key);
         all
     }
@@ -280,15 +289,20 @@ impl World {
     }
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
-        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+        self.pods.get(&(namespace.to_owned(), name.to_owned())).map(|p| &**p)
     }
 
     /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
-        match self.pods_by_ip.get(&ip)?.as_slice() {
-            [one] => Some(one),
+        match self.addresses.holder(ip, None, "") {
+            Holder::Pod(hold) => Some(&hold.key),
             _ => None,
         }
+    }
+
+    /// Pods of which it was forgotten, for want of room, that they once had an address.
+    pub fn forgotten(&self) -> u64 {
+        self.addresses.forgotten
     }
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
@@ -297,7 +311,7 @@ impl World {
 
     /// Whether a service has this address as its own.
     pub fn is_service(&self, ip: IpAddr) -> bool {
-        self.service_ips.get(&ip).is_some_and(|n| *n > 0)
+        self.service_ips.contains_key(&ip)
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {

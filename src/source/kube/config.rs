@@ -101,6 +101,8 @@ fn choose(found: Option<Kubeconfig>, wish: &Wish, inside: bool) -> Result<Vec<Ch
     if wanted.is_empty() && inside && wish.kubeconfig.is_none() {
         return Ok(vec![Chosen::Inside]);
     }
+    // By its name the pod's own account can be asked for beside a server, which leads to no cluster by itself.
+    let itself = |name: &str| inside && name == INSIDE && !config.contexts.iter().any(|c| c.name == name);
     let known: Vec<String> = config.contexts.iter().map(|c| clean(&c.name).into_owned()).collect();
     if wanted.is_empty() {
         let none = Error::usage("no cluster is named");
@@ -113,7 +115,7 @@ fn choose(found: Option<Kubeconfig>, wish: &Wish, inside: bool) -> Result<Vec<Ch
     }
     let mut seen = std::collections::BTreeSet::new();
     for name in &wanted {
-        if !config.contexts.iter().any(|c| c.name == *name) {
+        if !config.contexts.iter().any(|c| c.name == *name) && !itself(name) {
             let there = if known.is_empty() { "there are none".to_owned() } else { format!("there are {}", known.join(", ")) };
             return Err(Error::usage(format!("there is no context {:?} in the kubeconfig", clean(name))).hint(there));
         }
@@ -121,7 +123,11 @@ fn choose(found: Option<Kubeconfig>, wish: &Wish, inside: bool) -> Result<Vec<Ch
             return Err(Error::usage(format!("--kube-context {} is given twice", clean(name))).hint("its flows would come twice"));
         }
     }
-    Ok(wanted.into_iter().map(|name| Chosen::Context(Box::new(config.clone()), name)).collect())
+    let chosen = |name: String| match itself(&name) {
+        true => Chosen::Inside,
+        false => Chosen::Context(Box::new(config.clone()), name),
+    };
+    Ok(wanted.into_iter().map(chosen).collect())
 }
 
 impl Chosen {
@@ -189,6 +195,8 @@ mod tests {
         assert_eq!(names(Some(TWO), &wish(&[]), true).unwrap(), "a", "a kubeconfig counts before the pod's account");
         assert_eq!(names(Some(TWO), &wish(&["b", "a"]), false).unwrap(), "b a");
         assert_eq!(names(None, &wish(&[]), true).unwrap(), INSIDE);
+        assert_eq!(names(Some(TWO), &wish(&[INSIDE, "a"]), true).unwrap(), "in-cluster a");
+        assert!(names(Some(TWO), &wish(&[INSIDE]), false).is_err());
         let none = names(None, &wish(&[]), false).unwrap_err();
         assert_eq!((none.cause.as_deref(), none.exit_code()), (Some("there is no kubeconfig"), 2));
         let unset = TWO.replace("current-context: a", "current-context: ''");

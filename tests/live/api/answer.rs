@@ -83,7 +83,8 @@ pub fn answer(state: &Arc<State>, path: &str, query: &Query, watch: bool, accept
                     let (partial, ended) = (accept.contains("as=PartialObjectMetadata"), s.ended);
                     let bookmarks = query.get("allowWatchBookmarks").is_some_and(|b| b == "true");
                     drop(s);
-                    let watch = stream::Watch { kind: w.kind, namespace: w.namespace, from, partial, bookmarks, ended };
+                    let watch =
+                        stream::Watch { kind: w.kind, namespace: w.namespace, from, partial, bookmarks, query: query.clone(), ended };
                     return stream::answer(Arc::clone(state), path.to_owned(), watch);
                 }
             }
@@ -155,7 +156,7 @@ fn list(s: &mut Inner, w: &Wanted, query: &Query, accept: &str) -> (u16, Value) 
 }
 
 /// `labelSelector` with equalities, and `fieldSelector` of a name.
-fn selected(object: &Value, query: &Query) -> bool {
+pub fn selected(object: &Value, query: &Query) -> bool {
     let terms = |k: &str| query.get(k).cloned().unwrap_or_default();
     let labels = terms("labelSelector").split(',').filter(|t| !t.is_empty()).all(|t| {
         let (key, value) = t.split_once('=').unwrap_or((t, ""));

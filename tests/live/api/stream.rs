@@ -1,6 +1,6 @@
 //! Watches: what happened since a version, line by line, for as long as the test lets them.
 use super::Body;
-use super::answer::{gone, partial};
+use super::answer::{Query, gone, partial, selected};
 use super::kinds::Kind;
 use super::state::{Event, State};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -17,6 +17,8 @@ pub struct Watch {
     pub from: u64,
     pub partial: bool,
     pub bookmarks: bool,
+    /// With its selectors.
+    pub query: Query,
     /// How many times watches had been ended when it began.
     pub ended: u64,
 }
@@ -37,7 +39,11 @@ impl Watch {
                     "metadata": {"resourceVersion": e.revision.to_string(), "creationTimestamp": null}});
                 Some(format!("{}\n", json!({"type": "BOOKMARK", "object": object})))
             }
-            Some(k) if k == self.kind && (self.namespace.is_empty() || e.object["metadata"]["namespace"] == *self.namespace) => {
+            Some(k)
+                if k == self.kind
+                    && (self.namespace.is_empty() || e.object["metadata"]["namespace"] == *self.namespace)
+                    && selected(&e.object, &self.query) =>
+            {
                 Some(self.event(e.what, &e.object))
             }
             _ => None,
