@@ -133,6 +133,8 @@ pub struct Timeline {
 #[derive(Debug, Default)]
 pub struct Policies {
     pub usage: Usage,
+    /// When its flows were counted last, and of how many conversations.
+    pub counted: Option<(u64, usize)>,
     /// Places in `Usage::lines`.
     pub list: List<usize>,
     pub sort: Sort,

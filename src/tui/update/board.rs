@@ -11,6 +11,10 @@ use crate::tui::screen::timeline::Axis;
 use crate::tui::screen::{flows, map, matrix, policies, stats, timeline};
 use crate::tui::widget::yaml::Sheet;
 
+const SECOND_MS: u64 = 1_000;
+/// Conversations that are counted in no time.
+const FEW: usize = 20_000;
+
 type Sorts = &'static [(char, &'static str, Sort)];
 
 /// The sort menu: (key, what, by what).
@@ -70,7 +74,12 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             x.at = x.at.min(x.most.saturating_sub(1));
         }
         Screen::Policies(p) => {
-            p.usage.count(engine);
+            // Counting goes over every conversation: with many of them once a second is enough.
+            let judged = p.usage.judged();
+            if p.counted.is_none_or(|(at, n)| ms >= at + SECOND_MS || (n != judged && judged < FEW)) {
+                p.usage.count(engine);
+                p.counted = Some((ms, judged));
+            }
             let order = policies::order(p);
             p.list.renew(order, ms);
         }
