@@ -73,6 +73,7 @@ pub enum Front {
         mode: why::Mode,
     },
     Check(Box<check::Check>),
+    Record(Box<record::Record>),
 }
 
 /// Headless output.
@@ -204,6 +205,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         Some(Command::Why(w)) => Job::Flows(why::why(&source, judge, &look, *w)?),
         Some(Command::Audit(a)) => Job::Audit(audit::audit(&source, judge, &look, *a)?),
         Some(Command::Check(c)) => Job::Flows(check::check(&source, judge, &look, *c)?),
+        Some(Command::Record(r)) => Job::Flows(record::record(&source, judge, &look, *r)?),
         Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
         Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
@@ -386,6 +388,7 @@ mod hint;
 mod mask;
 mod observe;
 mod raw;
+pub mod record;
 mod screen;
 mod serve;
 pub mod server;

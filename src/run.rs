@@ -26,6 +26,7 @@ mod counting;
 mod headless;
 mod line;
 mod live;
+mod record;
 mod say;
 mod scan;
 mod serve;
@@ -176,10 +177,11 @@ fn go(plan: Plan) -> Result<u8, Error> {
         return result;
     }
     let mut engine = Engine::new(engine);
+    let mut given = Vec::new();
     let before = match &front {
         Front::Check(c) => check::load(&mut engine, &policies, c)?,
         _ => {
-            load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+            given = load(&mut engine, &policies, matches!(from, From::Demo { .. }))?.1;
             None
         }
     };
@@ -188,6 +190,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
         Front::Check(c) => c.quiet,
+        Front::Record(r) => r.quiet,
     };
     if !quiet {
         say::faults(&engine);
@@ -237,6 +240,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
             }
             Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
+            Front::Record(r) => record::record(engine, inbox, *r, given, &stop).await,
         };
         match result {
             // The source knows better than we do why it ended early.
@@ -254,8 +258,8 @@ fn go(plan: Plan) -> Result<u8, Error> {
 }
 
 /// Loads the manifests before the first flow, so that the same files give the same answers. Returns what was read, and what of it
-/// could not be.
-fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, Error> {
+/// could not be; and what the engine was told.
+fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<(Manifests, Vec<Change>), Error> {
     let mut changes = Vec::new();
     if demo {
         for (file, text) in demo::manifests() {
@@ -273,8 +277,8 @@ fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, 
     if demo || !paths.is_empty() {
         engine.policies_given();
     }
-    for change in changes {
-        engine.feed(change.into(), &mut |_| {});
+    for change in &changes {
+        engine.give(change.clone());
     }
-    Ok(found)
+    Ok((found, changes))
 }

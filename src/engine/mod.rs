@@ -124,6 +124,9 @@ pub struct Engine {
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
+    /// What was there before any source, and whether it was said that it holds the policies.
+    given: Vec<Change>,
+    given_policies: bool,
 }
 
 impl Engine {
@@ -152,6 +155,8 @@ impl Engine {
             attribution: Attribution::default(),
             now: Nanos::default(),
             ahead: 0,
+            given: Vec::new(),
+            given_policies: false,
         }
     }
 
@@ -161,7 +166,33 @@ impl Engine {
             Input::Frame(frame) => self.frame(&frame, sink),
             Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
+            Input::Learnt(frame) => self.learnt(&frame),
+            Input::Reset => self.reset(),
             Input::End(name, how) => self.ended.push((name, how)),
+        }
+    }
+
+    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    pub fn give(&mut self, change: Change) {
+        self.given.push(change.clone());
+        self.feed(change.into(), &mut |_| {});
+    }
+
+    /// As at the beginning: what was given stays.
+    fn reset(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        let empty = std::mem::take(&mut self.given_policies);
+        *self = Self::new(self.options.clone());
+        if empty {
+            self.policies_given();
+        }
+        given.into_iter().for_each(|change| self.give(change));
+    }
+
+    /// A DNS answer of a time that was passed over.
+    fn learnt(&mut self, frame: &Frame) {
+        if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
+            self.learn(&response, None);
         }
     }
 
@@ -386,6 +417,7 @@ impl Engine {
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
     pub fn policies_given(&mut self) {
+        self.given_policies = true;
         self.policies.set_given();
     }
 

@@ -10,6 +10,10 @@ pub enum Input {
     Frame(Frame),
     World(At),
     Link(Link),
+    /// A record that a player passed over on its way to another time: only what it teaches counts.
+    Learnt(Frame),
+    /// A player goes to another time: what came until now is to be forgotten, but for what was given before it.
+    Reset,
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
 }

@@ -7,11 +7,12 @@ use crate::model::time::Nanos;
 use crate::plan::{From, Pace};
 use crate::serve::{self, Listen, Rate};
 use crate::source::agents::Agents;
-use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::merge::Merge;
+use crate::source::reel::Reel;
 use crate::source::replay::{Remote, Replay};
 use crate::source::server::Server;
+use crate::source::tape::Tape;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
 use std::sync::Arc;
@@ -37,29 +38,23 @@ pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop
     let (mut remote, mut title) = (None, None);
     let task = match from {
         From::Files { paths, pace } => {
-            // All files are opened first: a wrong name is told before the first flow, not after an hour.
             // Standard input may take its time to say a first word, and an interrupt is not to wait for it.
-            let opened = tokio::task::spawn_blocking(move || paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>());
-            let recordings = opened.await.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??;
-            match pace {
-                Pace::Max => tokio::spawn(Box::new(Reel(recordings)).run(feed, stop)),
-                Pace::Times(speed) => {
-                    let mut recordings = recordings.into_iter();
-                    let mut players = Vec::new();
-                    if let Some(first) = recordings.next() {
-                        let (player, handle) = Replay::new(first, speed);
-                        players.push(player);
-                        players.extend(recordings.map(|r| Replay::after(r, &handle)));
-                        remote = Some(handle);
-                    }
-                    tokio::spawn(async move {
-                        for player in players {
-                            Box::new(player).run(feed.clone(), stop.clone()).await?;
-                        }
-                        Ok(())
-                    })
+            let again = paths.clone();
+            let opened = tokio::task::spawn_blocking(move || Tape::open(&paths));
+            let tape = opened.await.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??;
+            let speed = match pace {
+                Pace::Max if !screen => {
+                    let task = tokio::spawn(Box::new(Reel::new(tape)).run(feed, stop));
+                    return Ok(Running { task, remote, title });
                 }
-            }
+                Pace::Max => f64::INFINITY,
+                Pace::Times(speed) => speed,
+            };
+            let (player, handle) = Replay::new(tape, speed);
+            // What came through a pipe is not there a second time.
+            let player = if again.iter().any(|p| p == "-") || !screen { player } else { player.again(move || Tape::open(&again)) };
+            remote = Some(handle);
+            tokio::spawn(Box::new(player).run(feed, stop))
         }
         From::Live { servers, request } => {
             let retry = match (screen, request.follow) {

@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | `feed` | the bounded channel, and the only way into the core |
 //! | `lines`, `file` | recordings and standard input |
+//! | `tape` | several recordings and segments as one, in the order of time |
+//! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
 //! | `kube` | clusters through the Kubernetes API: port-forwards to Relay, and what is looked at there |
@@ -25,10 +27,12 @@ pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
+pub mod reel;
 pub mod replay;
 pub mod resume;
 pub mod server;
 pub mod status;
+pub mod tape;
 pub mod target;
 pub mod tls;
 

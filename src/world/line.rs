@@ -5,7 +5,7 @@
 //!
 //! | key | what |
 //! | --- | --- |
-//! | `apply` | `file`, `body`: the text of one object or of several, as manifests have it; with its lines, because explanations cite them |
+//! | `apply` | `file`, `body`: the text of one object or of several, as manifests have it; with its lines, because explanations cite them. `live`: what the API says besides |
 //! | `remove` | `group`, `kind`, `namespace`, `name` of an object that is no more |
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
@@ -13,8 +13,9 @@
 //!
 //! Keys that are not known are passed over. What a snapshot means to a reader that knows a state already belongs to `record::rejoin`.
 use super::yaml;
-use crate::model::doc::{Fault, Text};
+use crate::model::doc::{Doc, Fault};
 use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::model::time::Nanos;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -26,7 +27,8 @@ pub enum Said {
     /// A text may hold several objects.
     Changes(Vec<At>),
     Begin,
-    End,
+    /// When the snapshot was made.
+    End(Option<Nanos>),
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -51,6 +53,56 @@ struct Line<'a> {
 struct Body<'a> {
     file: Cow<'a, str>,
     body: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    live: Option<Version>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Version {
+    uid: String,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    generation: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    created: Option<String>,
+    /// By whom, and when.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    changed: Option<(String, Option<String>)>,
+    /// What it is, and its name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    owner: Option<(String, String)>,
+    /// Kind, status, reason, message.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    conditions: Vec<(String, String, String, String)>,
+}
+
+impl Version {
+    fn of(l: &Live) -> Self {
+        let own = Clone::clone;
+        Self {
+            uid: l.uid.clone(),
+            version: l.resource_version.clone(),
+            generation: l.generation,
+            created: l.created.map(|t| t.to_string()),
+            changed: l.changed.as_ref().map(|c| (c.by.clone(), c.at.map(|t| t.to_string()))),
+            owner: l.owner.as_ref().map(|o| (o.what.clone(), o.name.clone())),
+            conditions: l.conditions.iter().map(|c| (own(&c.kind), own(&c.status), own(&c.reason), own(&c.message))).collect(),
+        }
+    }
+
+    fn live(self) -> Live {
+        let time = |t: String| moment(&t).ok();
+        let condition = |(kind, status, reason, message)| Condition { kind, status, reason, message };
+        Live {
+            uid: self.uid,
+            resource_version: self.version,
+            generation: self.generation,
+            created: self.created.and_then(time),
+            changed: self.changed.map(|(by, at)| Changed { by, at: at.and_then(time) }),
+            owner: self.owner.map(|(what, name)| Owner { what, name }),
+            conditions: self.conditions.into_iter().map(condition).collect(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,7 +136,7 @@ struct Broken<'a> {
 pub fn write(at: &At, out: &mut Vec<u8>) {
     let head = || Line { time: at.at.map(|t| Cow::Owned(t.to_string())), cluster: Cow::Borrowed(&at.cluster), ..Line::default() };
     let line = match &at.change {
-        Change::Apply(doc) => Line { apply: Some(body(&doc.text)), ..head() },
+        Change::Apply(doc) => Line { apply: Some(body(doc)), ..head() },
         Change::Remove(id) => Line {
             remove: Some(Id {
                 group: Cow::Borrowed(&id.group),
@@ -123,8 +175,14 @@ pub fn snapshot(begin: bool, time: Nanos, out: &mut Vec<u8>) {
     put(&Line { time: Some(Cow::Owned(time.to_string())), snapshot: Some(Cow::Borrowed(word)), ..Line::default() }, out);
 }
 
-fn body(text: &Text) -> Body<'_> {
-    Body { file: Cow::Borrowed(&text.file), body: Cow::Borrowed(&text.body) }
+fn body(doc: &Doc) -> Body<'_> {
+    let live = doc.live.as_deref().map(Version::of);
+    Body { file: Cow::Borrowed(&doc.text.file), body: Cow::Borrowed(&doc.text.body), live }
+}
+
+fn moment(text: &str) -> Result<Nanos, String> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| format!("{text:?} is no time"))?;
+    Ok(Nanos::from_utc(time.to_utc()))
 }
 
 fn put(line: &Line<'_>, out: &mut Vec<u8>) {
@@ -140,20 +198,15 @@ fn put(line: &Line<'_>, out: &mut Vec<u8>) {
 /// Reads what stands after `{"world":`. The faults of a text have lines of their own.
 pub fn read(text: &[u8]) -> Result<Said, String> {
     let line: Line<'_> = serde_json::from_slice(text).map_err(|e| format!("not a line of the cluster's state: {e}"))?;
-    let at = match line.time.as_deref() {
-        None => None,
-        Some(t) => match chrono::DateTime::parse_from_rfc3339(t) {
-            Ok(t) => Some(Nanos::from_utc(t.to_utc())),
-            Err(_) => return Err(format!("{t:?} is no time")),
-        },
-    };
+    let at = line.time.as_deref().map(moment).transpose()?;
     let cluster: Arc<str> = Arc::from(&*line.cluster);
     let all = |changes: Vec<Change>| Said::Changes(changes.into_iter().map(|change| At { cluster: cluster.clone(), at, change }).collect());
     let own = |text: Cow<'_, str>| text.into_owned();
     Ok(match line {
         Line { apply: Some(b), .. } => {
             let docs = yaml::read(&b.file, &b.body).0;
-            all(docs.into_iter().map(|d| Change::Apply(Arc::new(d))).collect())
+            let live = b.live.map(|v| Arc::new(v.live()));
+            all(docs.into_iter().map(|d| Change::Apply(Arc::new(Doc { live: live.clone(), ..d }))).collect())
         }
         Line { remove: Some(r), .. } => {
             let id = ObjectId { group: own(r.group), kind: own(r.kind), namespace: own(r.namespace), name: own(r.name) };
@@ -174,7 +227,7 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
         Line { snapshot: Some(word), .. } => match &*word {
             "begin" => Said::Begin,
-            "end" => Said::End,
+            "end" => Said::End(at),
             other => return Err(format!("{other:?} is no part of a snapshot")),
         },
         _ => Said::Changes(Vec::new()),
@@ -208,6 +261,23 @@ mod tests {
         assert_eq!((&d.text, &d.root, back.at, &*back.cluster), (&doc.text, &doc.root, Some(Nanos(1_500_000_000)), "prod"));
         let always = there_and_back(&At { cluster: "".into(), at: None, change: Change::Apply(doc) });
         assert_eq!((always.at, &*always.cluster), (None, ""));
+    }
+
+    #[test]
+    fn what_the_api_says_besides_comes_back() {
+        let live = Live {
+            uid: "u".into(),
+            resource_version: "77".into(),
+            generation: Some(3),
+            created: Some(Nanos(Nanos::SECOND)),
+            changed: Some(Changed { by: "kubectl-edit".into(), at: None }),
+            owner: Some(Owner { what: "Helm release".into(), name: "shop".into() }),
+            conditions: vec![Condition { kind: "Valid".into(), status: "False".into(), reason: "r".into(), message: "m".into() }],
+        };
+        let doc = yaml::read("networkpolicy shop/a", "kind: NetworkPolicy\n").0.remove(0);
+        let doc = Doc { live: Some(Arc::new(live)), ..doc };
+        let Change::Apply(back) = there_and_back(&at(Change::Apply(Arc::new(doc.clone())))).change else { panic!() };
+        assert_eq!(back.live, doc.live);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod agree;
 mod evidence;
 mod l7;
 pub mod near;
+mod origin;
 pub mod question;
 mod side;
 mod words;
@@ -52,6 +53,7 @@ pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
 fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
     if set.given() {
         unread::qualify(&mut e.why, o, set);
+        origin::tell(&mut e.why, set);
     }
     e
 }
