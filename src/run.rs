@@ -200,6 +200,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
     }
     let live = matches!(from, From::Live { .. });
     let look = match &front {
+        // What is recorded is explained later.
+        Front::Record(_) if policies.is_empty() => live::Look::Policies,
+        Front::Record(_) => live::Look::World,
         _ if !engine.explains() => live::Look::Nothing,
         // What is checked stands in place of what the cluster has, as policies that are given do.
         Front::Check(_) => live::Look::World,
@@ -218,10 +221,21 @@ fn go(plan: Plan) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
-            Front::Tui { title, filter, color, ascii, command } => {
+            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command } => {
                 let title = sources.title.unwrap_or(title);
-                let options =
-                    tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
+                let options = tui::Options {
+                    filter,
+                    color,
+                    ascii,
+                    keymap,
+                    bell,
+                    mouse,
+                    title,
+                    live,
+                    command,
+                    remote: sources.remote,
+                    ..tui::Options::default()
+                };
                 tui::run(engine, inbox, options).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
