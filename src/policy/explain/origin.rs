@@ -49,7 +49,7 @@ mod tests {
         };
         assert_eq!(
             said(&changed, &owner).as_deref(),
-            Some("was last changed by kubectl-\u{fffd}edit at 1970-01-01T00:00:00Z and is kept by Argo CD application shop")
+            Some("was last changed by kubectl-^[edit at 1970-01-01T00:00:00Z and is kept by Argo CD application shop")
         );
         assert_eq!(said(&None, &owner).as_deref(), Some("is kept by Argo CD application shop"));
         assert_eq!(said(&None, &None), None);

@@ -76,7 +76,8 @@ impl Words {
         self.mapped(text, false)
     }
 
-    /// A regular expression over names: what matched still matches, where it is made of literal parts, classes and repetitions of them.
+    /// A regular expression over names: what matched still matches, where each word stands whole in it or is covered by a class. One
+    /// that joins a word of pieces (`/x{1,3}y?`) does not match the new word.
     pub fn pattern(&mut self, text: &str) -> String {
         self.mapped(text, true)
     }

@@ -129,6 +129,6 @@ mod tests {
         for (typed, name) in [("map", "map"), ("mtx", "matrix"), ("tl", "timeline"), ("scr", "last-screen"), ("max", "maximise")] {
             assert_eq!(best(typed), Some(name), "{typed}");
         }
-        assert_eq!((best("zz"), best("xp")), (None, None));
+        assert_eq!((best("zz"), best("pam")), (None, None));
     }
 }
