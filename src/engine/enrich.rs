@@ -2,8 +2,8 @@
 //!
 //! Owns inference of names for people; attribution's own facts (labels, ports) are the policy room's business.
 use super::store::Store;
-use crate::model::observed::{Observed, Party};
-use crate::model::row::{End, Ip, Row};
+use crate::model::observed::{L7, Observed, Party};
+use crate::model::row::{End, Ip, Proxy, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
 use crate::world::World;
@@ -73,8 +73,15 @@ fn owner_of(pod: &str) -> &str {
     }
 }
 
-/// The flat row of a flow.
-pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> Row {
+/// The flat row of a flow. `latency`: until the response, in nanoseconds.
+pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, latency: u64, store: &mut Store) -> Row {
+    let (l7, status) = match &o.l7 {
+        None => (None, 0),
+        Some(L7::Http { code, .. }) => (Some(Proxy::Http), *code),
+        Some(L7::Dns { rcode, .. }) => (Some(Proxy::Dns), *rcode),
+        Some(L7::Kafka { error_code, .. }) => (Some(Proxy::Kafka), error_code.unsigned_abs()),
+        Some(L7::Other) => (Some(Proxy::Other), 0),
+    };
     Row {
         at,
         src: end(&o.src, &from.workload, o.src_port, store),
@@ -87,7 +94,9 @@ pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> 
         l4: o.l4,
         dir: o.direction,
         reply: o.is_reply,
-        l7: o.l7.is_some(),
+        l7,
+        status: if o.l7_response { u16::try_from(status).unwrap_or(u16::MAX).min(Row::UNANSWERED - 1) } else { Row::UNANSWERED },
+        wait: u32::try_from(latency / 1_000).unwrap_or(u32::MAX),
     }
 }
 

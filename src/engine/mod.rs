@@ -5,16 +5,20 @@ pub mod attribute;
 pub mod causes;
 pub mod contrast;
 pub mod cover;
+pub mod edges;
 mod enrich;
 mod fold;
 mod held;
 pub mod raw;
+pub mod series;
 mod spell;
 pub mod store;
 mod suggest;
 pub mod talks;
+pub mod tally;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 use crate::model::doc::Fault;
 use crate::model::input::{At, Change, Codec, Frame, Input, Link};
@@ -22,7 +26,7 @@ use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
-use crate::model::view::{Field, FieldSet, in_window, time_of};
+use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Explanation, Outcome, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
@@ -44,6 +48,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
+use tally::Tally;
 
 /// Manifest faults kept for the screen; further ones are only counted.
 const MOST_FAULTS: usize = 10_000;
@@ -71,6 +76,8 @@ pub struct Options {
     pub explain: Explain,
     /// Whether flows are folded into conversations, for what goes over all of them.
     pub fold: bool,
+    /// Whether what is held is counted too (who talks to whom, rates), for screens.
+    pub tally: bool,
     pub judge: policy::Options,
     /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
     pub filter_notices: bool,
@@ -105,6 +112,7 @@ pub struct Engine {
     causes: Causes,
     talks: Talks,
     cover: Cover,
+    tally: Option<Box<Tally>>,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -127,6 +135,7 @@ impl Engine {
         let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         let policies = PolicySet::for_cilium(options.judge.cilium);
+        let tally = options.tally.then(Box::<Tally>::default);
         Self {
             options,
             lean,
@@ -136,6 +145,7 @@ impl Engine {
             causes: Causes::default(),
             talks: Talks::default(),
             cover: Cover::default(),
+            tally,
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -343,8 +353,12 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
-            let row = Row { cause, ..enrich::row(o, &from, &to, at, &mut self.store) };
+            let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
+            let row = Row { cause, ..enrich::row(o, &from, &to, at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
+            if let Some(tally) = &mut self.tally {
+                tally.add(&row, &self.store, self.now);
+            }
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
             }
@@ -415,6 +429,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// Sums over everything that was ever held, unless nobody wants them ([`Options::tally`]).
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
     }
 
     /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].

@@ -78,8 +78,14 @@ fn flags(servers: &Servers) -> Vec<String> {
 
 /// A plan that holds flows and explains drops.
 pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -> Plan {
-    let engine =
-        engine::Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, judge, ..engine::Options::default() };
+    let engine = engine::Options {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: true,
+        tally: true,
+        judge,
+        ..engine::Options::default()
+    };
     Plan { from, policies: texts(&source.policies), engine, front, warnings: Vec::new(), notes: Vec::new() }
 }
 

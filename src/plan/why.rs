@@ -51,6 +51,7 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
         hold: (!asked && !w.follow).then(Limits::default),
         explain: if asked { Explain::Nothing } else { Explain::Drops },
         fold: !w.follow,
+        tally: false,
         judge,
         filter_notices: files,
         window,
