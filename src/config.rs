@@ -52,6 +52,7 @@ pub const SETTINGS: &[Spec] = &[
     spec("kube-context", Holds::Text, ""),
     spec("kube-namespace", Holds::Text, "kube-system"),
     spec("kubeconfig", Holds::Text, ""),
+    Spec { key: "no-session-ring", holds: Holds::Bool, default: "false", hubbles: false },
     spec("port-forward", Holds::Bool, "false"),
     spec("port-forward-port", Holds::Number, "4245"),
     spec("request-timeout", Holds::Duration, "12s"),
@@ -79,7 +80,7 @@ impl Spec {
 
     /// Whether it says how a server is reached: nothing for a run that asks none.
     pub fn of_servers(&self) -> bool {
-        !matches!(self.key, "allowlist" | "color" | "debug" | "denylist")
+        !matches!(self.key, "allowlist" | "color" | "debug" | "denylist" | "no-session-ring")
     }
 
     fn variable(&self, prefix: &str) -> String {

@@ -60,6 +60,8 @@ pub enum Front {
         ascii: bool,
         /// What opens this picture again, without the filter.
         command: String,
+        /// What a server says is kept on the disk as well.
+        ring: bool,
     },
     Stream(Stream),
     Why {
@@ -178,7 +180,7 @@ fn like<'a>(filter: &[String], names: impl Iterator<Item = &'a str>, before: &st
 pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
     let Cli { source, judge, display, filter, command } = cli;
     let judge = judge_options(&judge);
-    let look = Look { env, when: display.color, ascii: display.ascii, debug: display.debug };
+    let look = Look { env, when: display.color, ascii: display.ascii, debug: display.debug, ring: !display.no_session_ring };
     Ok(match command {
         None => {
             mistyped(&filter)?;
@@ -221,6 +223,7 @@ struct Look<'a> {
     when: Option<When>,
     ascii: bool,
     debug: bool,
+    ring: bool,
 }
 
 impl Look<'_> {
@@ -243,7 +246,7 @@ impl Look<'_> {
         if !self.env.stdout_tty {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
-        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), command })
+        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), command, ring: self.ring })
     }
 }
 

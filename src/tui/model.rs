@@ -13,7 +13,8 @@ use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
-use crate::source::replay::Remote;
+use crate::query::Predicate;
+use crate::source::replay::{Remote, To};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -37,12 +38,20 @@ pub struct Options {
 }
 
 /// What the loop has to do for the model, because it touches the world.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
     /// Stop the player's clock, or let it run.
     Hold(bool),
+    /// The player to another place, one line on, to another speed.
+    Seek(To),
+    Step,
+    Speed(f64),
+    /// What is held and passes the filter, to a file.
+    Save(String, Predicate),
+    /// Begin to record to a file, or end it.
+    Record(Option<String>),
     Suspend,
     Redraw,
 }
@@ -343,6 +352,10 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// What is being recorded on demand, in a few words.
+    pub tape: Option<String>,
+    /// What is held is kept on the disk as well.
+    pub kept: bool,
 }
 
 impl Model {
@@ -373,6 +386,8 @@ impl Model {
             effects: Vec::new(),
             done: false,
             closed: false,
+            tape: None,
+            kept: false,
         }
     }
 
