@@ -5,7 +5,9 @@
 mod agree;
 mod evidence;
 mod l7;
+pub mod moment;
 pub mod near;
+mod origin;
 pub mod question;
 mod side;
 mod words;
@@ -52,7 +54,10 @@ pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
 fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
     if set.given() {
         unread::qualify(&mut e.why, o, set);
+        origin::tell(&mut e.why, set);
     }
+    e.why.cluster = set.cluster().map(str::to_owned);
+    e.why.as_of = moment::as_of(&e.why, set);
     e
 }
 
@@ -149,7 +154,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
             why.because.splice(0..0, evidence(o, &why, world, set));
         }
         let (lanes, rules) = only.shown.map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
-        return Explanation { why, lanes, rules };
+        return Explanation { why, lanes, rules, edits: Vec::new() };
     }
     let chosen = match told {
         Some(d) => sides.iter().position(|s| s.direction == d),
@@ -213,7 +218,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         }
         lanes.push(lane);
     }
-    Explanation { why, lanes, rules }
+    Explanation { why, lanes, rules, edits: Vec::new() }
 }
 
 fn host(e: &Endpoint) -> bool {
@@ -293,6 +298,7 @@ fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
     let [src, dst] = ends;
     let subject = direction.map(|d| if d == Direction::Egress { src } else { dst }.display.clone());
     Why {
+        cluster: None,
         outcome: Outcome::Undecidable,
         direction,
         subject,
@@ -304,6 +310,8 @@ fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
         missing: Vec::new(),
         inferred,
         sides: Vec::new(),
+        as_of: None,
+        changed_since: Vec::new(),
         diagnosis: Vec::new(),
         text: String::new(),
     }
@@ -319,7 +327,7 @@ fn before_dnat(o: &Observed, e: &Endpoint) -> Option<String> {
 }
 
 fn bare(why: Why) -> Explanation {
-    Explanation { why, lanes: Vec::new(), rules: Vec::new() }
+    Explanation { why, lanes: Vec::new(), rules: Vec::new(), edits: Vec::new() }
 }
 
 /// What the agent itself named.
