@@ -29,6 +29,7 @@ pub use text::count;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::input::Input;
+use crate::query::Predicate;
 use crate::source::feed::Inbox;
 use crate::source::replay::Remote;
 use crossterm::event::{Event, EventStream};
@@ -97,7 +98,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 app.scan(&mut || Instant::now() < until);
                 for effect in app.effects() {
                     match effect {
-                        Effect::Save(path, filter) => {
+                        Effect::Save(path) => {
+                            let filter = app.model.view().map_or_else(Predicate::all, |v| v.filter().clone());
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }

@@ -13,7 +13,6 @@ use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
-use crate::query::Predicate;
 use crate::source::replay::{Remote, To};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +37,7 @@ pub struct Options {
 }
 
 /// What the loop has to do for the model, because it touches the world.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
@@ -49,7 +48,7 @@ pub enum Effect {
     Step,
     Speed(f64),
     /// What is held and passes the filter, to a file.
-    Save(String, Predicate),
+    Save(String),
     /// Begin to record to a file, or end it.
     Record(Option<String>),
     Suspend,

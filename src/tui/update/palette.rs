@@ -58,7 +58,7 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
         Go::Time(time) if super::tape::goto(m, engine, &time) => {}
         Go::Time(time) => board::goto(m, engine, &time),
         Go::Save(path) if path.is_empty() => m.palette = Some(Palette { text: "save ".to_owned(), at: 0 }),
-        Go::Save(path) => super::tape::save(m, path),
+        Go::Save(path) => m.effects.push(Effect::Save(path)),
         Go::Record(_) if m.tape.is_some() => m.effects.push(Effect::Record(None)),
         Go::Record(path) if path.is_empty() => m.palette = Some(Palette { text: "record ".to_owned(), at: 0 }),
         Go::Record(path) => m.effects.push(Effect::Record(Some(path))),

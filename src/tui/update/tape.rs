@@ -12,12 +12,6 @@ use crate::tui::view::View;
 const SPEEDS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0];
 const DAY: i64 = 86_400 * Nanos::SECOND;
 
-/// What is held and passes the filter, to a file.
-pub fn save(m: &mut Model, path: String) {
-    let filter = m.view().map_or_else(Predicate::all, |v| v.filter().clone());
-    m.effects.push(Effect::Save(path, filter));
-}
-
 /// Goes to a time where a recording is played; `false` where there is none.
 pub fn goto(m: &mut Model, engine: &Engine, time: &str) -> bool {
     let Some(remote) = m.options.remote.clone() else { return false };
