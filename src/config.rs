@@ -46,12 +46,15 @@ pub const SETTINGS: &[Spec] = &[
     spec("allowlist", Holds::List, ""),
     spec("basic-auth-password", Holds::Text, ""),
     spec("basic-auth-username", Holds::Text, ""),
+    Spec { key: "bell", holds: Holds::Bool, default: "false", hubbles: false },
     Spec { key: "color", holds: Holds::When, default: "auto", hubbles: false },
     spec("debug", Holds::Bool, "false"),
     spec("denylist", Holds::List, ""),
+    Spec { key: "key", holds: Holds::List, default: "", hubbles: false },
     spec("kube-context", Holds::Text, ""),
     spec("kube-namespace", Holds::Text, "kube-system"),
     spec("kubeconfig", Holds::Text, ""),
+    Spec { key: "no-mouse", holds: Holds::Bool, default: "false", hubbles: false },
     Spec { key: "no-session-ring", holds: Holds::Bool, default: "false", hubbles: false },
     spec("port-forward", Holds::Bool, "false"),
     spec("port-forward-port", Holds::Number, "4245"),
@@ -80,7 +83,7 @@ impl Spec {
 
     /// Whether it says how a server is reached: nothing for a run that asks none.
     pub fn of_servers(&self) -> bool {
-        !matches!(self.key, "allowlist" | "color" | "debug" | "denylist" | "no-session-ring")
+        !matches!(self.key, "allowlist" | "bell" | "color" | "debug" | "denylist" | "key" | "no-mouse" | "no-session-ring")
     }
 
     fn variable(&self, prefix: &str) -> String {

@@ -12,6 +12,7 @@ use crate::query::group::Column;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
+use crate::tui::Keymap;
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
@@ -58,6 +59,9 @@ pub enum Front {
         filter: String,
         color: bool,
         ascii: bool,
+        keymap: Keymap,
+        bell: bool,
+        mouse: bool,
         /// What opens this picture again, without the filter.
         command: String,
         /// What a server says is kept on the disk as well.
@@ -180,7 +184,7 @@ fn like<'a>(filter: &[String], names: impl Iterator<Item = &'a str>, before: &st
 pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
     let Cli { source, judge, display, filter, command } = cli;
     let judge = judge_options(&judge);
-    let look = Look { env, when: display.color, ascii: display.ascii, debug: display.debug, ring: !display.no_session_ring };
+    let look = Look { env, when: display.color, ascii: display.ascii, debug: display.debug, display: &display };
     Ok(match command {
         None => {
             mistyped(&filter)?;
@@ -212,6 +216,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
             cli::ask::WatchWhat::Peers => Job::Ask(ask::ask(&source, &look, Question::Peers)?),
         },
         Some(Command::Config(c)) => Job::Config { what: c.what, file: display.config },
+        Some(Command::Keys) => Job::Say(look.keymap()?.table()),
         Some(Command::Completions(c)) => Job::Completions(c.shell),
         Some(Command::Man) => Job::Man,
         Some(Command::Version) => Job::Say(concat!("flowhy ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
@@ -223,10 +228,14 @@ struct Look<'a> {
     when: Option<When>,
     ascii: bool,
     debug: bool,
-    ring: bool,
+    display: &'a cli::Display,
 }
 
 impl Look<'_> {
+    fn keymap(&self) -> Result<Keymap, Error> {
+        Keymap::with(&self.display.key).map_err(|e| Error::usage(format!("--key: {e}")).hint("`flowhy keys` lists the actions"))
+    }
+
     /// `--color`, then `NO_COLOR`, then `CLICOLOR_FORCE`, then whether stdout is a terminal that can.
     fn color(&self) -> bool {
         match self.when {
@@ -246,7 +255,9 @@ impl Look<'_> {
         if !self.env.stdout_tty {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
-        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), command, ring: self.ring })
+        let (keymap, bell, mouse) = (self.keymap()?, self.display.bell, !self.display.no_mouse);
+        let ring = !self.display.no_session_ring;
+        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), keymap, bell, mouse, command, ring })
     }
 }
 

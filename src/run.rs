@@ -226,10 +226,21 @@ fn go(plan: Plan) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
-            Front::Tui { title, filter, color, ascii, command, ring } => {
+            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command, ring } => {
                 let title = sources.title.unwrap_or(title);
-                let options =
-                    tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
+                let options = tui::Options {
+                    filter,
+                    color,
+                    ascii,
+                    keymap,
+                    bell,
+                    mouse,
+                    title,
+                    live,
+                    command,
+                    remote: sources.remote,
+                    ..tui::Options::default()
+                };
                 let session = if ring && streams { session::begin() } else { None };
                 let (ring, _lock) = session.map_or((None, None), |s| (Some(s.ring), Some(s.lock)));
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();

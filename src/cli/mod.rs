@@ -108,6 +108,8 @@ pub enum Command {
     /// Peers of an agent's Hubble, as they come and go
     #[command(alias = "w")]
     Watch(ask::Watch),
+    /// The keys of the screen, and the actions by which they are changed
+    Keys,
     /// This program's version
     Version,
     /// The settings: view, get, set, reset
@@ -213,6 +215,15 @@ pub struct Display {
     /// Draw with ASCII only
     #[arg(long, global = true, hide_short_help = true)]
     pub ascii: bool,
+    /// Other keys for an action of the screen, describe=D or page-down=<c-f><pgdn>; `flowhy keys` lists the actions (repeatable)
+    #[arg(long, global = true, value_name = "ACTION=KEYS", hide_short_help = true)]
+    pub key: Vec<String>,
+    /// Ring when a new cause of drops comes up on the screen
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub bell: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub no_mouse: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]

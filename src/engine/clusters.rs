@@ -192,6 +192,11 @@ impl Clusters {
         c.policies.turn(&at.change, time)
     }
 
+    /// What has always been so, but for policies.
+    pub fn describe(&mut self, change: &Change) {
+        std::iter::once(&mut self.base).chain(&mut self.live).for_each(|c| c.world.apply(change));
+    }
+
     /// What has always been so, as far as anybody knows.
     fn always(&mut self, change: &Change) -> Vec<Fault> {
         let mut faults = Vec::new();

@@ -161,6 +161,8 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
+            // Manifests of a recording: those that are given stand in for them.
+            Input::World(at) if at.at.is_none() && self.given_policies => self.clusters.describe(&at.change),
             Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
@@ -169,10 +171,10 @@ impl Engine {
         }
     }
 
-    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    /// Takes what was there before any source (manifests); it outlives [`Input::Reset`].
     pub fn give(&mut self, change: Change) {
         self.given.push(change.clone());
-        self.feed(change.into(), &mut |_| {});
+        self.change(&At { cluster: Arc::from(""), at: None, change });
     }
 
     /// As at the beginning: what was given stays.

@@ -110,6 +110,11 @@ impl Usage {
         self.generation != Some(engine.policies().generation()) || self.of.len() < engine.talks().len()
     }
 
+    /// How many conversations were judged.
+    pub fn judged(&self) -> usize {
+        self.of.len()
+    }
+
     /// Counts the flows of the conversations judged so far.
     pub fn count(&mut self, engine: &Engine) {
         let mut sums = vec![0u64; self.findings.len()];

@@ -219,6 +219,30 @@ pub struct Why {
     pub text: String,
 }
 
+impl Why {
+    /// What changed near the flow's time and since, in sentences.
+    pub fn changes(&self) -> Vec<String> {
+        let near = self.as_of.iter().flat_map(|a| &a.near).filter(|c| !self.changed_since.contains(c));
+        let near = near.map(|c| format!("about then {}", c.words()));
+        let known = self.as_of.iter().filter_map(|a| a.known_from).map(|t| format!("policies are known from {t} on, later than the flow"));
+        near.chain(self.changed_since.iter().map(|c| format!("since then {}", c.words()))).chain(known).collect()
+    }
+}
+
+impl Changed {
+    /// `NetworkPolicy shop/db was changed at 2026-01-01T10:03:20Z by kubectl-edit (generation 2, then 3)`.
+    fn words(&self) -> String {
+        let path = self.namespace.as_ref().map_or_else(|| self.name.clone(), |ns| format!("{ns}/{}", self.name));
+        let by = self.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let generation = |v: &Option<Version>| v.as_ref().and_then(|v| v.generation);
+        let versions = match (generation(&self.before), generation(&self.after)) {
+            (Some(a), Some(b)) if a != b => format!(" (generation {a}, then {b})"),
+            _ => String::new(),
+        };
+        format!("{} {path} was {} at {}{by}{versions}", self.kind, self.what, self.at)
+    }
+}
+
 /// A mark at a line of a policy's own text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {

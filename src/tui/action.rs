@@ -47,6 +47,10 @@ pub enum Action {
     Yaml,
     Sort,
     Brush,
+    Plus,
+    Minus,
+    Mark,
+    Jump,
     Palette,
     StepBack,
     StepOn,
@@ -72,8 +76,21 @@ pub const STATS: u16 = 256;
 pub const TIMELINE: u16 = 512;
 pub const POLICIES: u16 = 1024;
 pub const YAML: u16 = 2048;
-/// Every screen's bit.
-pub const SCREENS: &[u16] = &[FLOWS, DROPS, WHY, DESCRIBE, LEDGER, HELP, MAP, MATRIX, STATS, TIMELINE, POLICIES, YAML];
+/// Every screen and its name.
+pub const SCREENS: &[(u16, &str)] = &[
+    (FLOWS, "flows"),
+    (DROPS, "drops"),
+    (WHY, "why"),
+    (DESCRIBE, "describe"),
+    (LEDGER, "ledger"),
+    (HELP, "help"),
+    (MAP, "map"),
+    (MATRIX, "matrix"),
+    (STATS, "stats"),
+    (TIMELINE, "timeline"),
+    (POLICIES, "policies"),
+    (YAML, "yaml"),
+];
 /// Screens that show sums over the flows of the filter.
 const SUMS: u16 = MAP | MATRIX | STATS | TIMELINE;
 const ALL: u16 = u16::MAX;
@@ -110,7 +127,12 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Other, "other-side", &["o"], "in/out", "from the callers to whom it calls, and back", MAP),
     e(Action::Other, "workloads", &["o"], "workloads", "workloads instead of namespaces, and back", MATRIX),
     e(Action::Show, "show", &["v"], "rate/drops", "drops instead of rates, and back", MATRIX),
-    e(Action::Sort, "sort", &["s"], "sort", "sort: a letter says by what", MAP | POLICIES),
+    e(Action::Sort, "sort", &["s"], "sort", "sort: a letter says by what", MAP | POLICIES | DROPS),
+    e(Action::Show, "drops-or-audits", &["v"], "", "only what was dropped; only what enforcement would drop; both", DROPS),
+    e(Action::Plus, "filter-by", &["+"], "", "only flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
+    e(Action::Minus, "filter-out", &["-"], "", "no flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
+    e(Action::Mark, "mark", &["m"], "", "mark the flow with a letter", FLOWS),
+    e(Action::Jump, "jump", &["'"], "", "jump to a marked flow", FLOWS),
     e(Action::Brush, "brush", &["b"], "brush", "begin a span of time here; moving extends it, Enter shows its flows", TIMELINE),
     e(Action::PrevRule, "rule-previous", &["("], "", "previous rule", WHY),
     e(Action::NextRule, "rule-next", &[")"], "next rule", "next rule", WHY),
@@ -121,8 +143,8 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Follow, "follow", &["f"], "", "follow the newest flow on/off", FLOWS),
     e(Action::Down, "down", &["j", "<down>"], "", "down", ALL),
     e(Action::Up, "up", &["k", "<up>"], "", "up", ALL),
-    e(Action::Left, "left", &["h", "<left>"], "", "left: column, list, shorter window, earlier", SUMS),
-    e(Action::Right, "right", &["l", "<right>"], "", "right: column, list, longer window, later", SUMS),
+    e(Action::Left, "left", &["h", "<left>"], "", "left: column, list, shorter window, earlier", SUMS | FLOWS),
+    e(Action::Right, "right", &["l", "<right>"], "", "right: column, list, longer window, later", SUMS | FLOWS),
     e(Action::First, "first", &["g", "<home>"], "", "first", ALL),
     e(Action::Last, "last", &["G", "<end>"], "", "last; on the live table follow again", ALL),
     e(Action::HalfDown, "half-page-down", &["<c-d>"], "", "half a page down", ALL),
@@ -138,8 +160,8 @@ pub static ACTIONS: &[Entry] = &[
         "copy",
         &["y"],
         "copy",
-        "copy by OSC 52: row, filter, command line, or the patch of a cause",
-        FLOWS | DROPS | WHY | DESCRIBE | SUMS,
+        "copy by OSC 52: row, JSON, filter, command line, a policy's YAML, or the patch of a cause",
+        FLOWS | DROPS | WHY | DESCRIBE | SUMS | POLICIES | YAML,
     ),
     e(Action::Flows, "flows", &["1"], "", "flows", ALL),
     e(Action::Drops, "drops", &["2"], "", "drops by cause", ALL),
@@ -170,20 +192,59 @@ pub fn on(screen: u16) -> impl Iterator<Item = &'static Entry> {
     ACTIONS.iter().filter(move |e| e.on & screen != 0)
 }
 
-/// Keys and what they mean where. Built once from the table.
-#[derive(Debug)]
-pub struct Keymap(Vec<(Key, u16, Action)>);
+/// Keys and what they mean where: the table, with what the user wants otherwise.
+#[derive(Debug, Clone)]
+pub struct Keymap(Vec<(Key, &'static Entry)>);
 
 impl Default for Keymap {
     fn default() -> Self {
-        let all = ACTIONS.iter().flat_map(|e| e.keys.iter().flat_map(|k| parse(k)).map(move |k| (k, e.on, e.action)));
+        let all = ACTIONS.iter().flat_map(|e| e.keys.iter().flat_map(|k| parse(k)).map(move |k| (k, e)));
         Self(all.collect())
     }
 }
 
 impl Keymap {
+    /// With other keys for some actions: `describe=D`, `page-down=<c-f><pgdn>`; nothing after `=` takes the keys away. `Err` says
+    /// what is wrong with which.
+    pub fn with(changes: &[String]) -> Result<Self, String> {
+        let mut map = Self::default();
+        let mut wanted = Vec::new();
+        for change in changes {
+            let (name, keys) = change.split_once('=').ok_or_else(|| format!("{change:?} is not NAME=KEYS"))?;
+            let entry = ACTIONS.iter().find(|e| e.name == name.trim()).ok_or_else(|| format!("no action is called {:?}", name.trim()))?;
+            map.0.retain(|(_, e)| e.name != entry.name);
+            wanted.extend(parse(keys.trim()).into_iter().map(|k| (k, entry)));
+        }
+        map.0.extend(wanted);
+        for (i, (key, e)) in map.0.iter().enumerate() {
+            let twice = |o: &&(Key, &Entry)| o.0 == *key && o.1.on & e.on != 0 && o.1.action != e.action;
+            if let Some((_, other)) = map.0.iter().skip(i + 1).find(twice) {
+                return Err(format!("{} would be both {} and {}", key.label(), e.name, other.name));
+            }
+        }
+        Ok(map)
+    }
+
     pub fn get(&self, key: Key, screen: u16) -> Option<Action> {
-        self.0.iter().find(|(k, on, _)| *k == key && on & screen != 0).map(|(_, _, a)| *a)
+        self.0.iter().find(|(k, e)| *k == key && e.on & screen != 0).map(|(_, e)| e.action)
+    }
+
+    /// The keys of an entry, in its order.
+    pub fn keys(&self, entry: &Entry) -> impl Iterator<Item = Key> {
+        self.0.iter().filter(|(_, e)| e.name == entry.name).map(|(k, _)| *k)
+    }
+
+    /// The whole table as text: keys, name, screens, what it does.
+    pub fn table(&self) -> String {
+        let line = |keys: &str, name: &str, on: &str, help: &str| format!("{keys:<18} {name:<18} {on:<22} {help}\n");
+        let mut out = line("KEYS", "ACTION", "SCREENS", "WHAT");
+        for e in ACTIONS {
+            let keys: Vec<String> = self.keys(e).map(Key::label).collect();
+            let screens: Vec<&str> = SCREENS.iter().filter(|(bit, _)| e.on & bit != 0).map(|s| s.1).collect();
+            let on = if screens.len() == SCREENS.len() { "every".to_owned() } else { screens.join(",") };
+            out.push_str(&line(&keys.join(" "), e.name, &on, e.help));
+        }
+        out
     }
 }
 
@@ -193,7 +254,7 @@ mod tests {
 
     #[test]
     fn one_key_means_one_thing_on_a_screen() {
-        for screen in SCREENS.iter().copied() {
+        for (screen, _) in SCREENS.iter().copied() {
             let mut seen = Vec::new();
             for key in on(screen).flat_map(|e| e.keys) {
                 assert!(!seen.contains(key), "{key} twice on {screen}");
@@ -204,9 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_changed_by_the_names_of_actions() {
+        let mut names: Vec<_> = ACTIONS.iter().map(|e| e.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ACTIONS.len());
+        let with = |changes: &[&str]| Keymap::with(&changes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>());
+        let map = with(&["describe=D<c-x>", "wide="]).unwrap();
+        let get = |keys: &str| map.get(parse(keys)[0], FLOWS);
+        assert_eq!([get("D"), get("<c-x>"), get("d"), get("w")], [Some(Action::Describe), Some(Action::Describe), None, None]);
+        assert!(map.table().contains("D Ctrl-x           describe"), "{}", map.table());
+        // What swaps places is no conflict, what collides is one.
+        assert!(with(&["next-pane=x"]).unwrap_err().contains("no action") && with(&["describe"]).unwrap_err().contains("NAME=KEYS"));
+        assert!(with(&["describe=w", "wide=d"]).is_ok());
+        assert_eq!(with(&["describe=w"]).unwrap_err(), "w would be both wide and describe");
+    }
+
+    #[test]
     fn every_screen_can_be_left_and_explained() {
         let map = Keymap::default();
-        for screen in SCREENS.iter().copied() {
+        for (screen, _) in SCREENS.iter().copied() {
             for (key, action) in [("<esc>", Action::Back), ("?", Action::Help), ("<c-c>", Action::Quit), ("n", Action::NextCause)] {
                 assert_eq!(map.get(parse(key)[0], screen), Some(action));
             }

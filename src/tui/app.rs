@@ -1,6 +1,7 @@
 //! Model and engine together, driven from outside: keys, inputs, time and pictures. Has no terminal, so that tests can drive it.
 use super::key::Key;
 use super::model::{Effect, Model, Options, Screen, Tone};
+use super::update::mouse::Mouse;
 use super::view::View;
 use super::{screen, update};
 use crate::engine::Engine;
@@ -29,6 +30,10 @@ impl App {
 
     pub fn paste(&mut self, text: &str) {
         update::paste(&mut self.model, &self.engine, text);
+    }
+
+    pub fn mouse(&mut self, what: Mouse) {
+        update::mouse::mouse(&mut self.model, &self.engine, what);
     }
 
     /// Time since start; returns whether the picture changes by it.
@@ -111,6 +116,11 @@ impl App {
     /// What the loop has to do.
     pub fn effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.model.effects)
+    }
+
+    /// Whether the bell has to be rung; once.
+    pub fn rings(&mut self) -> bool {
+        std::mem::take(&mut self.model.ring)
     }
 
     pub fn done(&self) -> bool {

@@ -69,6 +69,8 @@ pub enum Sort {
     Count,
     Drops,
     Name,
+    /// By when it was first seen, newest first.
+    New,
 }
 
 /// One service, who calls it and whom it calls.
@@ -131,6 +133,8 @@ pub struct Timeline {
 #[derive(Debug, Default)]
 pub struct Policies {
     pub usage: Usage,
+    /// When its flows were counted last, and of how many conversations.
+    pub counted: Option<(u64, usize)>,
     /// Places in `Usage::lines`.
     pub list: List<usize>,
     pub sort: Sort,

@@ -21,10 +21,12 @@ mod widget;
 
 pub use term::size;
 
+pub use action::Keymap;
 pub use app::App;
 pub use model::{Effect, Options};
 pub use tapes::{Start, Tapes};
 pub use text::count;
+pub use update::mouse::Mouse;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -32,7 +34,7 @@ use crate::model::input::Input;
 use crate::query::Predicate;
 use crate::source::feed::Inbox;
 use crate::source::replay::Remote;
-use crossterm::event::{Event, EventStream};
+use crossterm::event::{Event, EventStream, MouseButton, MouseEventKind};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures::StreamExt;
 use key::Key;
@@ -58,7 +60,8 @@ type Screen = Terminal<CrosstermBackend<Stdout>>;
 pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes) -> Result<Engine, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
-    let guard = term::Guard::enter(&title)?;
+    let mouse = options.mouse;
+    let guard = term::Guard::enter(&title, mouse)?;
     let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?;
     let mut keys = EventStream::new();
     let remote = options.remote.clone();
@@ -88,6 +91,12 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                         app.key(k);
                     }
                     Some(Ok(Event::Paste(text))) => app.paste(&text),
+                    Some(Ok(Event::Mouse(e))) => match e.kind {
+                        MouseEventKind::ScrollUp => app.mouse(Mouse::Up),
+                        MouseEventKind::ScrollDown => app.mouse(Mouse::Down),
+                        MouseEventKind::Down(MouseButton::Left) => app.mouse(Mouse::Click { x: e.column, y: e.row }),
+                        _ => continue,
+                    },
                     Some(Ok(Event::Resize(..))) => {}
                     Some(Ok(_)) => continue,
                     // The terminal is gone.
@@ -157,7 +166,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             Some(term::Ask::Suspend) => {
                 // The reader of keys must not hold the terminal while the shell has it.
                 drop(keys);
-                guard.suspend(&title)?;
+                guard.suspend(&title, mouse)?;
                 keys = EventStream::new();
                 anew(&mut terminal)?;
                 drawn = draw(&mut terminal, &mut app)?;
@@ -203,6 +212,9 @@ fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
         crossterm::execute!(io::stdout(), EndSynchronizedUpdate)
     };
     paint().map_err(|e| drawing(&e))?;
+    if app.rings() {
+        bell();
+    }
     Ok(Instant::now())
 }
 
@@ -214,6 +226,11 @@ fn anew(terminal: &mut Screen) -> Result<(), Error> {
 
 fn drawing(e: &io::Error) -> Error {
     Error::output("cannot draw on the terminal", e)
+}
+
+/// What the terminal makes of it, a sound or a flash, is its user's choice.
+fn bell() {
+    let _ = crossterm::execute!(io::stdout(), crossterm::style::Print('\u{7}'));
 }
 
 /// OSC 52 works over ssh too; whether the terminal obeys cannot be known.

@@ -1,6 +1,6 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
-use super::board;
+use super::board::{self, Sort};
 use super::prompt::Prompt;
 use super::theme::Look;
 use super::view::View;
@@ -14,7 +14,7 @@ use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
 use crate::source::replay::{Remote, To};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What the caller decides.
@@ -34,6 +34,10 @@ pub struct Options {
     pub offset: i32,
     /// The player of a recording that is played at a pace: pausing the picture stops its clock.
     pub remote: Option<Remote>,
+    pub keymap: Keymap,
+    /// Ring when a cause of drops comes that was not there before.
+    pub bell: bool,
+    pub mouse: bool,
 }
 
 /// What the loop has to do for the model, because it touches the world.
@@ -91,20 +95,7 @@ impl Screen {
     }
 
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Flows(_) => "flows",
-            Self::Drops => "drops",
-            Self::Why(_) => "why",
-            Self::Describe(_) => "describe",
-            Self::Map(_) => "map",
-            Self::Matrix(_) => "matrix",
-            Self::Stats(_) => "stats",
-            Self::Timeline(_) => "timeline",
-            Self::Policies(_) => "policies",
-            Self::Yaml(_) => "yaml",
-            Self::Ledger(_) => "ledger",
-            Self::Help { .. } => "help",
-        }
+        action::SCREENS.iter().find(|s| s.0 == self.bit()).map_or("", |s| s.1)
     }
 
     /// Whether it shows sums over the flows of the filter.
@@ -223,8 +214,21 @@ pub struct CauseLine {
     pub id: CauseId,
     pub events: u64,
     pub state: State,
+    /// Enforcement would stop it; nothing does yet.
+    pub audit: bool,
+    pub first: Nanos,
     pub age: i64,
     pub rate: [u32; 6],
+}
+
+/// Which causes are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Only {
+    #[default]
+    All,
+    Drops,
+    /// What would break once policies are enforced.
+    Audits,
 }
 
 /// The list of causes: order, selection, and since when it stands so.
@@ -232,6 +236,11 @@ pub struct CauseLine {
 pub struct Drops {
     pub lines: Vec<CauseLine>,
     pub sorted_ms: u64,
+    pub sort: Sort,
+    pub reverse: bool,
+    pub only: Only,
+    /// Causes for which the bell was rung.
+    pub rung: usize,
     /// `None`: the first one, whichever that is.
     pub selected: Option<CauseId>,
     pub offset: usize,
@@ -248,6 +257,8 @@ impl Drops {
 pub enum Menu {
     Copy,
     Sort,
+    Mark,
+    Jump,
 }
 
 /// The palette: what is typed, and which of the offers Enter takes.
@@ -345,9 +356,15 @@ pub struct Model {
     pub hide_pane: bool,
     pub relative: bool,
     pub wide: bool,
+    /// Column of the flows table that the finger is in.
+    pub column: usize,
+    /// Marked flows by their letters.
+    pub marks: BTreeMap<char, u64>,
     pub history: Vec<String>,
     pub meter: Meter,
     pub effects: Vec<Effect>,
+    /// The bell has to be rung.
+    pub ring: bool,
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
@@ -361,8 +378,8 @@ impl Model {
     pub fn new(options: Options, view: View) -> Self {
         Self {
             look: Look::new(options.color, options.ascii),
+            keymap: options.keymap.clone(),
             options,
-            keymap: Keymap::default(),
             ms: 0,
             fed_ms: 0,
             width: 80,
@@ -380,9 +397,12 @@ impl Model {
             hide_pane: false,
             relative: false,
             wide: false,
+            column: 0,
+            marks: BTreeMap::new(),
             history: Vec::new(),
             meter: Meter::default(),
             effects: Vec::new(),
+            ring: false,
             done: false,
             closed: false,
             tape: None,
@@ -428,7 +448,9 @@ impl Model {
     /// The causes of the current view, in the order of the pane.
     pub fn causes(&self) -> impl Iterator<Item = &CauseLine> {
         let view = self.view();
-        self.drops.lines.iter().filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
+        let only = self.drops.only;
+        let listed = move |l: &&CauseLine| only == Only::All || l.audit == (only == Only::Audits);
+        self.drops.lines.iter().filter(listed).filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
     }
 
     /// A point in time as the tables show it.

@@ -1,7 +1,7 @@
 //! The terminal: into raw mode and back, whatever happens. Owns the panic hook and the signals; draws nothing.
 use crate::error::{Error, Kind};
 use crate::model::text::acts;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ fn failed(what: &str, e: &io::Error) -> Error {
 }
 
 impl Guard {
-    pub fn enter(title: &str) -> Result<Self, Error> {
+    pub fn enter(title: &str, mouse: bool) -> Result<Self, Error> {
         HOOK.call_once(|| {
             let before = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
@@ -44,15 +44,15 @@ impl Guard {
             }));
         });
         let guard = Self(());
-        enter(title).map_err(|e| failed("cannot set up the terminal", &e))?;
+        enter(title, mouse).map_err(|e| failed("cannot set up the terminal", &e))?;
         Ok(guard)
     }
 
     /// Gives the terminal back, stops the process until somebody says `fg`, and takes the terminal again.
-    pub fn suspend(&self, title: &str) -> Result<(), Error> {
+    pub fn suspend(&self, title: &str, mouse: bool) -> Result<(), Error> {
         leave();
         stop();
-        enter(title).map_err(|e| failed("cannot take the terminal back", &e))
+        enter(title, mouse).map_err(|e| failed("cannot take the terminal back", &e))
     }
 }
 
@@ -62,13 +62,16 @@ impl Drop for Guard {
     }
 }
 
-fn enter(title: &str) -> io::Result<()> {
+fn enter(title: &str, mouse: bool) -> io::Result<()> {
     if let Ok(mut owner) = OWNER.lock() {
         *owner = Some(std::thread::current().id());
     }
     OURS.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     let title: String = title.chars().filter(|c| !acts(*c)).collect();
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, SetTitle(title), cursor::Hide, Clear(ClearType::All))
 }
 
@@ -76,7 +79,7 @@ fn enter(title: &str) -> io::Result<()> {
 fn leave() {
     if OURS.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
-        let _ = execute!(out, DisableBracketedPaste, SetTitle(""), LeaveAlternateScreen, cursor::Show);
+        let _ = execute!(out, DisableMouseCapture, DisableBracketedPaste, SetTitle(""), LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
         for late in LATE.lock().map(|mut l| std::mem::take(&mut *l)).unwrap_or_default() {

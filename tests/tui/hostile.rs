@@ -135,7 +135,7 @@ fn any_key() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         3 => prop::sample::select(named.to_vec()).prop_map(str::to_owned),
-        4 => prop::sample::select("jkgGnN()dfptwy/\\?12345678hlSsovebF[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
+        4 => prop::sample::select("jkgGnN()dfptwy/\\?12345678hlSsovebFm'[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
         1 => any::<char>().prop_filter("a key", |c| *c != '<').prop_map(|c| c.to_string()),
     ]
 }

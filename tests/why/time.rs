@@ -100,6 +100,7 @@ fn an_old_drop_cites_the_version_of_its_time() {
     let (_, x) = held(&e, 1);
     let port = |text: &Option<Arc<flowhy::model::doc::Text>>| text.as_ref().and_then(|t| t.line(12)).map(str::to_owned);
     assert_eq!(x.edits.len(), 1);
+    assert_eq!(x.why.changes(), ["since then NetworkPolicy shop/db was changed at 2026-01-01T10:03:20Z"]);
     assert_eq!((port(&x.edits[0].before), port(&x.edits[0].after)), (Some("    - port: 5432".into()), Some("    - port: 5433".into())));
     assert_eq!(x.rules[0].text.line(12), Some("    - port: 5432"), "the screen shows the text of the time");
     // What happens now is judged by what is now.
@@ -176,6 +177,24 @@ fn where_both_versions_drop_it_only_what_both_name_is_named() {
     assert_eq!(dropped(&mut e, 700, 5433).names(), ["shop/c"]);
     // What comes late is not undecidable for that: long before, it was a.
     assert_eq!(dropped(&mut e, 500, 5433).names(), ["shop/a"]);
+}
+
+#[test]
+fn a_flood_of_other_changes_is_no_matter() {
+    let mut e = engine();
+    tell(&mut e, "", 0, policy("db", 5432));
+    for i in 0..3_000 {
+        let text = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p{i}, namespace: other}}\nspec: {{podSelector: {{}}}}\n"
+        );
+        let doc = yaml::read("NetworkPolicy/other", &text).0.remove(0);
+        tell(&mut e, "", 100, Change::Apply(Arc::new(doc)));
+    }
+    for _ in 0..1_000 {
+        let w = dropped(&mut e, 101, 5433);
+        assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Agrees));
+        assert!(w.as_of.is_none() && w.changed_since.is_none());
+    }
 }
 
 #[test]
@@ -278,6 +297,10 @@ fn a_recording_explains_with_the_policies_of_that_moment_unless_others_are_given
     let mut e = engine();
     e.policies_given();
     e.give(policy("mine", 80));
+    // A manifest that was recorded.
+    let mut text = Vec::new();
+    line::write(&At { cluster: "".into(), at: None, change: policy("theirs", 1) }, &mut text);
+    feed(&mut e, "file", std::str::from_utf8(&text).unwrap());
     let mine = (Outcome::DefaultDeny, vec!["shop/mine".to_owned()]);
     assert_eq!(outcomes(&mut e), [mine.clone(), mine.clone(), mine.clone(), mine]);
 }

@@ -67,19 +67,21 @@ pub struct Settled {
 pub fn settle(o: &Observed, w: &Window, judged: &[Arc<Why>], today: Option<&Arc<Why>>, v: &Versions, set: &PolicySet) -> Option<Settled> {
     let at = o.at?;
     let (here, first) = (judged.first()?, *w.versions.first()?);
-    let near: Vec<Changed> = changed(v.between(w.about.0, w.about.1));
+    let today = today.unwrap_or_else(|| w.versions.iter().position(|n| *n == w.now).and_then(|i| judged.get(i)).unwrap_or(here));
+    // Of thousands of changes in a minute few are about what decides here; the others are not looked at any closer.
+    let concerns = |step: &&Step| {
+        let Some(p) = step.policy() else { return false };
+        let same = |q: &PolicyRef| q.name == p.name && q.namespace == p.namespace && q.kind == p.kind;
+        let of = |w: &Why| w.policies.iter().chain(w.sides.iter().flat_map(|s| &s.policies)).any(same);
+        of(today) || judged.iter().any(|j| of(j))
+    };
+    let near: Vec<Changed> = changed(v.between(w.about.0, w.about.1).filter(concerns));
+    let since: Vec<Changed> = changed(v.between(first, w.now).filter(concerns));
     let mut settled = Settled { why: here.clone(), version: first };
     if judged.iter().any(|j| !same(j, here)) {
         let (why, i) = weigh(at, here, judged, &near);
         settled = Settled { why: Arc::new(why), version: w.versions.get(i).copied().unwrap_or(first) };
     }
-    let today = today.unwrap_or_else(|| w.versions.iter().position(|n| *n == w.now).and_then(|i| judged.get(i)).unwrap_or(here));
-    let concerns = |c: &Changed| {
-        let of = |w: &Why| w.policies.iter().chain(w.sides.iter().flat_map(|s| &s.policies)).any(|p| is(c, p));
-        of(&settled.why) || of(today) || judged.iter().any(|j| of(j))
-    };
-    let since: Vec<Changed> = changed(v.between(first, w.now)).into_iter().filter(concerns).collect();
-    let near: Vec<Changed> = near.into_iter().filter(concerns).collect();
     let unknown = v.from().filter(|from| at < *from);
     if since.is_empty() && near.is_empty() && unknown.is_none() {
         return Some(settled);
@@ -112,7 +114,10 @@ fn fits(w: &Why) -> bool {
 /// Of explanations that differ; and the place of the one it rests on.
 fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, usize) {
     let fitting: Vec<(usize, &Arc<Why>)> = judged.iter().enumerate().filter(|(_, w)| fits(w)).collect();
-    let changes = few(near.iter().map(|c| told(c, at)), NAMED);
+    let changes = match near {
+        [] => format!("policies changed within {} of the packet", lasted(DELAY)),
+        some => few(some.iter().map(|c| told(c, at)), NAMED),
+    };
     let Some(((i, first), rest)) = fitting.split_first().map(|((i, w), rest)| ((*i, *w), rest)) else {
         let mut why = Why::clone(here);
         why.because.push(format!("{changes}: by none of the versions about this time is it plainly so"));

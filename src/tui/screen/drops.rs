@@ -3,7 +3,7 @@ use super::row;
 use crate::engine::Engine;
 use crate::engine::causes::{Cause, State};
 use crate::model::why::Outcome;
-use crate::tui::model::{CauseLine, Model, Screen};
+use crate::tui::model::{CauseLine, Model, Only, Screen};
 use crate::tui::text::{clean, clip, count, short, width};
 use crate::tui::theme::Look;
 use crate::tui::widget::name::fixed_namespace;
@@ -80,6 +80,15 @@ fn state(look: Look, l: &CauseLine) -> (String, Style) {
     }
 }
 
+/// What the list has in it.
+fn heading(m: &Model) -> &'static str {
+    match m.drops.only {
+        Only::All => " drops by cause",
+        Only::Drops => " drops by cause, without audited ones",
+        Only::Audits => " audited: what enforcement would drop, by cause",
+    }
+}
+
 /// The rule and the causes below the table.
 pub fn pane(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
@@ -87,7 +96,7 @@ pub fn pane(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let shown = usize::from(area.height.saturating_sub(1));
     let note = if all > shown { format!("+{} more, 2 shows all", all - shown) } else { String::new() };
     let title = if m.in_pane { look.accent() } else { look.strong() };
-    pen.rule(row(area, 0), &[seg(" drops by cause", title)], &note);
+    pen.rule(row(area, 0), &[seg(heading(m), title)], &note);
     list(pen, m, engine, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, m.in_pane);
 }
 
@@ -97,7 +106,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     let cursor = bar::filter(pen, m, engine, row(area, 0));
     let all = m.causes().count();
     if !bar::error(pen, m, row(area, 1)) {
-        let mut title = vec![seg(" drops by cause", look.strong())];
+        let mut title = vec![seg(heading(m), look.strong())];
         let known = engine.causes().len();
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
@@ -109,6 +118,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };
     if all == 0 {
         let text = match (engine.causes().is_empty(), engine.store().is_empty()) {
+            (false, _) if m.drops.only == Only::Audits => "nothing is audited in this filter; v shows drops too",
             (_, true) => "no flows yet",
             (true, _) => "no drops so far",
             (false, _) => "no drops in this filter; / changes it",

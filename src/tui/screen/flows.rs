@@ -2,7 +2,8 @@
 use super::{drops, row};
 use crate::engine::Engine;
 use crate::model::input::Link;
-use crate::model::row::Row;
+use crate::model::observed::Verdict;
+use crate::model::row::{End, Row};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{span, width, wrap};
 use crate::tui::view::View;
@@ -28,6 +29,35 @@ pub fn pane_height(m: &Model) -> u16 {
 pub fn table_height(m: &Model) -> u16 {
     let pane = pane_height(m);
     m.height.saturating_sub(4 + if pane > 0 { pane + 1 } else { 0 })
+}
+
+/// Columns that the finger can be in, by their heads.
+pub const COLUMNS: &[&str] = &["TIME", "FROM", "TO", "PORT", "VERDICT", "NODE"];
+
+/// A filter for what a row has in a column.
+pub fn term(engine: &Engine, seq: u64, column: usize) -> Option<String> {
+    let (store, r) = (engine.store(), engine.store().row(seq)?);
+    let side = |end: &End, side: &str| {
+        let edges = &engine.tally()?.edges;
+        let atoms = &edges.node_of(edges.party(end, store)?)?.atoms;
+        Some(atoms.iter().map(|a| format!("{side}.{a}")).collect::<Vec<_>>().join(" "))
+    };
+    let term = match *COLUMNS.get(column)? {
+        "FROM" => side(&r.src, "from")?,
+        "TO" => side(&r.dst, "to")?,
+        "PORT" if r.dst.port > 0 => format!("to.port:{}", r.dst.port),
+        "PORT" => format!("proto:{}", r.l4?.word().to_lowercase()),
+        "VERDICT" => match (r.cause, r.verdict) {
+            (Some(c), _) => format!("cause:{}", c.0),
+            (None, Verdict::Forwarded) => "verdict:forwarded".to_owned(),
+            (None, Verdict::Dropped) => "verdict:dropped".to_owned(),
+            (None, Verdict::Redirected) => "verdict:redirected".to_owned(),
+            _ => return None,
+        },
+        "NODE" if !r.node.is_empty() => format!("node:{}", store.name(r.node)),
+        _ => return None,
+    };
+    Some(term).filter(|t| !t.is_empty())
 }
 
 /// Where each column stands and how wide it is; width 0 = not shown. By priority: verdict, to, from, port, time, node.
@@ -86,21 +116,15 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
     let cols = columns(area.width, m.wide);
     let head = row(area, 1);
     if !bar::error(pen, m, head) {
-        let heads = if cols.folded {
+        let heads: Vec<_> = if cols.folded {
             vec![(cols.from, "FLOW"), (cols.verdict, "VERDICT")]
         } else {
-            let from = [
-                (cols.time, "TIME"),
-                (cols.from, "FROM"),
-                (cols.to, "TO"),
-                (cols.port, "PORT"),
-                (cols.verdict, "VERDICT"),
-                (cols.node, "NODE"),
-            ];
-            from.to_vec()
+            [cols.time, cols.from, cols.to, cols.port, cols.verdict, cols.node].into_iter().zip(COLUMNS.iter().copied()).collect()
         };
+        let here = COLUMNS.get(m.column).filter(|_| m.column > 0);
         for ((x, w), text) in heads {
-            pen.put(head.x + x, head.y, usize::from(w), text, look.dim());
+            let style = if here == Some(&text) { look.accent() } else { look.dim() };
+            pen.put(head.x + x, head.y, usize::from(w), text, style);
         }
         if !m.in_pane && !v.follow && v.len(engine) > 0 {
             let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);

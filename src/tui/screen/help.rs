@@ -1,6 +1,6 @@
 //! What each key does on one screen: the action table, printed.
 use crate::tui::action;
-use crate::tui::key::{Key, parse};
+use crate::tui::key::Key;
 use crate::tui::model::Model;
 use crate::tui::text::wrap;
 use crate::tui::widget::pen::{Seg, seg};
@@ -10,7 +10,7 @@ pub fn lines(m: &Model, of: u16, w: u16) -> Vec<Vec<Seg>> {
     let mut out = vec![Vec::new()];
     let room = usize::from(w).saturating_sub(22);
     for e in action::on(of) {
-        let keys: Vec<String> = e.keys.iter().flat_map(|k| parse(k)).map(Key::label).collect();
+        let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
         for (i, text) in wrap(e.help, room).into_iter().enumerate() {
             let keys = if i == 0 { look.own(&keys.join(" ")) } else { String::new() };
             out.push(vec![seg(format!("   {keys:<16} "), look.accent()), seg(text, look.plain())]);

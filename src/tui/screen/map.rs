@@ -35,11 +35,6 @@ impl Window<'_> {
     fn sum(&self, e: &Edge) -> Slot {
         e.sum(self.slot)
     }
-
-    /// Whether anything happened on it in the window.
-    fn lives(&self, e: &Edge) -> bool {
-        self.sum(e) != Slot::default()
-    }
 }
 
 /// The party to begin with: most drops, then most calls.
@@ -68,7 +63,7 @@ pub fn pairs(w: &Window<'_>, map: &Map, out: bool) -> Vec<EdgeId> {
         match map.sort {
             Sort::Count => b.1.calls.cmp(&a.1.calls).then_with(name),
             Sort::Drops => (b.1.dropped, b.1.audited).cmp(&(a.1.dropped, a.1.audited)).then_with(name),
-            Sort::Name => name(),
+            Sort::Name | Sort::New => name(),
         }
     });
     if map.reverse {
@@ -231,7 +226,7 @@ fn busiest_pairs(pen: &mut Pen<'_>, w: &Window<'_>, area: Rect) {
     let over =
         if w.edges.overflow > 0 { format!("{} flows found no room here", count(w.edges.overflow)) } else { format!("over {minutes}") };
     pen.rule(row(area, 0), &[seg(" busiest of all", look.strong())], &over);
-    let mut all: Vec<(&Edge, Slot)> = w.edges.iter().filter(|(_, e)| w.lives(e)).map(|(_, e)| (e, w.sum(e))).collect();
+    let mut all: Vec<(&Edge, Slot)> = w.edges.iter().map(|(_, e)| (e, w.sum(e))).filter(|(_, s)| *s != Slot::default()).collect();
     let key = |(e, s): &(&Edge, Slot)| (std::cmp::Reverse(s.calls), e.from, e.to, e.port);
     let room = usize::from(area.height.saturating_sub(1));
     if all.len() > room && room > 0 {

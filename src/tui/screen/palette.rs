@@ -2,7 +2,7 @@
 //! does what is chosen.
 use crate::engine::Engine;
 use crate::tui::action::{self, Action};
-use crate::tui::key::{Key, parse};
+use crate::tui::key::Key;
 use crate::tui::model::{Model, Screen};
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
@@ -50,7 +50,7 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
     let bit = m.screen().map_or(0, Screen::bit);
     let mut all = Vec::new();
     for e in action::on(bit).filter(|e| !matches!(e.action, Action::Palette | Action::Down | Action::Up | Action::Left | Action::Right)) {
-        let keys: Vec<String> = e.keys.iter().flat_map(|k| parse(k)).map(Key::label).collect();
+        let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
         all.push(Offer { name: e.name.to_owned(), help: format!("{}  {}", keys.join(" "), e.help), go: Go::Act(e.action) });
     }
     all.push(Offer { name: "save ".to_owned(), help: "what is held, to a file: save FILE".to_owned(), go: Go::Save(String::new()) });
@@ -144,6 +144,6 @@ mod tests {
         for (typed, name) in [("map", "map"), ("mtx", "matrix"), ("tl", "timeline"), ("scr", "last-screen"), ("max", "maximise")] {
             assert_eq!(best(typed), Some(name), "{typed}");
         }
-        assert_eq!((best("zz"), best("xm")), (None, None));
+        assert_eq!((best("zz"), best("xp")), (None, None));
     }
 }

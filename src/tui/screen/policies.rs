@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::usage::Used;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, short};
+use crate::tui::text::{count, short, span};
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::Rect;
 
@@ -15,7 +15,7 @@ pub fn order(p: &Policies) -> Vec<usize> {
     let line = |i: &usize| p.usage.lines.get(*i);
     match p.sort {
         // By name they stand already.
-        Sort::Name => {}
+        Sort::Name | Sort::New => {}
         Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.denies + l.isolates))),
         Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.denies + l.isolates))),
     }
@@ -70,7 +70,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         pen.put(at_kind, body.y, usize::from(kind_w), "KIND", look.dim());
     }
     if place_w > 0 {
-        pen.put(at_kind + kind_w, body.y, usize::from(place_w), "FROM", look.dim());
+        pen.put(at_kind + kind_w, body.y, usize::from(place_w), "LAST CHANGE", look.dim());
     }
     let page = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
     let (at, height) = (p.list.at(), usize::from(page.height));
@@ -99,7 +99,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
             pen.cell(at_kind, y, kind_w - 1, &l.policy.kind, look.dim());
         }
         if place_w > 0 {
-            pen.cell(at_kind + kind_w, y, place_w, &place_of(engine, l), look.dim());
+            pen.cell(at_kind + kind_w, y, place_w, &place_of(m, engine, l), look.dim());
         }
         if i == at {
             pen.put(page.x, y, 1, look.g.here, look.accent());
@@ -108,10 +108,14 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     }
 }
 
-/// `policies.yaml:12`.
-fn place_of(engine: &Engine, l: &Used) -> String {
+/// Who changed it last and when, where the cluster says so; else where it stands: `policies.yaml:12`.
+fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let set = engine.policies();
-    let Some(text) = set.text(&l.policy) else { return String::new() };
-    let file = text.file.rsplit('/').next().unwrap_or(&text.file);
-    set.lines(&l.policy).map_or_else(|| file.to_owned(), |(line, _)| format!("{file}:{line}"))
+    let Some(policy) = set.find(&l.policy) else { return String::new() };
+    if let Some(changed) = policy.doc.live.as_ref().and_then(|live| live.changed.as_ref()) {
+        let ago = changed.at.map(|at| format!("{} ago, ", span(m.now(engine).since(at)))).unwrap_or_default();
+        return format!("{ago}{}", changed.by);
+    }
+    let file = policy.text.file.rsplit('/').next().unwrap_or(&policy.text.file);
+    format!("{file}:{}", policy.lines.0)
 }

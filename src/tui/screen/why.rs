@@ -218,6 +218,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
     for because in &why.because {
         note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
     }
+    for change in why.changes() {
+        note(&mut out, "         ", &change, look.warn());
+    }
     // One line each, where several isolate.
     let several: Vec<_> = lanes.iter().filter(|l| l.policies.len() > 1).collect();
     for l in several {

@@ -2,16 +2,28 @@
 use super::{Tone, go, toast, trail};
 use crate::engine::Engine;
 use crate::model::row::Row;
+use crate::model::why::PolicyRef;
 use crate::tui::action::Action;
 use crate::tui::board::{Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
 use crate::tui::key::Key;
-use crate::tui::model::{Model, Screen, Scroll};
+use crate::tui::model::{Model, Only, Screen, Scroll};
 use crate::tui::screen::timeline::Axis;
-use crate::tui::screen::{map, matrix, policies, stats, timeline};
+use crate::tui::screen::{flows, map, matrix, policies, stats, timeline};
 use crate::tui::widget::yaml::Sheet;
 
+const SECOND_MS: u64 = 1_000;
+/// Conversations that are counted in no time.
+const FEW: usize = 20_000;
+
+type Sorts = &'static [(char, &'static str, Sort)];
+
 /// The sort menu: (key, what, by what).
-pub const SORTS: &[(char, &str, Sort)] = &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)];
+pub fn sorts(m: &Model) -> Sorts {
+    match m.screen() {
+        Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New)],
+        _ => &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)],
+    }
+}
 
 /// A screen of its own kind, as it is opened.
 pub fn open(m: &mut Model, engine: &Engine, action: Action) {
@@ -62,7 +74,12 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             x.at = x.at.min(x.most.saturating_sub(1));
         }
         Screen::Policies(p) => {
-            p.usage.count(engine);
+            // Counting goes over every conversation: with many of them once a second is enough.
+            let judged = p.usage.judged();
+            if p.counted.is_none_or(|(at, n)| ms >= at + SECOND_MS || (n != judged && judged < FEW)) {
+                p.usage.count(engine);
+                p.counted = Some((ms, judged));
+            }
             let order = policies::order(p);
             p.list.renew(order, ms);
         }
@@ -89,6 +106,7 @@ pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
 /// Left and right.
 pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
     match m.stack.last_mut() {
+        Some(Screen::Flows(_)) => m.column = m.column.saturating_add_signed(by).min(flows::COLUMNS.len() - 1),
         Some(Screen::Map(x)) => x.out = by > 0,
         Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
         Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
@@ -149,6 +167,27 @@ pub fn brush(m: &mut Model, engine: &Engine) {
     }
 }
 
+/// A filter for what is under the finger.
+pub fn term(m: &Model, engine: &Engine) -> Option<String> {
+    let tally = m.view().and_then(|v| v.tally(engine));
+    let term = match m.screen()? {
+        Screen::Flows(_) if m.in_pane => format!("cause:{}", go::selected_cause(m)?.0),
+        Screen::Drops => format!("cause:{}", go::selected_cause(m)?.0),
+        Screen::Flows(v) => return flows::term(engine, v.selected(engine)?, m.column),
+        Screen::Map(x) => {
+            let edges = &tally?.edges;
+            map::filter_of(edges, edges.get(x.list().here()?)?)
+        }
+        Screen::Matrix(x) => {
+            let t = matrix::table(m, engine, x)?;
+            t.filter(t.at(x))
+        }
+        Screen::Stats(s) => stats::lines(m, engine, s).into_iter().nth(s.at)?.filter,
+        _ => return None,
+    };
+    Some(term).filter(|t| !t.is_empty())
+}
+
 /// Goes in: map walks, the others show flows.
 pub fn enter(m: &mut Model, engine: &Engine) {
     match m.screen() {
@@ -206,15 +245,24 @@ pub fn other(m: &mut Model) {
 
 /// `v`.
 pub fn show(m: &mut Model) {
-    if let Some(Screen::Matrix(x)) = m.stack.last_mut() {
-        x.drops = !x.drops;
+    match m.stack.last_mut() {
+        Some(Screen::Matrix(x)) => x.drops = !x.drops,
+        Some(Screen::Drops) => {
+            m.drops.selected = None;
+            m.drops.only = match m.drops.only {
+                Only::All => Only::Drops,
+                Only::Drops => Only::Audits,
+                Only::Audits => Only::All,
+            };
+        }
+        _ => {}
     }
 }
 
 /// A letter of the sort menu; the same one again, or `S`, turns the order round.
 pub fn sort(m: &mut Model, key: Key) {
     let Some(c) = key.typed() else { return };
-    let to = SORTS.iter().find(|s| s.0 == c).map(|s| s.2);
+    let to = sorts(m).iter().find(|s| s.0 == c).map(|s| s.2);
     let set = |sort: &mut Sort, reverse: &mut bool| match to {
         Some(to) if to == *sort => *reverse = !*reverse,
         Some(to) => (*sort, *reverse) = (to, false),
@@ -222,6 +270,11 @@ pub fn sort(m: &mut Model, key: Key) {
         None => {}
     };
     match m.stack.last_mut() {
+        Some(Screen::Drops) => {
+            set(&mut m.drops.sort, &mut m.drops.reverse);
+            (m.drops.selected, m.drops.offset) = (None, 0);
+            super::sort_causes(m);
+        }
         Some(Screen::Map(x)) => {
             set(&mut x.sort, &mut x.reverse);
             x.callers.unsettle();
@@ -235,19 +288,36 @@ pub fn sort(m: &mut Model, key: Key) {
     }
 }
 
-/// The whole text of the policy in question.
-pub fn yaml(m: &mut Model, engine: &Engine) {
-    let policy = match m.screen() {
+/// The policy in question.
+fn policy_here(m: &Model) -> Option<PolicyRef> {
+    match m.screen() {
         Some(Screen::Policies(p)) => p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| l.policy.clone()),
         Some(Screen::Why(c)) => c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| c.why.as_ref()?.policies.first().cloned()),
         _ => None,
+    }
+}
+
+/// Its text, with its title.
+fn sheet(m: &Model, engine: &Engine) -> Option<(String, Sheet)> {
+    let (policy, set) = (policy_here(m)?, engine.policies());
+    let (text, (line, _)) = set.text(&policy).zip(set.lines(&policy))?;
+    Some((format!("{} {}  {}:{line}", policy.kind, policy.path(), text.file), Sheet::cut(&text, line)))
+}
+
+/// The text of the policy in question, for the clipboard.
+pub fn yaml_text(m: &Model, engine: &Engine) -> Option<String> {
+    let lines = match m.screen() {
+        Some(Screen::Yaml(y)) => y.lines.clone(),
+        _ => sheet(m, engine)?.1.lines,
     };
-    let set = engine.policies();
-    let Some((policy, (text, (line, _)))) = policy.and_then(|p| set.text(&p).zip(set.lines(&p)).map(|t| (p, t))) else {
+    Some(lines.join("\n") + "\n")
+}
+
+/// Opens it.
+pub fn yaml(m: &mut Model, engine: &Engine) {
+    let Some((title, Sheet { first, lines })) = sheet(m, engine) else {
         return toast(m, Tone::Info, "no policy's text is at hand here");
     };
-    let Sheet { first, lines } = Sheet::cut(&text, line);
-    let title = format!("{} {}  {}:{line}", policy.kind, policy.path(), text.file);
     trail::push(m, Screen::Yaml(Box::new(Yaml { title, first, lines, scroll: Scroll::default() })));
 }
 

@@ -1,20 +1,35 @@
 //! The copy menu: one letter after `y`. What is copied is said; what cannot be is said too.
 use super::go::selected_flow;
-use super::{Tone, toast};
+use super::{Tone, board, toast};
 use crate::engine::Engine;
 use crate::model::suggestion::Suggestion;
 use crate::tui::key::Key;
 use crate::tui::model::{Effect, Model, Screen};
 use crate::tui::screen::flows;
+use crate::tui::text::clip;
+use crate::wire::json::write_response;
 use std::borrow::Cow;
 
 /// (key, what).
-const MENU: &[(char, &str)] = &[('p', "patch"), ('r', "row"), ('f', "filter"), ('c', "command line")];
+const MENU: &[(char, &str)] = &[('p', "patch"), ('r', "row"), ('j', "JSON"), ('y', "YAML"), ('f', "filter"), ('c', "command line")];
 
-/// The menu as the last line shows it: a patch only where there is one.
-pub fn menu(m: &Model) -> impl Iterator<Item = &'static (char, &'static str)> {
-    let has = patch(m).is_some();
-    MENU.iter().filter(move |(k, _)| *k != 'p' || has)
+/// The menu as the last line shows it: a patch, a flow and a policy's text only where there is one.
+pub fn menu<'a>(m: &'a Model, engine: &'a Engine) -> impl Iterator<Item = &'static (char, &'static str)> + 'a {
+    let flow = selected_flow(m, engine).is_some();
+    let yaml = board::yaml_text(m, engine).is_some();
+    MENU.iter().filter(move |(k, _)| match k {
+        'p' => patch(m).is_some(),
+        'r' | 'j' => flow,
+        'y' => yaml,
+        _ => true,
+    })
+}
+
+/// The flow as Hubble's JSON has it.
+fn json(engine: &Engine, seq: u64) -> Option<String> {
+    let mut out = Vec::new();
+    write_response(&engine.store().response(seq)?, &mut out);
+    String::from_utf8(out).ok()
 }
 
 fn patch(m: &Model) -> Option<Cow<'_, str>> {
@@ -26,6 +41,8 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let filter = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
     let text = match key.typed() {
         Some('r') => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
+        Some('j') => selected_flow(m, engine).and_then(|seq| json(engine, seq)),
+        Some('y') => board::yaml_text(m, engine),
         Some('p') => patch(m).map(Cow::into_owned),
         Some('f') => Some(filter),
         Some('c') => Some(if filter.is_empty() { m.options.command.clone() } else { format!("{} {}", m.options.command, quote(&filter)) }),
@@ -35,7 +52,11 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     match text.filter(|t| !t.is_empty()) {
         Some(t) => {
             // A patch has many lines, and a toast one.
-            let said = if t.contains('\n') { format!("copied {what}: {} lines", t.lines().count()) } else { format!("copied {what}: {t}") };
+            let said = if t.contains('\n') {
+                format!("copied {what}: {} lines", t.lines().count())
+            } else {
+                format!("copied {what}: {}", clip(&t, 200, "…"))
+            };
             toast(m, Tone::Info, said);
             m.effects.push(Effect::Copy(t));
         }

@@ -69,9 +69,39 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     }
 }
 
+/// Both of two filters at once.
+pub fn both(old: &str, more: &str) -> String {
+    let loose = old.split_whitespace().any(|w| w.eq_ignore_ascii_case("or"));
+    match (old.is_empty(), more.is_empty()) {
+        (true, _) => more.to_owned(),
+        (_, true) => old.to_owned(),
+        _ if loose => format!("({old}) {more}"),
+        _ => format!("{old} {more}"),
+    }
+}
+
+/// Adds to the filter of the view, or takes out, what is under the finger.
+pub fn narrow(m: &mut Model, engine: &Engine, only: bool) {
+    let Some(term) = super::board::term(m, engine) else {
+        return toast(m, Tone::Info, "nothing to filter by is under the finger; h l choose a column");
+    };
+    let term = if only { term } else { format!("not ({term})") };
+    let text = both(m.view().map_or("", View::text), &term);
+    match query::parse(&text, &context(m, engine)) {
+        Ok(filter) => {
+            show(m, engine, filter);
+            remember(m, text);
+        }
+        Err(e) => toast(m, Tone::Error, e.to_string()),
+    }
+}
+
 fn keep(m: &mut Model) {
     let Some(p) = m.prompt.take() else { return };
-    let text = p.text.trim().to_owned();
+    remember(m, p.text.trim().to_owned());
+}
+
+fn remember(m: &mut Model, text: String) {
     if !text.is_empty() {
         m.history.retain(|h| *h != text);
         m.history.push(text);

@@ -10,7 +10,7 @@ use crate::tui::view::View;
 /// Rows looked through for a drop of a cause in the table.
 const FAR: usize = 100_000;
 
-fn selected_cause(m: &Model) -> Option<CauseId> {
+pub(super) fn selected_cause(m: &Model) -> Option<CauseId> {
     m.drops.selected.filter(|id| m.causes().any(|l| l.id == *id)).or_else(|| m.causes().next().map(|l| l.id))
 }
 
@@ -68,11 +68,7 @@ pub(super) fn show(m: &mut Model, engine: &Engine, filter: &str) {
 /// The same with what the present filter asks for.
 pub(super) fn show_within(m: &mut Model, engine: &Engine, filter: &str) {
     let old = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
-    match (old.is_empty(), filter.is_empty()) {
-        (true, _) => show(m, engine, filter),
-        (_, true) => show(m, engine, &old),
-        _ => show(m, engine, &format!("({old}) {filter}")),
-    }
+    show(m, engine, &super::filter::both(&old, filter));
 }
 
 pub fn describe(m: &mut Model, engine: &Engine) {

@@ -4,11 +4,13 @@ mod complete;
 pub mod copy;
 mod filter;
 mod go;
+pub mod mouse;
 mod palette;
 pub mod tape;
 mod trail;
 
 use super::action::{self, Action};
+use super::board::Sort;
 use super::key::Key;
 use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
@@ -19,6 +21,8 @@ pub use filter::{paste, start};
 
 /// How long a toast stays.
 const TOAST_MS: u64 = 4_000;
+/// Causes that come before are those of the flows that were asked for at first.
+const QUIET_MS: u64 = 3_000;
 /// The order of causes changes at most this often.
 const RESORT_MS: u64 = 1_000;
 
@@ -44,6 +48,7 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     match m.menu.take() {
         Some(Menu::Copy) => return copy::choose(m, engine, key),
         Some(Menu::Sort) => return board::sort(m, key),
+        Some(which @ (Menu::Mark | Menu::Jump)) => return mark(m, engine, which, key),
         None => {}
     }
     let bit = m.screen().map_or(0, Screen::bit);
@@ -117,6 +122,10 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::FlowsOf => board::flows_of_pair(m, engine),
         Action::Yaml => board::yaml(m, engine),
         Action::Brush => board::brush(m, engine),
+        Action::Plus => filter::narrow(m, engine, true),
+        Action::Minus => filter::narrow(m, engine, false),
+        Action::Mark => m.menu = Some(Menu::Mark),
+        Action::Jump => m.menu = Some(Menu::Jump),
         Action::Palette => palette::open(m),
         Action::StepBack => tape::step(m, true),
         Action::StepOn => tape::step(m, false),
@@ -136,6 +145,29 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Ledger => trail::root(m, Some(Screen::Ledger(Default::default()))),
         Action::Suspend => m.effects.push(Effect::Suspend),
         Action::Redraw => m.effects.push(Effect::Redraw),
+    }
+}
+
+/// The letter after `m` or `'`.
+fn mark(m: &mut Model, engine: &Engine, which: Menu, key: Key) {
+    let Some(letter) = key.typed().filter(|c| c.is_alphanumeric()) else { return };
+    let selected = m.view().and_then(|v| v.selected(engine));
+    match (which, m.marks.get(&letter).copied()) {
+        (Menu::Mark, _) => {
+            let Some(seq) = selected else { return };
+            m.marks.insert(letter, seq);
+            toast(m, Tone::Info, format!("marked: ' {letter} comes back here"));
+        }
+        (_, None) => toast(m, Tone::Info, format!("no flow is marked {letter}")),
+        (_, Some(seq)) if engine.store().row(seq).is_none() => toast(m, Tone::Info, "the marked flow is not held any more"),
+        (_, Some(seq)) => {
+            let page = m.page;
+            let Some(v) = m.view_mut() else { return };
+            v.show(seq, page);
+            if !v.contains(seq, engine) {
+                toast(m, Tone::Info, "the filter hides the marked flow; this is the one before it");
+            }
+        }
     }
 }
 
@@ -266,6 +298,8 @@ fn causes(m: &mut Model, engine: &Engine) {
         id: c.id,
         events: c.events,
         state: c.state(now),
+        audit: c.audit,
+        first: c.first,
         age: now.since(c.first),
         rate: c.rate(now),
     };
@@ -275,15 +309,33 @@ fn causes(m: &mut Model, engine: &Engine) {
         }
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
+    // What is there at once when a recording is opened is no news.
+    if m.options.bell && m.streams(engine) && m.drops.rung < engine.causes().len() {
+        if m.drops.rung > 0 || m.ms > QUIET_MS {
+            m.ring = true;
+        }
+        m.drops.rung = engine.causes().len();
+    }
     let due = m.ms >= m.drops.sorted_ms.saturating_add(RESORT_MS) || known == 0;
     if due && m.drops.selected.is_none() {
         m.drops.sorted_ms = m.ms;
-        let rank = |s: State| match s {
-            State::New | State::Ongoing => 0,
-            State::Quiet => 1,
-            State::Fixed => 2,
-        };
-        m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id));
+        sort_causes(m);
+    }
+}
+
+/// Brings the causes into the order that is asked for.
+fn sort_causes(m: &mut Model) {
+    let rank = |s: State| match s {
+        State::New | State::Ongoing => 0,
+        State::Quiet => 1,
+        State::Fixed => 2,
+    };
+    match m.drops.sort {
+        Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.first), l.id)),
+        _ => m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id)),
+    }
+    if m.drops.reverse {
+        m.drops.lines.reverse();
     }
 }
 

@@ -3,7 +3,7 @@ use super::pen::{Pen, Seg, length, seg};
 use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::tui::action::{self, Action};
-use crate::tui::key::{Key, parse};
+use crate::tui::key::Key;
 use crate::tui::model::{Menu, Model, Screen, Tone};
 use crate::tui::prompt::Prompt;
 use crate::tui::text::{count, short, span, width};
@@ -15,14 +15,9 @@ use ratatui::style::Style;
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
     let mut left = vec![seg(" ", look.plain()), seg(if m.options.title.is_empty() { "flowhy" } else { &m.options.title }, look.strong())];
-    let mut crumbs = crumbs(m);
-    if crumbs.len() > 5 {
-        let from = crumbs.len() - 3;
-        crumbs.splice(1..from, [vec![seg(look.g.gap, look.plain())]]);
-    }
-    for c in crumbs {
+    for (_, crumb) in crumbs(m) {
         left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
-        left.extend(c);
+        left.push(crumb);
     }
     let state = state(m, engine);
     let lost = engine.ledger().lost_total();
@@ -61,25 +56,43 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     pen.ends(area, &left, &join(m, &parts));
 }
 
-/// Where one is, screen by screen; a walk on the map is one place with several parties.
-fn crumbs(m: &Model) -> Vec<Vec<Seg>> {
+/// Where one is, screen by screen, each with its place in the stack; a walk on the map is one place with several parties.
+fn crumbs(m: &Model) -> Vec<(usize, Seg)> {
     let look = m.look;
-    let mut out: Vec<Vec<Seg>> = Vec::new();
+    let mut out: Vec<(usize, Seg)> = Vec::new();
     let mut on_map = false;
     for (i, s) in m.stack.iter().enumerate() {
         let style = if i + 1 == m.stack.len() { look.accent() } else { look.dim() };
         match s {
             Screen::Map(x) => {
                 if !on_map {
-                    out.push(vec![seg(s.name(), if x.focus.is_none() { style } else { look.dim() })]);
+                    out.push((i, seg(s.name(), if x.focus.is_none() { style } else { look.dim() })));
                 }
-                out.extend(x.focus.iter().map(|f| vec![seg(f.clone(), style)]));
+                out.extend(x.focus.iter().map(|f| (i, seg(f.clone(), style))));
             }
-            _ => out.push(vec![seg(s.name(), style)]),
+            _ => out.push((i, seg(s.name(), style))),
         }
         on_map = matches!(s, Screen::Map(_));
     }
+    if out.len() > 5 {
+        let last = out.len() - 3;
+        out.splice(1..last, [(0, seg(look.g.gap, look.plain()))]);
+    }
     out
+}
+
+/// The place in the stack of the crumb in this column of the first line.
+pub fn crumb_at(m: &Model, x: u16) -> Option<usize> {
+    let title = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
+    let mut from = 1 + width(&crate::tui::text::clean(title));
+    for (place, crumb) in crumbs(m) {
+        let begin = from + 2 + width(m.look.g.crumb);
+        from = begin + width(&crate::tui::text::clean(&crumb.0));
+        if (begin..from).contains(&usize::from(x)) {
+            return Some(place);
+        }
+    }
+    None
 }
 
 fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
@@ -225,8 +238,10 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     }
     if let Some(which) = m.menu {
         let (head, items): (&str, Vec<(char, &str)>) = match which {
-            Menu::Copy => (" copy: ", copy::menu(m).copied().collect()),
-            Menu::Sort => (" sort by: ", board::SORTS.iter().map(|s| (s.0, s.1)).chain([('S', "the other way round")]).collect()),
+            Menu::Copy => (" copy: ", copy::menu(m, engine).copied().collect()),
+            Menu::Sort => (" sort by: ", board::sorts(m).iter().map(|s| (s.0, s.1)).chain([('S', "the other way round")]).collect()),
+            Menu::Mark => (" mark: a letter   ", Vec::new()),
+            Menu::Jump => (" jump to: ", m.marks.keys().map(|k| (*k, "")).collect()),
         };
         let mut line = vec![seg(head, look.accent())];
         for (key, what) in items {
@@ -284,7 +299,7 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
             (Action::Pause, Some(v)) if v.is_paused() => "resume",
             _ => e.hint,
         };
-        let label = e.keys.first().map_or_else(String::new, |k| parse(k).into_iter().map(Key::label).collect());
+        let Some(label) = m.keymap.keys(e).next().map(Key::label) else { continue };
         let off = disabled(m, engine, e).is_some();
         let style: Style = if off { look.dim() } else { look.strong() };
         let needed = matches!(e.action, Action::Help | Action::Back);

@@ -1,0 +1,239 @@
+//! What keys and the mouse do on the screens of sums, in lists, and in the palette; how a table is narrowed from the cell under the finger.
+use crate::behaviour::{live, many};
+use crate::kit::*;
+use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
+
+#[test]
+fn enter_on_the_map_walks_and_escape_walks_back() {
+    let mut a = app(options());
+    press(&mut a, "3", 80, 24);
+    let first = text(&picture(&mut a, 80, 24));
+    assert!(first.contains("› map › shop/cart "), "{first}");
+    press(&mut a, "<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("› map › shop/cart › shop/db "), "{t}");
+    press(&mut a, "<esc>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), first);
+    press(&mut a, "jF", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("from.ns:shop from.workload:cart") && t.contains("3 of 17"), "{t}");
+}
+
+#[test]
+fn the_map_begins_with_whom_the_chosen_flow_called() {
+    let mut a = app(options());
+    press(&mut a, "/port:25<cr>k3", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("› map › shop/mail "));
+}
+
+#[test]
+fn screens_of_sums_obey_the_filter() {
+    for (screen, all, some) in
+        [("3", "shop/mail", "shop/db"), ("4", "world", "shop"), ("5", "audit", "dropped"), ("6", "14:02:09", "drops")]
+    {
+        let t = play(&format!("/port:5433<cr>{screen}"));
+        assert!(!t.contains(all) && t.contains(some) && t.contains("3 of 17"), "{screen}: {t}");
+        let t = play(&format!("{screen}/port:5433<cr>"));
+        assert!(!t.contains(all) && t.contains(some) && t.contains("3 of 17"), "{screen}: {t}");
+        let t = play(&format!("/ns:nowhere<cr>{screen}"));
+        assert!(t.contains("no flow matches"), "{screen}: {t}");
+    }
+}
+
+#[test]
+fn a_paused_picture_keeps_its_sums() {
+    for filter in ["", "/ns:shop<cr>"] {
+        let mut a = live(&many(30));
+        press(&mut a, filter, 80, 24);
+        press(&mut a, "5<space>", 80, 24);
+        // The head tells what waits; the body stands.
+        let body = |a: &mut App| text(&picture(a, 80, 24)).lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+        let before = body(&mut a);
+        a.feed(lines(&many(70)));
+        assert_eq!(before[..8], body(&mut a)[..8], "{filter}");
+        press(&mut a, "<space>", 80, 24);
+        assert_ne!(before[..8], body(&mut a)[..8], "{filter}");
+    }
+}
+
+#[test]
+fn a_cell_of_the_matrix_leads_to_its_flows() {
+    let t = play("4<cr>");
+    assert!(t.contains("from.ns:shop to.ns:shop"), "{t}");
+    // The world is no namespace, and is found all the same.
+    let t = play("4jjjjj<cr>");
+    assert!(t.contains("reserved:world") && t.contains("1 of 17"), "{t}");
+    let t = play("4jjjjjo");
+    assert!(t.contains("shop/cart") && t.contains("connections/s"), "{t}");
+}
+
+#[test]
+fn a_line_of_the_stats_leads_to_its_flows() {
+    let t = play("5jjj<cr>");
+    assert!(t.contains("drop:POLICY_DENIED"), "{t}");
+    let t = play("5G<cr>");
+    assert!(t.contains("node:prod/worker-1") && t.contains("3 of 17"), "{t}");
+}
+
+#[test]
+fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
+    let t = play("6n");
+    assert!(t.contains("new: "), "{t}");
+    let mut a = app(options());
+    press(&mut a, "6hb", 80, 24);
+    press(&mut a, "l<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("since:2026-04-13T14:02:11Z until:2026-04-13T14:02:12.999999999Z") && t.contains("11 of 17"), "{t}");
+}
+
+#[test]
+fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
+    let t = play("7<cr>");
+    assert!(t.contains("policy:shop/db-ingress") && t.contains("of 17"), "{t}");
+    let t = play("7e");
+    assert!(t.contains("name: db-ingress"), "{t}");
+    let t = play("n<cr>e");
+    assert!(t.contains("› why › yaml") && t.contains("name: web-egress"), "{t}");
+    let t = play("7snsn");
+    assert!(t.find("web-egress").unwrap() < t.find("cart-api").unwrap(), "by name, backwards: {t}");
+}
+
+#[test]
+fn history_goes_back_and_forward_through_screens() {
+    let mut a = app(options());
+    press(&mut a, "n<cr>", 80, 24);
+    let why = text(&picture(&mut a, 80, 24));
+    press(&mut a, "4", 80, 24);
+    let matrix = text(&picture(&mut a, 80, 24));
+    press(&mut a, "[", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), why);
+    press(&mut a, "]", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), matrix);
+    press(&mut a, "<c-o>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), why);
+    press(&mut a, "<c-o>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), matrix);
+    press(&mut a, "[[[[", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("oldest screen"));
+}
+
+#[test]
+fn the_palette_goes_to_screens_namespaces_and_times() {
+    let t = play(":mtx<cr>");
+    assert!(t.contains("› matrix"), "{t}");
+    let t = play(":kube<cr>");
+    assert!(t.contains("/ ns:kube-system"), "{t}");
+    let t = play(":goto 14:02:12<cr>");
+    assert!(t.contains("since:14:02:12") && t.contains("8 of 17"), "{t}");
+    let t = play(":goto nonsense<cr>");
+    assert!(t.contains("is no time"), "{t}");
+    let t = play(":map<esc>q");
+    assert!(!t.contains("go to or do"), "{t}");
+    let t = play(":zzzz<cr>");
+    assert!(t.contains("there is no zzzz"), "{t}");
+}
+
+#[test]
+fn the_cell_under_the_finger_goes_into_the_filter() {
+    let t = play("G+");
+    assert!(t.contains("nothing to filter by"), "the time is no value: {t}");
+    let t = play("Gl+");
+    assert!(t.contains("/ from.ns:shop from.workload:cart"), "{t}");
+    let t = play("Glll-");
+    assert!(t.contains("/ not (to.port:5432)"), "{t}");
+    let t = play("/ns:shop or ns:web<cr>Gllll+");
+    assert!(t.contains("/ (ns:shop or ns:web) verdict:forwarded"), "{t}");
+    let t = play("2+");
+    assert!(t.contains("/ cause:1") && t.contains("1 of 7 in this filter"), "{t}");
+    let t = play("3+");
+    assert!(t.contains("/ from.ns:shop from.workload:cart to.ns:shop"), "{t}");
+}
+
+#[test]
+fn causes_are_sorted_and_audited_ones_are_a_list_of_their_own() {
+    let first = |t: &str| t.lines().nth(3).unwrap().to_owned();
+    assert!(first(&play("2")).contains("web-egress"));
+    // The newest one is the drop that was let through since.
+    assert!(first(&play("2sn")).contains("▸✓"), "{}", play("2sn"));
+    let t = play("2vv");
+    assert!(t.contains("what enforcement would drop") && t.contains("mail-out") && !t.contains("db-ingress:"), "{t}");
+    let t = play("2v");
+    assert!(!t.contains("mail-out") && t.contains("db-ingress:"), "{t}");
+}
+
+#[test]
+fn a_mark_is_found_again() {
+    let mut a = app(options());
+    press(&mut a, "gmag", 80, 24);
+    press(&mut a, "G'a", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    let b = t.backend().buffer();
+    assert!(row(b, find(b, &["▸"])).contains("14:02:09"), "{}", text(&t));
+    assert!(play("'z").contains("no flow is marked z"));
+    assert!(play("/port:53<cr>'").contains("jump to"));
+}
+
+#[test]
+fn a_flow_and_a_policy_are_copied_as_they_are() {
+    let mut a = app(options());
+    press(&mut a, "yj", 80, 24);
+    assert!(matches!(&a.effects()[..], [Effect::Copy(t)] if t.starts_with("{\"flow\":{") && t.contains("\"node_name\"")));
+    press(&mut a, "7yy", 80, 24);
+    assert!(matches!(&a.effects()[..], [Effect::Copy(t)] if t.contains("name: db-ingress\n")));
+}
+
+#[test]
+fn the_mouse_chooses_goes_in_and_goes_back() {
+    let mut a = app(options());
+    picture(&mut a, 80, 24);
+    a.mouse(Mouse::Click { x: 20, y: 5 });
+    let t = picture(&mut a, 80, 24);
+    assert!(row(t.backend().buffer(), 5).starts_with('▸'), "{}", text(&t));
+    a.mouse(Mouse::Click { x: 20, y: 5 });
+    assert!(text(&picture(&mut a, 80, 24)).contains("› why"));
+    // The second crumb: back to the table.
+    a.mouse(Mouse::Click { x: 15, y: 0 });
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(!t.contains("› why"), "{t}");
+    a.mouse(Mouse::Up);
+    let t = picture(&mut a, 80, 24);
+    let b = t.backend().buffer();
+    assert_ne!(find(b, &["▸"]), 5);
+    for (x, y) in [(0, 0), (79, 23), (40, 2), (0, 19), (200, 200)] {
+        for keys in ["1", "2", "3", "4", "5", "6", "7", "8", "?", ":"] {
+            press(&mut a, keys, 80, 24);
+            a.mouse(Mouse::Click { x, y });
+            picture(&mut a, 80, 24);
+            press(&mut a, "<esc>", 80, 24);
+        }
+    }
+}
+
+#[test]
+fn other_keys_are_shown_and_obeyed() {
+    let keymap = Keymap::with(&["describe=D".to_owned()]).unwrap();
+    let mut a = app(Options { keymap, ..options() });
+    press(&mut a, "?", 120, 60);
+    let t = text(&picture(&mut a, 120, 60));
+    assert!(t.contains("  D                every field"), "{t}");
+    press(&mut a, "<esc>d", 80, 24);
+    assert!(!text(&picture(&mut a, 80, 24)).contains("› describe"));
+    press(&mut a, "D", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("› describe"));
+}
+
+#[test]
+fn a_new_cause_rings_once_where_that_is_wanted() {
+    let ringing = |bell: bool| {
+        let mut a = App::new(engine(), Options { live: true, bell, ..options() });
+        a.feed(lines(&many(3)));
+        a.tick(10_000);
+        picture(&mut a, 80, 24);
+        let quiet = a.rings();
+        a.feed(lines(FLOWS));
+        picture(&mut a, 80, 24);
+        (quiet, a.rings(), a.rings())
+    };
+    assert_eq!(ringing(true), (false, true, false));
+    assert_eq!(ringing(false), (false, false, false));
+}
