@@ -90,7 +90,10 @@ impl Rejoin {
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
         let removed = |a: About| {
-            self.holds.remove(&a);
+            let old = self.holds.remove(&a);
+            if let Some(old) = old {
+                self.said.remove(&old);
+            }
             let About::Object(cluster, id) = a else { return None };
             Some(At { cluster, at, change: Change::Remove(id) })
         };
