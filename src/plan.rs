@@ -263,18 +263,25 @@ impl Look<'_> {
 
 fn judge_options(j: &cli::Judge) -> policy::Options {
     policy::Options {
-        engine: match j.engine {
+        engine: match j.engine.unwrap_or_default() {
             cli::EngineName::Cilium => policy::Engine::Cilium,
             cli::EngineName::Kubernetes => policy::Engine::Kubernetes,
         },
-        enforcement: match j.policy_enforcement {
+        enforcement: match j.policy_enforcement.unwrap_or_default() {
             cli::Enforcement::Default => policy::Enforcement::Default,
             cli::Enforcement::Always => policy::Enforcement::Always,
             cli::Enforcement::Never => policy::Enforcement::Never,
         },
         host_firewall: j.host_firewall,
-        allow_localhost: j.allow_localhost == cli::AllowLocalhost::Always,
+        allow_localhost: j.allow_localhost.unwrap_or_default() == cli::AllowLocalhost::Always,
         cilium: j.cilium_version.unwrap_or(policy::CILIUM),
+        typed: policy::Which {
+            engine: j.engine.is_some(),
+            enforcement: j.policy_enforcement.is_some(),
+            host_firewall: j.host_firewall,
+            allow_localhost: j.allow_localhost.is_some(),
+        },
+        ..policy::Options::default()
     }
 }
 

@@ -206,8 +206,10 @@ fn go(plan: Plan) -> Result<u8, Error> {
     }
     let live = matches!(from, From::Live { .. });
     let look = match &front {
-        // A recording explains nothing itself, but has to hold what explains it.
-        _ if !engine.explains() && !matches!(front, Front::Record(_)) => live::Look::Nothing,
+        // What is recorded is explained later.
+        Front::Record(_) if policies.is_empty() => live::Look::Policies,
+        Front::Record(_) => live::Look::World,
+        _ if !engine.explains() => live::Look::Nothing,
         // What is checked stands in place of what the cluster has, as policies that are given do.
         Front::Check(_) => live::Look::World,
         _ if !policies.is_empty() => live::Look::World,

@@ -234,6 +234,28 @@ fn the_clusters_own_namespaces_and_switched_off_enforcement() {
 }
 
 #[test]
+fn an_open_cluster_is_never_called_closed() {
+    let closed = namespace("shop") + &pod("shop", "cart", "cart") + &policy("shop", "deny", DENY_ALL);
+    let daemon = |name: &str| format!("kind: DaemonSet\napiVersion: apps/v1\nmetadata: {{name: {name}, namespace: kube-system}}\n---\n");
+    let config = |data: &str| {
+        format!("kind: ConfigMap\napiVersion: v1\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{{data}}}\n---\n")
+    };
+    assert_eq!(report(&closed, &[]).1, 0);
+    let (r, code) = report(&(closed.clone() + &daemon("kube-flannel-ds")), &[]);
+    assert!(code == 1 && text_of(&r, "enforcement-off").starts_with("kube-flannel enforces no NetworkPolicy"), "{r:#}");
+    assert_eq!(r["ingress"]["closed"], 0, "{r:#}");
+    assert_eq!(report(&(closed.clone() + &daemon("kube-flannel-ds") + &daemon("kube-router")), &[]).1, 0);
+    for (data, id) in [("policy-audit-mode: 'true'", "audit-mode"), ("enable-policy: never", "enforcement-off")] {
+        let (r, code) = report(&(closed.clone() + &config(data)), &[]);
+        assert!(code == 1 && !text_of(&r, id).is_empty(), "{data}: {r:#}");
+        let (r, _) = report(&(closed.clone() + &config(data)), &["--policy-enforcement", "default"]);
+        assert_eq!(r["judged"]["policy_enforcement"], "default", "what is typed wins");
+    }
+    let (r, code) = report(&(closed + &config("enable-k8s-networkpolicy: 'false'")), &[]);
+    assert!(code == 1 && r["ingress"]["closed"] == 0, "{r:#}");
+}
+
+#[test]
 fn a_tier_that_denies_everybody_closes_without_isolating() {
     let admin = |deny: &str| {
         format!(

@@ -1,9 +1,12 @@
 //! The real binary in a real terminal, driven and read as a person would: what is seen, and what is left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what broke by panicking")]
 #![cfg(unix)]
+#[path = "live/api/mod.rs"]
+mod api;
+
 use flowhy::serve::{self, Ring};
 use flowhy::source::Stop;
-use flowhy::wire::pb::flow::{Flow, LostEvent};
+use flowhy::wire::pb::flow::{Endpoint, Flow, LostEvent};
 use flowhy::wire::pb::observer::GetFlowsResponse;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
@@ -301,7 +304,7 @@ fn the_demo_shows_explained_drops() {
 struct Observer {
     ring: Arc<Ring>,
     running: serve::Running,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Observer {
@@ -310,7 +313,7 @@ impl Observer {
         let ring = Ring::new(1024);
         let service = serve::observer(ring.clone(), Arc::new(serve::ByQuery), serve::About::default());
         let running = runtime.block_on(serve::listen(service, serve::Listen::loopback(), Stop::new())).unwrap();
-        Self { ring, running, _runtime: runtime }
+        Self { ring, running, runtime }
     }
 
     fn push(&self, what: ResponseTypes) {
@@ -328,6 +331,20 @@ impl Observer {
         let (seconds, nanos) = serve::now().parts();
         let time = Some(prost_types::Timestamp { seconds, nanos });
         self.push(ResponseTypes::Flow(Flow { uuid: uuid.to_owned(), time, ..Flow::default() }));
+    }
+
+    /// A flow that a screen shows by this name.
+    fn named(&self, pod: &str) {
+        let (seconds, nanos) = serve::now().parts();
+        let end = |pod: &str| Some(Endpoint { namespace: "shop".to_owned(), pod_name: pod.to_owned(), ..Endpoint::default() });
+        self.push(ResponseTypes::Flow(Flow {
+            uuid: pod.to_owned(),
+            time: Some(prost_types::Timestamp { seconds, nanos }),
+            verdict: 1,
+            source: end(pod),
+            destination: end("db"),
+            ..Flow::default()
+        }));
     }
 
     /// With the last flow first: when it is printed, what comes is followed.
@@ -406,4 +423,30 @@ fn nothing_of_the_line_of_lost_events_gets_into_a_pipe() {
     assert!(child.wait().unwrap().success());
     assert!(!err.contains('\x1b') && !err.contains('\r') && !err.contains("servers lost"), "{err:?}");
     assert!(!read.contains('\x1b') && !read.contains('\r'), "{read:?}");
+}
+
+#[test]
+fn with_nothing_but_a_kubeconfig_the_screen_shows_the_clusters_flows() {
+    let o = Observer::start();
+    o.named("before");
+    let api = o.runtime.block_on(api::Api::start());
+    api.put(
+        "apiVersion: v1\nkind: Service\nmetadata: {namespace: kube-system, name: hubble-relay}\n\
+         spec: {selector: {k8s-app: hubble-relay}, ports: [{port: 80, targetPort: 4245}]}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {namespace: kube-system, name: relay-1, labels: {k8s-app: hubble-relay}}\nspec: {containers: []}\n\
+         status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}\n",
+    );
+    api.listen("kube-system/relay-1:4245", o.running.address.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = api.kubeconfig(dir.path(), "prod");
+    let t = Tui::start(&["-P"], &[("KUBECONFIG", kubeconfig.to_str().unwrap())]);
+    t.wait_text("prod › flows");
+    t.wait_text("before");
+    // The port-forward breaks, and what comes then is seen all the same, once.
+    api.cut();
+    o.named("after");
+    t.wait_text("after");
+    assert_eq!(t.screen(|s| s.contents().matches("before").count()), 1, "{}", t.screen(vt100::Screen::contents));
+    t.signal("TERM");
+    t.gone();
 }

@@ -162,18 +162,18 @@ pub enum AllowLocalhost {
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Judging")]
 pub struct Judge {
-    /// Whose reading of NetworkPolicy applies
-    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
-    pub engine: EngineName,
-    /// The cluster's policy enforcement mode
-    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
-    pub policy_enforcement: Enforcement,
+    /// Whose reading of NetworkPolicy applies [default: what the cluster runs, else cilium]
+    #[arg(long, global = true, value_enum, hide_short_help = true)]
+    pub engine: Option<EngineName>,
+    /// The cluster's policy enforcement mode [default: as cilium-config says, else default]
+    #[arg(long, global = true, value_enum, hide_short_help = true)]
+    pub policy_enforcement: Option<Enforcement>,
     /// The cluster runs with the host firewall
     #[arg(long, global = true, hide_short_help = true)]
     pub host_firewall: bool,
-    /// Whether the local host may always reach its pods
-    #[arg(long, global = true, value_enum, default_value_t, hide_short_help = true)]
-    pub allow_localhost: AllowLocalhost,
+    /// Whether the local host may always reach its pods [default: as cilium-config says, else always]
+    #[arg(long, global = true, value_enum, hide_short_help = true)]
+    pub allow_localhost: Option<AllowLocalhost>,
     /// Whose rules apply where versions of Cilium differ [default: 1.20]
     #[arg(long, global = true, hide_short_help = true, value_name = "1.N", value_parser = cilium_version)]
     pub cilium_version: Option<u32>,

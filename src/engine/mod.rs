@@ -107,6 +107,8 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
+    /// How policies are judged, with what the cluster's own settings say.
+    judge: policy::Options,
     clusters: Clusters,
     store: Store,
     causes: Causes,
@@ -136,6 +138,7 @@ impl Engine {
         let policies = PolicySet::for_cilium(options.judge.cilium);
         let tally = options.tally.then(Box::<Tally>::default);
         Self {
+            judge: options.judge,
             options,
             lean,
             clusters: Clusters::new(policies),
@@ -198,6 +201,7 @@ impl Engine {
 
     fn change(&mut self, at: &At) {
         let mut faults = self.clusters.change(at);
+        self.judge = self.options.judge.under(self.world().settings());
         if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
@@ -411,7 +415,8 @@ impl Engine {
     /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
     fn why(&mut self, reported: &Observed, home: Home) -> Arc<Why> {
         let cluster = self.clusters.get_mut(home);
-        let why = cluster.why(reported, &self.options.judge);
+        let judge = self.options.judge.under(cluster.world.settings());
+        let why = cluster.why(reported, &judge);
         if why.agreement != Agreement::Disagrees {
             return why;
         }
@@ -470,7 +475,7 @@ impl Engine {
 
     /// How policies are judged.
     pub fn judging(&self) -> &policy::Options {
-        &self.options.judge
+        &self.judge
     }
 
     /// Whether some flows come with a reason.
@@ -544,7 +549,8 @@ impl Engine {
     /// The whole explanation of a held flow, made now, by the policies of its time.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
-        Some(self.clusters.get(self.home_of(seq)).explain(&o, &self.options.judge))
+        let cluster = self.clusters.get(self.home_of(seq));
+        Some(cluster.explain(&o, &self.options.judge.under(cluster.world.settings())))
     }
 
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.

@@ -16,6 +16,15 @@ pub struct Judging {
     pub enforcement: &'static str,
     pub host_firewall: bool,
     pub allow_localhost: &'static str,
+    /// The cluster's network, where it enforces no policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unenforced: Option<&'static str>,
+    /// Nothing is dropped, denials are only recorded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub audit: bool,
+    /// What was read from the cluster's own settings.
+    #[serde(skip)]
+    read: super::Which,
     /// Policies that were judged.
     pub policies: usize,
     /// Policies that were not: of a kind that is not understood, or refused.
@@ -36,6 +45,9 @@ impl Judging {
                 Enforcement::Never => "never",
             },
             host_firewall: opt.host_firewall,
+            unenforced: opt.unenforced,
+            audit: opt.audit,
+            read: opt.read,
             allow_localhost: if opt.allow_localhost { "always" } else { "policy" },
             policies: set.len(),
             not_read: set.not_understood().iter().chain(set.refused()).map(|n| n.policy.clone()).collect(),
@@ -50,14 +62,20 @@ impl Judging {
         } else if self.cilium != format!("1.{CILIUM}") {
             out.push(format!("as Cilium {} does", self.cilium));
         }
-        if self.enforcement != "default" {
-            out.push(format!("enforcement {}", self.enforcement));
+        let from = |read: bool| if read { " (from cilium-config)" } else { "" };
+        match self.unenforced {
+            Some(network) => out.push(format!("{network} enforces no NetworkPolicy")),
+            None if self.enforcement == "default" => {}
+            None => out.push(format!("enforcement {}{}", self.enforcement, from(self.read.enforcement))),
+        }
+        if self.audit {
+            out.push("policy-audit-mode on: nothing is dropped (from cilium-config)".to_owned());
         }
         if self.host_firewall {
-            out.push("host firewall on".to_owned());
+            out.push(format!("host firewall on{}", from(self.read.host_firewall)));
         }
         if self.allow_localhost != "always" {
-            out.push("the local host by policy".to_owned());
+            out.push(format!("the local host by policy{}", from(self.read.allow_localhost)));
         }
         out
     }

@@ -14,6 +14,7 @@ pub mod ruling;
 pub mod selector;
 mod set;
 pub mod suggest;
+mod under;
 mod unread;
 pub mod versions;
 
@@ -21,6 +22,7 @@ pub use explain::{evidence, explain, moment, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet, Standing, Turn};
+pub use under::Which;
 pub use unread::Unread;
 pub use versions::{Step, Versions};
 
@@ -54,6 +56,20 @@ pub struct Options {
     pub allow_localhost: bool,
     /// Minor version of Cilium 1.x: before 19 `fromRequires` and Kafka rules count.
     pub cilium: u32,
+    /// Nothing is dropped: what policies deny is only recorded (`policy-audit-mode`).
+    pub audit: bool,
+    /// Address ranges match nodes too (`policy-cidr-match-mode: nodes`).
+    pub cidr_nodes: bool,
+    /// NetworkPolicies are not enforced (`enable-k8s-networkpolicy: false`).
+    pub without_networkpolicy: bool,
+    /// Policies of the admin tiers are not enforced (`enable-k8s-cluster-network-policy: false`).
+    pub without_cluster_policy: bool,
+    /// The cluster's network, where it enforces no policy.
+    pub unenforced: Option<&'static str>,
+    /// What somebody typed: the cluster's own settings do not change it.
+    pub typed: Which,
+    /// What was read from the cluster's own settings.
+    pub read: Which,
 }
 
 /// Newest Cilium whose rules are known here.
@@ -61,7 +77,20 @@ pub const CILIUM: u32 = 20;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { engine: Engine::Cilium, enforcement: Enforcement::Default, host_firewall: false, allow_localhost: true, cilium: CILIUM }
+        Self {
+            engine: Engine::Cilium,
+            enforcement: Enforcement::Default,
+            host_firewall: false,
+            allow_localhost: true,
+            cilium: CILIUM,
+            audit: false,
+            cidr_nodes: false,
+            without_networkpolicy: false,
+            without_cluster_policy: false,
+            unenforced: None,
+            typed: Which::default(),
+            read: Which::default(),
+        }
     }
 }
 

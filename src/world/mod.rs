@@ -8,6 +8,7 @@ mod json;
 pub mod labels;
 pub mod line;
 mod objects;
+pub mod settings;
 mod stand;
 pub mod tree;
 pub mod yaml;
@@ -62,6 +63,7 @@ pub struct World {
     /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
     slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
     dns: dns::Names,
+    settings: settings::Settings,
     generation: u64,
 }
 
@@ -84,8 +86,8 @@ impl World {
     /// The same for a change that came about at a time; `None`: it has always been so.
     pub fn apply_at(&mut self, change: &Change, at: Option<Nanos>) {
         let changed = match change {
-            Change::Apply(doc) => self.take(doc, at),
-            Change::Remove(id) => self.remove(id, at),
+            Change::Apply(doc) => self.settings.take(doc) | self.take(doc, at),
+            Change::Remove(id) => self.settings.remove(&id.kind, &id.namespace, &id.name) | self.remove(id, at),
             Change::Fault(_) | Change::Kind(_) => false,
         };
         self.generation += u64::from(changed);
@@ -298,6 +300,11 @@ impl World {
             Holder::Pod(hold) => Some(&hold.key),
             _ => None,
         }
+    }
+
+    /// How the cluster enforces policies, as far as its own objects say it.
+    pub fn settings(&self) -> &settings::Settings {
+        &self.settings
     }
 
     /// Pods of which it was forgotten, for want of room, that they once had an address.

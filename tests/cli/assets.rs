@@ -84,6 +84,27 @@ fn the_role_has_the_rights_that_are_used_and_changes_nothing() {
 }
 
 #[test]
+fn the_recorder_runs_with_flags_that_exist_and_the_rights_of_the_role() {
+    let all = docs("k8s/recorder.yaml");
+    let pod = find(&all, "Deployment").root.at(&["spec", "template", "spec"]).unwrap();
+    let container = &pod.get("containers").unwrap().seq()[0];
+    let args = words(container.get("args"));
+    parses(&args);
+    assert_eq!(args[0], "record");
+    let account = find(&all, "ServiceAccount");
+    let binding = &find(&all, "ClusterRoleBinding").root;
+    assert_eq!(text(pod.get("serviceAccountName")), account.name());
+    assert_eq!(text(binding.get("subjects").unwrap().seq()[0].get("name")), account.name());
+    assert_eq!(text(binding.at(&["roleRef", "name"])), find(&docs("k8s/rbac.yaml"), "ClusterRole").name());
+    let mount = &container.get("volumeMounts").unwrap().seq()[0];
+    assert!(args[1].starts_with(&format!("{}/", text(mount.get("mountPath")))), "what is recorded is kept");
+    let image = concat!("flowhy:", env!("CARGO_PKG_VERSION"));
+    assert_eq!(text(container.get("image")), image);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(fs::read_to_string(root.join("assets/k8s/Dockerfile")).unwrap().contains(image));
+}
+
+#[test]
 fn k9s_calls_flowhy_with_flags_and_filters_that_exist() {
     let all = docs("k9s/plugins.yaml");
     let plugins = all[0].root.get("plugins").unwrap().map();

@@ -36,7 +36,7 @@ fn at(server: &Running) -> SocketAddr {
 
 /// A cluster whose Relay has a ring, reached with the kubeconfig in a folder of its own.
 struct Cluster {
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     api: Api,
     ring: Arc<Ring>,
     simulation: Simulation,
@@ -52,7 +52,7 @@ impl Cluster {
         let (api, server) = runtime.block_on(async { (Api::start().await, serve_at(&ring, listen).await) });
         let dir = tempfile::tempdir().unwrap();
         let config = api.kubeconfig(dir.path(), "prod");
-        Self { _runtime: runtime, api, ring, simulation, server, dir, config }
+        Self { runtime, api, ring, simulation, server, dir, config }
     }
 
     /// Relay stands where the chart puts it.
@@ -339,4 +339,28 @@ fn two_contexts_are_two_servers_of_one_stream() {
     assert!(text(&o.stderr).contains("stage") && text(&o.stderr).contains("pods/portforward"), "{}", text(&o.stderr));
     let o = one.command(&["status", "--kube-context", "prod", "--kube-context", "stage"]).env("KUBECONFIG", &list).output().unwrap();
     assert_eq!(o.status.code(), Some(2), "{}", text(&o.stderr));
+}
+
+#[test]
+fn a_recording_of_a_cluster_holds_its_policies() {
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    cluster.api.put(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop, name: deny-all}\n\
+         spec: {podSelector: {}, policyTypes: [Ingress]}\n",
+    );
+    let file = cluster.dir.path().join("flows.jsonl");
+    let path = file.to_str().unwrap();
+    let mut child = Reaped(cluster.command(&["record", path, "-P", "--last", "5", "-q"]).spawn().unwrap());
+    // The first lists come before the first flow.
+    cluster.runtime.block_on(cluster.api.asked("/api/v1/namespaces/kube-system/pods/relay-1/portforward", 2));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let held = || std::fs::read_to_string(&file).unwrap_or_default();
+    while held().matches("\"flow\":").count() < 5 {
+        assert!(std::time::Instant::now() < end, "{}", held());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    let (before, _) = held().split_once("\"flow\":").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(before.contains("deny-all"), "{before}");
 }

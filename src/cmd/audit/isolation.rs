@@ -50,7 +50,7 @@ impl<'a> Judge<'a> {
     pub fn new(world: &'a World, set: &'a PolicySet, opt: &'a Options) -> Self {
         let mut of_namespace: HashMap<&str, Isolating<'_>> = HashMap::new();
         let mut anywhere = Vec::new();
-        for policy in set.iter() {
+        for policy in set.iter().filter(|p| opt.enforces(&p.id.kind)) {
             for section in policy.sections.iter().filter(|s| s.default_deny) {
                 match namespace_of(section) {
                     Some(ns) => of_namespace.entry(ns).or_default().push((&**policy, section)),
@@ -85,7 +85,8 @@ impl<'a> Judge<'a> {
             Tri::Yes => {}
         }
         if self.opt.enforcement == Enforcement::Never {
-            return open("policy enforcement is off");
+            let words = self.opt.unenforced.map(|network| format!("{network} enforces no NetworkPolicy"));
+            return open(words.as_deref().unwrap_or("policy enforcement is off"));
         }
         let (by, missing) = self.isolating(direction, subject);
         let forced = self.opt.enforcement == Enforcement::Always;

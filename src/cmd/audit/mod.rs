@@ -169,7 +169,12 @@ fn judged(opt: &Options) -> Judged {
 fn of_set(world: &crate::world::World, set: &PolicySet, opt: &Options) -> Vec<Finding> {
     let mut out = Vec::new();
     if opt.enforcement == Enforcement::Never {
-        out.push(finding(Severity::Open, "enforcement-off", "policy enforcement is `never`: no policy does anything".to_owned()));
+        let why = opt.unenforced.map_or_else(|| "policy enforcement is `never`".to_owned(), |n| format!("{n} enforces no NetworkPolicy"));
+        out.push(finding(Severity::Open, "enforcement-off", format!("{why}: no policy does anything")));
+    }
+    if opt.audit {
+        let text = "policy-audit-mode is on: what policies deny is recorded and passes all the same".to_owned();
+        out.push(finding(Severity::Open, "audit-mode", text));
     }
     let lists = [
         (set.refused(), Severity::Open, "refused", "is refused and enforces nothing"),

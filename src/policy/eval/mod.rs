@@ -211,6 +211,9 @@ fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<
     }
     let mut chosen: Vec<Chosen<'_>> = Vec::new();
     for (policy, sections) in set.candidates(case.direction, case.subject) {
+        if !case.opt.enforces(&policy.id.kind) {
+            continue;
+        }
         let (mut selected, mut isolates) = (false, false);
         for section in sections {
             let is = selects(section, case, missing);

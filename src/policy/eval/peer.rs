@@ -88,6 +88,9 @@ fn outside(case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     if peer.labels.is_world() {
         return Tri::Yes;
     }
+    if case.opt.cidr_nodes && peer.labels.reserved("remote-node") {
+        return Tri::Yes;
+    }
     if peer.known || peer.labels.is_pod() || peer.host_network {
         return Tri::No;
     }

@@ -77,6 +77,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
     let reply = o.reply() == Some(true);
     let ends = world.endpoints(o);
     let mut why = blank(o, &facts, &ends);
+    why.because.extend(opt.unenforced.map(enforces_nothing));
     let [src, dst] = ends;
     let (src, dst) = if reply { (dst, src) } else { (src, dst) };
 
@@ -315,6 +316,11 @@ fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
         diagnosis: Vec::new(),
         text: String::new(),
     }
+}
+
+/// That policies are only words in this cluster.
+pub(super) fn enforces_nothing(network: &str) -> String {
+    format!("{network} enforces no NetworkPolicy, and no other network runs here: no policy has any effect")
 }
 
 /// The record shows a service, and somebody behind it is judged.

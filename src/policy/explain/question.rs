@@ -102,7 +102,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         reported: None,
         nearest: None,
         agreement: Agreement::Unknown,
-        because: vec!["asked, not observed".to_owned()],
+        because: ["asked, not observed".to_owned()].into_iter().chain(opt.unenforced.map(super::enforces_nothing)).collect(),
         missing: if given { Vec::new() } else { vec!["policies".to_owned()] },
         inferred: Vec::new(),
         sides: Vec::new(),

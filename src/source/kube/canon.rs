@@ -141,7 +141,7 @@ fn pod(mut object: Map<String, Value>) -> Map<String, Value> {
         _ => Map::new(),
     };
     kept.extend([("containers", main), ("initContainers", init)].into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))));
-    together([("spec", Some(Value::Object(kept))), ("status", picked(object.remove("status"), &["phase", "podIP", "podIPs"]))])
+    together([("spec", Some(Value::Object(kept))), ("status", picked(object.remove("status"), &["phase", "podIP", "podIPs", "startTime"]))])
 }
 
 /// Some keys of a map; `None` if it has none of them.
