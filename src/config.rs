@@ -55,6 +55,7 @@ pub const SETTINGS: &[Spec] = &[
     spec("kube-namespace", Holds::Text, "kube-system"),
     spec("kubeconfig", Holds::Text, ""),
     Spec { key: "no-mouse", holds: Holds::Bool, default: "false", hubbles: false },
+    Spec { key: "no-session-ring", holds: Holds::Bool, default: "false", hubbles: false },
     spec("port-forward", Holds::Bool, "false"),
     spec("port-forward-port", Holds::Number, "4245"),
     spec("request-timeout", Holds::Duration, "12s"),
@@ -82,7 +83,7 @@ impl Spec {
 
     /// Whether it says how a server is reached: nothing for a run that asks none.
     pub fn of_servers(&self) -> bool {
-        !matches!(self.key, "allowlist" | "bell" | "color" | "debug" | "denylist" | "key" | "no-mouse")
+        !matches!(self.key, "allowlist" | "bell" | "color" | "debug" | "denylist" | "key" | "no-mouse" | "no-session-ring")
     }
 
     fn variable(&self, prefix: &str) -> String {

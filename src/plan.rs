@@ -64,6 +64,8 @@ pub enum Front {
         mouse: bool,
         /// What opens this picture again, without the filter.
         command: String,
+        /// What a server says is kept on the disk as well.
+        ring: bool,
     },
     Stream(Stream),
     Why {
@@ -254,7 +256,8 @@ impl Look<'_> {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
         let (keymap, bell, mouse) = (self.keymap()?, self.display.bell, !self.display.no_mouse);
-        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), keymap, bell, mouse, command })
+        let ring = !self.display.no_session_ring;
+        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), keymap, bell, mouse, command, ring })
     }
 }
 

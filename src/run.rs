@@ -4,8 +4,9 @@
 use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::model::input::Change;
+use crate::model::input::{At, Change};
 use crate::plan::{self, Env, From, Front, Job, Plan};
+use crate::record::{Keep, Recorder};
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
@@ -30,6 +31,7 @@ mod record;
 mod say;
 mod scan;
 mod serve;
+mod session;
 mod sources;
 mod why;
 
@@ -157,6 +159,10 @@ fn rim() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 fn go(plan: Plan) -> Result<u8, Error> {
+    let mut plan = plan;
+    if let From::Files { paths, .. } = &mut plan.from {
+        session::resolve(paths)?;
+    }
     let scanned = plan.scan();
     let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
@@ -209,6 +215,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         _ if !policies.is_empty() => live::Look::World,
         _ => live::Look::Policies,
     };
+    let streams = live || matches!(from, From::Demo { .. });
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
@@ -221,7 +228,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
-            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command } => {
+            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command, ring } => {
                 let title = sources.title.unwrap_or(title);
                 let options = tui::Options {
                     filter,
@@ -236,7 +243,13 @@ fn go(plan: Plan) -> Result<u8, Error> {
                     remote: sources.remote,
                     ..tui::Options::default()
                 };
-                tui::run(engine, inbox, options).await.map(|_| 0)
+                let session = if ring && streams { session::begin() } else { None };
+                let (ring, _lock) = session.map_or((None, None), |s| (Some(s.ring), Some(s.lock)));
+                let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();
+                let start: tui::Start = Box::new(|path, ground| {
+                    Recorder::start(record::Options { ground, ..record::options(path.to_owned(), Keep::One, false) })
+                });
+                tui::run(engine, inbox, options, tui::Tapes::new(start, ring, &given)).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter, mode } => {

@@ -209,6 +209,9 @@ pub struct Display {
     /// flowhy's own settings file [default: ~/.config/flowhy/config.toml]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
+    /// Do not keep what the screen sees on the disk (256 MiB, for replay @last)
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub no_session_ring: bool,
     /// Draw with ASCII only
     #[arg(long, global = true, hide_short_help = true)]
     pub ascii: bool,

@@ -215,9 +215,10 @@ fn a_mask_asks_for_what_is_printed_and_what_is_filtered() {
 fn plain_filters_over_files_need_no_engine() {
     for (line, scans) in [
         ("observe --input-file f", true),
-        ("observe --input-file f -n shop -o table --last 3 --since 5m", true),
-        // Several are merged by time.
-        ("observe --input-file f --input-file -", false),
+        ("observe --input-file - -n shop -o table --last 3 --since 5m", true),
+        ("observe --input-file f.0001 --input-file f.0002", true),
+        // Merged by time.
+        ("observe --input-file f --input-file - -n shop", false),
         ("observe --input-file f verdict:dropped", true),
         ("observe --input-file f --why", false),
         // Names that DNS answers taught, and what a bare word may name.

@@ -40,7 +40,7 @@ pub use parse::parse_expr;
 pub use push::{Pushed, push};
 pub use track::{Filters, from_flags};
 pub use trouble::Trouble;
-pub use when::{duration, since};
+pub use when::{duration, moment, since};
 
 use crate::error::Error;
 use crate::model::time::Nanos;

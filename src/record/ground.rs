@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Faults kept; further ones stand once in the file in which they came.
 const MOST_FAULTS: usize = 1_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ground {
     /// Manifests: they have always been so, and are never taken back.
     manifests: Vec<(Arc<str>, Arc<Text>, Vec<u8>)>,

@@ -26,4 +26,5 @@ pub mod writer;
 
 pub use around::Around;
 pub use files::Keep;
+pub use ground::Ground;
 pub use writer::{Books, Clock, Options, Recorder};

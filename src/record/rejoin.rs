@@ -48,6 +48,8 @@ impl Rejoin {
                 let about: Vec<About> = changes.iter().map(about).collect();
                 for (at, a) in changes.iter().zip(&about) {
                     match &at.change {
+                        // Many texts, and none of them takes another's place.
+                        _ if *a == About::Text => {}
                         Change::Remove(_) => {
                             let old = self.holds.remove(a);
                             self.forget(old, id);
@@ -88,7 +90,10 @@ impl Rejoin {
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
         let removed = |a: About| {
-            self.holds.remove(&a);
+            let old = self.holds.remove(&a);
+            if let Some(old) = old {
+                self.said.remove(&old);
+            }
             let About::Object(cluster, id) = a else { return None };
             Some(At { cluster, at, change: Change::Remove(id) })
         };
@@ -177,10 +182,11 @@ mod tests {
 
     #[test]
     fn a_manifest_is_applied_once_and_stays() {
-        let manifest = At { at: None, ..policy("m", "1") };
+        let manifest = |name: &str| At { at: None, ..policy(name, "1") };
+        let (m, n) = (manifest("m"), manifest("n"));
         let mut r = Rejoin::default();
-        assert_eq!(snapshot(&[&manifest], &mut r), ["+m"]);
-        assert_eq!(snapshot(&[&manifest], &mut r), [""; 0]);
+        assert_eq!(snapshot(&[&m, &n], &mut r), ["+m", "+n"]);
+        assert_eq!(snapshot(&[&m, &n], &mut r), [""; 0]);
         assert_eq!(snapshot(&[], &mut r), [""; 0]);
     }
 }

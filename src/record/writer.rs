@@ -44,6 +44,8 @@ pub struct Options {
     pub path: PathBuf,
     pub keep: Keep,
     pub redact: Option<Redact>,
+    /// What is known of the cluster already.
+    pub ground: Ground,
     pub clock: Clock,
 }
 
@@ -101,7 +103,7 @@ impl Recorder {
             pack,
             redact: options.redact,
             clock: options.clock,
-            ground: Ground::default(),
+            ground: options.ground,
             taken: 0,
             lines: Vec::new(),
             waiting: Books::default(),

@@ -9,8 +9,9 @@ use crate::model::time::Nanos;
 use crate::model::view::{Field, Value, time_of};
 use crate::model::words::count;
 use crate::plan::record::Record;
+pub use crate::record::Options;
 use crate::record::redact::Redact;
-use crate::record::{Around, Books, Keep, Options, Recorder};
+use crate::record::{Around, Books, Ground, Keep, Recorder};
 use crate::source::feed::Inbox;
 use crate::wire::response::Response;
 use std::hash::{BuildHasher as _, RandomState};
@@ -113,7 +114,7 @@ pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
         }
         Redact::new(key)
     };
-    Options { path, keep, redact: redact.then(key), clock: Arc::new(|| SystemTime::now().into()) }
+    Options { path, keep, redact: redact.then(key), ground: Ground::default(), clock: Arc::new(|| SystemTime::now().into()) }
 }
 
 fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {

@@ -1,6 +1,6 @@
 //! Model and engine together, driven from outside: keys, inputs, time and pictures. Has no terminal, so that tests can drive it.
 use super::key::Key;
-use super::model::{Effect, Model, Options, Screen};
+use super::model::{Effect, Model, Options, Screen, Tone};
 use super::update::mouse::Mouse;
 use super::view::View;
 use super::{screen, update};
@@ -44,7 +44,11 @@ impl App {
     /// Takes in one thing that happened.
     pub fn feed_one(&mut self, input: Input) {
         let frame = matches!(input, Input::Frame(_));
+        let reset = matches!(input, Input::Reset);
         self.engine.feed(input, &mut |_| {});
+        if reset {
+            update::tape::reset(&mut self.model, &self.engine);
+        }
         update::fed(&mut self.model, u64::from(frame));
     }
 
@@ -54,6 +58,11 @@ impl App {
             self.feed_one(input);
         }
         self.scan(&mut || true);
+    }
+
+    /// Something to be read on the last line.
+    pub fn say(&mut self, tone: Tone, text: String) {
+        update::toast(&mut self.model, tone, text);
     }
 
     /// No source will send anything any more.

@@ -11,6 +11,7 @@ pub mod key;
 mod model;
 mod prompt;
 mod screen;
+mod tapes;
 mod term;
 mod text;
 mod theme;
@@ -23,13 +24,16 @@ pub use term::size;
 pub use action::Keymap;
 pub use app::App;
 pub use model::{Effect, Options};
+pub use tapes::{Start, Tapes};
 pub use text::count;
 pub use update::mouse::Mouse;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::input::Input;
+use crate::query::Predicate;
 use crate::source::feed::Inbox;
+use crate::source::replay::Remote;
 use crossterm::event::{Event, EventStream, MouseButton, MouseEventKind};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures::StreamExt;
@@ -53,7 +57,7 @@ const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 type Screen = Terminal<CrosstermBackend<Stdout>>;
 
 /// Runs the screen until somebody leaves it, and gives the engine back for the closing line.
-pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<Engine, Error> {
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes) -> Result<Engine, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
@@ -62,6 +66,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
     let mut keys = EventStream::new();
     let remote = options.remote.clone();
     let mut app = App::new(engine, options);
+    app.model.kept = tapes.keeps();
     let mut queue: VecDeque<Input> = VecDeque::new();
     let mut closed = false;
     let start = Instant::now();
@@ -102,6 +107,19 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
                 app.scan(&mut || Instant::now() < until);
                 for effect in app.effects() {
                     match effect {
+                        Effect::Save(path) => {
+                            let filter = app.model.view().map_or_else(Predicate::all, |v| v.filter().clone());
+                            let (tone, text) = tapes.save(&path, filter, &app.engine);
+                            app.say(tone, text);
+                        }
+                        Effect::Record(path) => {
+                            let (tone, text) = tapes.toggle(path.as_deref());
+                            app.say(tone, text);
+                            app.model.tape = tapes.state();
+                        }
+                        Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
+                        Effect::Step => remote.iter().for_each(Remote::step),
+                        Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
                         Effect::Copy(text) => copy(&text),
                         Effect::Hold(held) => {
                             if let Some(remote) = &remote {
@@ -135,9 +153,13 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
             }
             _ = tick.tick() => {
                 time(&mut app, start);
+                if let Some((tone, text)) = tapes.flush() {
+                    app.say(tone, text);
+                }
+                (app.model.tape, app.model.kept) = (tapes.state(), tapes.keeps());
                 dirty = true;
             }
-            () = std::future::ready(()), if !queue.is_empty() || app.behind() => {}
+            () = std::future::ready(()), if !queue.is_empty() || app.behind() || tapes.is_saving() => {}
         }
         match asked {
             Some(term::Ask::Quit) => break,
@@ -151,25 +173,30 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options) -> Result<E
             }
             None => {}
         }
-        dirty |= work(&mut app, &mut queue, start);
+        dirty |= work(&mut app, &mut queue, &mut tapes, start);
     }
     drop(guard);
     Ok(app.engine)
 }
 
 /// Data, for a slice of time. Returns whether the picture may have changed.
-fn work(app: &mut App, queue: &mut VecDeque<Input>, start: Instant) -> bool {
+fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: Instant) -> bool {
     let until = Instant::now() + SLICE;
     let mut changed = false;
     if !queue.is_empty() {
         time(app, start);
     }
     while let Some(input) = queue.pop_front() {
+        tapes.see(&input);
         app.feed_one(input);
         changed = true;
         if Instant::now() >= until {
             return true;
         }
+    }
+    if let Some((tone, text)) = tapes.advance(&app.engine, &mut || Instant::now() < until) {
+        app.say(tone, text);
+        changed = true;
     }
     app.scan(&mut || Instant::now() < until) || changed
 }

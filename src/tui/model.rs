@@ -13,7 +13,7 @@ use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
-use crate::source::replay::Remote;
+use crate::source::replay::{Remote, To};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -41,12 +41,20 @@ pub struct Options {
 }
 
 /// What the loop has to do for the model, because it touches the world.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
     /// Stop the player's clock, or let it run.
     Hold(bool),
+    /// The player to another place, one line on, to another speed.
+    Seek(To),
+    Step,
+    Speed(f64),
+    /// What is held and passes the filter, to a file.
+    Save(String),
+    /// Begin to record to a file, or end it.
+    Record(Option<String>),
     Suspend,
     Redraw,
 }
@@ -360,6 +368,10 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// What is being recorded on demand, in a few words.
+    pub tape: Option<String>,
+    /// What is held is kept on the disk as well.
+    pub kept: bool,
 }
 
 impl Model {
@@ -393,6 +405,8 @@ impl Model {
             ring: false,
             done: false,
             closed: false,
+            tape: None,
+            kept: false,
         }
     }
 

@@ -67,6 +67,10 @@ impl View {
         self.filter.text()
     }
 
+    pub fn filter(&self) -> &Predicate {
+        &self.filter
+    }
+
     pub fn is_all(&self) -> bool {
         self.filter.is_all()
     }

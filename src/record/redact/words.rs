@@ -70,7 +70,12 @@ impl Words {
 
     /// A name, an address, a label's value, a DNS name, a file: parts between anything but letters and digits.
     pub fn name(&mut self, text: &str) -> String {
+        // No part looks like an address, so both may stand in one table.
+        if let Some(known) = self.parts.get(text) {
+            return known.clone();
+        }
         if let Some(address) = address::text(&self.key, text) {
+            self.remember(text, &address);
             return address;
         }
         self.mapped(text, false)
@@ -147,9 +152,6 @@ impl Words {
         if let Some(known) = self.parts.get(part) {
             return known.clone();
         }
-        if self.parts.len() >= MOST {
-            self.parts.clear();
-        }
         let mut before = Sha256::new_with_prefix(self.key);
         let mut new = String::with_capacity(part.len());
         for c in part.chars() {
@@ -157,8 +159,15 @@ impl Words {
             new.push(turned(c, turn));
             before.update(c.to_string());
         }
-        self.parts.insert(part.to_owned(), new.clone());
+        self.remember(part, &new);
         new
+    }
+
+    fn remember(&mut self, old: &str, new: &str) {
+        if self.parts.len() >= MOST {
+            self.parts.clear();
+        }
+        self.parts.insert(old.to_owned(), new.to_owned());
     }
 
     pub fn key(&self) -> &[u8; 16] {

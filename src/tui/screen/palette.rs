@@ -20,6 +20,10 @@ pub enum Go {
     Namespace(String),
     /// The flows around a time.
     Time(String),
+    /// What is held, to a file.
+    Save(String),
+    /// What comes, to a file; once more ends it.
+    Record(String),
 }
 
 pub struct Offer {
@@ -35,12 +39,23 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
         let time = rest.trim().to_owned();
         return vec![Offer { name: format!("goto {time}"), help: "the flows from this time on".to_owned(), go: Go::Time(time) }];
     }
+    if let Some(rest) = text.strip_prefix("save ") {
+        let path = rest.trim().to_owned();
+        return vec![Offer { name: format!("save {path}"), help: "what is held and passes the filter".to_owned(), go: Go::Save(path) }];
+    }
+    if let Some(rest) = text.strip_prefix("record ") {
+        let path = rest.trim().to_owned();
+        return vec![Offer { name: format!("record {path}"), help: "what comes from now on".to_owned(), go: Go::Record(path) }];
+    }
     let bit = m.screen().map_or(0, Screen::bit);
     let mut all = Vec::new();
     for e in action::on(bit).filter(|e| !matches!(e.action, Action::Palette | Action::Down | Action::Up | Action::Left | Action::Right)) {
         let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
         all.push(Offer { name: e.name.to_owned(), help: format!("{}  {}", keys.join(" "), e.help), go: Go::Act(e.action) });
     }
+    all.push(Offer { name: "save ".to_owned(), help: "what is held, to a file: save FILE".to_owned(), go: Go::Save(String::new()) });
+    let help = if m.tape.is_some() { "end the recording" } else { "what comes from now on, to a file: record FILE" };
+    all.push(Offer { name: "record ".to_owned(), help: help.to_owned(), go: Go::Record(String::new()) });
     all.push(Offer { name: "goto ".to_owned(), help: "a time: goto 13:57".to_owned(), go: Go::Time(String::new()) });
     if let Some(t) = engine.tally() {
         let mut names: Vec<&str> =

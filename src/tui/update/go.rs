@@ -108,7 +108,11 @@ pub fn back(m: &mut Model) {
 pub fn leave(m: &mut Model, engine: &Engine, asked: bool) {
     if m.stack.len() > 1 || m.in_pane {
         back(m);
-    } else if m.options.live && !engine.store().is_empty() && !asked {
+    } else if let Some(tape) = m.tape.as_ref().filter(|_| !asked) {
+        let text = format!("{tape} flows recorded: q again ends the recording and leaves, any other key stays");
+        toast(m, Tone::Error, text);
+        m.asked = true;
+    } else if m.options.live && !m.kept && !engine.store().is_empty() && !asked {
         let n = crate::tui::text::count(engine.store().len() as u64);
         toast(m, Tone::Error, format!("{n} flows are held only here: q again leaves, any other key stays"));
         m.asked = true;

@@ -6,6 +6,7 @@ mod filter;
 mod go;
 pub mod mouse;
 mod palette;
+pub mod tape;
 mod trail;
 
 use super::action::{self, Action};
@@ -70,6 +71,9 @@ fn run(m: &mut Model, engine: &Engine, action: Action) {
 pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static str> {
     let nothing = "no flow is selected";
     match (action, m.screen()?) {
+        (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster, _) if m.options.remote.is_none() => {
+            Some("only a recording can be played back")
+        }
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
         (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
@@ -123,6 +127,10 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Mark => m.menu = Some(Menu::Mark),
         Action::Jump => m.menu = Some(Menu::Jump),
         Action::Palette => palette::open(m),
+        Action::StepBack => tape::step(m, true),
+        Action::StepOn => tape::step(m, false),
+        Action::Slower => tape::speed(m, false),
+        Action::Faster => tape::speed(m, true),
         Action::Older => history(m, true),
         Action::Newer => history(m, false),
         Action::LastScreen => {
@@ -214,6 +222,11 @@ fn rule(m: &mut Model, by: isize) {
 }
 
 fn pause(m: &mut Model, engine: &Engine) {
+    // Of a recording the clock stops, and with it the picture.
+    if let Some(remote) = m.options.remote.as_ref().filter(|r| !r.ended()) {
+        let held = !remote.pace().paused;
+        return m.effects.push(Effect::Hold(held));
+    }
     if let Some(v) = m.view_mut() {
         if v.is_paused() {
             v.resume(engine)
@@ -243,6 +256,9 @@ pub fn fed(m: &mut Model, frames: u64) {
 /// Time goes on: toasts end. Returns whether the picture changes.
 pub fn tick(m: &mut Model, ms: u64) -> bool {
     m.ms = ms;
+    if let Some(remote) = &m.options.remote {
+        m.closed = remote.ended();
+    }
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);
     if over {
         m.toast = None;

@@ -2,7 +2,7 @@
 use super::{Tone, board, go, toast};
 use crate::engine::Engine;
 use crate::tui::key::Key;
-use crate::tui::model::{Model, Palette};
+use crate::tui::model::{Effect, Model, Palette};
 use crate::tui::screen::palette::{Go, offers};
 use crossterm::event::KeyCode;
 
@@ -55,6 +55,12 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
         Go::Act(action) => super::run(m, engine, action),
         Go::Namespace(ns) => go::show(m, engine, &format!("ns:{ns}")),
         Go::Time(time) if time.is_empty() => m.palette = Some(Palette { text: "goto ".to_owned(), at: 0 }),
+        Go::Time(time) if super::tape::goto(m, engine, &time) => {}
         Go::Time(time) => board::goto(m, engine, &time),
+        Go::Save(path) if path.is_empty() => m.palette = Some(Palette { text: "save ".to_owned(), at: 0 }),
+        Go::Save(path) => m.effects.push(Effect::Save(path)),
+        Go::Record(_) if m.tape.is_some() => m.effects.push(Effect::Record(None)),
+        Go::Record(path) if path.is_empty() => m.palette = Some(Palette { text: "record ".to_owned(), at: 0 }),
+        Go::Record(path) => m.effects.push(Effect::Record(Some(path))),
     }
 }

@@ -25,6 +25,9 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let held = engine.store().len() as u64;
     let since = engine.store().row(engine.store().seqs().start).map(|r| r.at);
     let mut parts: Vec<(u8, Vec<Seg>)> = vec![(1, state)];
+    if let Some(tape) = &m.tape {
+        parts.insert(0, (1, vec![seg(tape.clone(), look.drop())]));
+    }
     if let Some(Screen::Why(c)) = m.screen() {
         // What is read here is one case; the stream's state comes back with the next screen, a loss is said all the same.
         let mut right = super::super::screen::why::extent(m, engine, c);
@@ -109,6 +112,16 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
     let live = m.streams(engine);
     if let Some(v) = m.view().filter(|v| v.is_paused()) {
         return vec![seg(format!("{} paused, {} wait", look.g.pause, count(v.waiting(engine))), look.warn())];
+    }
+    if let Some(remote) = m.options.remote.as_ref().filter(|r| !r.ended()) {
+        let pace = remote.pace();
+        let clock = m.clock(engine.now(), engine);
+        if pace.paused {
+            return vec![seg(format!("{} {clock}", look.g.pause), look.warn())];
+        }
+        if pace.speed.is_finite() {
+            return vec![seg(format!("{} {}× {clock}", look.g.live, pace.speed), look.pass())];
+        }
     }
     let failed = engine.ended().iter().find_map(|(_, r)| r.as_ref().err());
     if let (Some(_), false) = (failed, live) {

@@ -1,0 +1,84 @@
+//! The rings of sessions: what the screen has seen, on the disk, so that `flowhy replay @last` has it.
+//!
+//! Owns where they lie and how many stay: this session's and the one before. Nothing here is ever an error: without a home, or with a
+//! folder that cannot be written, there is no ring.
+use super::record;
+use crate::error::Error;
+use crate::model::time::Nanos;
+use crate::record::{Keep, Recorder, set};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The name under which a person asks for it.
+pub const LAST: &str = "@last";
+const SIZE: u64 = 256 << 20;
+const FILE: &str = "flows.jsonl.zst";
+/// Locked while its session runs.
+const LOCK: &str = "lock";
+
+/// The ring of this session, and the lock that keeps it from others.
+pub struct Session {
+    pub ring: Recorder,
+    pub lock: File,
+}
+
+/// `$XDG_STATE_HOME`, else `~/.local/state`.
+fn folder() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    Some(var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?.join("flowhy/sessions"))
+}
+
+/// Sessions that have recorded something, oldest first.
+fn sessions(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut all: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    all.sort();
+    all
+}
+
+/// Begins this session's ring, and removes those before the last one.
+pub fn begin() -> Option<Session> {
+    let folder = folder()?;
+    private(&folder).ok()?;
+    let old = sessions(&folder);
+    let (last, older) = old.split_last().map_or((None, &[][..]), |(l, o)| (Some(l), o));
+    for path in older.iter().filter(|p| Some(*p) != last) {
+        // A session that still runs keeps its own.
+        if File::open(path.join(LOCK)).is_ok_and(|f| f.try_lock().is_err()) {
+            continue;
+        }
+        let _ = fs::remove_dir_all(path);
+    }
+    let now: Nanos = SystemTime::now().into();
+    let path = folder.join(format!("{}-{}", now.utc().format("%Y%m%dT%H%M%S%.3f"), std::process::id()));
+    private(&path).ok()?;
+    let lock = File::create(path.join(LOCK)).ok()?;
+    lock.try_lock().ok()?;
+    let ring = Recorder::start(record::options(path.join(FILE), Keep::Ring(SIZE), false)).ok()?;
+    Some(Session { ring, lock })
+}
+
+fn private(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// `@last` among the paths becomes the newest session's ring.
+pub fn resolve(paths: &mut [String]) -> Result<(), Error> {
+    for path in paths.iter_mut().filter(|p| *p == LAST) {
+        let newest = folder().into_iter().flat_map(|f| sessions(&f)).rev().map(|p| p.join(FILE)).find(|f| !set::segments(f).is_empty());
+        *path = match newest {
+            Some(file) => file.to_string_lossy().into_owned(),
+            None => {
+                return Err(Error::usage("there is no last session")
+                    .cause("the screen records what it sees on a live server; nothing was recorded here yet")
+                    .hint("flowhy replay FILE"));
+            }
+        };
+    }
+    Ok(())
+}

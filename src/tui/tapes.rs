@@ -1,0 +1,170 @@
+//! What is recorded while the screen is open: the session's ring, what `:record` asks for, what `:save` writes.
+//!
+//! Owns the writers. A disk that fails ends its recording with a message and nothing else. Draws nothing; the loop hands it everything
+//! that happens, and the messages that come back go to the last line.
+use super::model::Tone;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::model::input::{At, Codec, Frame, Input};
+use crate::model::words::count;
+use crate::query::Predicate;
+use crate::record::{Books, Ground, Recorder};
+use crate::world::line;
+use prost::Message as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens a file to record into, given what is known of the cluster.
+pub type Start = Box<dyn Fn(&Path, Ground) -> Result<Recorder, Error>>;
+
+/// Rows of a saving between two questions whether time is up.
+const SLICE: u64 = 128;
+
+pub struct Tapes {
+    start: Start,
+    session: Option<Recorder>,
+    named: Option<Recorder>,
+    saving: Option<Saving>,
+    ground: Ground,
+}
+
+/// What is held goes to a file, a little at a time.
+struct Saving {
+    to: Recorder,
+    next: u64,
+    end: u64,
+    filter: Predicate,
+    /// Rows whose frames are not held any more.
+    gone: u64,
+}
+
+impl Tapes {
+    /// `session`: the ring of this session, if there is one. `given`: what the engine was told before any source.
+    pub fn new(start: Start, session: Option<Recorder>, given: &[At]) -> Self {
+        let mut all = Self { start, session, named: None, saving: None, ground: Ground::default() };
+        given.iter().for_each(|at| all.world(at));
+        all
+    }
+
+    /// Whether what is seen is kept beyond the screen.
+    pub fn keeps(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// What line 1 says.
+    pub fn state(&self) -> Option<String> {
+        let books = self.named.as_ref()?.books();
+        Some(format!("rec {}", count(books.flows)))
+    }
+
+    /// One thing that happened, before the engine takes it.
+    pub fn see(&mut self, input: &Input) {
+        match input {
+            Input::Frame(f) if f.broken.is_none() => {
+                for r in [&mut self.session, &mut self.named].into_iter().flatten() {
+                    r.frame(f.clone());
+                }
+            }
+            Input::World(at) => self.world(at),
+            _ => {}
+        }
+    }
+
+    fn world(&mut self, at: &At) {
+        self.ground.take(at, line::write);
+        for r in [&mut self.session, &mut self.named].into_iter().flatten() {
+            r.world(at);
+        }
+    }
+
+    /// Hands over what has been gathered; a recording that has failed ends here.
+    pub fn flush(&mut self) -> Option<(Tone, String)> {
+        let mut said = None;
+        for (r, session) in [(&mut self.session, true), (&mut self.named, false)] {
+            let Some(recorder) = r else { continue };
+            recorder.flush();
+            let books = recorder.books();
+            if let Some(cause) = &books.failed {
+                let what = if session { "the session's ring" } else { "the recording" };
+                let path = recorder.path().display().to_string();
+                said = Some((Tone::Error, format!("{what} ended: {cause}; {} can be read, the rest is held only here", path)));
+                *r = None;
+            }
+        }
+        said
+    }
+
+    /// Begins to record, or ends what is being recorded.
+    pub fn toggle(&mut self, path: Option<&str>) -> (Tone, String) {
+        if let Some(r) = self.named.take() {
+            return finished("recorded", r, 0);
+        }
+        let Some(path) = path else { return (Tone::Info, "nothing is being recorded".to_owned()) };
+        match (self.start)(Path::new(path), self.ground.clone()) {
+            Ok(r) => {
+                self.named = Some(r);
+                (Tone::Info, format!("recording to {path}; :record ends it"))
+            }
+            Err(e) => (Tone::Error, e.line()),
+        }
+    }
+
+    /// Begins to write what is held and passes the filter.
+    pub fn save(&mut self, path: &str, filter: Predicate, engine: &Engine) -> (Tone, String) {
+        if self.saving.is_some() {
+            return (Tone::Info, "another file is being saved".to_owned());
+        }
+        match (self.start)(Path::new(path), self.ground.clone()) {
+            Ok(to) => {
+                let seqs = engine.store().seqs();
+                self.saving = Some(Saving { to, next: seqs.start, end: seqs.end, filter, gone: 0 });
+                (Tone::Info, format!("saving to {path}"))
+            }
+            Err(e) => (Tone::Error, e.line()),
+        }
+    }
+
+    pub fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// Goes on saving while `more` allows; says so at the end.
+    pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> Option<(Tone, String)> {
+        let s = self.saving.as_mut()?;
+        let from: Arc<str> = Arc::from("");
+        // What fell out meanwhile is not there any more.
+        let first = engine.store().seqs().start;
+        s.gone += first.saturating_sub(s.next).min(s.end.saturating_sub(s.next));
+        s.next = s.next.max(first);
+        while s.next < s.end && s.to.books().failed.is_none() {
+            let seq = s.next;
+            s.next += 1;
+            if engine.matches(seq, &s.filter) {
+                match engine.store().response(seq) {
+                    Some(r) => {
+                        let bytes = r.encode_to_vec().into();
+                        s.to.frame(Frame { codec: Codec::Hubble, from: from.clone(), line: 0, bytes, broken: None });
+                    }
+                    None => s.gone += 1,
+                }
+            }
+            if s.next.is_multiple_of(SLICE) && !more() {
+                return None;
+            }
+        }
+        self.saving.take().map(|s| finished("saved", s.to, s.gone))
+    }
+}
+
+fn finished(done: &str, r: Recorder, gone: u64) -> (Tone, String) {
+    let path = r.path().display().to_string();
+    let Books { flows, failed, unrecorded, .. } = r.finish();
+    if let Some(cause) = failed {
+        return (Tone::Error, format!("{path} ended early: {cause}; {} flows are not in it", count(unrecorded)));
+    }
+    let mut text = format!("{done} {} flows to {path}", count(flows));
+    if gone > 0 {
+        text.push_str(&format!("; {} were not held any more", count(gone)));
+    }
+    (Tone::Info, text)
+}

@@ -1,0 +1,60 @@
+//! What asks the loop for a file or for another time: `:save`, `:record`, `:goto` in a replay, its steps and its speed; and the screens
+//! after the engine has begun anew.
+use super::{Tone, toast};
+use crate::engine::Engine;
+use crate::model::time::Nanos;
+use crate::query::{self, Context, Predicate};
+use crate::source::replay::To;
+use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
+use crate::tui::view::View;
+
+/// Speeds of a replay; after the last comes as fast as it can be read.
+const SPEEDS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0];
+const DAY: i64 = 86_400 * Nanos::SECOND;
+
+/// Goes to a time where a recording is played; `false` where there is none.
+pub fn goto(m: &mut Model, engine: &Engine, time: &str) -> bool {
+    let Some(remote) = m.options.remote.clone() else { return false };
+    let now = engine.now();
+    let Some((at, _)) = query::moment(time, &Context { now, offset: m.options.offset }) else {
+        toast(m, Tone::Error, format!("{time:?} is no time: 13:57, 13:57:02, or 2026-01-31T13:57:00Z"));
+        return true;
+    };
+    // A time of day may lie ahead in a recording.
+    let ahead = at.plus(DAY);
+    let at = if time.len() <= 8 && ahead.since(now) < now.since(at) { ahead } else { at };
+    // At full speed it would be gone before it is seen.
+    if remote.pace().speed.is_infinite() {
+        m.effects.push(Effect::Hold(true));
+    }
+    m.effects.push(Effect::Seek(To::Time(at)));
+    true
+}
+
+/// One line back, or on. The clock stands then.
+pub fn step(m: &mut Model, back: bool) {
+    m.effects.push(Effect::Hold(true));
+    m.effects.push(if back { Effect::Seek(To::Back) } else { Effect::Step });
+}
+
+/// Slower or faster by one speed.
+pub fn speed(m: &mut Model, faster: bool) {
+    let Some(remote) = &m.options.remote else { return };
+    let now = remote.pace().speed;
+    let next = if faster { SPEEDS.iter().find(|s| **s > now) } else { SPEEDS.iter().rev().find(|s| **s < now) };
+    let next = next.copied().unwrap_or(if faster { f64::INFINITY } else { now });
+    m.effects.push(Effect::Speed(next));
+    toast(m, Tone::Info, if next.is_infinite() { "as fast as it can be read".to_owned() } else { format!("{next}×") });
+}
+
+/// The engine has forgotten everything: rows and causes have other numbers now.
+pub fn reset(m: &mut Model, engine: &Engine) {
+    let filter = match m.stack.first() {
+        Some(Screen::Flows(v)) => v.filter().clone(),
+        _ => Predicate::all(),
+    };
+    m.stack = vec![Screen::Flows(Box::new(View::new(filter, engine)))];
+    m.trail = Trail::default();
+    m.drops = Drops::default();
+    (m.prompt, m.menu, m.in_pane) = (None, None, false);
+}
