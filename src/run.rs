@@ -215,7 +215,6 @@ fn go(plan: Plan) -> Result<u8, Error> {
         _ if !policies.is_empty() => live::Look::World,
         _ => live::Look::Policies,
     };
-    let streams = live || matches!(from, From::Demo { .. });
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
@@ -243,13 +242,22 @@ fn go(plan: Plan) -> Result<u8, Error> {
                     remote: sources.remote,
                     ..tui::Options::default()
                 };
-                let session = if ring && streams { session::begin() } else { None };
-                let (ring, _lock) = session.map_or((None, None), |s| (Some(s.ring), Some(s.lock)));
+                // The demo comes again whenever it is asked to.
+                let mut _lock = None;
+                let session: Option<tui::Begin<'_>> = if ring && live {
+                    Some(Box::new(|ground| {
+                        let (ring, held) = session::begin(ground)?;
+                        _lock = Some(held);
+                        Some(ring)
+                    }))
+                } else {
+                    None
+                };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();
                 let start: tui::Start = Box::new(|path, ground| {
                     Recorder::start(record::Options { ground, ..record::options(path.to_owned(), Keep::One, false) })
                 });
-                tui::run(engine, inbox, options, tui::Tapes::new(start, ring, &given)).await.map(|_| 0)
+                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given)).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter, mode } => {

@@ -32,6 +32,9 @@ pub struct Record {
 pub(super) fn record(source: &Source, judge: policy::Options, look: &Look<'_>, r: Args) -> Result<Plan, Error> {
     sound(source)?;
     let env = look.env;
+    if r.file.as_os_str() == "-" {
+        return Err(Error::usage("cannot record to standard output").hint("flowhy observe -o jsonpb writes flows into a pipe"));
+    }
     let keep = match (&r.ring, &r.max_size, &r.max_age) {
         (Some(text), ..) => match size("--ring", text)? {
             n if n < LEAST_RING => return Err(Error::usage(format!("--ring {text} is too small")).hint("at least 1MiB")),

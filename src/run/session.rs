@@ -5,7 +5,7 @@
 use super::record;
 use crate::error::Error;
 use crate::model::time::Nanos;
-use crate::record::{Keep, Recorder, set};
+use crate::record::{self as tape, Ground, Keep, Recorder, set};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -16,12 +16,6 @@ const SIZE: u64 = 256 << 20;
 const FILE: &str = "flows.jsonl.zst";
 /// Locked while its session runs.
 const LOCK: &str = "lock";
-
-/// The ring of this session, and the lock that keeps it from others.
-pub struct Session {
-    pub ring: Recorder,
-    pub lock: File,
-}
 
 /// `$XDG_STATE_HOME`, else `~/.local/state`.
 fn folder() -> Option<PathBuf> {
@@ -37,8 +31,9 @@ fn sessions(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Begins this session's ring, and removes those before the last one.
-pub fn begin() -> Option<Session> {
+/// Begins this session's ring, with the lock that keeps it from others, and removes those before the last one. Is called when there
+/// is a flow to record: a session that saw none takes nobody's place.
+pub fn begin(ground: Ground) -> Option<(Recorder, File)> {
     let folder = folder()?;
     private(&folder).ok()?;
     let old = sessions(&folder);
@@ -55,8 +50,8 @@ pub fn begin() -> Option<Session> {
     private(&path).ok()?;
     let lock = File::create(path.join(LOCK)).ok()?;
     lock.try_lock().ok()?;
-    let ring = Recorder::start(record::options(path.join(FILE), Keep::Ring(SIZE), false)).ok()?;
-    Some(Session { ring, lock })
+    let ring = Recorder::start(tape::Options { ground, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
+    Some((ring, lock))
 }
 
 fn private(path: &Path) -> std::io::Result<()> {

@@ -24,7 +24,7 @@ pub use term::size;
 pub use action::Keymap;
 pub use app::App;
 pub use model::{Effect, Options};
-pub use tapes::{Start, Tapes};
+pub use tapes::{Begin, Start, Tapes};
 pub use text::count;
 pub use update::mouse::Mouse;
 
@@ -57,7 +57,7 @@ const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 type Screen = Terminal<CrosstermBackend<Stdout>>;
 
 /// Runs the screen until somebody leaves it, and gives the engine back for the closing line.
-pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes) -> Result<Engine, Error> {
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>) -> Result<Engine, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
@@ -180,7 +180,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
 }
 
 /// Data, for a slice of time. Returns whether the picture may have changed.
-fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: Instant) -> bool {
+fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes<'_>, start: Instant) -> bool {
     let until = Instant::now() + SLICE;
     let mut changed = false;
     if !queue.is_empty() {

@@ -17,11 +17,16 @@ use std::sync::Arc;
 /// Opens a file to record into, given what is known of the cluster.
 pub type Start = Box<dyn Fn(&Path, Ground) -> Result<Recorder, Error>>;
 
+/// Begins the session's ring, given what is known of the cluster by then.
+pub type Begin<'a> = Box<dyn FnOnce(Ground) -> Option<Recorder> + 'a>;
+
 /// Rows of a saving between two questions whether time is up.
 const SLICE: u64 = 128;
 
-pub struct Tapes {
+pub struct Tapes<'a> {
     start: Start,
+    /// Until the first flow.
+    begin: Option<Begin<'a>>,
     session: Option<Recorder>,
     named: Option<Recorder>,
     saving: Option<Saving>,
@@ -38,10 +43,10 @@ struct Saving {
     gone: u64,
 }
 
-impl Tapes {
-    /// `session`: the ring of this session, if there is one. `given`: what the engine was told before any source.
-    pub fn new(start: Start, session: Option<Recorder>, given: &[At]) -> Self {
-        let mut all = Self { start, session, named: None, saving: None, ground: Ground::default() };
+impl<'a> Tapes<'a> {
+    /// `begin`: begins the ring of this session, if there is to be one. `given`: what the engine was told before any source.
+    pub fn new(start: Start, begin: Option<Begin<'a>>, given: &[At]) -> Self {
+        let mut all = Self { start, begin, session: None, named: None, saving: None, ground: Ground::default() };
         given.iter().for_each(|at| all.world(at));
         all
     }
@@ -61,6 +66,9 @@ impl Tapes {
     pub fn see(&mut self, input: &Input) {
         match input {
             Input::Frame(f) if f.broken.is_none() => {
+                if let Some(begin) = self.begin.take() {
+                    self.session = begin(self.ground.clone());
+                }
                 for r in [&mut self.session, &mut self.named].into_iter().flatten() {
                     r.frame(f.clone());
                 }
