@@ -135,7 +135,9 @@ fn a_minimal_agents_drops_are_the_same_policies() {
     assert!(drops > 500 && blind > 300, "{drops} drops, {blind} blind");
     let causes = |e: &Engine| -> BTreeSet<String> {
         let policy = |c: &&flowhy::engine::causes::Cause| c.why.outcome == Outcome::DefaultDeny;
-        e.causes().iter().filter(policy).map(|c| format!("{} -> {}:{} {:?}", c.from, c.to, c.port, c.why.policies)).collect()
+        // A DNS name comes with a DNS answer, which such an agent does not send.
+        let to = |c: &flowhy::engine::causes::Cause| if c.to.contains('/') { c.to.clone() } else { "outside".to_owned() };
+        e.causes().iter().filter(policy).map(|c| format!("{} -> {}:{} {:?}", c.from, to(c), c.port, c.why.policies)).collect()
     };
     let (of_full, of_minimal) = (causes(&full), causes(&minimal));
     assert!(of_minimal.len() > 3 && of_minimal.is_subset(&of_full), "{of_minimal:#?}\n{of_full:#?}");
