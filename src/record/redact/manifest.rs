@@ -44,8 +44,6 @@ const DROPPED: &[&str] =
     &["annotations", "args", "command", "description", "env", "envFrom", "log", "managedFields", "volumes", "volumeMounts", "image"];
 /// Lists of words of the API.
 const WORDS: &[&str] = &["fromEntities", "toEntities", "policyTypes", "entities", "methods"];
-/// Regular expressions.
-const PATTERNS: &[&str] = &["path", "host"];
 /// Maps whose keys are kept and whose values are names.
 const LABELS: &[&str] = &["labels", "matchLabels", "selector", "nodeSelector"];
 
@@ -100,12 +98,16 @@ fn label_value(w: &mut Words, key: &str, value: &str) -> String {
 fn text(w: &mut Words, s: &str, key: &str) -> String {
     match key {
         _ if KEPT.contains(&key) || WORDS.contains(&key) => s.to_owned(),
-        _ if PATTERNS.contains(&key) => w.pattern(s),
+        "path" => w.pattern(s),
+        "host" => w.host_pattern(s),
         _ if s.starts_with("reserved:") => s.to_owned(),
-        "headers" => match s.split_once(' ') {
-            Some((name, value)) => format!("{name} {}", w.url(value)),
-            None => s.to_owned(),
-        },
+        "headers" => {
+            // `Name value` as well as `Name:value`.
+            let (name, rest) = s.split_at(s.find([':', ' ']).unwrap_or(s.len()));
+            let value = rest.trim_start_matches([':', ' ']);
+            let between = rest.strip_suffix(value).unwrap_or_default();
+            format!("{name}{between}{}", w.header(name, value))
+        }
         _ => w.name(s),
     }
 }

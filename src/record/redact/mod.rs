@@ -9,6 +9,7 @@
 mod address;
 mod flow;
 mod manifest;
+mod spelled;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -31,3 +31,47 @@ fn patterns_still_match_what_they_matched() {
     }
     assert_eq!(w.pattern("*.stripe.com"), format!("*.{}.com", w.name("stripe")));
 }
+
+#[test]
+fn an_address_inside_a_text_is_replaced_as_it_is_where_it_stands_alone() {
+    let mut w = words();
+    let (a, b, ten) = (w.name("203.0.113.9"), w.name("198.51.100.7"), w.name("10.1.2.3"));
+    let six = w.name("2001:db8::7");
+    assert!(a != "203.0.113.9" && b != "198.51.100.7" && ten != "10.1.2.3" && six != "2001:db8::7");
+    let x = w.url("/x");
+    assert_eq!(w.url("http://203.0.113.9:8080/x"), format!("http://{a}:8080{x}"));
+    assert_eq!(w.url("https://[2001:db8::7]:8443/x"), format!("https://[{six}]:8443{x}"));
+    assert!(w.url("/v1/x?ip=198.51.100.7").ends_with(&format!("={b}")));
+    assert_eq!(w.header("X-Forwarded-For", "198.51.100.7, 10.1.2.3, 2001:db8::7"), format!("{b}, {ten}, {six}"));
+    assert_eq!(w.header("Host", "198.51.100.7:8080"), format!("{b}:8080"));
+    let reversed = |ip: &str| ip.split('.').rev().collect::<Vec<_>>().join(".");
+    assert_eq!(w.name("7.100.51.198.in-addr.arpa."), format!("{}.in-addr.arpa.", reversed(&b)));
+    assert_eq!(w.name("10-1-2-3.default.pod.cluster.local"), format!("{}.default.pod.cluster.local", ten.replace('.', "-")));
+    assert!(w.name("ip-10-1-2-3").ends_with(&ten.replace('.', "-")));
+    let nibbles = |ip: &str| {
+        let all = format!("{:032x}", u128::from(ip.parse::<std::net::Ipv6Addr>().unwrap()));
+        all.chars().rev().map(String::from).collect::<Vec<_>>().join(".")
+    };
+    assert_eq!(w.name(&format!("{}.ip6.arpa", nibbles("2001:db8::7"))), format!("{}.ip6.arpa", nibbles(&six)));
+    // What policies say about hosts says the same about the new ones.
+    let host = format!("^(?:{})$", w.host_pattern(r"198\.51\.100\.7:8080"));
+    assert!(regex::Regex::new(&host).unwrap().is_match(&w.header(":authority", "198.51.100.7:8080")), "{host}");
+}
+
+#[test]
+fn a_short_number_stays_only_as_the_ordinal_of_a_name() {
+    let mut w = words();
+    let web = w.name("web");
+    for same in ["-0", "-2-6d4b75cb6d-x7k2p", "-12"] {
+        assert_eq!(w.name(&format!("web{same}")), format!("{web}{same}"));
+    }
+    // A StatefulSet's pod begins as the StatefulSet.
+    assert!(w.name("web-2-0").starts_with(&format!("{}-", w.name("web-2"))));
+    assert!(!w.name("web-7.web.svc").contains("web") && w.name("web-7.web.svc").contains("-7."));
+    for text in ["/orders/77", "/?id=123", "a 42", "/2.3.4.5.6/"] {
+        let new = w.url(text);
+        let digits = |t: &str| t.split(|c: char| !c.is_ascii_digit()).filter(|d| !d.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        assert!(digits(text) != digits(&new) && digits(text).len() == digits(&new).len(), "{text} {new}");
+    }
+    assert!(!w.url("/x?then=http://shop/").contains("http://shop"));
+}
