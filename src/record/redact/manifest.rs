@@ -3,6 +3,7 @@
 //! Owns which strings of an object are names, which are words of Kubernetes and Cilium, and which are left out.
 use super::words::Words;
 use crate::model::doc::{Doc, Node, Value};
+use crate::world::settings;
 use serde_json::{Map, Value as Json};
 
 /// Values of these keys are words of the API, or numbers as strings.
@@ -16,7 +17,6 @@ const KEPT: &[&str] = &[
     "family",
     "generation",
     "hostNetwork",
-    "key",
     "kind",
     "method",
     "mode",
@@ -78,12 +78,13 @@ fn value(w: &mut Words, node: &Node, key: &str, settings: bool) -> Json {
                 }
                 let new = match (&e.value.value, e.key.as_str()) {
                     (Value::Str(s), _) if labels => Json::from(label_value(w, &e.key, s)),
-                    (Value::Map(_), "data") if settings => kept(w, &e.value),
+                    (Value::Map(_), "data") if settings => kept(&e.value),
                     (_, "data" | "binaryData" | "stringData") => continue,
                     (Value::Str(s), "name") if port => Json::from(s.clone()),
                     _ => value(w, &e.value, &e.key, settings),
                 };
-                map.insert(e.key.clone(), new);
+                let name = if labels { w.label_key(&e.key) } else { e.key.clone() };
+                map.insert(name, new);
             }
             Json::Object(map)
         }
@@ -97,6 +98,7 @@ fn label_value(w: &mut Words, key: &str, value: &str) -> String {
 
 fn text(w: &mut Words, s: &str, key: &str) -> String {
     match key {
+        "key" => w.label_key(s),
         _ if KEPT.contains(&key) || WORDS.contains(&key) => s.to_owned(),
         "path" => w.pattern(s),
         "host" => w.host_pattern(s),
@@ -112,12 +114,8 @@ fn text(w: &mut Words, s: &str, key: &str) -> String {
     }
 }
 
-/// Settings of Cilium: words, numbers and networks; the networks are replaced.
-fn kept(w: &mut Words, node: &Node) -> Json {
-    let mut map = Map::new();
-    for e in node.map() {
-        let old = e.value.str().unwrap_or_default();
-        map.insert(e.key.clone(), Json::from(super::address::text(w.key(), old).unwrap_or_else(|| old.to_owned())));
-    }
-    Json::Object(map)
+/// Settings of Cilium that decide something; they are words. The others name clusters, servers and networks.
+fn kept(node: &Node) -> Json {
+    let read = node.map().iter().filter(|e| settings::READ.contains(&e.key.as_str()));
+    Json::Object(read.map(|e| (e.key.clone(), Json::from(e.value.str().unwrap_or_default()))).collect())
 }

@@ -1,6 +1,9 @@
 //! What replaced names must keep. That a whole recording gives the same verdicts is shown in tests/record.rs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::words::Words;
+use super::{Redact, manifest};
+use crate::model::input::{At, Change, Kind, KindState};
+use crate::world::yaml;
 
 fn words() -> Words {
     Words::new(*b"0123456789abcdef")
@@ -74,4 +77,44 @@ fn a_short_number_stays_only_as_the_ordinal_of_a_name() {
         assert!(digits(text) != digits(&new) && digits(text).len() == digits(&new).len(), "{text} {new}");
     }
     assert!(!w.url("/x?then=http://shop/").contains("http://shop"));
+}
+
+fn written(w: &mut Words, body: &str) -> serde_json::Value {
+    let (docs, faults) = yaml::read("s.yaml", body);
+    assert!(faults.is_empty(), "{faults:?}");
+    serde_json::from_str(&manifest::body(w, &docs)).unwrap()
+}
+
+#[test]
+fn why_a_kind_may_not_be_read_names_nobody() {
+    let why = "User \"jane.doe@acme.com\" cannot list pods";
+    for state in [KindState::Forbidden(why.to_owned()), KindState::Stale(why.to_owned())] {
+        let kind = Kind { group: String::new(), kind: "Pod".to_owned(), state };
+        let mut out = Vec::new();
+        Redact::new([7; 16]).change(&At { cluster: "".into(), at: None, change: Change::Kind(kind) }, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("\"Pod\"") && !out.contains("jane") && !out.contains("acme"), "{out}");
+    }
+}
+
+#[test]
+fn of_ciliums_configuration_only_what_is_read_is_kept() {
+    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-policy: always, cluster-name: acme, k8s-api-server: 'https://acme:6443', ipv4-native-routing-cidr: '203.0.113.0/24,198.51.100.0/24'}\n";
+    assert_eq!(written(&mut words(), body)["data"], serde_json::json!({"enable-policy": "always"}));
+}
+
+#[test]
+fn a_cidr_group_is_called_the_same_in_labels_and_policies() {
+    let mut w = words();
+    let office = w.name("office");
+    assert_ne!(office, "office");
+    let label = "cidrgroup:io.cilium.policy.cidrgroupname/";
+    assert_eq!(w.label(&format!("{label}office")), format!("{label}{office}"));
+    assert_eq!(w.label(&format!("{label}office=")), format!("{label}{office}="));
+    let body = format!("apiVersion: v1\nkind: X\nspec: {{cidrGroupRef: office, matchLabels: {{'{label}office': ''}}}}\n");
+    let spec = &written(&mut w, &body)["spec"];
+    assert_eq!((&spec["cidrGroupRef"], spec["matchLabels"].get(format!("{label}{office}")).is_some()), (&office.clone().into(), true));
+    for same in ["linux", "amd64", "arm64", "in-addr", "ip6", "arpa"] {
+        assert_eq!(w.name(same), same);
+    }
 }

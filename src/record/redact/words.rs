@@ -11,7 +11,9 @@ const MOST: usize = 100_000;
 /// Parts that every cluster has, or whose meaning decides something.
 const KEPT: &[&str] = &[
     "addr",
+    "amd64",
     "any",
+    "arm64",
     "arpa",
     "cilium",
     "cluster",
@@ -40,6 +42,7 @@ const KEPT: &[&str] = &[
     "kube",
     "kubernetes",
     "lease",
+    "linux",
     "local",
     "master",
     "net",
@@ -60,6 +63,8 @@ const KEPT: &[&str] = &[
     "yaml",
     "yml",
 ];
+/// What stands before a CIDR group's name in the label of its members.
+const CIDR_GROUP: &str = "io.cilium.policy.cidrgroupname/";
 /// What Kubernetes makes the ends of generated names of.
 const GENERATED: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -121,9 +126,17 @@ impl Words {
             },
             "fqdn" => format!("fqdn:{}", self.name(rest)),
             _ => match text.split_once('=') {
-                Some((key, value)) => format!("{key}={}", self.name(value)),
-                None => text.to_owned(),
+                Some((key, value)) => format!("{}={}", self.label_key(key), self.name(value)),
+                None => self.label_key(text),
             },
+        }
+    }
+
+    /// A label's key stays, but for the name of a CIDR group that Cilium puts into one.
+    pub fn label_key(&mut self, key: &str) -> String {
+        match key.split_once(CIDR_GROUP) {
+            Some((source, name)) => format!("{source}{CIDR_GROUP}{}", self.name(name)),
+            None => key.to_owned(),
         }
     }
 
@@ -208,10 +221,6 @@ impl Words {
             self.parts.clear();
         }
         self.parts.insert(old.to_owned(), new.to_owned());
-    }
-
-    pub fn key(&self) -> &[u8; 16] {
-        &self.key
     }
 }
 
