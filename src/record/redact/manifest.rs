@@ -19,6 +19,7 @@ const KEPT: &[&str] = &[
     "hostNetwork",
     "kind",
     "method",
+    "mismatch",
     "mode",
     "operator",
     "phase",
@@ -80,6 +81,12 @@ fn value(w: &mut Words, node: &Node, key: &str, settings: bool) -> Json {
                     (Value::Str(s), _) if labels => Json::from(label_value(w, &e.key, s)),
                     (Value::Map(_), "data") if settings => kept(&e.value),
                     (_, "data" | "binaryData" | "stringData") => continue,
+                    // As flows have it: under another name nobody could tell whether a request carries it.
+                    (Value::Str(s), "name") if key == "headerMatches" => Json::from(s.clone()),
+                    (Value::Str(s), "value") if key == "headerMatches" => {
+                        let header = entries.iter().find(|e| e.key == "name").and_then(|e| e.value.str());
+                        Json::from(w.header(header.unwrap_or_default(), s))
+                    }
                     (Value::Str(s), "name") if port => Json::from(s.clone()),
                     _ => value(w, &e.value, &e.key, settings),
                 };

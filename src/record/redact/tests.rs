@@ -118,3 +118,14 @@ fn a_cidr_group_is_called_the_same_in_labels_and_policies() {
         assert_eq!(w.name(same), same);
     }
 }
+
+#[test]
+fn the_header_that_a_policy_asks_for_is_the_one_that_flows_carry() {
+    let mut w = words();
+    let body = "apiVersion: v1\nkind: X\nspec: {headerMatches: [{name: X-Tenant, value: acme 198.51.100.7, mismatch: LOG}], headers: ['X-Tenant:acme']}\n";
+    let spec = &written(&mut w, body)["spec"];
+    let expected = serde_json::json!({"name": "X-Tenant", "value": w.header("X-Tenant", "acme 198.51.100.7"), "mismatch": "LOG"});
+    assert_eq!(spec["headerMatches"][0], expected);
+    assert_eq!(spec["headers"][0], format!("X-Tenant:{}", w.name("acme")));
+    assert!(!spec.to_string().contains("acme"));
+}
