@@ -42,7 +42,7 @@ pub struct Record {
     /// With --on: so long after [default: 30s]
     #[arg(long, value_name = "TIME", requires = "on", help_heading = "Recording")]
     pub after: Option<String>,
-    /// Replace names, label values, addresses and paths, each by the same one everywhere
+    /// Replace names, label values, addresses and paths, each by the same one everywhere; lengths, times and counts still show the traffic's shape
     #[arg(long, help_heading = "Recording")]
     pub redact: bool,
     /// Begin with the last N flows that the server holds

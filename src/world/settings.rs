@@ -8,6 +8,17 @@ use std::collections::BTreeMap;
 /// Cilium's own configuration.
 const CONFIG: &str = "cilium-config";
 
+/// The keys of it that anybody asks for. Whoever hands the configuration on needs to keep no others.
+pub const READ: &[&str] = &[
+    "allow-localhost",
+    "enable-host-firewall",
+    "enable-k8s-cluster-network-policy",
+    "enable-k8s-networkpolicy",
+    "enable-policy",
+    "policy-audit-mode",
+    "policy-cidr-match-mode",
+];
+
 /// DaemonSets of networks, by how their names begin: what they are called, and whether they enforce NetworkPolicy; `None`: that
 /// depends, and the object does not tell.
 const NETWORKS: &[(&str, &str, Option<bool>)] = &[
@@ -68,8 +79,9 @@ impl Settings {
         }
     }
 
-    /// A value of Cilium's configuration.
+    /// A value of Cilium's configuration; its key is one of `READ`.
     pub fn config(&self, key: &str) -> Option<&str> {
+        debug_assert!(READ.contains(&key), "{key} would be missing in redacted recordings");
         self.config.as_ref()?.get(key).map(String::as_str)
     }
 

@@ -135,7 +135,7 @@ fn record(w: &mut Words, r: Record) -> Record {
             method: h.method,
             url: w.url(&h.url),
             protocol: h.protocol,
-            headers: h.headers.iter().map(|h| HttpHeader { key: h.key.clone(), value: w.url(&h.value) }).collect(),
+            headers: h.headers.iter().map(|h| HttpHeader { key: h.key.clone(), value: w.header(&h.key, &h.value) }).collect(),
         }),
         Record::Kafka(k) => Record::Kafka(Kafka { topic: w.name(&k.topic), ..k }),
     }

@@ -3,6 +3,7 @@
 //! Owns which strings of an object are names, which are words of Kubernetes and Cilium, and which are left out.
 use super::words::Words;
 use crate::model::doc::{Doc, Node, Value};
+use crate::world::settings;
 use serde_json::{Map, Value as Json};
 
 /// Values of these keys are words of the API, or numbers as strings.
@@ -16,9 +17,9 @@ const KEPT: &[&str] = &[
     "family",
     "generation",
     "hostNetwork",
-    "key",
     "kind",
     "method",
+    "mismatch",
     "mode",
     "operator",
     "phase",
@@ -44,8 +45,6 @@ const DROPPED: &[&str] =
     &["annotations", "args", "command", "description", "env", "envFrom", "log", "managedFields", "volumes", "volumeMounts", "image"];
 /// Lists of words of the API.
 const WORDS: &[&str] = &["fromEntities", "toEntities", "policyTypes", "entities", "methods"];
-/// Regular expressions.
-const PATTERNS: &[&str] = &["path", "host"];
 /// Maps whose keys are kept and whose values are names.
 const LABELS: &[&str] = &["labels", "matchLabels", "selector", "nodeSelector"];
 
@@ -80,12 +79,19 @@ fn value(w: &mut Words, node: &Node, key: &str, settings: bool) -> Json {
                 }
                 let new = match (&e.value.value, e.key.as_str()) {
                     (Value::Str(s), _) if labels => Json::from(label_value(w, &e.key, s)),
-                    (Value::Map(_), "data") if settings => kept(w, &e.value),
+                    (Value::Map(_), "data") if settings => kept(&e.value),
                     (_, "data" | "binaryData" | "stringData") => continue,
+                    // As flows have it: under another name nobody could tell whether a request carries it.
+                    (Value::Str(s), "name") if key == "headerMatches" => Json::from(s.clone()),
+                    (Value::Str(s), "value") if key == "headerMatches" => {
+                        let header = entries.iter().find(|e| e.key == "name").and_then(|e| e.value.str());
+                        Json::from(w.header(header.unwrap_or_default(), s))
+                    }
                     (Value::Str(s), "name") if port => Json::from(s.clone()),
                     _ => value(w, &e.value, &e.key, settings),
                 };
-                map.insert(e.key.clone(), new);
+                let name = if labels { w.label_key(&e.key) } else { e.key.clone() };
+                map.insert(name, new);
             }
             Json::Object(map)
         }
@@ -99,23 +105,24 @@ fn label_value(w: &mut Words, key: &str, value: &str) -> String {
 
 fn text(w: &mut Words, s: &str, key: &str) -> String {
     match key {
+        "key" => w.label_key(s),
         _ if KEPT.contains(&key) || WORDS.contains(&key) => s.to_owned(),
-        _ if PATTERNS.contains(&key) => w.pattern(s),
+        "path" => w.pattern(s),
+        "host" => w.host_pattern(s),
         _ if s.starts_with("reserved:") => s.to_owned(),
-        "headers" => match s.split_once(' ') {
-            Some((name, value)) => format!("{name} {}", w.url(value)),
-            None => s.to_owned(),
-        },
+        "headers" => {
+            // `Name value` as well as `Name:value`.
+            let (name, rest) = s.split_at(s.find([':', ' ']).unwrap_or(s.len()));
+            let value = rest.trim_start_matches([':', ' ']);
+            let between = rest.strip_suffix(value).unwrap_or_default();
+            format!("{name}{between}{}", w.header(name, value))
+        }
         _ => w.name(s),
     }
 }
 
-/// Settings of Cilium: words, numbers and networks; the networks are replaced.
-fn kept(w: &mut Words, node: &Node) -> Json {
-    let mut map = Map::new();
-    for e in node.map() {
-        let old = e.value.str().unwrap_or_default();
-        map.insert(e.key.clone(), Json::from(super::address::text(w.key(), old).unwrap_or_else(|| old.to_owned())));
-    }
-    Json::Object(map)
+/// Settings of Cilium that decide something; they are words. The others name clusters, servers and networks.
+fn kept(node: &Node) -> Json {
+    let read = node.map().iter().filter(|e| settings::READ.contains(&e.key.as_str()));
+    Json::Object(read.map(|e| (e.key.clone(), Json::from(e.value.str().unwrap_or_default()))).collect())
 }

@@ -9,13 +9,14 @@
 mod address;
 mod flow;
 mod manifest;
+mod spelled;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use crate::model::doc::{Doc, Fault, Text};
 
-use crate::model::input::{At, Change, ObjectId};
+use crate::model::input::{At, Change, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::world::{line, yaml};
@@ -56,14 +57,23 @@ impl Redact {
                 Change::Apply(Arc::new(doc))
             }
             Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
-            // What was refused names the user who asked.
-            Change::Kind(k) => Change::Kind(k.clone()),
+            Change::Kind(k) => Change::Kind(Kind { state: without_cause(&k.state), ..k.clone() }),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();
                 Change::Fault(Fault { file: w.name(&f.file), line: f.line, what })
             }
         };
         line::write(&At { change, ..at }, out);
+    }
+}
+
+/// What was refused names the user who asked, what broke names servers.
+fn without_cause(state: &KindState) -> KindState {
+    let cause = || "its cause is left out".to_owned();
+    match state {
+        KindState::Forbidden(_) => KindState::Forbidden(cause()),
+        KindState::Stale(_) => KindState::Stale(cause()),
+        KindState::Loading | KindState::Synced | KindState::Absent => state.clone(),
     }
 }
 

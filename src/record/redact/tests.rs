@@ -1,6 +1,9 @@
 //! What replaced names must keep. That a whole recording gives the same verdicts is shown in tests/record.rs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::words::Words;
+use super::{Redact, manifest};
+use crate::model::input::{At, Change, Kind, KindState};
+use crate::world::yaml;
 
 fn words() -> Words {
     Words::new(*b"0123456789abcdef")
@@ -30,4 +33,99 @@ fn patterns_still_match_what_they_matched() {
         assert!(regex::Regex::new(&new).unwrap().is_match(&w.url(path)), "{new} {}", w.url(path));
     }
     assert_eq!(w.pattern("*.stripe.com"), format!("*.{}.com", w.name("stripe")));
+}
+
+#[test]
+fn an_address_inside_a_text_is_replaced_as_it_is_where_it_stands_alone() {
+    let mut w = words();
+    let (a, b, ten) = (w.name("203.0.113.9"), w.name("198.51.100.7"), w.name("10.1.2.3"));
+    let six = w.name("2001:db8::7");
+    assert!(a != "203.0.113.9" && b != "198.51.100.7" && ten != "10.1.2.3" && six != "2001:db8::7");
+    let x = w.url("/x");
+    assert_eq!(w.url("http://203.0.113.9:8080/x"), format!("http://{a}:8080{x}"));
+    assert_eq!(w.url("https://[2001:db8::7]:8443/x"), format!("https://[{six}]:8443{x}"));
+    assert!(w.url("/v1/x?ip=198.51.100.7").ends_with(&format!("={b}")));
+    assert_eq!(w.header("X-Forwarded-For", "198.51.100.7, 10.1.2.3, 2001:db8::7"), format!("{b}, {ten}, {six}"));
+    assert_eq!(w.header("Host", "198.51.100.7:8080"), format!("{b}:8080"));
+    let reversed = |ip: &str| ip.split('.').rev().collect::<Vec<_>>().join(".");
+    assert_eq!(w.name("7.100.51.198.in-addr.arpa."), format!("{}.in-addr.arpa.", reversed(&b)));
+    assert_eq!(w.name("10-1-2-3.default.pod.cluster.local"), format!("{}.default.pod.cluster.local", ten.replace('.', "-")));
+    assert!(w.name("ip-10-1-2-3").ends_with(&ten.replace('.', "-")));
+    let nibbles = |ip: &str| {
+        let all = format!("{:032x}", u128::from(ip.parse::<std::net::Ipv6Addr>().unwrap()));
+        all.chars().rev().map(String::from).collect::<Vec<_>>().join(".")
+    };
+    assert_eq!(w.name(&format!("{}.ip6.arpa", nibbles("2001:db8::7"))), format!("{}.ip6.arpa", nibbles(&six)));
+    // What policies say about hosts says the same about the new ones.
+    let host = format!("^(?:{})$", w.host_pattern(r"198\.51\.100\.7:8080"));
+    assert!(regex::Regex::new(&host).unwrap().is_match(&w.header(":authority", "198.51.100.7:8080")), "{host}");
+}
+
+#[test]
+fn a_short_number_stays_only_as_the_ordinal_of_a_name() {
+    let mut w = words();
+    let web = w.name("web");
+    for same in ["-0", "-2-6d4b75cb6d-x7k2p", "-12"] {
+        assert_eq!(w.name(&format!("web{same}")), format!("{web}{same}"));
+    }
+    // A StatefulSet's pod begins as the StatefulSet.
+    assert!(w.name("web-2-0").starts_with(&format!("{}-", w.name("web-2"))));
+    assert!(!w.name("web-7.web.svc").contains("web") && w.name("web-7.web.svc").contains("-7."));
+    for text in ["/orders/77", "/?id=123", "a 42", "/2.3.4.5.6/"] {
+        let new = w.url(text);
+        let digits = |t: &str| t.split(|c: char| !c.is_ascii_digit()).filter(|d| !d.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        assert!(digits(text) != digits(&new) && digits(text).len() == digits(&new).len(), "{text} {new}");
+    }
+    assert!(!w.url("/x?then=http://shop/").contains("http://shop"));
+}
+
+fn written(w: &mut Words, body: &str) -> serde_json::Value {
+    let (docs, faults) = yaml::read("s.yaml", body);
+    assert!(faults.is_empty(), "{faults:?}");
+    serde_json::from_str(&manifest::body(w, &docs)).unwrap()
+}
+
+#[test]
+fn why_a_kind_may_not_be_read_names_nobody() {
+    let why = "User \"jane.doe@acme.com\" cannot list pods";
+    for state in [KindState::Forbidden(why.to_owned()), KindState::Stale(why.to_owned())] {
+        let kind = Kind { group: String::new(), kind: "Pod".to_owned(), state };
+        let mut out = Vec::new();
+        Redact::new([7; 16]).change(&At { cluster: "".into(), at: None, change: Change::Kind(kind) }, &mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("\"Pod\"") && !out.contains("jane") && !out.contains("acme"), "{out}");
+    }
+}
+
+#[test]
+fn of_ciliums_configuration_only_what_is_read_is_kept() {
+    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-policy: always, cluster-name: acme, k8s-api-server: 'https://acme:6443', ipv4-native-routing-cidr: '203.0.113.0/24,198.51.100.0/24'}\n";
+    assert_eq!(written(&mut words(), body)["data"], serde_json::json!({"enable-policy": "always"}));
+}
+
+#[test]
+fn a_cidr_group_is_called_the_same_in_labels_and_policies() {
+    let mut w = words();
+    let office = w.name("office");
+    assert_ne!(office, "office");
+    let label = "cidrgroup:io.cilium.policy.cidrgroupname/";
+    assert_eq!(w.label(&format!("{label}office")), format!("{label}{office}"));
+    assert_eq!(w.label(&format!("{label}office=")), format!("{label}{office}="));
+    let body = format!("apiVersion: v1\nkind: X\nspec: {{cidrGroupRef: office, matchLabels: {{'{label}office': ''}}}}\n");
+    let spec = &written(&mut w, &body)["spec"];
+    assert_eq!((&spec["cidrGroupRef"], spec["matchLabels"].get(format!("{label}{office}")).is_some()), (&office.clone().into(), true));
+    for same in ["linux", "amd64", "arm64", "in-addr", "ip6", "arpa"] {
+        assert_eq!(w.name(same), same);
+    }
+}
+
+#[test]
+fn the_header_that_a_policy_asks_for_is_the_one_that_flows_carry() {
+    let mut w = words();
+    let body = "apiVersion: v1\nkind: X\nspec: {headerMatches: [{name: X-Tenant, value: acme 198.51.100.7, mismatch: LOG}], headers: ['X-Tenant:acme']}\n";
+    let spec = &written(&mut w, body)["spec"];
+    let expected = serde_json::json!({"name": "X-Tenant", "value": w.header("X-Tenant", "acme 198.51.100.7"), "mismatch": "LOG"});
+    assert_eq!(spec["headerMatches"][0], expected);
+    assert_eq!(spec["headers"][0], format!("X-Tenant:{}", w.name("acme")));
+    assert!(!spec.to_string().contains("acme"));
 }
