@@ -3,7 +3,10 @@ use super::reader::{Agreement, Outcome};
 use super::scene::{Scene, drop, pod};
 use super::{SHOP, cart, db};
 use flowhy::model::input::{Change, Kind, KindState, ObjectId};
+use flowhy::model::live::{Condition, Live};
 use flowhy::model::observed::{Direction as D, L4, Verdict};
+use flowhy::world::yaml;
+use std::sync::Arc;
 
 pub fn kind(group: &str, kind: &str, state: KindState) -> Change {
     Change::Kind(Kind { group: group.into(), kind: kind.into(), state })
@@ -112,6 +115,29 @@ fn a_kind_that_may_not_be_read_leaves_what_the_datapath_confirms() {
     // Of a kind that is no policy nothing is said here: facts that it leaves out are named where they matter.
     tell(&mut s, &kind("", "Pod", KindState::Forbidden(String::new())));
     assert_eq!(s.why(&denied).agreement, Agreement::Agrees);
+}
+
+#[test]
+fn a_denial_by_a_policy_that_is_not_valid_is_no_agreement_wherever_its_status_is_kept() {
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}\n";
+    let o = flowhy::model::observed::Observed { drop_reason: 181, ..drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress)) };
+    let mut s = Scene::new(&[("p", deny)]);
+    assert_eq!((s.why(&o).outcome, s.why(&o).agreement), (Outcome::DeniedByRule, Agreement::Agrees));
+    let bad = |s: &Scene| {
+        let w = s.why(&o);
+        let told = w.because.iter().any(|b| b.starts_with("Cilium reports CiliumNetworkPolicy shop/p as not valid (bad)"));
+        (w.outcome, w.agreement, told)
+    };
+    let wanted = (Outcome::DeniedByRule, Agreement::Unknown, true);
+    // In a file.
+    let written = Scene::new(&[("p", &format!("{deny}status: {{conditions: [{{type: Valid, status: 'False', message: bad}}]}}\n"))]);
+    assert_eq!(bad(&written), wanted);
+    // As the API has it.
+    let condition = Condition { kind: "Valid".into(), status: "False".into(), reason: String::new(), message: "bad".into() };
+    let live = Live { conditions: vec![condition], ..Live::default() };
+    let doc = yaml::read("p", deny).0.remove(0);
+    tell(&mut s, &Change::Apply(Arc::new(flowhy::model::doc::Doc { live: Some(Arc::new(live)), ..doc })));
+    assert_eq!(bad(&s), wanted);
 }
 
 #[test]
