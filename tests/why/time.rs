@@ -230,6 +230,26 @@ fn what_is_older_than_the_first_list_is_not_taken_for_known() {
 }
 
 #[test]
+fn a_version_that_cannot_be_decided_is_not_ruled_out_by_a_policy_written_after_the_packet() {
+    let mut e = engine();
+    let cnp = |name: &str, rules: &str| {
+        let text = format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{endpointSelector: {{matchLabels: {{app: db}}}}, {rules}}}\n"
+        );
+        Change::Apply(Arc::new(yaml::read(&format!("CiliumNetworkPolicy/shop/{name}"), &text).0.remove(0)))
+    };
+    tell(&mut e, "", 0, cnp("q", "ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]"));
+    tell(&mut e, "", 120, cnp("all", "ingressDeny: [{fromEntities: [all]}]"));
+    let nobody = record(100, 5432, "DROPPED")
+        .replace(r#""labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]"#, r#""labels":[]"#)
+        .replace(r#"133,"drop_reason_desc":"POLICY_DENIED""#, r#"181,"drop_reason_desc":"POLICY_DENY""#);
+    let w = read(&feed(&mut e, "relay", &nobody).unwrap());
+    assert_eq!((w.outcome, w.agreement, w.policies.len()), (Outcome::Undecidable, Agreement::Unknown, 0), "{:?}", w.because);
+    assert!(w.missing.iter().all(|m| !m.starts_with("version:")), "what is not known of the peer: {:?}", w.missing);
+    assert!(w.because[0].contains("by one of the versions about this time it cannot be decided"), "{:?}", w.because);
+}
+
+#[test]
 fn clusters_never_mix() {
     let mut e = engine();
     tell(&mut e, "east", 0, policy("db", 5432));

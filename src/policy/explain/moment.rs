@@ -118,6 +118,20 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
         [] => format!("policies changed within {} of the packet", lasted(DELAY)),
         some => few(some.iter().map(|c| told(c, at)), NAMED),
     };
+    if let Some((i, open)) = judged.iter().enumerate().find(|(_, w)| w.outcome == Outcome::Undecidable) {
+        // What cannot be decided is not ruled out: whoever another version names may not have been there yet, or not any more.
+        let mut why = Why::clone(open);
+        for fact in judged.iter().filter(|w| w.outcome == Outcome::Undecidable).flat_map(|w| &w.missing) {
+            if !why.missing.contains(fact) {
+                why.missing.push(fact.clone());
+            }
+        }
+        why.because.insert(0, format!("{changes}: by one of the versions about this time it cannot be decided"));
+        why.agreement = Agreement::Unknown;
+        (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
+        why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+        return (why, i);
+    }
     let Some(((i, first), rest)) = fitting.split_first().map(|((i, w), rest)| ((*i, *w), rest)) else {
         let mut why = Why::clone(here);
         why.because.push(format!("{changes}: by none of the versions about this time is it plainly so"));
