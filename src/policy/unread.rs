@@ -89,12 +89,14 @@ pub(super) fn qualify(why: &mut Why, o: &Observed, set: &PolicySet) {
     }
     let sentence = format!("{}: further policies may isolate, allow or deny", few(list.iter().map(Unread::words), NAMED));
     let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && told(o);
+    // Of a kind whose watch is broken the policy that is named may itself be gone.
+    let stale = list.iter().any(|u| u.how == "stale");
     match why.outcome {
         // It passed, and a rule that allows it is at hand.
-        Outcome::Allowed if why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
+        Outcome::Allowed if !stale && why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
         Outcome::Allowed => {}
         Outcome::NowAllowed | Outcome::Undecidable => undecidable(why, list),
-        _ if confirmed => {}
+        _ if confirmed && !stale => {}
         _ => undecidable(why, list),
     }
     why.agreement = Agreement::Unknown;

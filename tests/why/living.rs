@@ -118,6 +118,18 @@ fn a_kind_that_may_not_be_read_leaves_what_the_datapath_confirms() {
 }
 
 #[test]
+fn a_broken_watch_keeps_nothing_for_the_named_policy_may_be_gone() {
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    let denied = drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress));
+    tell(&mut s, &kind("networking.k8s.io", "NetworkPolicy", KindState::Stale("connection refused".into())));
+    let w = s.why(&denied);
+    assert_eq!((w.outcome, w.policies.len(), &w.missing), (Outcome::Undecidable, 0, &vec!["policies:networkpolicies stale".to_owned()]));
+    // Nor is a rule that allowed it.
+    let passed = flowhy::model::observed::Observed { verdict: Verdict::Forwarded, drop_reason: 0, dst_port: 5432, ..denied };
+    assert_eq!((s.why(&passed).outcome, s.why(&passed).agreement), (Outcome::Allowed, Agreement::Unknown));
+}
+
+#[test]
 fn a_denial_by_a_policy_that_is_not_valid_is_no_agreement_wherever_its_status_is_kept() {
     let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}\n";
     let o = flowhy::model::observed::Observed { drop_reason: 181, ..drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress)) };
