@@ -122,8 +122,9 @@ fn undecidable(why: &mut Why, list: &[Unread]) {
         let policies = few(why.policies.iter().map(|p| p.path()), NAMED);
         why.because.insert(0, if policies.is_empty() { why.text.clone() } else { format!("{} ({policies})", why.text) });
         why.outcome = Outcome::Undecidable;
-        (why.policies, why.nearest) = (Vec::new(), None);
     }
+    // Nor is anything certain that one side by itself says.
+    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
     why.missing.extend(list.iter().map(Unread::fact));
     why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
 }

@@ -130,6 +130,15 @@ fn a_broken_watch_keeps_nothing_for_the_named_policy_may_be_gone() {
 }
 
 #[test]
+fn sides_say_nothing_certain_where_policies_are_unread() {
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    let o = drop(cart(), db(), L4::Tcp, 5433, None);
+    assert_eq!(s.why(&o).sides.len(), 2);
+    tell(&mut s, &kind(CNP.0, CNP.1, KindState::Forbidden(String::new())));
+    assert_eq!((s.why(&o).outcome, s.why(&o).sides.len()), (Outcome::Undecidable, 0));
+}
+
+#[test]
 fn a_denial_by_a_policy_that_is_not_valid_is_no_agreement_wherever_its_status_is_kept() {
     let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}\n";
     let o = flowhy::model::observed::Observed { drop_reason: 181, ..drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress)) };
