@@ -113,7 +113,7 @@ pub(super) fn doubt(why: &mut Why, set: &PolicySet) {
 }
 
 /// Whether the record itself says that a policy did it, and how.
-fn told(o: &Observed) -> bool {
+pub(super) fn told(o: &Observed) -> bool {
     matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && !o.of_retina() || o.l7.is_some()
 }
 
