@@ -89,12 +89,14 @@ pub(super) fn qualify(why: &mut Why, o: &Observed, set: &PolicySet) {
     }
     let sentence = format!("{}: further policies may isolate, allow or deny", few(list.iter().map(Unread::words), NAMED));
     let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && told(o);
+    // Of a kind whose watch is broken the policy that is named may itself be gone.
+    let stale = list.iter().any(|u| u.how == "stale");
     match why.outcome {
         // It passed, and a rule that allows it is at hand.
-        Outcome::Allowed if why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
+        Outcome::Allowed if !stale && why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
         Outcome::Allowed => {}
         Outcome::NowAllowed | Outcome::Undecidable => undecidable(why, list),
-        _ if confirmed => {}
+        _ if confirmed && !stale => {}
         _ => undecidable(why, list),
     }
     why.agreement = Agreement::Unknown;
@@ -111,7 +113,7 @@ pub(super) fn doubt(why: &mut Why, set: &PolicySet) {
 }
 
 /// Whether the record itself says that a policy did it, and how.
-fn told(o: &Observed) -> bool {
+pub(super) fn told(o: &Observed) -> bool {
     matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && !o.of_retina() || o.l7.is_some()
 }
 
@@ -120,8 +122,9 @@ fn undecidable(why: &mut Why, list: &[Unread]) {
         let policies = few(why.policies.iter().map(|p| p.path()), NAMED);
         why.because.insert(0, if policies.is_empty() { why.text.clone() } else { format!("{} ({policies})", why.text) });
         why.outcome = Outcome::Undecidable;
-        (why.policies, why.nearest) = (Vec::new(), None);
     }
+    // Nor is anything certain that one side by itself says.
+    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
     why.missing.extend(list.iter().map(Unread::fact));
     why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
 }

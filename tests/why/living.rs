@@ -3,7 +3,10 @@ use super::reader::{Agreement, Outcome};
 use super::scene::{Scene, drop, pod};
 use super::{SHOP, cart, db};
 use flowhy::model::input::{Change, Kind, KindState, ObjectId};
+use flowhy::model::live::{Condition, Live};
 use flowhy::model::observed::{Direction as D, L4, Verdict};
+use flowhy::world::yaml;
+use std::sync::Arc;
 
 pub fn kind(group: &str, kind: &str, state: KindState) -> Change {
     Change::Kind(Kind { group: group.into(), kind: kind.into(), state })
@@ -112,6 +115,50 @@ fn a_kind_that_may_not_be_read_leaves_what_the_datapath_confirms() {
     // Of a kind that is no policy nothing is said here: facts that it leaves out are named where they matter.
     tell(&mut s, &kind("", "Pod", KindState::Forbidden(String::new())));
     assert_eq!(s.why(&denied).agreement, Agreement::Agrees);
+}
+
+#[test]
+fn a_broken_watch_keeps_nothing_for_the_named_policy_may_be_gone() {
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    let denied = drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress));
+    tell(&mut s, &kind("networking.k8s.io", "NetworkPolicy", KindState::Stale("connection refused".into())));
+    let w = s.why(&denied);
+    assert_eq!((w.outcome, w.policies.len(), &w.missing), (Outcome::Undecidable, 0, &vec!["policies:networkpolicies stale".to_owned()]));
+    // Nor is a rule that allowed it.
+    let passed = flowhy::model::observed::Observed { verdict: Verdict::Forwarded, drop_reason: 0, dst_port: 5432, ..denied };
+    assert_eq!((s.why(&passed).outcome, s.why(&passed).agreement), (Outcome::Allowed, Agreement::Unknown));
+}
+
+#[test]
+fn sides_say_nothing_certain_where_policies_are_unread() {
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    let o = drop(cart(), db(), L4::Tcp, 5433, None);
+    assert_eq!(s.why(&o).sides.len(), 2);
+    tell(&mut s, &kind(CNP.0, CNP.1, KindState::Forbidden(String::new())));
+    assert_eq!((s.why(&o).outcome, s.why(&o).sides.len()), (Outcome::Undecidable, 0));
+}
+
+#[test]
+fn a_denial_by_a_policy_that_is_not_valid_is_no_agreement_wherever_its_status_is_kept() {
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}\n";
+    let o = flowhy::model::observed::Observed { drop_reason: 181, ..drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress)) };
+    let mut s = Scene::new(&[("p", deny)]);
+    assert_eq!((s.why(&o).outcome, s.why(&o).agreement), (Outcome::DeniedByRule, Agreement::Agrees));
+    let bad = |s: &Scene| {
+        let w = s.why(&o);
+        let told = w.because.iter().any(|b| b.starts_with("Cilium reports CiliumNetworkPolicy shop/p as not valid (bad)"));
+        (w.outcome, w.agreement, told)
+    };
+    let wanted = (Outcome::DeniedByRule, Agreement::Unknown, true);
+    // In a file.
+    let written = Scene::new(&[("p", &format!("{deny}status: {{conditions: [{{type: Valid, status: 'False', message: bad}}]}}\n"))]);
+    assert_eq!(bad(&written), wanted);
+    // As the API has it.
+    let condition = Condition { kind: "Valid".into(), status: "False".into(), reason: String::new(), message: "bad".into() };
+    let live = Live { conditions: vec![condition], ..Live::default() };
+    let doc = yaml::read("p", deny).0.remove(0);
+    tell(&mut s, &Change::Apply(Arc::new(flowhy::model::doc::Doc { live: Some(Arc::new(live)), ..doc })));
+    assert_eq!(bad(&s), wanted);
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn what_is_older_than_the_first_list_is_not_taken_for_known() {
     assert_eq!(e.changes().count(), 0, "a first list is no change");
     // It stood there as it is, says its own metadata.
     let w = dropped(&mut e, 900, 5433);
-    assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Agrees));
+    assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Unknown));
     let as_of = w.as_of.unwrap();
     assert_eq!((&as_of["known_from"], &as_of["policies"][0]["resource_version"]), (&"2026-01-01T10:16:40Z".into(), &"7".into()));
     // It was not there yet.
@@ -227,6 +227,44 @@ fn what_is_older_than_the_first_list_is_not_taken_for_known() {
     assert_eq!((w.outcome, &w.missing), (Outcome::Undecidable, &vec!["version:NetworkPolicy shop/db".to_owned()]));
     assert!(w.because[0].contains("created 10:08:20, 100 s after the packet"), "{:?}", w.because);
     assert_eq!((held(&e, 2).0.outcome, held(&e, 0).0.outcome), (Outcome::DefaultDeny, Outcome::Undecidable));
+}
+
+#[test]
+fn a_version_that_cannot_be_decided_is_not_ruled_out_by_a_policy_written_after_the_packet() {
+    let mut e = engine();
+    let cnp = |name: &str, rules: &str| {
+        let text = format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{endpointSelector: {{matchLabels: {{app: db}}}}, {rules}}}\n"
+        );
+        Change::Apply(Arc::new(yaml::read(&format!("CiliumNetworkPolicy/shop/{name}"), &text).0.remove(0)))
+    };
+    tell(&mut e, "", 0, cnp("q", "ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]"));
+    tell(&mut e, "", 120, cnp("all", "ingressDeny: [{fromEntities: [all]}]"));
+    let nobody = record(100, 5432, "DROPPED")
+        .replace(r#""labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]"#, r#""labels":[]"#)
+        .replace(r#"133,"drop_reason_desc":"POLICY_DENIED""#, r#"181,"drop_reason_desc":"POLICY_DENY""#);
+    let w = read(&feed(&mut e, "relay", &nobody).unwrap());
+    assert_eq!((w.outcome, w.agreement, w.policies.len()), (Outcome::Undecidable, Agreement::Unknown, 0), "{:?}", w.because);
+    assert!(w.missing.iter().all(|m| !m.starts_with("version:")), "what is not known of the peer: {:?}", w.missing);
+    assert!(w.because[0].contains("by one of the versions about this time it cannot be decided"), "{:?}", w.because);
+}
+
+#[test]
+fn what_is_older_than_the_history_stays_only_where_the_datapath_confirms_it() {
+    let mut e = engine();
+    let of = |state| kind("networking.k8s.io", "NetworkPolicy", state);
+    tell(&mut e, "", 998, of(KindState::Loading));
+    tell(&mut e, "", 999, policy("db", 5432));
+    tell(&mut e, "", 1000, of(KindState::Synced));
+    let reaches = |w: &reader::Why| w.because.iter().any(|b| b.starts_with("policies are known from 10:16:40 on, 100 s after the packet"));
+    let w = dropped(&mut e, 900, 5433);
+    assert_eq!((w.outcome, w.names(), reaches(&w)), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], true), "{:?}", w.because);
+    // Allowed today, and which side it was is not told: policies that are gone may have decided it.
+    let aside = record(900, 5433, "DROPPED").replace(r#","traffic_direction":"INGRESS""#, "").replace(r#","event_type":{"type":5}"#, "");
+    for w in [dropped(&mut e, 900, 5432), read(&feed(&mut e, "relay", &aside).unwrap())] {
+        assert_eq!((w.outcome, &w.missing), (Outcome::Undecidable, &vec!["version:policies".to_owned()]), "{:?}", w.because);
+        assert!(reaches(&w) && w.policies.is_empty() && w.sides.is_empty(), "{:?}", w.because);
+    }
 }
 
 #[test]

@@ -67,6 +67,11 @@ pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
         let path = if n.namespace.is_empty() { n.name.clone() } else { format!("{}/{}", n.namespace, n.name) };
         disagree(why, format!("the agent names {} {path}", n.kind));
     }
+    // What may not be enforced cannot be what the datapath went by.
+    if why.agreement == Agreement::Agrees && !why.policies.is_empty() && why.policies.iter().all(|p| not_valid(p, set).is_some()) {
+        why.agreement = Agreement::Unknown;
+        why.because.extend(invalid(&why.policies, set));
+    }
     if why.agreement == Agreement::Disagrees {
         hints(why, set);
     }
@@ -167,19 +172,27 @@ pub(super) fn unanswered(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis> {
 
 /// Policies of which Cilium itself reports that they are not valid.
 fn invalid(policies: &[PolicyRef], set: &PolicySet) -> Vec<String> {
-    let told = policies.iter().filter_map(|p| {
-        let conditions = set.find(p)?.doc.root.at(&["status", "conditions"])?.seq();
+    let mut out: Vec<String> = policies.iter().filter_map(|p| not_valid(p, set)).collect();
+    out.dedup();
+    out.truncate(NAMED);
+    out
+}
+
+/// What Cilium reports of a policy that is not valid. Of a live one the status is kept beside the object, in a file it stands in it.
+fn not_valid(p: &PolicyRef, set: &PolicySet) -> Option<String> {
+    let doc = &set.find(p)?.doc;
+    let live = doc.live.as_ref().and_then(|l| l.condition("Valid")).filter(|c| c.status == "False").map(|c| c.message.clone());
+    let written = || {
+        let conditions = doc.root.at(&["status", "conditions"])?.seq();
         let bad = conditions.iter().find(|c| {
             let no = |n: &Node| n.str() == Some("False") || n.value == Value::Bool(false);
             c.get("type").and_then(Node::str) == Some("Valid") && c.get("status").is_some_and(no)
         })?;
-        let message = bad.get("message").and_then(Node::str).map(|m| format!(" ({m})")).unwrap_or_default();
-        Some(format!("Cilium reports {} {} as not valid{message}, so it may not be enforced", p.kind, p.path()))
-    });
-    let mut out: Vec<String> = told.collect();
-    out.dedup();
-    out.truncate(NAMED);
-    out
+        Some(bad.get("message").and_then(Node::str).unwrap_or_default().to_owned())
+    };
+    let message = live.or_else(written)?;
+    let message = if message.is_empty() { message } else { format!(" ({message})") };
+    Some(format!("Cilium reports {} {} as not valid{message}, so it may not be enforced", p.kind, p.path()))
 }
 
 /// Neither yes nor no can be said.

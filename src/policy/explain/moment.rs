@@ -10,6 +10,7 @@ use crate::model::why::{Agreement, AsOf, Changed, Edit, Outcome, PolicyRef, Vers
 use crate::model::words::few;
 use crate::policy::PolicySet;
 use crate::policy::ir::Policy;
+use crate::policy::unread;
 use crate::policy::versions::{Step, Versions};
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ pub fn settle(o: &Observed, w: &Window, judged: &[Arc<Why>], today: Option<&Arc<
     }
     let mut why = Why::clone(&settled.why);
     if let Some(from) = unknown {
-        unsure(&mut why, at, from, set);
+        unsure(&mut why, o, (at, from), set);
     }
     if !near.is_empty() || unknown.is_some() {
         let as_of = why.as_of.get_or_insert_with(AsOf::default);
@@ -118,6 +119,20 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
         [] => format!("policies changed within {} of the packet", lasted(DELAY)),
         some => few(some.iter().map(|c| told(c, at)), NAMED),
     };
+    if let Some((i, open)) = judged.iter().enumerate().find(|(_, w)| w.outcome == Outcome::Undecidable) {
+        // What cannot be decided is not ruled out: whoever another version names may not have been there yet, or not any more.
+        let mut why = Why::clone(open);
+        for fact in judged.iter().filter(|w| w.outcome == Outcome::Undecidable).flat_map(|w| &w.missing) {
+            if !why.missing.contains(fact) {
+                why.missing.push(fact.clone());
+            }
+        }
+        why.because.insert(0, format!("{changes}: by one of the versions about this time it cannot be decided"));
+        why.agreement = Agreement::Unknown;
+        (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
+        why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+        return (why, i);
+    }
     let Some(((i, first), rest)) = fitting.split_first().map(|((i, w), rest)| ((*i, *w), rest)) else {
         let mut why = Why::clone(here);
         why.because.push(format!("{changes}: by none of the versions about this time is it plainly so"));
@@ -161,8 +176,12 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
     (why, i)
 }
 
-/// The flow is older than what is known. A policy that was written after it is not the one that decided then.
-fn unsure(why: &mut Why, at: Nanos, from: Nanos, set: &PolicySet) {
+/// The flow is older than what is known. Policies that are gone by now may have decided it, so only what the datapath itself confirms
+/// stays; and a policy that was written after it is not the one that decided then.
+fn unsure(why: &mut Why, o: &Observed, (at, from): (Nanos, Nanos), set: &PolicySet) {
+    if why.outcome == Outcome::NotPolicy || o.reply() == Some(true) && why.outcome == Outcome::Allowed {
+        return;
+    }
     let later = |p: &PolicyRef| {
         let (what, when) = touched(set.find(p)?)?;
         // Such times are whole seconds.
@@ -171,16 +190,25 @@ fn unsure(why: &mut Why, at: Nanos, from: Nanos, set: &PolicySet) {
     };
     let late: Vec<(PolicyRef, String)> = why.policies.iter().filter_map(|p| Some((p.clone(), later(p)?))).collect();
     let known = format!("policies are known from {} on, {} after the packet", moment(from, at), lasted(from.since(at)));
-    if late.is_empty() || matches!(why.outcome, Outcome::Undecidable | Outcome::NowAllowed | Outcome::Allowed) {
-        if why.agreement != Agreement::Agrees {
-            why.because.push(known);
-        }
+    let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && unread::told(o);
+    if why.outcome == Outcome::Allowed || (late.is_empty() && confirmed && why.outcome != Outcome::Undecidable) {
+        why.because.push(known);
+        why.agreement = Agreement::Unknown;
         return;
     }
+    if why.outcome == Outcome::Undecidable {
+        why.because.push(known);
+        why.sides.clear();
+        return;
+    }
+    why.because.insert(0, why.text.clone());
     why.because.splice(0..0, late.iter().take(NAMED).map(|(_, told)| told.clone()).chain([known]));
     why.missing = late.iter().map(|(p, _)| format!("version:{} {}", p.kind, p.path())).collect();
+    if why.missing.is_empty() {
+        why.missing.push("version:policies".to_owned());
+    }
     (why.outcome, why.agreement) = (Outcome::Undecidable, Agreement::Unknown);
-    (why.policies, why.nearest) = (Vec::new(), None);
+    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
     why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
 }
 
