@@ -35,7 +35,8 @@ fn parses(args: &[String]) {
 
 /// Whether a role of the manifest grants all of this.
 fn grants(all: &[Doc], role: &str, group: &str, resource: &str, verbs: &[&str], name: Option<&str>) -> bool {
-    find(all, role).root.get("rules").unwrap().seq().iter().any(|r| {
+    let roles = all.iter().filter(|d| d.kind() == role);
+    roles.flat_map(|d| d.root.get("rules").unwrap().seq()).any(|r| {
         let has = |key: &str, wanted: &str| words(r.get(key)).iter().any(|w| w == wanted);
         let named = r.get("resourceNames").map(|n| words(Some(n)));
         has("apiGroups", group)
@@ -96,6 +97,11 @@ fn the_recorder_runs_with_flags_that_exist_and_the_rights_of_the_role() {
     assert_eq!(text(pod.get("serviceAccountName")), account.name());
     assert_eq!(text(binding.get("subjects").unwrap().seq()[0].get("name")), account.name());
     assert_eq!(text(binding.at(&["roleRef", "name"])), find(&docs("k8s/rbac.yaml"), "ClusterRole").name());
+    let settings = &find(&all, "RoleBinding").root;
+    assert_eq!(text(settings.get("subjects").unwrap().seq()[0].get("name")), account.name());
+    let named = text(settings.at(&["roleRef", "name"]));
+    let role = docs("k8s/rbac.yaml").into_iter().find(|d| d.name() == named).unwrap();
+    assert!(grants(&[role], "Role", "", "configmaps", &["list", "watch"], Some("cilium-config")), "how Cilium enforces is recorded");
     let mount = &container.get("volumeMounts").unwrap().seq()[0];
     assert!(args[1].starts_with(&format!("{}/", text(mount.get("mountPath")))), "what is recorded is kept");
     let image = concat!("flowhy:", env!("CARGO_PKG_VERSION"));
