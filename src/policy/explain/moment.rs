@@ -196,6 +196,11 @@ fn unsure(why: &mut Why, o: &Observed, (at, from): (Nanos, Nanos), set: &PolicyS
         why.agreement = Agreement::Unknown;
         return;
     }
+    // Nobody is blamed: that the policies at hand allow it stays true, and these are likely reasons.
+    if why.outcome == Outcome::NowAllowed {
+        why.because.extend(late.into_iter().map(|(_, told)| told).take(NAMED).chain([known]));
+        return;
+    }
     if why.outcome == Outcome::Undecidable {
         why.because.push(known);
         why.sides.clear();
