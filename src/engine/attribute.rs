@@ -2,7 +2,8 @@
 //! explanation says is the policy room's business.
 //!
 //! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address, and whose
-//! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
+//! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation;
+//! whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
 use crate::model::why::Why;

@@ -21,6 +21,8 @@ const MOST_MEMOS: usize = 4_096;
 pub struct Cluster {
     name: Arc<str>,
     pub world: World,
+    /// How its policies are judged, with what its own settings say.
+    judge: policy::Options,
     policies: Versions,
     memo: Attribution,
     /// The one used last comes last.
@@ -36,9 +38,14 @@ struct Past {
 }
 
 impl Cluster {
-    fn new(policies: PolicySet) -> Self {
+    fn new(policies: PolicySet, judge: policy::Options) -> Self {
         let (name, world, memo) = (Arc::from(""), World::default(), Attribution::default());
-        Self { name, world, policies: Versions::new(policies), memo, past: Vec::new() }
+        Self { name, world, judge, policies: Versions::new(policies), memo, past: Vec::new() }
+    }
+
+    /// How its policies are judged.
+    pub fn judging(&self) -> &policy::Options {
+        &self.judge
     }
 
     /// The policies as they are now.
@@ -47,23 +54,25 @@ impl Cluster {
     }
 
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
-    pub fn why(&mut self, o: &Observed, opt: &policy::Options) -> Arc<Why> {
+    pub fn why(&mut self, o: &Observed) -> Arc<Why> {
+        let opt = &self.judge;
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else {
             return self.memo.why(o, &self.world, self.policies.now(), opt);
         };
         let mut judged = Vec::with_capacity(window.versions.len());
         for n in &window.versions {
-            judged.push(self.by(*n, o, opt));
+            judged.push(self.by(*n, o));
         }
-        let today = window.today().map(|n| self.by(n, o, opt));
+        let today = window.today().map(|n| self.by(n, o));
         let set = window.versions.first().and_then(|n| self.past.iter().find(|p| p.number == *n)).map_or(self.policies.now(), |p| &p.set);
         match moment::settle(o, &window, &judged, today.as_ref(), &self.policies, set) {
             Some(Settled { why, .. }) => why,
-            None => self.memo.why(o, &self.world, self.policies.now(), opt),
+            None => self.memo.why(o, &self.world, self.policies.now(), &self.judge),
         }
     }
 
-    fn by(&mut self, number: u64, o: &Observed, opt: &policy::Options) -> Arc<Why> {
+    fn by(&mut self, number: u64, o: &Observed) -> Arc<Why> {
+        let opt = &self.judge;
         if number == self.policies.number() {
             return self.memo.why(o, &self.world, self.policies.now(), opt);
         }
@@ -87,8 +96,8 @@ impl Cluster {
     }
 
     /// The whole explanation of a flow by the policies of its time, made now.
-    pub fn explain(&self, o: &Observed, opt: &policy::Options) -> Explanation {
-        let plain = |set: &PolicySet| policy::explain(o, &self.world, set, opt);
+    pub fn explain(&self, o: &Observed) -> Explanation {
+        let plain = |set: &PolicySet| policy::explain(o, &self.world, set, &self.judge);
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return plain(self.policies.now()) };
         let made = |n: &u64| {
             let set = self.policies.build(*n);
@@ -114,6 +123,8 @@ impl Cluster {
 /// All clusters.
 #[derive(Debug)]
 pub struct Clusters {
+    /// What was typed of how policies are judged.
+    typed: policy::Options,
     /// What manifests say, of whichever cluster.
     base: Cluster,
     /// Those that are watched or recorded, in the order in which they were met.
@@ -126,8 +137,8 @@ pub struct Clusters {
 pub type Home = usize;
 
 impl Clusters {
-    pub fn new(policies: PolicySet) -> Self {
-        Self { base: Cluster::new(policies), live: Vec::new(), given: false }
+    pub fn new(policies: PolicySet, typed: policy::Options) -> Self {
+        Self { typed, base: Cluster::new(policies, typed), live: Vec::new(), given: false }
     }
 
     /// The cluster that a server or file speaks of: servers of several clusters are called as these are. Where there is only one, that.
@@ -179,9 +190,10 @@ impl Clusters {
     /// Takes in a change, and says what of it could not be used.
     pub fn change(&mut self, at: &At) -> Vec<Fault> {
         let Some(time) = at.at else { return self.always(&at.change) };
-        let given = self.given;
+        let (given, typed) = (self.given, self.typed);
         let c = self.live(&at.cluster);
         c.world.apply_at(&at.change, at.at);
+        c.judge = typed.under(c.world.settings());
         if given {
             return Vec::new();
         }
@@ -194,14 +206,17 @@ impl Clusters {
 
     /// What has always been so, but for policies.
     pub fn describe(&mut self, change: &Change) {
-        std::iter::once(&mut self.base).chain(&mut self.live).for_each(|c| c.world.apply(change));
+        for c in std::iter::once(&mut self.base).chain(&mut self.live) {
+            c.world.apply(change);
+            c.judge = self.typed.under(c.world.settings());
+        }
     }
 
     /// What has always been so, as far as anybody knows.
     fn always(&mut self, change: &Change) -> Vec<Fault> {
+        self.describe(change);
         let mut faults = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
-            c.world.apply(change);
             let told = c.policies.now_mut().apply(change);
             c.past.clear();
             faults = told;
@@ -213,8 +228,8 @@ impl Clusters {
         let place = match self.live.iter().position(|c| c.name == *name) {
             Some(i) => i,
             None => {
-                let (world, policies) = (self.base.world.clone(), self.base.policies.clone());
-                self.live.push(Cluster { name: name.clone(), world, policies, memo: Attribution::default(), past: Vec::new() });
+                let (world, judge, policies) = (self.base.world.clone(), self.base.judge, self.base.policies.clone());
+                self.live.push(Cluster { name: name.clone(), world, judge, policies, memo: Attribution::default(), past: Vec::new() });
                 if self.live.len() > 1 {
                     self.live.iter_mut().for_each(|c| {
                         c.policies.now_mut().set_cluster(c.name.clone());

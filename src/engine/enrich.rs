@@ -95,11 +95,10 @@ pub fn who(party: &Party, world: &World) -> Who {
         None if party.pod.is_empty() => String::new(),
         None => {
             let owned = world.pod(&party.namespace, &party.pod).and_then(|p| world.owner(&party.namespace, p));
-            match (owned, world.workload_of(&party.namespace, &party.pod, &[])) {
-                (Some((_, name)), _) => name,
-                (None, Some((_, name, _))) => name.to_owned(),
-                (None, None) => owner_of(&party.pod).to_owned(),
-            }
+            owned.map(|(_, name)| name).unwrap_or_else(|| match world.workload_of(&party.namespace, &party.pod, &[]) {
+                Some((_, name, _)) => name.to_owned(),
+                None => owner_of(&party.pod).to_owned(),
+            })
         }
     };
     let name = match (workload.is_empty(), party.namespace.is_empty()) {

@@ -107,8 +107,6 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
-    /// How policies are judged, with what the cluster's own settings say.
-    judge: policy::Options,
     clusters: Clusters,
     store: Store,
     causes: Causes,
@@ -138,10 +136,9 @@ impl Engine {
         let policies = PolicySet::for_cilium(options.judge.cilium);
         let tally = options.tally.then(Box::<Tally>::default);
         Self {
-            judge: options.judge,
+            clusters: Clusters::new(policies, options.judge),
             options,
             lean,
-            clusters: Clusters::new(policies),
             store,
             causes: Causes::default(),
             talks: Talks::default(),
@@ -201,7 +198,6 @@ impl Engine {
 
     fn change(&mut self, at: &At) {
         let mut faults = self.clusters.change(at);
-        self.judge = self.options.judge.under(self.world().settings());
         if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
@@ -415,8 +411,7 @@ impl Engine {
     /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
     fn why(&mut self, reported: &Observed, home: Home) -> Arc<Why> {
         let cluster = self.clusters.get_mut(home);
-        let judge = self.options.judge.under(cluster.world.settings());
-        let why = cluster.why(reported, &judge);
+        let why = cluster.why(reported);
         if why.agreement != Agreement::Disagrees {
             return why;
         }
@@ -475,7 +470,7 @@ impl Engine {
 
     /// How policies are judged.
     pub fn judging(&self) -> &policy::Options {
-        &self.judge
+        self.clusters.main().judging()
     }
 
     /// Whether some flows come with a reason.
@@ -549,8 +544,7 @@ impl Engine {
     /// The whole explanation of a held flow, made now, by the policies of its time.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
-        let cluster = self.clusters.get(self.home_of(seq));
-        Some(cluster.explain(&o, &self.options.judge.under(cluster.world.settings())))
+        Some(self.clusters.get(self.home_of(seq)).explain(&o))
     }
 
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.

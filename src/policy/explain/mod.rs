@@ -320,7 +320,7 @@ fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
 
 /// That policies are only words in this cluster.
 pub(super) fn enforces_nothing(network: &str) -> String {
-    format!("{network} enforces no NetworkPolicy, and no other network runs here: no policy has any effect")
+    format!("{network} enforces no NetworkPolicy, and nothing else that is known to do it runs here: then no policy has any effect")
 }
 
 /// The record shows a service, and somebody behind it is judged.
