@@ -6,6 +6,7 @@
 //! whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
+use crate::model::time::Nanos;
 use crate::model::why::Why;
 use crate::policy::{self, PolicySet};
 use crate::world::{Stand, World};
@@ -94,8 +95,8 @@ impl Attribution {
         };
         let [src, dst] = world.stands(o);
         Key {
-            src: self.party(&o.src, &src, world),
-            dst: self.party(&o.dst, &dst, world),
+            src: self.party(&o.src, &src, world, o.at),
+            dst: self.party(&o.dst, &dst, world, o.at),
             words,
             drop_reason: o.drop_reason,
             auth_type: o.auth_type,
@@ -112,10 +113,15 @@ impl Attribution {
         }
     }
 
-    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World) -> Digest {
+    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World, at: Option<Nanos>) -> Digest {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).stand(stand).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
+        self.spell
+            .begin()
+            .party(p)
+            .stand(stand)
+            .number(world.era(p, stand, at))
+            .texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
         self.digest()
     }
 
@@ -166,7 +172,6 @@ mod tests {
     use super::*;
     use crate::model::input::Change;
     use crate::model::observed::{L7, Named};
-    use crate::model::time::Nanos;
     use crate::world::yaml;
 
     fn flow() -> Observed {

@@ -234,6 +234,7 @@ pub fn flow(line: &str) -> Option<Observed> {
             egress_allowed: named("egress_allowed_by"),
             ingress_allowed: named("ingress_allowed_by"),
             log: texts(&f["policy_log"]),
+            ..Reported::default()
         },
         ..Observed::default()
     })

@@ -18,7 +18,7 @@ use super::ruling::traffic_to;
 use super::selector::Tri;
 use super::{Options, PolicySet, lint, unread};
 use crate::model::monitor;
-use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
+use crate::model::observed::{Direction, Named, Observed, Party, Told, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
@@ -41,24 +41,47 @@ pub(crate) struct Facts {
 
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
-    finished(explained(o, world, set, opt, true), o, set)
+    finished(explained(o, world, set, opt, true), (o, world), set, opt)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
 /// may be remembered for packets that are alike.
 pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
-    finished(explained(o, world, set, opt, false), o, set).why
+    finished(explained(o, world, set, opt, false), (o, world), set, opt).why
 }
 
-/// With what is left of it where kinds of policy could not be read.
-fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
+/// With what is left of it where kinds of policy, or the cluster, could not be read.
+fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet, opt: &Options) -> Explanation {
     if set.given() {
+        doubts(&mut e.why, o, world);
+        agree::told(&mut e.why, o, set);
+        if opt.without_l7 {
+            agree::refused_l7(&mut e.why, set);
+        }
         unread::qualify(&mut e.why, o, set);
         origin::tell(&mut e.why, set);
     }
     e.why.cluster = set.cluster().map(str::to_owned);
     e.why.as_of = moment::as_of(&e.why, set);
     e
+}
+
+/// Why it is not certain who a side is, where that is what is missing; and that a record contradicts the cluster, in any case.
+fn doubts(why: &mut Why, o: &Observed, world: &World) {
+    for (party, stand) in [&o.src, &o.dst].into_iter().zip(world.stands(o)) {
+        let Some((sentence, fact)) = stand.doubt(party) else { continue };
+        let who = format!("labels:{}", party.display());
+        let open = why.outcome == Outcome::Undecidable && why.missing.contains(&who);
+        if open {
+            why.leave_open(fact);
+        }
+        if stand.contradicts() && why.agreement == Agreement::Agrees {
+            why.agreement = Agreement::Unknown;
+        }
+        if open || stand.contradicts() {
+            why.because.push(sentence);
+        }
+    }
 }
 
 fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
@@ -88,6 +111,12 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         why.outcome = Outcome::NotPolicy;
         why.agreement = Agreement::Agrees;
         why.text = "the proxy reported an error, not a decision of a policy".to_owned();
+        return bare(why);
+    }
+    if facts.dropped && o.of_retina() && o.drop_reason == 0 {
+        // All that Retina has no name for, on Windows nearly everything.
+        why.because.push("Retina gives no reason of netfilter's, through which policies would have dropped it".to_owned());
+        why.leave_open(["drop-reason".to_owned()]);
         return bare(why);
     }
     if !set.given() {
@@ -351,7 +380,8 @@ fn reported(o: &Observed, facts: &Facts) -> Option<ReportedCause> {
         rule: None,
     };
     let policies: Vec<PolicyRef> = lists.into_iter().flatten().map(name).collect();
-    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, log: r.log.clone() })
+    let details: Vec<Told> = r.told.iter().filter(|t| policies.iter().any(|p| t.is(p))).cloned().collect();
+    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, details, log: r.log.clone() })
 }
 
 fn not_policy(o: &Observed, mut why: Why) -> Explanation {
@@ -410,6 +440,9 @@ fn conclude(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
         Decision::Denied => {
             why.outcome = s.outcome;
             agree::denied(why, s, sight);
+            if facts.dropped && sight.o.of_retina() {
+                why.text = format!("dropped by iptables; {}", s.text);
+            }
         }
         Decision::Allowed | Decision::NotManaged => {
             let auth = s.judgement.auth;

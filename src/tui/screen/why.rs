@@ -246,6 +246,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         if !names.is_empty() {
             note(&mut out, "agent names", &names.join(", "), look.plain());
         }
+        for (p, detail) in r.policies.iter().map(|p| (p, r.detail(p))).filter(|(_, d)| !d.is_empty()) {
+            note(&mut out, "agent had  ", &format!("{}: {detail}", p.path()), look.plain());
+        }
         for l in &r.log {
             note(&mut out, "policy log ", l, look.plain());
         }
