@@ -7,7 +7,7 @@ use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
 use crate::model::why::Why;
 use crate::policy::{self, PolicySet};
-use crate::world::World;
+use crate::world::{Endpoint, World};
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Explanations remembered, about 1 KB each.
 const MOST_MEMOS: usize = 1 << 17;
+/// Endpoints remembered, about 1 KB each: whoever is in one conversation is in others too.
+const MOST_ENDS: usize = 1 << 15;
 
 /// What stands for a long text: 128 bits, of which two texts have the same by no chance that matters (one in 10²⁸ among a million),
 /// and by no design either, since the seeds are this process's own. Comparing the texts themselves would cost a walk through memory
@@ -50,6 +52,7 @@ type Basis = (u64, u64, policy::Options);
 #[derive(Debug)]
 pub struct Attribution {
     memo: Recent<Key, Arc<Why>>,
+    ends: Recent<Digest, Arc<Endpoint>>,
     basis: Option<Basis>,
     spell: Spell,
     seeds: [RandomState; 2],
@@ -57,7 +60,7 @@ pub struct Attribution {
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self { memo: Recent::new(MOST_MEMOS), basis: None, spell: Spell::default(), seeds: Default::default() }
+        Self { memo: Recent::new(MOST_MEMOS), ends: Recent::new(MOST_ENDS), basis: None, spell: Spell::default(), seeds: Default::default() }
     }
 }
 
@@ -67,15 +70,26 @@ impl Attribution {
         let basis = Some((world.generation(), set.generation(), *opt));
         if self.basis != basis {
             self.memo.clear();
+            self.ends.clear();
             self.basis = basis;
         }
         let key = self.key(o, world);
         if let Some(why) = self.memo.get(&key) {
             return why;
         }
-        let why = Arc::new(policy::why(o, world, set, opt));
+        let ends = [self.end(key.src, &o.src, world), self.end(key.dst, &o.dst, world)];
+        let why = Arc::new(policy::why(o, &ends, world, set, opt));
         self.memo.insert(key, why.clone());
         why
+    }
+
+    fn end(&mut self, digest: Digest, p: &Party, world: &World) -> Arc<Endpoint> {
+        if let Some(e) = self.ends.get(&digest) {
+            return e;
+        }
+        let e = Arc::new(world.endpoint(p));
+        self.ends.insert(digest, e.clone());
+        e
     }
 
     fn key(&mut self, o: &Observed, world: &World) -> Key {

@@ -64,7 +64,7 @@ pub struct Answer {
 /// Judges a connection from `src` to `dst`.
 pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Answer {
     let ask = |direction, subject, peer| {
-        let judged = look(&Ask { direction, subject, peer, traffic, world, set, opt, whole: true });
+        let judged = look(Ask { direction, subject, peer, traffic, world, set, opt: *opt, whole: true });
         let case = Case { direction, subject, peer, traffic, world, opt };
         let requires = required(&judged.judgement.selecting, &case);
         let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
@@ -81,10 +81,10 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         });
         let answer = SideAnswer {
             direction,
-            subject: judged.subject.clone(),
+            subject: judged.subject().to_owned(),
             outcome: judged.outcome,
-            text: judged.text.clone(),
-            summary: judged.shown.as_ref().map(|(lane, _)| lane.text.clone()).unwrap_or_default(),
+            text: judged.text().to_owned(),
+            summary: judged.summary(),
             policies: policies.collect(),
         };
         (judged, answer)
@@ -96,7 +96,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     let mut why = Why {
         outcome: if given { Outcome::Allowed } else { Outcome::Undecidable },
         direction: side.map(|s| s.direction),
-        subject: side.map(|s| s.subject.clone()),
+        subject: side.map(|s| s.subject().to_owned()),
         policies: Vec::new(),
         reported: None,
         nearest: None,
@@ -111,10 +111,10 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     match side {
         Some(s) => {
             why.outcome = s.outcome;
-            why.policies.clone_from(&s.policies);
-            why.nearest.clone_from(&s.nearest);
+            why.policies = s.judgement.deciding();
+            why.nearest = s.nearest().cloned();
             why.missing.clone_from(&s.judgement.missing);
-            why.text.clone_from(&s.text);
+            s.text().clone_into(&mut why.text);
             if s.judgement.decision == Decision::Unknown {
                 why.policies.clear();
                 let other = [&egress.0, &ingress.0].into_iter().filter(|o| o.direction != s.direction);
@@ -126,7 +126,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             }
         }
         None if given => {
-            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.policies.clone()).collect();
+            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.judgement.deciding()).collect();
             why.policies.sort();
             why.policies.dedup();
             let auth =
@@ -143,10 +143,10 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     for j in [&egress.0, &ingress.0] {
         why.sides.push(Side {
             direction: j.direction,
-            subject: j.subject.clone(),
+            subject: j.subject().to_owned(),
             outcome: j.outcome,
-            policies: j.policies.clone(),
-            nearest: j.nearest.clone(),
+            policies: j.judgement.deciding(),
+            nearest: j.nearest().cloned(),
             missing: j.judgement.missing.clone(),
         });
     }
