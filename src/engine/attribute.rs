@@ -6,8 +6,8 @@
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
 use crate::model::why::Why;
-use crate::policy::{self, PolicySet};
-use crate::world::{Endpoint, World};
+use crate::policy::{self, End, PolicySet};
+use crate::world::World;
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -52,7 +52,7 @@ type Basis = (u64, u64, policy::Options);
 #[derive(Debug)]
 pub struct Attribution {
     memo: Recent<Key, Arc<Why>>,
-    ends: Recent<Digest, Arc<Endpoint>>,
+    ends: Recent<Digest, Arc<End>>,
     basis: Option<Basis>,
     spell: Spell,
     seeds: [RandomState; 2],
@@ -60,7 +60,13 @@ pub struct Attribution {
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self { memo: Recent::new(MOST_MEMOS), ends: Recent::new(MOST_ENDS), basis: None, spell: Spell::default(), seeds: Default::default() }
+        Self {
+            memo: Recent::new(MOST_MEMOS),
+            ends: Recent::new(MOST_ENDS),
+            basis: None,
+            spell: Spell::default(),
+            seeds: Default::default(),
+        }
     }
 }
 
@@ -78,16 +84,16 @@ impl Attribution {
             return why;
         }
         let ends = [self.end(key.src, &o.src, world), self.end(key.dst, &o.dst, world)];
-        let why = Arc::new(policy::why(o, &ends, world, set, opt));
+        let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt));
         self.memo.insert(key, why.clone());
         why
     }
 
-    fn end(&mut self, digest: Digest, p: &Party, world: &World) -> Arc<Endpoint> {
+    fn end(&mut self, digest: Digest, p: &Party, world: &World) -> Arc<End> {
         if let Some(e) = self.ends.get(&digest) {
             return e;
         }
-        let e = Arc::new(world.endpoint(p));
+        let e = Arc::new(End::new(world.endpoint(p)));
         self.ends.insert(digest, e.clone());
         e
     }

@@ -15,6 +15,7 @@ pub mod selector;
 mod set;
 pub mod suggest;
 
+pub use eval::End;
 pub use explain::{evidence, explain, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};

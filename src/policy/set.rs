@@ -127,14 +127,13 @@ impl PolicySet {
         fault
     }
 
-    /// The sections that may select an endpoint, by policy, in the order of arrival. All others certainly do not.
-    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> Vec<(&Arc<Policy>, Vec<&Section>)> {
-        let places = self.index.of(direction, e);
-        let by_policy = places.chunk_by(|a, b| a.policy == b.policy).filter_map(|of| {
-            let policy = self.policies.get(of.first()?.policy)?;
-            Some((policy, of.iter().filter_map(|p| policy.sections.get(p.section)).collect()))
-        });
-        by_policy.collect()
+    /// The sections that may select an endpoint, each with its policy and its place there, in the order of arrival. All others
+    /// certainly do not.
+    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> impl Iterator<Item = (&Arc<Policy>, usize, &Section)> {
+        self.index.of(direction, e).into_iter().filter_map(|place| {
+            let policy = self.policies.get(place.policy)?;
+            Some((policy, place.section, policy.sections.get(place.section)?))
+        })
     }
 
     /// The minor version of Cilium whose reading counts.

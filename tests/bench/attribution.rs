@@ -79,8 +79,7 @@ pub fn run() {
         row(&format!("{count} policies: cold, a new conversation"), cold, format!("{:.1} × decode", ratio(cold, decoding)), goal);
 
         let hot = least(|| batched(&drops, |o| drop(black_box(a.why(o, &world, &set, &opt)))));
-        let full =
-            least(|| each(2_000, || drops.iter().take(2_000).for_each(|o| drop(black_box(policy::explain(o, &world, &set, &opt))))));
+        let full = least(|| each(2_000, || drops.iter().take(2_000).for_each(|o| drop(black_box(policy::explain(o, &world, &set, &opt))))));
         let goal = if count == 1_000 { format!("goal ≥ 1 000 000/s: {}", verdict(hot.as_secs_f64() <= 1e-6)) } else { String::new() };
         let than = format!("{:.2} × decode, {:.0} × explain", ratio(hot, decoding), 1.0 / ratio(hot, full));
         row(&format!("{count} policies: warm"), hot, than, goal);

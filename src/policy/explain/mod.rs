@@ -10,7 +10,7 @@ pub mod question;
 mod side;
 mod words;
 
-use super::eval::{self, Decision, managed};
+use super::eval::{self, Decision, End, managed};
 use super::ir::Auth;
 use super::ruling::traffic;
 use super::selector::Tri;
@@ -24,7 +24,6 @@ use crate::world::{Endpoint, World};
 use agree::Sight;
 pub use evidence::evidence;
 use side::{Ask, Judged, look};
-use std::borrow::Borrow;
 
 /// Event type of an access log record.
 const EVENT_L7: i32 = 129;
@@ -40,16 +39,17 @@ pub(crate) struct Facts {
 
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
-    explained(o, &[&o.src, &o.dst].map(|p| world.endpoint(p)), world, set, opt, true)
+    let [src, dst] = [&o.src, &o.dst].map(|p| End::new(world.endpoint(p)));
+    explained(o, [&src, &dst], world, set, opt, true)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
 /// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them.
-pub fn why<E: Borrow<Endpoint>>(o: &Observed, ends: &[E; 2], world: &World, set: &PolicySet, opt: &Options) -> Why {
+pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options) -> Why {
     explained(o, ends, world, set, opt, false).why
 }
 
-fn explained<E: Borrow<Endpoint>>(o: &Observed, ends: &[E; 2], world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
+fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
     let facts = Facts {
         dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
             || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
@@ -63,9 +63,10 @@ fn explained<E: Borrow<Endpoint>>(o: &Observed, ends: &[E; 2], world: &World, se
         },
     };
     let reply = o.reply() == Some(true);
-    let [src, dst] = ends.each_ref().map(Borrow::borrow);
-    let mut why = blank(o, &facts, [src, dst]);
-    let (src, dst) = if reply { (dst, src) } else { (src, dst) };
+    let mut why = blank(o, &facts, ends.map(|e| &e.endpoint));
+    let [sender, receiver] = ends;
+    let (sender, receiver) = if reply { (receiver, sender) } else { (sender, receiver) };
+    let (src, dst) = (&sender.endpoint, &receiver.endpoint);
 
     if facts.dropped && facts.reason == Reason::Other {
         return not_policy(o, why);
@@ -105,7 +106,7 @@ fn explained<E: Borrow<Endpoint>>(o: &Observed, ends: &[E; 2], world: &World, se
     let (proxy_subject, proxy_peer);
     let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, src) {
         // The proxy of an Ingress asks the ingress policy of its own identity, about the client.
-        (proxy_subject, proxy_peer) = (subject, peer);
+        (proxy_subject, proxy_peer) = (End::new(subject), peer);
         for fact in ["direction", "subject"] {
             why.inferred.push(fact.to_owned());
         }
@@ -120,16 +121,16 @@ fn explained<E: Borrow<Endpoint>>(o: &Observed, ends: &[E; 2], world: &World, se
             whole,
         })]
     } else {
-        let ask = |direction, subject, peer| {
+        let ask = |direction, end, subject, peer| {
             // A policy drop at the host, or between it and somebody who has no policy, shows that its firewall is on, whatever we were told.
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
                 && host(subject)
                 && o.side().map_or_else(|| managed(peer, opt) == Tri::No, |told| told == direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
-            look(Ask { direction, subject, peer, traffic: &traffic, world, set, opt, whole })
+            look(Ask { direction, subject: end, peer, traffic: &traffic, world, set, opt, whole })
         };
-        vec![ask(Direction::Egress, src, dst), ask(Direction::Ingress, dst, src)]
+        vec![ask(Direction::Egress, sender, src, dst), ask(Direction::Ingress, receiver, dst, src)]
     };
     // A reply's direction is that of the packet, not of the connection.
     let told = if reply || sides.len() == 1 { None } else { o.side() };

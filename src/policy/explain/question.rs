@@ -4,7 +4,7 @@ use super::near::check;
 use super::side::{Ask, look, required};
 use crate::model::observed::Direction;
 use crate::model::why::{Agreement, Failed, Outcome, PolicyRef, Side, Why};
-use crate::policy::eval::{self, Case, Decision, Required, Traffic, selects};
+use crate::policy::eval::{self, Case, Decision, End, Required, Traffic, selects};
 use crate::policy::ir::{Action, Peer, Peers, Ports, Rule};
 use crate::policy::selector::Tri;
 use crate::policy::{Options, PolicySet};
@@ -63,10 +63,12 @@ pub struct Answer {
 
 /// Judges a connection from `src` to `dst`.
 pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Answer {
-    let ask = |direction, subject, peer| {
-        let judged = look(Ask { direction, subject, peer, traffic, world, set, opt: *opt, whole: true });
+    let ends = [src, dst].map(|e| End::new(e.clone()));
+    let [from, to] = &ends;
+    let ask = |direction, end, subject, peer| {
+        let judged = look(Ask { direction, subject: end, peer, traffic, world, set, opt: *opt, whole: true });
         let case = Case { direction, subject, peer, traffic, world, opt };
-        let requires = required(&judged.judgement.selecting, &case);
+        let requires = required(&judged.judgement);
         let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
             policy: p.id.clone(),
             file: p.text.file.clone(),
@@ -89,7 +91,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         };
         (judged, answer)
     };
-    let (egress, ingress) = (ask(Direction::Egress, src, dst), ask(Direction::Ingress, dst, src));
+    let (egress, ingress) = (ask(Direction::Egress, from, src, dst), ask(Direction::Ingress, to, dst, src));
     let denied = |d: Decision| [&egress.0, &ingress.0].into_iter().find(|j| j.judgement.decision == d);
     let given = set.given();
     let side = denied(Decision::Denied).or_else(|| denied(Decision::Unknown)).filter(|_| given);

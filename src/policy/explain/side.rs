@@ -6,8 +6,8 @@ use crate::model::observed::Direction;
 use crate::model::why::{Lane, LaneState, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
-use crate::policy::eval::{Case, Cause, Decision, Judgement, Required, judge, requirements, selects};
-use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Section, Tier};
+use crate::policy::eval::{Case, Cause, Chosen, Decision, End, Judgement, Required, judge_by, requirements};
+use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Tier};
 use crate::policy::selector::Tri;
 use crate::policy::{Engine, Options, PolicySet};
 use crate::world::{Endpoint, World};
@@ -20,7 +20,7 @@ const SHOWN: usize = 200;
 /// One side of a connection, before it is judged.
 pub struct Ask<'a> {
     pub direction: Direction,
-    pub subject: &'a Endpoint,
+    pub subject: &'a End,
     pub peer: &'a Endpoint,
     pub traffic: &'a Traffic,
     pub world: &'a World,
@@ -33,7 +33,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     fn case(&self) -> Case<'_> {
         let Self { direction, subject, peer, traffic, world, .. } = *self;
-        Case { direction, subject, peer, traffic, world, opt: &self.opt }
+        Case { direction, subject: &subject.endpoint, peer, traffic, world, opt: &self.opt }
     }
 }
 
@@ -61,15 +61,16 @@ struct View<'p> {
 }
 
 pub fn look(ask: Ask<'_>) -> Judged<'_> {
-    let judgement = judge(&ask.case(), ask.set);
-    let host = ask.subject.labels.is_host() || ask.subject.host_network;
+    let (case, subject) = (ask.case(), &ask.subject.endpoint);
+    let judgement = judge_by(&case, || ask.subject.selected(&case, ask.set));
+    let host = subject.labels.is_host() || subject.host_network;
     let outcome = outcome(&judgement, host, ask.traffic);
     Judged { direction: ask.direction, judgement, outcome, ask, words: OnceCell::new() }
 }
 
 impl<'a> Judged<'a> {
     pub fn subject(&self) -> &'a str {
-        &self.ask.subject.display
+        &self.ask.subject.endpoint.display
     }
 
     /// The rule that came nearest, where none allowed it.
@@ -106,8 +107,8 @@ fn said(ask: &Ask<'_>, judgement: &Judgement) -> Words {
     let decided = !matches!(judgement.cause, Cause::L7Deny | Cause::DefaultDeny);
     let (mut requires, mut views) = (Vec::new(), Vec::new());
     if ask.whole || !decided {
-        requires = required(&judgement.selecting, &case);
-        views = views_of(&judgement.selecting, &case, &requires, ask.whole);
+        requires = required(judgement);
+        views = views_of(judgement, &case, &requires, ask.whole);
     }
     let mut rules = Vec::new();
     let nearest = match judgement.cause {
@@ -182,25 +183,18 @@ fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
     asked && v.rule.action == Action::Allow
 }
 
-/// The sections of these policies that may speak of the subject.
-fn sections<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> impl Iterator<Item = (&'p Arc<Policy>, &'p Section)> {
-    let all = policies.iter().flat_map(|p| p.sections.iter().map(move |s| (p, s)));
-    all.filter(|(_, s)| selects(s, case, &mut Vec::new()) != Tri::No)
-}
-
 /// What older Cilium asks of the selectors of every rule for this subject.
-pub fn required<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<Required<'p>> {
-    let any = policies.iter().flat_map(|p| &p.sections).any(|s| s.rules.iter().any(|r| !r.requires.is_empty()));
-    if any { requirements(sections(policies, case).map(|(_, s)| (s, Tri::Yes))) } else { Vec::new() }
+pub fn required(j: &Judgement) -> Vec<Required<'_>> {
+    requirements(j.sections().map(|c| (c.section, Tri::Yes)))
 }
 
-fn views_of<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
+fn views_of<'p>(j: &'p Judgement, case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
     let check = if words { check } else { weigh };
-    let of = |(policy, section): (&'p Arc<Policy>, &'p Section)| {
+    let of = |Chosen { policy, section, .. }: Chosen<'p>| {
         let requires = if policy.tier == Tier::Normal { requires } else { &[] };
-        section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case, requires) }).collect::<Vec<_>>()
+        section.rules.iter().map(move |rule| View { policy, rule, checked: check(rule, case, requires) })
     };
-    sections(policies, case).flat_map(of).collect()
+    j.sections().flat_map(of).collect()
 }
 
 fn view(v: &View<'_>) -> RuleView {

@@ -73,7 +73,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
-        let one = rules.iter().find(|(_, c)| matches!(c.failed.as_slice(), [(f, _)] if f.on == "protocol"));
+        let one = rules.iter().find(|(_, c)| c.only("protocol"));
         if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case, &[]).failed.pop()) {
             return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
