@@ -23,7 +23,8 @@ const MOST_ENDS: usize = 1 << 15;
 /// that lies in no cache.
 type Digest = u128;
 
-/// A flow without what differs among alike ones. Long texts stand in it as digests.
+/// A flow without what differs among alike ones. Long texts stand in it as digests, and its own digest stands for it: what is compared
+/// when a flow is looked up is one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     src: Digest,
@@ -51,7 +52,7 @@ type Basis = (u64, u64, policy::Options);
 /// The explanations of one world and one set of policies.
 #[derive(Debug)]
 pub struct Attribution {
-    memo: Recent<Key, Arc<Why>>,
+    memo: Recent<Digest, Arc<Why>>,
     ends: Recent<Digest, Arc<End>>,
     basis: Option<Basis>,
     spell: Spell,
@@ -80,12 +81,13 @@ impl Attribution {
             self.basis = basis;
         }
         let key = self.key(o, world);
-        if let Some(why) = self.memo.get(&key) {
+        let digest = self.digest(&key);
+        if let Some(why) = self.memo.get(&digest) {
             return why;
         }
         let ends = [self.end(key.src, &o.src, world), self.end(key.dst, &o.dst, world)];
         let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt));
-        self.memo.insert(key, why.clone());
+        self.memo.insert(digest, why.clone());
         why
     }
 
@@ -104,7 +106,7 @@ impl Attribution {
             0
         } else {
             self.spell.begin().l7(o.l7.as_ref()).said(o);
-            self.digest()
+            self.digest(self.spell.bytes())
         };
         Key {
             src: self.party(&o.src, world),
@@ -129,12 +131,11 @@ impl Attribution {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
         self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
-        self.digest()
+        self.digest(self.spell.bytes())
     }
 
-    /// Of what has just been spelt.
-    fn digest(&self) -> Digest {
-        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(self.spell.bytes())));
+    fn digest(&self, of: impl Hash) -> Digest {
+        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(&of)));
         (high << 64) | low
     }
 }

@@ -1,6 +1,6 @@
 //! From a flow as it was reported to its explanation: warm and cold, over many policies and few, beside what the same flows cost without
 //! any memory and what it costs to decode them. One thread, everything in this process.
-use crate::measure::own_peak;
+use crate::measure::{own_peak, own_time};
 use flowhy::engine::attribute::Attribution;
 use flowhy::engine::talks::Talks;
 use flowhy::model::input::{Change, Codec, Frame};
@@ -18,7 +18,7 @@ use flowhy::world::{World, yaml};
 use prost::Message as _;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NAMESPACES: usize = 100;
 /// Of each namespace; each has as many workloads as a tenth of it.
@@ -34,7 +34,7 @@ const ROUNDS: usize = 3;
 /// Prints the table.
 pub fn run() {
     println!(
-        "\nAttribution: {FLOWS} dropped flows of {CONVERSATIONS} conversations, {} endpoints; one thread, from `&Observed` to `Arc<Why>`; the least of {ROUNDS} rounds\n",
+        "\nAttribution: {FLOWS} dropped flows of {CONVERSATIONS} conversations, {} endpoints; time of one core, from `&Observed` to `Arc<Why>`; the least of {ROUNDS} rounds\n",
         NAMESPACES * PODS
     );
     let (world, flows) = (World::new(), conversations());
@@ -108,9 +108,9 @@ fn least(mut round: impl FnMut() -> Duration) -> Duration {
 }
 
 fn each(n: usize, f: impl FnOnce()) -> Duration {
-    let began = Instant::now();
+    let began = own_time();
     f();
-    began.elapsed() / u32::try_from(n).unwrap()
+    (own_time() - began) / u32::try_from(n).unwrap()
 }
 
 /// Time of one flow, over all flows in an order that the cache cannot foresee.
@@ -124,9 +124,9 @@ fn batched(drops: &[Observed], mut f: impl FnMut(&Observed)) -> Duration {
                 Observed { src_port: u16::try_from(at % 60_000).unwrap(), ..drops[at].clone() }
             })
             .collect();
-        let began = Instant::now();
+        let began = own_time();
         batch.iter().for_each(&mut f);
-        spent += began.elapsed();
+        spent += own_time() - began;
     }
     spent / u32::try_from(FLOWS / BATCH * BATCH).unwrap()
 }
@@ -168,17 +168,17 @@ fn policies(count: usize) -> (PolicySet, Duration, Duration) {
                 9_000 + nth
             ),
         };
-        let began = Instant::now();
+        let began = own_time();
         let (docs, faults) = yaml::read(&format!("p{i}.yaml"), &text);
-        reading += began.elapsed();
+        reading += own_time() - began;
         assert!(faults.is_empty(), "{faults:?}");
         let changes: Vec<Change> = docs.into_iter().map(|d| Change::Apply(Arc::new(d))).collect();
-        let began = Instant::now();
+        let began = own_time();
         for c in &changes {
             let faults = set.apply(c);
             assert!(faults.is_empty(), "{faults:?}");
         }
-        compiling += began.elapsed();
+        compiling += own_time() - began;
     }
     assert_eq!(set.len(), count);
     (set, reading, compiling)

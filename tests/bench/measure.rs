@@ -1,5 +1,6 @@
 //! One run of a program as a whole process: wall time, CPU time, peak of anonymous memory.
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,11 @@ pub fn median(program: &str, args: &[String], n: usize) -> Run {
     let anon = runs.iter().map(|r| r.anon).max().unwrap_or(0);
     runs.sort_by(|a, b| a.wall.total_cmp(&b.wall));
     Run { anon, ..runs[runs.len() / 2] }
+}
+
+/// What this thread has had of a core so far: whatever else the machine does is not in it.
+pub fn own_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
 /// Bytes of this process's memory at its highest; 0 where the system does not tell.

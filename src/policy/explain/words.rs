@@ -107,6 +107,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
             let way = if case.direction == Direction::Ingress { "from" } else { "to" };
             format!("no rule allows traffic {way} {peer}")
         }),
+        (false, false) if matches!(case.traffic.l4, Some(L4::Icmp4 | L4::Icmp6)) => "no rule mentions this peer or ICMP".to_owned(),
         (false, false) => "no rule mentions this peer or port".to_owned(),
     }
 }
