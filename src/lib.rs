@@ -36,7 +36,7 @@
 //! | 6 | `plan` (it names the options of the rooms it plans for), `config` |
 //! | 5 | `tui`, `out`, `cmd` |
 //! | 4 | `engine`, `scan`, `source`, `serve`, `cli` |
-//! | 3 | `policy`, `query`, `demo` |
+//! | 3 | `policy`, `query`, `demo`, `record` |
 //! | 2 | `world`, `wire` |
 //! | 1 | `model`, `error` |
 //!
@@ -54,6 +54,7 @@ pub mod out;
 pub mod plan;
 pub mod policy;
 pub mod query;
+pub mod record;
 pub mod run;
 pub mod scan;
 pub mod serve;

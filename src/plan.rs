@@ -69,6 +69,7 @@ pub enum Front {
         mode: why::Mode,
     },
     Check(Box<check::Check>),
+    Record(Box<record::Record>),
 }
 
 /// Headless output.
@@ -200,6 +201,7 @@ pub fn plan(cli: Cli, env: &Env) -> Result<Job, Error> {
         Some(Command::Why(w)) => Job::Flows(why::why(&source, judge, &look, *w)?),
         Some(Command::Audit(a)) => Job::Audit(audit::audit(&source, judge, &look, *a)?),
         Some(Command::Check(c)) => Job::Flows(check::check(&source, judge, &look, *c)?),
+        Some(Command::Record(r)) => Job::Flows(record::record(&source, judge, &look, *r)?),
         Some(Command::Demo(d)) => demo(&source, judge, &look, d)?,
         Some(Command::Serve(s)) => Job::Serve(serve::serve(&source, s)?),
         Some(Command::Status(s)) => Job::Ask(ask::ask(&source, &look, Question::Status(s.output))?),
@@ -301,8 +303,10 @@ fn sound(source: &Source) -> Result<(), Error> {
     if stdin(&source.input_file) + stdin(&source.policies) > 1 {
         return Err(Error::usage("standard input can be read only once").hint("give the flows or the policies as a file"));
     }
-    if (!source.server.server.is_empty() || source.server.agents) && !source.input_file.is_empty() {
-        return Err(Error::usage("cannot use --server and --input-file together").hint("choose one place to read from"));
+    if let Some(flag) = server::asks(&source.server)
+        && !source.input_file.is_empty()
+    {
+        return Err(Error::usage(format!("cannot use {flag} and --input-file together")).hint("choose one place to read from"));
     }
     Ok(())
 }
@@ -316,7 +320,7 @@ fn explain_of(why: Option<WhyMode>) -> Explain {
 }
 
 fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Result<Job, Error> {
-    if !source.server.server.is_empty() || source.server.agents || !source.input_file.is_empty() {
+    if server::asks(&source.server).is_some() || !source.input_file.is_empty() {
         return Err(Error::usage("the demo has its own flows").hint("leave out --server and --input-file"));
     }
     let rate = match d.rate.as_deref() {
@@ -373,6 +377,7 @@ mod hint;
 mod mask;
 mod observe;
 mod raw;
+pub mod record;
 mod screen;
 mod serve;
 pub mod server;

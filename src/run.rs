@@ -10,8 +10,8 @@ use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
 use crate::{demo, tui};
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,11 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 mod ask;
 mod audit;
+mod called;
 mod check;
 mod config;
 mod counting;
 mod headless;
 mod line;
+mod live;
+mod record;
 mod say;
 mod scan;
 mod serve;
@@ -35,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Runs the program; returns the exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli = match called::parse() {
         Ok(cli) => cli,
         Err(e) => {
             // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe changes neither. A group of commands without
@@ -174,10 +177,11 @@ fn go(plan: Plan) -> Result<u8, Error> {
         return result;
     }
     let mut engine = Engine::new(engine);
+    let mut given = Vec::new();
     let before = match &front {
         Front::Check(c) => check::load(&mut engine, &policies, c)?,
         _ => {
-            load(&mut engine, &policies, matches!(from, From::Demo { .. }))?;
+            given = load(&mut engine, &policies, matches!(from, From::Demo { .. }))?.1;
             None
         }
     };
@@ -186,6 +190,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         Front::Stream(s) => s.quiet,
         Front::Why { quiet, .. } => *quiet,
         Front::Check(c) => c.quiet,
+        Front::Record(r) => r.quiet,
     };
     if !quiet {
         say::faults(&engine);
@@ -194,6 +199,13 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
     }
     let live = matches!(from, From::Live { .. });
+    let look = match &front {
+        _ if !engine.explains() => live::Look::Nothing,
+        // What is checked stands in place of what the cluster has, as policies that are given do.
+        Front::Check(_) => live::Look::World,
+        _ if !policies.is_empty() => live::Look::World,
+        _ => live::Look::Policies,
+    };
     let result = runtime.block_on(async {
         let (feed, inbox) = feed::channel(feed::SLOTS);
         let screen = matches!(front, Front::Tui { .. });
@@ -202,11 +214,12 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
         let sources = tokio::select! {
             biased;
-            started = sources::start(from, screen, feed, &stop) => started?,
+            started = sources::start(from, screen, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
             Front::Tui { title, filter, color, ascii, command } => {
+                let title = sources.title.unwrap_or(title);
                 let options =
                     tui::Options { filter, color, ascii, title, live, command, remote: sources.remote, ..tui::Options::default() };
                 tui::run(engine, inbox, options).await.map(|_| 0)
@@ -216,6 +229,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
             }
             Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
+            Front::Record(r) => record::record(engine, inbox, *r, given, &stop).await,
         };
         match result {
             // The source knows better than we do why it ended early.
@@ -233,8 +247,8 @@ fn go(plan: Plan) -> Result<u8, Error> {
 }
 
 /// Loads the manifests before the first flow, so that the same files give the same answers. Returns what was read, and what of it
-/// could not be.
-fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, Error> {
+/// could not be; and what the engine was told.
+fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<(Manifests, Vec<Change>), Error> {
     let mut changes = Vec::new();
     if demo {
         for (file, text) in demo::manifests() {
@@ -252,8 +266,8 @@ fn load(engine: &mut Engine, paths: &[String], demo: bool) -> Result<Manifests, 
     if demo || !paths.is_empty() {
         engine.policies_given();
     }
-    for change in changes {
-        engine.feed(change.into(), &mut |_| {});
+    for change in &changes {
+        engine.give(change.clone());
     }
-    Ok(found)
+    Ok((found, changes))
 }

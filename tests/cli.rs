@@ -6,6 +6,9 @@
     clippy::print_stdout,
     reason = "a test fails by panicking, and says what it skips"
 )]
+#[path = "cli/assets.rs"]
+mod assets;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -188,7 +188,7 @@ impl Got {
                 Input::Frame(f) => self.frames.push(f),
                 Input::Link(l) => self.links.push(l),
                 Input::End(_, r) => self.ends.push(r),
-                Input::World(_) => panic!("a source of flows knows no world"),
+                Input::World(_) | Input::Learnt(_) | Input::Reset => panic!("a source of flows knows no world, and no way back"),
             }
         }
     }

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("policy", 3),
     ("query", 3),
     ("demo", 3),
+    ("record", 3),
     ("world", 2),
     ("wire", 2),
     ("model", 1),

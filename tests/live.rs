@@ -1,5 +1,14 @@
 //! The real binary against a live Observer: what it asks, what it prints, and what it does when the server dies and returns.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#[path = "live/api/mod.rs"]
+mod api;
+#[path = "live/kube.rs"]
+mod kube_api;
+#[path = "live/watch.rs"]
+mod watch;
+#[path = "live/way.rs"]
+mod way;
+
 use flowhy::demo::{self, Simulation};
 use flowhy::model::time::Nanos;
 use flowhy::serve::{self, About, ByQuery, Listen, Ring, Running};

@@ -8,8 +8,10 @@
 )]
 use flowhy::engine::{Engine, Explain, Options, store::Limits};
 use flowhy::model::ledger::Ledger;
-use flowhy::source::file::{Recording, Reel};
+use flowhy::source::file::Recording;
+use flowhy::source::reel::Reel;
 use flowhy::source::replay::Replay;
+use flowhy::source::tape::Tape;
 use flowhy::source::{Source, Stop, channel};
 use flowhy::tui::{self, App};
 use std::fs;
@@ -37,7 +39,7 @@ fn drain(source: Box<dyn Source>, mut take: impl FnMut(flowhy::model::input::Inp
 fn on_screen(file: &str, filter: &str) -> (Ledger, usize) {
     let options = tui::Options { filter: filter.to_owned(), ..tui::Options::default() };
     let mut app = App::new(engine(), options);
-    drain(Box::new(Reel(vec![Recording::open(file).unwrap()])), |i| app.feed(vec![i]));
+    drain(Box::new(Reel::of(vec![Recording::open(file).unwrap()])), |i| app.feed(vec![i]));
     while app.behind() {
         app.scan(&mut || true);
     }
@@ -48,7 +50,7 @@ fn on_screen(file: &str, filter: &str) -> (Ledger, usize) {
 fn replayed(file: &str) -> Ledger {
     let mut engine = engine();
     // So fast that silence costs nothing, but through the pacing player.
-    let (replay, _remote) = Replay::new(Recording::open(file).unwrap(), 1e9);
+    let (replay, _remote) = Replay::new(Tape::of(vec![Recording::open(file).unwrap()]), 1e9);
     drain(Box::new(replay), |i| engine.feed(i, &mut |_| {}));
     engine.ledger().clone()
 }

@@ -6,6 +6,8 @@ mod bytes;
 mod case;
 #[path = "reference/degraded.rs"]
 mod degraded;
+#[path = "reference/minimal.rs"]
+mod minimal;
 #[path = "reference/ours.rs"]
 mod ours;
 #[path = "reference/random.rs"]

@@ -77,7 +77,7 @@ const DIFFERENCES: &[(usize, Differs, &str)] = &[
 ];
 
 const WHOLE: &str = "flowhy asks for whole flows: match, direction and authentication of a policy verdict, names, and where a socket was translated are known; Hubble's default field mask leaves them out";
-const FORWARD: &str = "a port-forward of its own is not built, and it says so (2)";
+const FORWARD: &str = "without a kubeconfig there is no cluster to forward a port of: a mistake in the settings (2)";
 const EARLY: &str = "a wrong format is found before the server is asked, and is a usage error (2)";
 const FILTER: &str = "a wrong filter is found before the server is asked, and is a usage error (2)";
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 use flowhy::model::input::{Frame, Input};
-use flowhy::source::file::{Recording, Reel};
+use flowhy::source::file::Recording;
+use flowhy::source::reel::Reel;
+use flowhy::source::tape::Tape;
 use flowhy::source::{Inbox, Source, Stop, channel};
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -40,7 +42,7 @@ fn recording(name: &str, from: impl Read + Send + 'static) -> Recording {
 /// Everything that comes of a recording, read on a thread of its own.
 fn all(recording: Recording) -> (Vec<Frame>, Result<(), String>) {
     let (mut feed, inbox) = channel(64);
-    let reader = std::thread::spawn(move || recording.pump(&mut feed, &Stop::new()));
+    let reader = std::thread::spawn(move || Tape::of(vec![recording]).pump(&mut feed, &Stop::new()));
     let got = gather(inbox);
     reader.join().unwrap().unwrap();
     got
@@ -245,7 +247,7 @@ fn a_slow_pipe_is_handed_on_line_by_line() {
     let (mut feed, mut inbox) = channel(4);
     tx.send(b"1".to_vec()).unwrap();
     let live = Recording::reader("-", Box::new(Pipe(rx)), true).unwrap();
-    let reader = std::thread::spawn(move || live.pump(&mut feed, &Stop::new()));
+    let reader = std::thread::spawn(move || Tape::of(vec![live]).pump(&mut feed, &Stop::new()));
     for n in 0..3 {
         tx.send(b"\n2".to_vec()).unwrap();
         let batch = inbox.blocking_recv().unwrap();
@@ -261,19 +263,19 @@ fn a_slow_pipe_is_handed_on_line_by_line() {
 async fn a_source_ends_when_nobody_reads_and_when_it_is_told_to() {
     let endless = || recording("t", io::repeat(b'\n'));
     let (feed, inbox) = channel(2);
-    let task = tokio::spawn(Box::new(endless()).run(feed, Stop::new()));
+    let task = tokio::spawn(Box::new(Reel::of(vec![endless()])).run(feed, Stop::new()));
     drop(inbox);
     tokio::time::timeout(Duration::from_secs(10), task).await.expect("ends").unwrap().unwrap();
     let (feed, _inbox) = channel(2);
     let stop = Stop::new();
-    let task = tokio::spawn(Box::new(endless()).run(feed, stop.clone()));
+    let task = tokio::spawn(Box::new(Reel::of(vec![endless()])).run(feed, stop.clone()));
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(10), task).await.expect("stops").unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_reel_is_read_in_order_and_goes_on_after_a_torn_file() {
-    let reel = Reel(vec![
+    let reel = Reel::of(vec![
         recording("a", &b"1\n2"[..]),
         recording("torn", io::Cursor::new(gz("3\n4\n")[..12].to_vec())),
         recording("b", &b"5\n"[..]),

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
 #[path = "why/likely.rs"]
 mod likely;
+#[path = "why/living.rs"]
+mod living;
 #[path = "why/outcomes.rs"]
 mod outcomes;
 #[path = "why/reader.rs"]

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod config;
 pub mod filter;
+pub mod record;
 pub mod serve;
 pub mod server;
 
@@ -94,6 +95,8 @@ pub enum Command {
     Audit(Box<audit::Audit>),
     /// What policies would do to recorded traffic, for a pull request's CI
     Check(Box<check::Check>),
+    /// Flows, and the policies of the moment, written to a file
+    Record(Box<record::Record>),
     /// An embedded demo cluster with mistakes people really make
     Demo(Demo),
     /// A recording served to `hubble observe --server` and other clients

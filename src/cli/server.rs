@@ -7,12 +7,27 @@ use std::path::PathBuf;
 #[derive(Debug, Args, Clone, Default)]
 #[command(next_help_heading = "Server")]
 pub struct Server {
-    /// Observer: host:port, tls://host:port, unix:///path (repeatable; merged by time) [default: localhost:4245]
+    /// Observer: host:port, tls://host:port, unix:///path (repeatable; merged by time) [default: localhost:4245, else a port-forward]
     #[arg(long, global = true, value_name = "ADDR")]
     pub server: Vec<String>,
-    /// Ask every node's agent directly: the server names them
+    /// Ask every node's agent: the server names them
     #[arg(long, global = true)]
     pub agents: bool,
+    /// Reach relay through the Kubernetes API
+    #[arg(short = 'P', long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no)]
+    pub port_forward: Option<bool>,
+    /// Taken for Hubble's sake: the port-forward ends inside flowhy, and no port of this machine is opened
+    #[arg(long, global = true, hide_short_help = true, value_name = "PORT")]
+    pub port_forward_port: Option<u16>,
+    /// A cluster of the kubeconfig (repeatable)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub kube_context: Vec<String>,
+    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, then a pod's own account]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where relay is looked for first; then by its label in all namespaces [default: kube-system]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAMESPACE")]
+    pub kube_namespace: Option<String>,
     /// Encrypt the connection
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no)]
     pub tls: Option<bool>,

@@ -1,13 +1,13 @@
 //! Explanations remembered: flows that are alike are explained once. Owns what makes flows alike and how much is remembered; what an
 //! explanation says is the policy room's business.
 //!
-//! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address is part
-//! of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
+//! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address, and whose
+//! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
 use crate::model::why::Why;
 use crate::policy::{self, End, PolicySet};
-use crate::world::World;
+use crate::world::{Stand, World};
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -85,19 +85,26 @@ impl Attribution {
         if let Some(why) = self.memo.get(&digest) {
             return why;
         }
-        let ends = [self.end(key.src, &o.src, world), self.end(key.dst, &o.dst, world)];
+        let ends = self.ends(&key, o, world);
         let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt));
         self.memo.insert(digest, why.clone());
         why
     }
 
-    fn end(&mut self, digest: Digest, p: &Party, world: &World) -> Arc<End> {
-        if let Some(e) = self.ends.get(&digest) {
-            return e;
+    /// Sender and receiver. Who was looked up may be somebody else beside another one or under another verdict, and is not remembered.
+    fn ends(&mut self, key: &Key, o: &Observed, world: &World) -> [Arc<End>; 2] {
+        let [alone_src, alone_dst] = world.stands(o).map(|s| !s.is_some());
+        let (src, dst) = (self.ends.get(&key.src).filter(|_| alone_src), self.ends.get(&key.dst).filter(|_| alone_dst));
+        if let (Some(src), Some(dst)) = (&src, &dst) {
+            return [src.clone(), dst.clone()];
         }
-        let e = Arc::new(End::new(world.endpoint(p)));
-        self.ends.insert(digest, e.clone());
-        e
+        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(End::new(e)));
+        for (digest, end, alone) in [(key.src, &new_src, alone_src && src.is_none()), (key.dst, &new_dst, alone_dst && dst.is_none())] {
+            if alone {
+                self.ends.insert(digest, end.clone());
+            }
+        }
+        [src.unwrap_or(new_src), dst.unwrap_or(new_dst)]
     }
 
     fn key(&mut self, o: &Observed, world: &World) -> Key {
@@ -108,9 +115,10 @@ impl Attribution {
             self.spell.begin().l7(o.l7.as_ref()).said(o);
             self.digest(self.spell.bytes())
         };
+        let [src, dst] = world.stands(o);
         Key {
-            src: self.party(&o.src, world),
-            dst: self.party(&o.dst, world),
+            src: self.party(&o.src, &src, world),
+            dst: self.party(&o.dst, &dst, world),
             words,
             drop_reason: o.drop_reason,
             auth_type: o.auth_type,
@@ -127,10 +135,10 @@ impl Attribution {
         }
     }
 
-    fn party(&mut self, p: &Party, world: &World) -> Digest {
+    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World) -> Digest {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
+        self.spell.begin().party(p).stand(stand).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
         self.digest(self.spell.bytes())
     }
 

@@ -156,7 +156,7 @@ fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>
 fn answers(store: &Store, wanted: &HashSet<Ip>) -> HashMap<Ip, Vec<(Nanos, i64)>> {
     let mut out: HashMap<Ip, Vec<(Nanos, i64)>> = HashMap::new();
     for seq in store.seqs() {
-        let Some(row) = store.row(seq).filter(|r| r.l7) else { continue };
+        let Some(row) = store.row(seq).filter(|r| r.l7.is_some()) else { continue };
         let Some(o) = store.response(seq).map(|r| observed(&r)) else { continue };
         let Some(L7::Dns { ips, ttl, rcode: 0, .. }) = &o.l7 else { continue };
         for ip in ips.iter().filter_map(|ip| ip.parse().ok()) {

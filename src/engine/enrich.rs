@@ -2,15 +2,57 @@
 //!
 //! Owns inference of names for people; attribution's own facts (labels, ports) are the policy room's business.
 use super::store::Store;
-use crate::model::observed::{Observed, Party};
-use crate::model::row::{End, Ip, Row};
+use crate::model::observed::{L7, Observed, Party};
+use crate::model::row::{End, Ip, Proxy, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
-use crate::world::World;
+use crate::wire::pb::flow as pb;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use crate::world::{Stand, World};
 use std::borrow::Cow;
+
+/// The flow as an agent would have written it that knew the cluster: pod, namespace, labels and owner of a side that has nothing but
+/// an address. Nothing that was reported is changed.
+pub fn placed<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
+    let stands = world.stands(o);
+    if !stands.iter().any(Stand::names) {
+        return Cow::Borrowed(o);
+    }
+    let mut out = o.clone();
+    let ends = world.endpoints(o);
+    for ((party, stand), e) in [&mut out.src, &mut out.dst].into_iter().zip(stands).zip(ends) {
+        if !stand.names() {
+            continue;
+        }
+        if let Some(f) = &e.frontend {
+            party.service.get_or_insert_with(|| f.service.clone());
+        }
+        if e.known {
+            party.labels = e.labels.0.iter().map(ToString::to_string).collect();
+        }
+        party.workloads = stand.pod_like().and_then(|p| world.owner(&e.namespace, p)).into_iter().collect();
+        (party.namespace, party.pod, party.cluster) = (e.namespace, e.pod, e.cluster);
+    }
+    Cow::Owned(out)
+}
+
+/// The same with the backend's port in place of the service's, where the record was made before DNAT: what policies judge.
+pub fn behind<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
+    let placed = placed(o, world);
+    if matches!(placed, Cow::Borrowed(_)) {
+        return placed;
+    }
+    let mut out = placed.into_owned();
+    let [src, dst] = world.endpoints(o);
+    out.src_port = src.listens(o.l4, o.src_port).unwrap_or(o.src_port);
+    out.dst_port = dst.listens(o.l4, o.dst_port).unwrap_or(o.dst_port);
+    Cow::Owned(out)
+}
 
 /// The flow with the names that DNS gave its addresses, newest first, where they have none.
 pub fn named<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
+    let o = placed(o, world);
     let learnt = |party: &Party| {
         let nameless = party.pod.is_empty() && party.names.is_empty();
         let names = party.ip.filter(|_| nameless).map(|ip| world.names_of(ip)).unwrap_or_default();
@@ -18,15 +60,24 @@ pub fn named<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
     };
     let (src, dst) = (learnt(&o.src), learnt(&o.dst));
     if src.is_empty() && dst.is_empty() {
-        return Cow::Borrowed(o);
+        return o;
     }
-    let mut o = o.clone();
+    let mut o = o.into_owned();
     for (party, names) in [(&mut o.src, src), (&mut o.dst, dst)] {
         if !names.is_empty() {
             party.names = names;
         }
     }
     Cow::Owned(o)
+}
+
+/// Whether a side of the record has nothing but its address, so that filters for names have to wait for what the world knows.
+pub fn lacks_names(o: &GetFlowsResponse) -> bool {
+    let Some(ResponseTypes::Flow(f)) = &o.response_types else { return false };
+    let bare = |e: Option<&pb::Endpoint>| {
+        e.is_none_or(|e| e.pod_name.is_empty() && e.namespace.is_empty() && e.labels.iter().all(|l| l == "reserved:unknown"))
+    };
+    f.ip.is_some() && (bare(f.source.as_ref()) || bare(f.destination.as_ref()))
 }
 
 /// A side as a person names it.
@@ -42,10 +93,14 @@ pub fn who(party: &Party, world: &World) -> Who {
     let workload = match party.workloads.first() {
         Some((_, name)) => name.clone(),
         None if party.pod.is_empty() => String::new(),
-        None => match world.workload_of(&party.namespace, &party.pod, &[]) {
-            Some((_, name, _)) => name.to_owned(),
-            None => owner_of(&party.pod).to_owned(),
-        },
+        None => {
+            let owned = world.pod(&party.namespace, &party.pod).and_then(|p| world.owner(&party.namespace, p));
+            match (owned, world.workload_of(&party.namespace, &party.pod, &[])) {
+                (Some((_, name)), _) => name,
+                (None, Some((_, name, _))) => name.to_owned(),
+                (None, None) => owner_of(&party.pod).to_owned(),
+            }
+        }
     };
     let name = match (workload.is_empty(), party.namespace.is_empty()) {
         (true, _) => party.display(),
@@ -73,12 +128,21 @@ fn owner_of(pod: &str) -> &str {
     }
 }
 
-/// The flat row of a flow.
-pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> Row {
+/// The flat row of a flow. `reported`: as its record has it; `latency`: until the response, in nanoseconds.
+pub fn row(o: &Observed, reported: &Observed, [from, to]: [&Who; 2], at: Nanos, latency: u64, store: &mut Store) -> Row {
+    let inferred = |p: &Party, told: &Party| p.pod != told.pod || p.namespace != told.namespace || p.labels.len() != told.labels.len();
+    let mut sides = |p, told, who: &Who, port| End { inferred: inferred(p, told), ..end(p, &who.workload, port, store) };
+    let (l7, status) = match &o.l7 {
+        None => (None, 0),
+        Some(L7::Http { code, .. }) => (Some(Proxy::Http), *code),
+        Some(L7::Dns { rcode, .. }) => (Some(Proxy::Dns), *rcode),
+        Some(L7::Kafka { error_code, .. }) => (Some(Proxy::Kafka), error_code.unsigned_abs()),
+        Some(L7::Other) => (Some(Proxy::Other), 0),
+    };
     Row {
         at,
-        src: end(&o.src, &from.workload, o.src_port, store),
-        dst: end(&o.dst, &to.workload, o.dst_port, store),
+        src: sides(&o.src, &reported.src, from, o.src_port),
+        dst: sides(&o.dst, &reported.dst, to, o.dst_port),
         node: store.intern(&o.node),
         cause: None,
         verdict: o.verdict,
@@ -87,7 +151,9 @@ pub fn row(o: &Observed, from: &Who, to: &Who, at: Nanos, store: &mut Store) -> 
         l4: o.l4,
         dir: o.direction,
         reply: o.is_reply,
-        l7: o.l7.is_some(),
+        l7,
+        status: if o.l7_response { u16::try_from(status).unwrap_or(u16::MAX).min(Row::UNANSWERED - 1) } else { Row::UNANSWERED },
+        wait: u32::try_from(latency / 1_000).unwrap_or(u32::MAX),
     }
 }
 
@@ -103,6 +169,7 @@ fn end(p: &Party, workload: &str, port: u16, store: &mut Store) -> End {
         name: p.names.first().map_or(Sym::EMPTY, |n| store.intern(n)),
         port,
         present: p.present,
+        inferred: false,
     }
 }
 

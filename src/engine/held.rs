@@ -5,7 +5,7 @@
 use super::causes::Causes;
 use super::enrich;
 use super::store::Store;
-use crate::model::observed::{Direction, L4, Observed, Verdict};
+use crate::model::observed::{Direction, L4, Observed, Party, Verdict};
 use crate::model::reflect::Message;
 use crate::model::row::{self, Row};
 use crate::model::sym::Sym;
@@ -28,12 +28,30 @@ pub struct Full<'a> {
     pub owners: [&'a str; 2],
 }
 
+impl Full<'_> {
+    fn party(&self, e: End) -> &Party {
+        if e == End::Source { &self.observed.src } else { &self.observed.dst }
+    }
+
+    /// What the record says, else what was filled in.
+    fn told_or<'a>(&'a self, field: Field, inferred: &'a str) -> Value<'a> {
+        match self.response.field(field) {
+            Value::Text("") | Value::Missing if !inferred.is_empty() => Value::Text(inferred),
+            told => told,
+        }
+    }
+}
+
 impl View for Full<'_> {
     fn field(&self, field: Field) -> Value<'_> {
         match field {
             Field::Cause => self.why.map_or(Value::Missing, |w| Value::Text(&w.text)),
             Field::CauseId => self.cause.map_or(Value::Missing, |c| Value::Uint(u64::from(c.0.get()))),
             Field::Outcome => self.why.map_or(Value::Missing, |w| Value::Text(w.outcome.word())),
+            Field::Namespace(e) => self.told_or(field, &self.party(e).namespace),
+            Field::Pod(e) => self.told_or(field, &self.party(e).pod),
+            Field::ServiceNamespace(e) => self.told_or(field, self.party(e).service.as_ref().map_or("", |s| &s.0)),
+            Field::ServiceName(e) => self.told_or(field, self.party(e).service.as_ref().map_or("", |s| &s.1)),
             _ => self.response.field(field),
         }
     }
@@ -52,6 +70,14 @@ impl View for Full<'_> {
             Field::InferredNames(e) => {
                 // Reported names answer to `Names`; what is left was filled in.
                 !self.response.any(Field::Names(e), &mut |_| true) && side(e).0.names.iter().any(|n| test(Item::Text(n)))
+            }
+            Field::Labels(e) => {
+                let told = &mut |l: Item<'_>| !matches!(l, Item::Text("reserved:unknown"));
+                if self.response.any(field, told) {
+                    self.response.any(field, test)
+                } else {
+                    self.party(e).labels.iter().any(|l| test(Item::Text(l)))
+                }
             }
             Field::Workloads(e) => {
                 let (party, owner) = side(e);

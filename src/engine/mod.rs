@@ -5,24 +5,28 @@ pub mod attribute;
 pub mod causes;
 pub mod contrast;
 pub mod cover;
+pub mod edges;
 mod enrich;
 mod fold;
 mod held;
 pub mod raw;
+pub mod series;
 mod spell;
 pub mod store;
 mod suggest;
 pub mod talks;
+pub mod tally;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
-use crate::model::view::{Field, FieldSet, in_window, time_of};
+use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Explanation, Outcome, Why};
 use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
@@ -44,6 +48,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
+use tally::Tally;
 
 /// Manifest faults kept for the screen; further ones are only counted.
 const MOST_FAULTS: usize = 10_000;
@@ -71,6 +76,8 @@ pub struct Options {
     pub explain: Explain,
     /// Whether flows are folded into conversations, for what goes over all of them.
     pub fold: bool,
+    /// Whether what is held is counted too (who talks to whom, rates), for screens.
+    pub tally: bool,
     pub judge: policy::Options,
     /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
     pub filter_notices: bool,
@@ -105,6 +112,7 @@ pub struct Engine {
     causes: Causes,
     talks: Talks,
     cover: Cover,
+    tally: Option<Box<Tally>>,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -116,6 +124,9 @@ pub struct Engine {
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
+    /// What was there before any source, and whether it was said that it holds the policies.
+    given: Vec<Change>,
+    given_policies: bool,
 }
 
 impl Engine {
@@ -124,6 +135,7 @@ impl Engine {
         let lean = (options.is_plain() && !options.admit.fields().needs_message()).then(|| Lean::new(wanted, Walk::Whole));
         let store = Store::new(options.hold.unwrap_or(Limits { rows: 0, raw: 0 }));
         let policies = PolicySet::for_cilium(options.judge.cilium);
+        let tally = options.tally.then(Box::<Tally>::default);
         Self {
             options,
             lean,
@@ -133,6 +145,7 @@ impl Engine {
             causes: Causes::default(),
             talks: Talks::default(),
             cover: Cover::default(),
+            tally,
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -142,6 +155,8 @@ impl Engine {
             attribution: Attribution::default(),
             now: Nanos::default(),
             ahead: 0,
+            given: Vec::new(),
+            given_policies: false,
         }
     }
 
@@ -149,16 +164,43 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
-            Input::World(at) => self.change(&at.change),
+            Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
+            Input::Learnt(frame) => self.learnt(&frame),
+            Input::Reset => self.reset(),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
 
-    fn change(&mut self, change: &Change) {
-        self.world.apply(change);
-        let mut faults = self.policies.apply(change);
-        if let Change::Fault(f) = change {
+    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    pub fn give(&mut self, change: Change) {
+        self.given.push(change.clone());
+        self.feed(change.into(), &mut |_| {});
+    }
+
+    /// As at the beginning: what was given stays.
+    fn reset(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        let empty = std::mem::take(&mut self.given_policies);
+        *self = Self::new(self.options.clone());
+        if empty {
+            self.policies_given();
+        }
+        given.into_iter().for_each(|change| self.give(change));
+    }
+
+    /// A DNS answer of a time that was passed over.
+    fn learnt(&mut self, frame: &Frame) {
+        if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
+            self.learn(&response, None);
+        }
+    }
+
+    fn change(&mut self, at: &At) {
+        self.world.apply_at(&at.change, at.at);
+        // A cluster whose policies are not in yet has not said that there are none.
+        let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
+        if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
         let room = MOST_FAULTS.saturating_sub(self.faults.len());
@@ -260,7 +302,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let wants_derived = self.options.admit.fields().needs_derived();
+        let derives = self.options.admit.fields().needs_derived();
+        // A name that is asked for and not told may be known to us.
+        let wants_derived =
+            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -282,7 +327,7 @@ impl Engine {
         let o = enrich::named(&reported, &self.world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || wants_derived))).then(|| self.why(&reported));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported));
         let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
@@ -294,7 +339,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&reported, at) } else { None };
+        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.world), at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -311,8 +356,12 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
-            let row = Row { cause, ..enrich::row(o, &from, &to, at, &mut self.store) };
+            let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
+            let row = Row { cause, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
+            if let Some(tally) = &mut self.tally {
+                tally.add(&row, &self.store, self.now);
+            }
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
             }
@@ -368,6 +417,7 @@ impl Engine {
 
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
     pub fn policies_given(&mut self) {
+        self.given_policies = true;
         self.policies.set_given();
     }
 
@@ -382,6 +432,11 @@ impl Engine {
     /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
+    }
+
+    /// Sums over everything that was ever held, unless nobody wants them ([`Options::tally`]).
+    pub fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
     }
 
     /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].

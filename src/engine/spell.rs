@@ -1,6 +1,7 @@
 //! Values spelled as bytes, equal exactly where the values are equal, so that a flow is found again without building or comparing
 //! anything of its shape. Owns the spelling; remembers nothing.
 use crate::model::observed::{L4, L7, Named, Observed, Party};
+use crate::world::Stand;
 use std::net::IpAddr;
 
 /// A spelling under way; its buffer is used again and again.
@@ -93,6 +94,19 @@ impl Spell {
                 self.text(namespace).text(name);
             }
         }
+        self
+    }
+
+    /// What was found out about one side.
+    pub fn stand(&mut self, s: &Stand<'_>) -> &mut Self {
+        if !s.is_some() {
+            self.0.push(0);
+            return self;
+        }
+        self.0.push(1);
+        let (numbers, words) = s.told();
+        numbers.into_iter().for_each(|n| _ = self.number(n));
+        words.into_iter().for_each(|w| _ = self.text(w));
         self
     }
 

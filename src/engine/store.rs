@@ -33,6 +33,7 @@ pub struct Store {
     limits: Limits,
     /// Interner size after the last sweep.
     swept: usize,
+    sweeps: u64,
     scratch: Vec<u8>,
 }
 
@@ -45,6 +46,7 @@ impl Store {
             raw: Raw::new(limits.raw),
             limits,
             swept: 0,
+            sweeps: 0,
             scratch: Vec::new(),
         }
     }
@@ -75,6 +77,7 @@ impl Store {
             row.map_syms(|s| syms.intern(old.name(s)));
         }
         self.swept = self.syms.len();
+        self.sweeps += 1;
     }
 
     /// Numbers of the rows held.
@@ -96,6 +99,11 @@ impl Store {
 
     pub fn name(&self, sym: Sym) -> &str {
         self.syms.name(sym)
+    }
+
+    /// How often symbols were given out anew: a symbol read before means nothing after.
+    pub fn sweeps(&self) -> u64 {
+        self.sweeps
     }
 
     /// How many strings are held, the empty one included.

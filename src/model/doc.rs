@@ -1,5 +1,6 @@
 //! A manifest document as a tree whose every node knows its line. Policies are compiled from it, and the marked lines
 //! of an explanation hang on these spans. Knows neither YAML (see `world/yaml`) nor any kind of object.
+use super::live::Live;
 use std::sync::Arc;
 
 /// The text a document came from.
@@ -61,6 +62,8 @@ pub struct Doc {
     pub text: Arc<Text>,
     pub root: Node,
     pub twice: Vec<Twice>,
+    /// Which version this is and who wrote it, if it came from a cluster's API; `None` of a manifest.
+    pub live: Option<Arc<Live>>,
 }
 
 impl Node {

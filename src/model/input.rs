@@ -10,6 +10,10 @@ pub enum Input {
     Frame(Frame),
     World(At),
     Link(Link),
+    /// A record that a player passed over on its way to another time: only what it teaches counts.
+    Learnt(Frame),
+    /// A player goes to another time: what came until now is to be forgotten, but for what was given before it.
+    Reset,
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
 }
@@ -75,6 +79,20 @@ pub struct ObjectId {
     /// Empty for objects of the whole cluster.
     pub namespace: String,
     pub name: String,
+}
+
+impl ObjectId {
+    /// As the object itself has it.
+    pub fn of(doc: &Doc) -> Self {
+        let group = doc.api_version().split_once('/').map_or("", |(group, _)| group);
+        Self { group: group.to_owned(), kind: doc.kind().to_owned(), namespace: doc.namespace().to_owned(), name: doc.name().to_owned() }
+    }
+
+    /// Whether both mean one object: what says no namespace stands in `default`, if its kind has namespaces.
+    pub fn same(&self, other: &Self) -> bool {
+        let namespace = |id: &Self| if id.namespace == "default" { String::new() } else { id.namespace.clone() };
+        self.kind == other.kind && self.name == other.name && self.group == other.group && namespace(self) == namespace(other)
+    }
 }
 
 /// A kind of object in a live cluster.

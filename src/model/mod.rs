@@ -3,6 +3,7 @@ pub mod doc;
 pub mod input;
 pub mod ledger;
 pub mod line;
+pub mod live;
 pub mod monitor;
 pub mod near;
 pub mod observed;

@@ -47,6 +47,17 @@ pub struct End {
     pub port: u16,
     /// Whether the record has this endpoint at all.
     pub present: bool,
+    /// The record had nothing but the address; who it is was looked up.
+    pub inferred: bool,
+}
+
+/// What kind of proxy's record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    Http,
+    Dns,
+    Kafka,
+    Other,
 }
 
 /// One flow.
@@ -66,11 +77,27 @@ pub struct Row {
     pub l4: Option<L4>,
     pub dir: Option<Direction>,
     pub reply: Option<bool>,
-    /// Whether the record comes from a proxy.
-    pub l7: bool,
+    /// Of a record that comes from a proxy.
+    pub l7: Option<Proxy>,
+    /// What a proxy's response says: HTTP's status, DNS's rcode, Kafka's error (at most 65 534); [`Row::UNANSWERED`] for a request.
+    pub status: u16,
+    /// Microseconds until the response, 0 = not said; an hour and more saturates.
+    pub wait: u32,
 }
 
 impl Row {
+    pub const UNANSWERED: u16 = u16::MAX;
+
+    /// Of a response: whether it is a server's failure (HTTP 5xx, a DNS answer that is none, a Kafka error).
+    pub fn failed(&self) -> bool {
+        match self.l7 {
+            _ if self.status == Self::UNANSWERED => false,
+            Some(Proxy::Http) => self.status >= 500,
+            Some(Proxy::Dns | Proxy::Kafka) => self.status != 0,
+            Some(Proxy::Other) | None => false,
+        }
+    }
+
     /// Renames every symbol; used when the interner is swept.
     pub fn map_syms(&mut self, mut f: impl FnMut(Sym) -> Sym) {
         for end in [&mut self.src, &mut self.dst] {

@@ -449,6 +449,14 @@ impl FieldSet {
         ];
         DERIVED.into_iter().any(|f| self.contains(f))
     }
+
+    /// Whether it asks who somebody is, beyond the address.
+    pub fn asks_names(self) -> bool {
+        let of = |e| {
+            [Field::Namespace(e), Field::Pod(e), Field::Labels(e), Field::Workloads(e), Field::ServiceNamespace(e), Field::ServiceName(e)]
+        };
+        End::BOTH.into_iter().flat_map(of).any(|f| self.contains(f))
+    }
 }
 
 impl FromIterator<Field> for FieldSet {

@@ -1,6 +1,6 @@
 //! `flowhy audit` → a plan. Owns what it needs at least, and that a filter without traffic is a mistake.
 use super::traffic::{Traffic, Typed, traffic};
-use super::{Look, sound, texts};
+use super::{Look, server, sound, texts};
 use crate::cli::Source;
 use crate::cli::audit::{Audit as Args, AuditFormat};
 use crate::cmd::audit::Style;
@@ -24,7 +24,7 @@ pub struct Audit {
 
 pub fn audit(source: &Source, judge: policy::Options, look: &Look<'_>, a: Args) -> Result<Audit, Error> {
     sound(source)?;
-    if !source.server.server.is_empty() || source.server.agents {
+    if server::asks(&source.server).is_some() {
         return Err(Error::usage("an audit asks no server").hint("record first: flowhy observe -o jsonpb > FILE, then --from FILE"));
     }
     if source.policies.is_empty() {

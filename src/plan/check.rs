@@ -57,6 +57,7 @@ pub(super) fn check(source: &Source, judge: policy::Options, look: &Look<'_>, c:
         hold: None,
         explain: Explain::Nothing,
         fold: true,
+        tally: false,
         judge,
         filter_notices: matches!(from, From::Files { .. }),
         window,

@@ -16,6 +16,7 @@ use crate::policy;
 use crate::query::ast::Expr;
 use crate::query::group::columns;
 use crate::query::{self, Context, Filters, Predicate, Pushed};
+use crate::record::set;
 use crate::scan;
 use crate::source::hubble::Request;
 use crate::wire::pb::flow::FlowFilter;
@@ -133,7 +134,8 @@ impl Plan {
     pub fn scan(&self) -> Option<(Vec<String>, scan::Options, Stream)> {
         let (From::Files { paths, pace: Pace::Max }, Front::Stream(stream)) = (&self.from, &self.front) else { return None };
         let e = &self.engine;
-        if stream.count.is_some() || !e.is_plain() || e.admit.fields().needs_message() || !self.policies.is_empty() {
+        // Several recordings are merged by time, which blocks of lines cannot be.
+        if !set::is_one(paths) || stream.count.is_some() || !e.is_plain() || e.admit.fields().needs_message() || !self.policies.is_empty() {
             return None;
         }
         // These two look back at what they printed: the one at its separators, the other at its widest cell.

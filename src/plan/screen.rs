@@ -6,9 +6,11 @@ use crate::cli::{Replay, Source};
 use crate::engine::store::Limits;
 use crate::engine::{self, Explain};
 use crate::error::Error;
-use crate::plan::server::Servers;
+use crate::plan::server::{Servers, Way};
 use crate::policy;
 use crate::source::hubble::Request;
+use crate::source::kube::forward::Wanted;
+use crate::source::kube::relay::NAMESPACE;
 use std::path::Path;
 
 /// What the screen asks for at first.
@@ -35,10 +37,22 @@ pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: 
 /// The flags that find these servers again. A password does not stand among them.
 fn flags(servers: &Servers) -> Vec<String> {
     let mut out = Vec::new();
-    for address in &servers.addresses {
-        out.extend(["--server".to_owned(), address.to_string()]);
-    }
     let mut add = |flag: &str, value: String| out.extend([flag.to_owned(), value]);
+    let forwarded = servers.kube.as_ref().filter(|k| k.way != Way::World);
+    for address in servers.addresses.iter().filter(|_| forwarded.is_none()) {
+        add("--server", address.to_string());
+    }
+    if let Some(kube) = &servers.kube {
+        for context in &kube.wish.contexts {
+            add("--kube-context", context.clone());
+        }
+        if let Some(file) = &kube.wish.kubeconfig {
+            add("--kubeconfig", file.to_string_lossy().into_owned());
+        }
+        if kube.namespace != NAMESPACE {
+            add("--kube-namespace", kube.namespace.clone());
+        }
+    }
     for ca in &servers.tls.ca {
         add("--tls-ca-cert-files", ca.to_string_lossy().into_owned());
     }
@@ -51,13 +65,27 @@ fn flags(servers: &Servers) -> Vec<String> {
     }
     out.extend(servers.tls.insecure.then(|| "--tls-allow-insecure".to_owned()));
     out.extend(servers.agents.then(|| "--agents".to_owned()));
+    if let Some(kube) = forwarded {
+        out.extend((kube.way == Way::Forward).then(|| "--port-forward".to_owned()));
+        match kube.wanted {
+            Wanted::Either => {}
+            Wanted::Plain => out.push("--tls=false".to_owned()),
+            Wanted::Tls => out.push("--tls".to_owned()),
+        }
+    }
     out
 }
 
 /// A plan that holds flows and explains drops.
 pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -> Plan {
-    let engine =
-        engine::Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, judge, ..engine::Options::default() };
+    let engine = engine::Options {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: true,
+        tally: true,
+        judge,
+        ..engine::Options::default()
+    };
     Plan { from, policies: texts(&source.policies), engine, front, warnings: Vec::new(), notes: Vec::new() }
 }
 

@@ -1,5 +1,5 @@
 //! `flowhy serve` → what is served where, and how fast it comes. Owns the grammar of `--listen` and of the rate.
-use super::texts;
+use super::{server, texts};
 use crate::cli::Source;
 use crate::cli::serve::Serve as Args;
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub enum Arrival {
 }
 
 pub fn serve(source: &Source, s: Args) -> Result<Serve, Error> {
-    if !source.server.server.is_empty() || source.server.agents || !source.policies.is_empty() {
+    if server::asks(&source.server).is_some() || !source.policies.is_empty() {
         return Err(Error::usage("a recording is served as it is").hint("leave out --server, --agents and --policies"));
     }
     let mut files = texts(&s.files);

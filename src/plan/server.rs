@@ -4,6 +4,9 @@
 use crate::cli;
 use crate::error::Error;
 use crate::query;
+use crate::source::kube::config::Wish;
+use crate::source::kube::forward::Wanted;
+use crate::source::kube::relay::NAMESPACE;
 use crate::source::server::{Basic, Timing};
 use crate::source::target::Address;
 use crate::source::tls;
@@ -14,6 +17,8 @@ use std::time::Duration;
 pub struct Servers {
     /// Never empty.
     pub addresses: Vec<Address>,
+    /// The clusters that are looked at, and what for.
+    pub kube: Option<Kube>,
     /// The one server names the agents, and those are asked.
     pub agents: bool,
     /// For those of the addresses that say `tls`.
@@ -26,10 +31,34 @@ pub struct Servers {
     pub warnings: Vec<String>,
 }
 
+/// Clusters of a kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kube {
+    pub wish: Wish,
+    /// Where Relay is looked for first.
+    pub namespace: String,
+    pub wanted: Wanted,
+    pub way: Way,
+}
+
+/// What a cluster's API is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Relay is asked through it, and its objects are looked at.
+    Forward,
+    /// The same, where nothing listens on the default address.
+    IfNobody,
+    /// Its objects are looked at; the flows come from servers that are named.
+    World,
+}
+
 impl Servers {
-    /// What stands in a title.
+    /// What stands in a title. Empty where that is known only when the kubeconfig has been read.
     pub fn title(&self) -> String {
-        let names: Vec<_> = self.addresses.iter().map(|a| a.target.to_string()).collect();
+        let names: Vec<_> = match &self.kube {
+            Some(k) if k.way != Way::World => k.wish.contexts.clone(),
+            _ => self.addresses.iter().map(|a| a.target.to_string()).collect(),
+        };
         match &names[..] {
             [first, rest @ ..] if !rest.is_empty() => format!("{first} +{}", rest.len()),
             [one] if self.agents => format!("agents of {one}"),
@@ -39,7 +68,8 @@ impl Servers {
 
     /// Whether the answers of several have to be merged.
     pub fn several(&self) -> bool {
-        self.agents || self.addresses.len() > 1
+        let contexts = self.kube.as_ref().filter(|k| k.way != Way::World).map_or(0, |k| k.wish.contexts.len());
+        self.agents || self.addresses.len() > 1 || contexts > 1
     }
 }
 
@@ -50,6 +80,11 @@ pub fn servers(s: &cli::server::Server) -> Result<Servers, Error> {
     let mut addresses = given.iter().map(|a| a.parse()).collect::<Result<Vec<Address>, _>>()?;
     if addresses.is_empty() {
         addresses.push(Address::default());
+    }
+    let mut warnings = Vec::new();
+    let kube = kube(s, given.first().copied(), &mut warnings)?;
+    if kube.as_ref().is_some_and(|k| k.way == Way::Forward) {
+        addresses = vec![Address::default()];
     }
     let insecure = s.tls_allow_insecure == Some(true);
     if s.tls == Some(true) {
@@ -72,7 +107,9 @@ pub fn servers(s: &cli::server::Server) -> Result<Servers, Error> {
                 .hint("--tls-client-cert-file and --tls-client-key-file go together"));
         }
     };
-    if client.is_some() && !encrypted {
+    // Through a port-forward it is shown if Relay turns out to want TLS.
+    let forwarded = kube.as_ref().is_some_and(|k| k.way == Way::Forward) && s.tls.is_none();
+    if client.is_some() && !encrypted && !forwarded {
         return Err(invalid("transport layer security required").hint("add --tls, or write tls:// before the address"));
     }
     let set = |v: &Option<String>| v.clone().filter(|v| !v.is_empty());
@@ -99,11 +136,55 @@ pub fn servers(s: &cli::server::Server) -> Result<Servers, Error> {
         ..standard
     };
     let tls = tls::Options { insecure, ca: s.tls_ca_cert_files.clone(), client, server_name: set(&s.tls_server_name) };
-    let mut warnings = Vec::new();
     if insecure && (s.agents || addresses.iter().any(|a| a.tls)) {
         warnings.push("--tls-allow-insecure: the connection is encrypted, but who answers is not checked".to_owned());
     }
-    Ok(Servers { addresses, agents: s.agents, tls, auth, timing, instead: None, warnings })
+    Ok(Servers { addresses, kube, agents: s.agents, tls, auth, timing, instead: None, warnings })
+}
+
+/// Which clusters, and what for. A server that is named may belong to any cluster: then only a context that is named too is looked at,
+/// so that no drop is explained by the policies of another cluster.
+fn kube(s: &cli::server::Server, server: Option<&str>, warnings: &mut Vec<String>) -> Result<Option<Kube>, Error> {
+    let named = !s.kube_context.is_empty() || s.kubeconfig.is_some();
+    let forward = s.port_forward == Some(true);
+    if forward && s.agents {
+        return Err(
+            Error::usage("cannot use --agents with --port-forward").hint("relay names no agents; ask an agent: --server ADDR --agents")
+        );
+    }
+    let way = match server {
+        _ if forward => Way::Forward,
+        None if s.agents || s.port_forward == Some(false) => Way::World,
+        Some(_) => Way::World,
+        None if named => Way::Forward,
+        None => Way::IfNobody,
+    };
+    if let (Some(server), true) = (server, forward) {
+        warnings.push(format!("--server {server} is not asked: --port-forward leads to relay"));
+    }
+    if way == Way::World && !named {
+        return Ok(None);
+    }
+    let wanted = match s.tls {
+        None => Wanted::Either,
+        Some(true) => Wanted::Tls,
+        Some(false) => Wanted::Plain,
+    };
+    let contexts = s.kube_context.iter().filter(|c| !c.is_empty()).cloned().collect();
+    let namespace = s.kube_namespace.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| NAMESPACE.to_owned());
+    Ok(Some(Kube { wish: Wish { kubeconfig: s.kubeconfig.clone(), contexts }, namespace, wanted, way }))
+}
+
+/// The flag that asks for something live, if one does.
+pub fn asks(s: &cli::server::Server) -> Option<&'static str> {
+    match s {
+        s if !s.server.is_empty() => Some("--server"),
+        s if s.agents => Some("--agents"),
+        s if s.port_forward == Some(true) => Some("--port-forward"),
+        s if !s.kube_context.is_empty() => Some("--kube-context"),
+        s if s.kubeconfig.is_some() => Some("--kubeconfig"),
+        _ => None,
+    }
 }
 
 fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
@@ -157,6 +238,28 @@ mod tests {
         assert!(what("--timeout 0s").ends_with("no time at all") && what("--request-timeout 0").ends_with("no time at all"));
         assert!(what("--server a --server a:4245").ends_with("given twice"));
         assert!(what("--server a --server b --agents").starts_with("cannot use --agents"));
+    }
+
+    #[test]
+    fn clusters_are_looked_at_for_relay_or_for_what_is_in_them() {
+        let way = |line: &str| read(line).unwrap().kube.map(|k| (k.way, k.wish.contexts.join(" "), k.namespace, k.wanted));
+        let is = |way, contexts: &str, wanted| Some((way, contexts.to_owned(), "kube-system".to_owned(), wanted));
+        assert_eq!(way(""), is(Way::IfNobody, "", Wanted::Either));
+        assert_eq!(way("-P"), is(Way::Forward, "", Wanted::Either));
+        assert_eq!(way("-P --tls"), is(Way::Forward, "", Wanted::Tls));
+        assert_eq!(way("--kube-context a --kube-context b --tls=false"), is(Way::Forward, "a b", Wanted::Plain));
+        assert_eq!(way("--kube-namespace cilium").unwrap().2, "cilium");
+        assert_eq!(way("-P=false"), None);
+        // Nobody has said that the server belongs to the current context.
+        assert_eq!(way("--server x"), None);
+        assert_eq!(way("--agents"), None);
+        assert_eq!(way("--server x --kube-context a"), is(Way::World, "a", Wanted::Either));
+        let both = read("--server x -P").unwrap();
+        assert_eq!((both.title().as_str(), both.warnings.len()), ("", 1));
+        assert!(read("--kube-context a --kube-context b").unwrap().several());
+        assert!(!read("--server x --kube-context a --kube-context b").unwrap().several());
+        assert!(read("--agents -P").is_err());
+        assert!(read("-P --tls-client-cert-file c --tls-client-key-file k").is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns which of the three is meant, and from where flows come for it.
 use super::traffic::{Traffic, Typed, traffic};
-use super::{From, Front, Look, Plan, sound, texts};
+use super::{From, Front, Look, Plan, server, sound, texts};
 use crate::cli::{self, Source, WhyArgs};
 use crate::cmd;
 use crate::engine::store::Limits;
@@ -29,13 +29,12 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
     let files = !source.input_file.is_empty();
     let words: &[String] = if question.is_some() { &[] } else { &w.filter };
     // A question is answered from manifests alone, unless flows are asked for too.
-    let Traffic { mut from, admit, window, filter, warnings } =
-        if question.is_some() && !files && source.server.server.is_empty() && !source.server.agents {
-            sound(source)?;
-            Traffic::none()
-        } else {
-            traffic(source, look, Typed { flags: &w.flags.0, words, since: w.since, until: w.until })?
-        };
+    let Traffic { mut from, admit, window, filter, warnings } = if question.is_some() && !files && server::asks(&source.server).is_none() {
+        sound(source)?;
+        Traffic::none()
+    } else {
+        traffic(source, look, Typed { flags: &w.flags.0, words, since: w.since, until: w.until })?
+    };
     if let From::Live { request, .. } = &mut from
         && w.follow
     {
@@ -52,6 +51,7 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
         hold: (!asked && !w.follow).then(Limits::default),
         explain: if asked { Explain::Nothing } else { Explain::Drops },
         fold: !w.follow,
+        tally: false,
         judge,
         filter_notices: files,
         window,

@@ -14,12 +14,14 @@ pub mod ruling;
 pub mod selector;
 mod set;
 pub mod suggest;
+mod unread;
 
 pub use eval::End;
 pub use explain::{evidence, explain, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
-pub use set::{NotUnderstood, PolicySet};
+pub use set::{NotUnderstood, PolicySet, Standing, Turn};
+pub use unread::Unread;
 
 /// Whose reading of the policies counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -40,15 +40,26 @@ impl Ruling {
 
 /// Judges a connection given by its two sides.
 pub fn ruling(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
-    let side = |direction, subject, peer| judge(&Case { direction, subject, peer, traffic, world, opt }, set);
+    let side = |direction, subject, peer| {
+        let mut judgement = judge(&Case { direction, subject, peer, traffic, world, opt }, set);
+        super::unread::leave_open(&mut judgement, set);
+        judgement
+    };
     Ruling { egress: side(Direction::Egress, src, dst), ingress: side(Direction::Ingress, dst, src) }
 }
 
 /// Judges the connection that a flow belongs to; a reply's sides change places.
 pub fn ruling_of(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
     let reply = o.reply() == Some(true);
-    let (src, dst) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
-    ruling(&world.endpoint(src), &world.endpoint(dst), &traffic(o), world, set, opt)
+    let [sender, receiver] = world.endpoints(o);
+    let (src, dst) = if reply { (receiver, sender) } else { (sender, receiver) };
+    ruling(&src, &dst, &traffic_to(o, &dst), world, set, opt)
+}
+
+/// The connection's traffic as policies judge it: at the port on which `called` listens.
+pub fn traffic_to(o: &Observed, called: &Endpoint) -> Traffic {
+    let t = traffic(o);
+    Traffic { port: t.port.and_then(|port| called.listens(t.l4, port)), ..t }
 }
 
 /// The connection's traffic; for a reply the ports change places.

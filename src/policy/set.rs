@@ -1,9 +1,11 @@
-//! The policies at hand. Owns compiling on arrival, what was refused or not understood, and the text of each object.
+//! The policies at hand. Owns compiling on arrival, what was refused or not understood, which kinds cannot be read, and the text of
+//! each object. Whether an older state of them is meant is the business of `versions`.
 use super::index::Index;
 use super::ir::{Policy, Section};
 use super::kind::{self, Verdict};
-use crate::model::doc::{Fault, Text};
-use crate::model::input::Change;
+use super::unread::Unread;
+use crate::model::doc::{Doc, Fault, Text};
+use crate::model::input::{Change, ObjectId};
 use crate::model::observed::Direction;
 use crate::model::why::PolicyRef;
 use crate::world::Endpoint;
@@ -18,18 +20,54 @@ pub struct NotUnderstood {
     pub line: u32,
     /// Why; for a refused policy the reason of the refusal.
     pub what: String,
+    object: ObjectId,
+    slot: usize,
+}
+
+/// How an object stands in a set.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    Policy(Arc<Policy>),
+    Refused(NotUnderstood),
+    NotUnderstood(NotUnderstood),
+}
+
+impl Standing {
+    pub fn id(&self) -> &PolicyRef {
+        match self {
+            Self::Policy(p) => &p.id,
+            Self::Refused(n) | Self::NotUnderstood(n) => &n.policy,
+        }
+    }
+
+    pub fn policy(&self) -> Option<&Arc<Policy>> {
+        match self {
+            Self::Policy(p) => Some(p),
+            _ => None,
+        }
+    }
+}
+
+/// What a change did to one object of a set; `before` and `after` are not both `None`.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    pub before: Option<Standing>,
+    pub after: Option<Standing>,
 }
 
 /// All policies.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
     cilium: u32,
-    policies: Vec<Arc<Policy>>,
-    /// Places in `policies`, in their order; more than one where an object stands in several files.
+    /// In the order of arrival. An object keeps its slot for as long as it stands; no other is given it afterwards.
+    policies: Vec<Option<Arc<Policy>>>,
+    /// Slots of `policies`, in their order; more than one where an object stands in several files.
     by_id: HashMap<PolicyRef, Vec<usize>>,
     index: Index,
+    /// Each by slot.
     not_understood: Vec<NotUnderstood>,
     refused: Vec<NotUnderstood>,
+    unread: Vec<Unread>,
     given: bool,
     generation: u64,
 }
@@ -47,22 +85,44 @@ impl PolicySet {
 
     /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
     pub fn for_cilium(cilium: u32) -> Self {
-        let (by_id, index) = Default::default();
-        Self { cilium, policies: Vec::new(), by_id, index, not_understood: Vec::new(), refused: Vec::new(), given: false, generation: 0 }
+        let (policies, by_id, index, not_understood, refused, unread) = Default::default();
+        Self { cilium, policies, by_id, index, not_understood, refused, unread, given: false, generation: 0 }
     }
 
-    /// Takes in an object; what is no policy is left alone.
+    /// Takes in what somebody gave as the cluster's state; what is no policy is left alone, and says that there is none.
     pub fn apply(&mut self, change: &Change) -> Vec<Fault> {
         self.set_given();
-        let Change::Apply(doc) = change else { return Vec::new() };
-        let mut faults = Vec::new();
-        let line = doc.root.line;
-        match kind::compile(doc, self.cilium, &mut faults) {
-            Verdict::NoPolicy => return faults,
+        self.turn(change).0
+    }
+
+    /// Takes in one change, and tells what it did. Policies count as given once one comes, or how well a kind of policy is known.
+    pub fn turn(&mut self, change: &Change) -> (Vec<Fault>, Vec<Turn>) {
+        match change {
+            Change::Apply(doc) => {
+                let (faults, turn) = self.take(doc);
+                (faults, turn.into_iter().collect())
+            }
+            Change::Remove(id) => (Vec::new(), self.remove(id)),
+            Change::Kind(kind) => {
+                if Unread::note(&mut self.unread, kind) {
+                    self.set_given();
+                    self.generation += 1;
+                }
+                (Vec::new(), Vec::new())
+            }
+            Change::Fault(_) => (Vec::new(), Vec::new()),
+        }
+    }
+
+    fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
+        let (mut faults, line, file) = (Vec::new(), doc.root.line, &doc.text.file);
+        let unable = |policy, line, what| NotUnderstood { policy, file: file.clone(), line, what, object: ObjectId::of(doc), slot: 0 };
+        let after = match kind::compile(doc, self.cilium, &mut faults) {
+            Verdict::NoPolicy => return (faults, None),
             Verdict::NotUnderstood(policy) => {
                 let what = format!("kind {} is not understood yet", policy.kind);
-                faults.push(Fault { file: doc.text.file.clone(), line, what: what.clone() });
-                self.not_understood.push(NotUnderstood { policy, file: doc.text.file.clone(), line, what });
+                faults.push(Fault { file: file.clone(), line, what: what.clone() });
+                Standing::NotUnderstood(unable(policy, line, what))
             }
             Verdict::Refused(policy, fault) => {
                 let what = fault.what.clone();
@@ -70,68 +130,125 @@ impl PolicySet {
                     what: format!("{} {} is refused, so it isolates nothing: {}", policy.kind, policy.path(), fault.what),
                     ..fault
                 });
-                self.refused.push(NotUnderstood { policy, file: doc.text.file.clone(), line, what });
+                Standing::Refused(unable(policy, line, what))
             }
-            Verdict::Policy(policy) => {
-                let twin = self.take(policy);
-                faults.extend(twin);
+            Verdict::Policy(policy) => Standing::Policy(Arc::new(policy)),
+        };
+        self.set_given();
+        let slot = self.slot_of(after.id(), file, line);
+        if slot.is_none() {
+            faults.extend(self.twin(&after));
+        }
+        let slot = slot.unwrap_or(self.policies.len());
+        let before = self.place(slot, Some(after.clone()));
+        self.generation += 1;
+        (faults, Some(Turn { before, after: Some(after) }))
+    }
+
+    /// The same place read again is the same object; another place is another object, and both count.
+    fn slot_of(&self, id: &PolicyRef, file: &str, line: u32) -> Option<usize> {
+        let of_policy = self.by_id.get(id).into_iter().flatten().copied().find(|slot| {
+            let here = |p: &Arc<Policy>| p.text.file == file && p.lines.0 == line;
+            self.policies.get(*slot).and_then(Option::as_ref).is_some_and(here)
+        });
+        let unable = self.refused.iter().chain(&self.not_understood);
+        of_policy.or_else(|| unable.filter(|n| n.policy == *id && n.file == file && n.line == line).map(|n| n.slot).next())
+    }
+
+    fn twin(&self, new: &Standing) -> Option<Fault> {
+        let policy = new.policy()?;
+        let twin = self.find(&policy.id)?;
+        let (kind, path) = (&policy.id.kind, policy.id.path());
+        let what = format!("{kind} {path} stands here and at {}:{}; both are judged", twin.text.file, twin.lines.0);
+        Some(Fault { file: policy.text.file.clone(), line: policy.lines.0, what })
+    }
+
+    /// Takes an object out, wherever its text stands.
+    fn remove(&mut self, id: &ObjectId) -> Vec<Turn> {
+        let unable = self.refused.iter().chain(&self.not_understood).filter(|n| n.object.same(id)).map(|n| n.slot);
+        let reference = |namespace: &str| PolicyRef {
+            kind: id.kind.clone(),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            name: id.name.clone(),
+            rule: None,
+        };
+        let named = match self.by_id.get(&reference(&id.namespace)) {
+            None if id.namespace.is_empty() => self.by_id.get(&reference(crate::world::DEFAULT_NAMESPACE)),
+            found => found,
+        };
+        let is = |slot: &usize| self.policies.get(*slot).and_then(Option::as_ref).is_some_and(|p| ObjectId::of(&p.doc).same(id));
+        let mut slots: Vec<usize> = named.into_iter().flatten().copied().filter(is).chain(unable).collect();
+        slots.sort_unstable();
+        let turns: Vec<Turn> = slots.into_iter().map(|slot| Turn { before: self.place(slot, None), after: None }).collect();
+        self.generation += u64::from(!turns.is_empty());
+        turns
+    }
+
+    /// Puts an object into a slot, and takes out what stood there.
+    fn place(&mut self, slot: usize, new: Option<Standing>) -> Option<Standing> {
+        while self.policies.len() <= slot {
+            self.policies.push(None);
+        }
+        let old = self.clear(slot);
+        let insert = |list: &mut Vec<NotUnderstood>, n: NotUnderstood| {
+            let at = list.partition_point(|o| o.slot < slot);
+            list.insert(at, NotUnderstood { slot, ..n });
+        };
+        match new {
+            None => {}
+            Some(Standing::Refused(n)) => insert(&mut self.refused, n),
+            Some(Standing::NotUnderstood(n)) => insert(&mut self.not_understood, n),
+            Some(Standing::Policy(p)) => {
+                self.index.add(slot, &p);
+                let same = self.by_id.entry(p.id.clone()).or_default();
+                same.insert(same.partition_point(|s| *s < slot), slot);
+                if let Some(free) = self.policies.get_mut(slot) {
+                    *free = Some(p);
+                }
             }
         }
-        self.generation += 1;
-        faults
+        old
+    }
+
+    fn clear(&mut self, slot: usize) -> Option<Standing> {
+        if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
+            self.index.remove(slot, &old);
+            if let Some(same) = self.by_id.get_mut(&old.id) {
+                same.retain(|s| *s != slot);
+                if same.is_empty() {
+                    self.by_id.remove(&old.id);
+                }
+            }
+            return Some(Standing::Policy(old));
+        }
+        let take = |list: &mut Vec<NotUnderstood>| list.iter().position(|n| n.slot == slot).map(|i| list.remove(i));
+        if let Some(n) = take(&mut self.refused) {
+            return Some(Standing::Refused(n));
+        }
+        take(&mut self.not_understood).map(Standing::NotUnderstood)
     }
 
     /// The same set with some policies as `swap` has them (each the same object as before), and with others besides: what would be, if.
     #[must_use]
     pub fn swapped(&self, swap: &dyn Fn(&Arc<Policy>) -> Option<Arc<Policy>>, more: Vec<Arc<Policy>>) -> Self {
         let mut set = self.clone();
-        for (i, old) in self.policies.iter().enumerate() {
-            if let (Some(new), Some(slot)) = (swap(old), set.policies.get_mut(i)) {
-                set.index.remove(i, old);
-                set.index.add(i, &new);
-                *slot = new;
+        for (slot, old) in self.policies.iter().enumerate().filter_map(|(i, p)| Some((i, p.as_ref()?))) {
+            if let Some(new) = swap(old) {
+                set.place(slot, Some(Standing::Policy(new)));
             }
         }
         for new in more {
-            set.index.add(set.policies.len(), &new);
-            set.by_id.entry(new.id.clone()).or_default().push(set.policies.len());
-            set.policies.push(new);
+            set.place(set.policies.len(), Some(Standing::Policy(new)));
         }
         set.generation += 1;
         set
-    }
-
-    /// The same place read again is the same object; another place is another object, and both count.
-    fn take(&mut self, policy: Policy) -> Option<Fault> {
-        let same = self.by_id.entry(policy.id.clone()).or_default();
-        let at = |i: &&usize| self.policies.get(**i).is_some_and(|p| p.text.file == policy.text.file && p.lines.0 == policy.lines.0);
-        let (old, twin) = (same.iter().find(at).copied(), same.first().and_then(|i| self.policies.get(*i)));
-        let fault = twin.filter(|_| old.is_none()).map(|twin| {
-            let (kind, path) = (&policy.id.kind, policy.id.path());
-            let what = format!("{kind} {path} stands here and at {}:{}; both are judged", twin.text.file, twin.lines.0);
-            Fault { file: policy.text.file.clone(), line: policy.lines.0, what }
-        });
-        let policy = Arc::new(policy);
-        let i = old.unwrap_or(self.policies.len());
-        if let Some(old) = self.policies.get(i) {
-            self.index.remove(i, old);
-        }
-        self.index.add(i, &policy);
-        match self.policies.get_mut(i) {
-            Some(slot) => *slot = policy,
-            None => {
-                same.push(i);
-                self.policies.push(policy);
-            }
-        }
-        fault
     }
 
     /// The sections that may select an endpoint, each with its policy and its place there, in the order of arrival. All others
     /// certainly do not.
     pub fn candidates(&self, direction: Direction, e: &Endpoint) -> impl Iterator<Item = (&Arc<Policy>, usize, &Section)> {
         self.index.of(direction, e).into_iter().filter_map(|place| {
-            let policy = self.policies.get(place.policy)?;
+            let policy = self.policies.get(place.policy)?.as_ref()?;
             Some((policy, place.section, policy.sections.get(place.section)?))
         })
     }
@@ -157,15 +274,15 @@ impl PolicySet {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        self.policies.iter()
+        self.policies.iter().flatten()
     }
 
     pub fn len(&self) -> usize {
-        self.policies.len()
+        self.by_id.values().map(Vec::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+        self.by_id.is_empty()
     }
 
     /// Policies of kinds that cannot be judged yet.
@@ -178,13 +295,18 @@ impl PolicySet {
         &self.refused
     }
 
+    /// Kinds of policy of which not everything is known: further policies may stand beside those at hand.
+    pub fn unread(&self) -> &[Unread] {
+        &self.unread
+    }
+
     /// The compiled policy of a reference, whatever its `rule`.
     pub fn find(&self, policy: &PolicyRef) -> Option<&Arc<Policy>> {
         let places = match policy.rule {
             None => self.by_id.get(policy),
             Some(_) => self.by_id.get(&PolicyRef { rule: None, ..policy.clone() }),
         };
-        self.policies.get(*places?.first()?)
+        self.policies.get(*places?.first()?)?.as_ref()
     }
 
     /// The text a policy came from.

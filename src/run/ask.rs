@@ -1,7 +1,7 @@
 //! Questions with one answer, and the streams that carry no flows: asked, printed, ended.
 //!
 //! Owns the exit code of a server that is not well. The bytes belong to `out`.
-use super::{headless, say, sources};
+use super::{headless, live, say, sources};
 use crate::error::{Error, Kind};
 use crate::model::input::Input;
 use crate::model::ledger::Ledger;
@@ -24,7 +24,7 @@ pub fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
 
 pub async fn ask(a: &Ask) -> Result<u8, Error> {
     a.warnings.iter().for_each(|w| say::say("warning", w));
-    let server = &sources::connection(&a.servers)?;
+    let server = &live::one(&a.servers).await?;
     // Not locked: an answer may take its time, and nobody else writes.
     let mut stdout = io::stdout();
     match a.question {
@@ -79,7 +79,7 @@ pub async fn events(e: Events) -> Result<u8, Error> {
     let mut sink = Sink { printer, out: io::BufWriter::new(io::stdout()), line: Vec::new() };
     let result = match e.from {
         EventsFrom::Live { servers, request } => {
-            let server = &sources::connection(&servers)?;
+            let server = &live::one(&servers).await?;
             let live = async {
                 match e.sort {
                     Sort::Agent => ask::agent_events(server, request, |r| sink.event(&Decoded::AgentEvent(r), request.follow)).await,
@@ -151,7 +151,7 @@ async fn recorded(from: crate::plan::From, take: Take, sink: &mut Sink, stop: &C
     let (feed, mut inbox) = feed::channel(feed::SLOTS);
     let _sources = tokio::select! {
         biased;
-        started = sources::start(from, false, feed, stop) => started?,
+        started = sources::start(from, false, live::Look::Nothing, feed, stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let (mut ledger, mut notes) = (Ledger::default(), Notes::default());

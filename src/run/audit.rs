@@ -5,6 +5,7 @@ use crate::cmd::audit::{self, Content, Evidence, File};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::plan::{Audit, From, Pace};
+use crate::record::set;
 use crate::source::feed;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub fn run(a: Audit) -> Result<u8, Error> {
     a.warnings.iter().for_each(|w| say::say("warning", w));
     let mut engine = Engine::new(a.engine);
-    let manifests = load(&mut engine, &a.policies, false)?;
+    let (manifests, _) = load(&mut engine, &a.policies, false)?;
     if !a.quiet {
         say::faults(&engine);
     }
@@ -25,8 +26,8 @@ pub fn run(a: Audit) -> Result<u8, Error> {
     if !a.recordings.is_empty() {
         read(&mut engine, &a.recordings, a.quiet)?;
     }
-    for path in &a.recordings {
-        files.push(File { path: path.clone(), what: Content::Recording, sha256: hash(path)? });
+    for path in set::recordings(&a.recordings).into_iter().flatten() {
+        files.push(File { sha256: hash(&path)?, what: Content::Recording, path });
     }
     let evidence = Evidence { traffic: !a.recordings.is_empty(), filter: a.filter, files, unread: manifests.faults };
     let unread = evidence.unread.first().map(ToString::to_string);
@@ -59,7 +60,7 @@ fn read(engine: &mut Engine, paths: &[String], quiet: bool) -> Result<(), Error>
         let from = From::Files { paths: paths.to_vec(), pace: Pace::Max };
         let _sources = tokio::select! {
             biased;
-            started = sources::start(from, false, feed, &stop) => started?,
+            started = sources::start(from, false, super::live::Look::Nothing, feed, &stop) => started?,
             () = stop.cancelled() => return Err(interrupted()),
         };
         let each = |engine: &mut Engine, input| {

@@ -2,14 +2,14 @@
 //!
 //! Owns where the files lie. What they mean belongs to `config`.
 use super::ask::put;
-use super::say;
+use super::{called, say};
 use crate::cli::config::What;
 use crate::cli::{Cli, Command};
 use crate::config::{self, Around, Origin, SETTINGS, Settings, Spec};
 use crate::error::{Error, Kind};
 use crate::query::Flag;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, FromArgMatches as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub fn applied(cli: Cli) -> Result<(Cli, Settings), Error> {
     if settings.set().next().is_none() {
         return Ok((cli, settings));
     }
-    let again = settings.defaults(Cli::command()).try_get_matches();
+    let again = settings.defaults(called::command()).try_get_matches();
     let matches = again.map_err(|e| settings.blame(say::misuse(&e, &[])))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|e| settings.blame(say::misuse(&e, &[])))?;
     settings.without(|spec| typed(&matches, spec.key));

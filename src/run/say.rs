@@ -8,7 +8,7 @@ use crate::model::text::clean;
 use crate::policy::lint;
 use crate::query;
 use crate::wire::note::Notes;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -32,19 +32,8 @@ pub fn error(e: &Error) {
     }
 }
 
-/// Flags of Hubble's that are none of ours yet.
-const FORWARDING: &[&str] = &["-P", "--port-forward", "--port-forward-port", "--kubeconfig", "--kube-context", "--kube-namespace"];
-
 /// Clap's finding in our three lines; for `observe` in Hubble's words, which are known and name the leftmost mistake.
 pub fn misuse(e: &clap::Error, args: &[String]) -> Error {
-    if e.kind() == ErrorKind::UnknownArgument
-        && let Some(ContextValue::String(flag)) = e.get(ContextKind::InvalidArg)
-        && FORWARDING.contains(&flag.split('=').next().unwrap_or_default())
-    {
-        return Error::usage(format!("cannot use {flag}"))
-            .cause("flowhy does not forward ports itself yet")
-            .hint("in another shell: kubectl -n kube-system port-forward service/hubble-relay 4245:80");
-    }
     let ours = by_clap(e);
     let Some(at) = args.iter().position(|a| a == "observe") else { return ours };
     let value = |kind| e.get(kind).map(ToString::to_string).unwrap_or_default();

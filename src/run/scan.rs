@@ -5,6 +5,7 @@ use super::say;
 use crate::error::{Error, Kind};
 use crate::out;
 use crate::plan::Stream;
+use crate::record::set;
 use crate::scan::{Options, Outcome, Part, Print, Scan, Sink};
 use crate::source::file::Opened;
 use crate::wire::pb::observer::GetFlowsResponse;
@@ -25,7 +26,9 @@ const REDRAW: Duration = Duration::from_millis(200);
 pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &CancellationToken) -> Result<u8, Error> {
     // All files are opened first: a wrong name is told before the first flow, not after an hour. Standard input may take its
     // time to say a first word, and an interrupt is not to wait for it.
-    let opening = tokio::task::spawn_blocking(move || paths.iter().map(|p| Opened::open(p)).collect::<Result<Vec<_>, _>>());
+    let opening = tokio::task::spawn_blocking(move || {
+        set::recordings(&paths).iter().flatten().map(|p| Opened::open(p)).collect::<Result<Vec<_>, _>>()
+    });
     let opened = tokio::select! {
         biased;
         opened = opening => opened.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??,

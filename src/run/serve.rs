@@ -6,6 +6,7 @@ use crate::error::{Error, Kind};
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
 use crate::plan::{Address, Arrival, Serve};
+use crate::record::set;
 use crate::serve::{self, About, Archive, ByQuery, Listen, Rate, Service, Taken, Tls};
 use crate::source::file::Recording;
 use crate::wire::decode::{Decoded, decode};
@@ -118,7 +119,7 @@ async fn listen(at: &Address, tls: Option<Tls>) -> Result<Listen, Error> {
 }
 
 fn open(files: &[String]) -> Result<Vec<Recording>, Error> {
-    files.iter().map(|f| Recording::open(f)).collect()
+    set::recordings(files).iter().flatten().map(|f| Recording::open(f)).collect()
 }
 
 /// Reads on a thread of its own, because reading may block.

@@ -1,18 +1,18 @@
 //! From → running sources. Owns which task or thread each source runs on.
+use super::live::{self, Look};
 use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
 use crate::model::time::Nanos;
-use crate::plan::server::Servers;
 use crate::plan::{From, Pace};
 use crate::serve::{self, Listen, Rate};
 use crate::source::agents::Agents;
-use crate::source::file::{Recording, Reel};
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::merge::Merge;
+use crate::source::reel::Reel;
 use crate::source::replay::{Remote, Replay};
 use crate::source::server::Server;
-use crate::source::target::Address;
+use crate::source::tape::Tape;
 use crate::source::{Feed, Source, Stop};
 use prost::Message as _;
 use std::sync::Arc;
@@ -28,37 +28,33 @@ pub struct Running {
     pub task: JoinHandle<Result<(), Error>>,
     /// Where a recording is played at a pace.
     pub remote: Option<Remote>,
+    /// What the servers are called, where that was not known before.
+    pub title: Option<String>,
 }
 
 /// Starts the sources.
-pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<Running, Error> {
+pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop) -> Result<Running, Error> {
     let stop = stop.clone();
-    let mut remote = None;
+    let (mut remote, mut title) = (None, None);
     let task = match from {
         From::Files { paths, pace } => {
-            // All files are opened first: a wrong name is told before the first flow, not after an hour.
             // Standard input may take its time to say a first word, and an interrupt is not to wait for it.
-            let opened = tokio::task::spawn_blocking(move || paths.iter().map(|p| Recording::open(p)).collect::<Result<Vec<_>, _>>());
-            let recordings = opened.await.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??;
-            match pace {
-                Pace::Max => tokio::spawn(Box::new(Reel(recordings)).run(feed, stop)),
-                Pace::Times(speed) => {
-                    let mut recordings = recordings.into_iter();
-                    let mut players = Vec::new();
-                    if let Some(first) = recordings.next() {
-                        let (player, handle) = Replay::new(first, speed);
-                        players.push(player);
-                        players.extend(recordings.map(|r| Replay::after(r, &handle)));
-                        remote = Some(handle);
-                    }
-                    tokio::spawn(async move {
-                        for player in players {
-                            Box::new(player).run(feed.clone(), stop.clone()).await?;
-                        }
-                        Ok(())
-                    })
+            let again = paths.clone();
+            let opened = tokio::task::spawn_blocking(move || Tape::open(&paths));
+            let tape = opened.await.map_err(|e| Error::new(Kind::Input, "cannot open the recordings").cause(e.to_string()))??;
+            let speed = match pace {
+                Pace::Max if !screen => {
+                    let task = tokio::spawn(Box::new(Reel::new(tape)).run(feed, stop));
+                    return Ok(Running { task, remote, title });
                 }
-            }
+                Pace::Max => f64::INFINITY,
+                Pace::Times(speed) => speed,
+            };
+            let (player, handle) = Replay::new(tape, speed);
+            // What came through a pipe is not there a second time.
+            let player = if again.iter().any(|p| p == "-") || !screen { player } else { player.again(move || Tape::open(&again)) };
+            remote = Some(handle);
+            tokio::spawn(Box::new(player).run(feed, stop))
         }
         From::Live { servers, request } => {
             let retry = match (screen, request.follow) {
@@ -66,17 +62,35 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
                 (false, true) => Retry::OnceConnected,
                 (false, false) => Retry::Never,
             };
-            if servers.several() {
-                let all = connections(&servers)?;
-                let (named, agents) = match all.into_iter().next() {
-                    Some(server) if servers.agents => (Vec::new(), Some(Agents { server, tls: Arc::new(servers.tls.load()?) })),
-                    _ => (connections(&servers)?, None),
-                };
-                let merge = Merge { servers: named, agents, request: *request, patient: screen };
-                return Ok(Running { task: tokio::spawn(Box::new(merge).run(feed, stop)), remote });
-            }
-            let client = Client::new(connection(&servers)?, *request).retry(retry);
-            tokio::spawn(Box::new(client).run(feed, stop))
+            let reach = live::reach(&servers).await?;
+            title = reach.title();
+            // Flows that end end the watches: their reader waits for both.
+            let watching = stop.child_token();
+            let namespace = servers.kube.as_ref().map_or("", |k| &k.namespace);
+            live::look(&reach.clusters, look, namespace, !screen, &feed, &watching).await;
+            let mut all = reach.servers.into_iter();
+            let flows = match (all.next(), servers.agents) {
+                (Some(server), true) => {
+                    let agents = Some(Agents { server, tls: Arc::new(servers.tls.load()?) });
+                    let merge = Merge { servers: Vec::new(), agents, request: *request, patient: screen };
+                    Box::new(merge).run(feed, stop)
+                }
+                (Some(one), false) if all.len() == 0 => {
+                    let client = Client::new(one, *request).retry(retry);
+                    Box::new(client).run(feed, stop)
+                }
+                (first, _) => {
+                    let servers = first.into_iter().chain(all).collect();
+                    let merge = Merge { servers, agents: None, request: *request, patient: screen };
+                    Box::new(merge).run(feed, stop)
+                }
+            };
+            let watched = watching.drop_guard();
+            tokio::spawn(async move {
+                let result = flows.await;
+                drop(watched);
+                result
+            })
         }
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
@@ -95,27 +109,7 @@ pub async fn start(from: From, screen: bool, feed: Feed, stop: &Stop) -> Result<
             tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop))
         }
     };
-    Ok(Running { task, remote })
-}
-
-/// The servers that are to be asked, in the order of the flags. Certificates are read here, before the first connection: a wrong
-/// name is told at once.
-fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
-    let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
-    let server = |a: &Address| Server {
-        target: a.target.clone(),
-        label: None,
-        tls: tls.clone().filter(|_| a.tls),
-        auth: servers.auth.clone(),
-        timing: servers.timing,
-        instead: servers.instead.clone(),
-    };
-    Ok(servers.addresses.iter().map(server).collect())
-}
-
-/// The first of the servers; there is no list without one.
-pub fn connection(servers: &Servers) -> Result<Server, Error> {
-    connections(servers)?.into_iter().next().ok_or_else(|| Error::usage("no server is given"))
+    Ok(Running { task, remote, title })
 }
 
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.

@@ -2,6 +2,7 @@
 //!
 //! Owns sockets, and the knowledge of what HTTP/2, TLS and HTTP/1 look like at their beginning, so that a wrong port is
 //! named as what it is. With TLS that look is taken twice: at what comes off the wire while a key is agreed on, and at what was in it.
+use super::kube::forward::Forward;
 use super::status::{Sort, Trouble, clean};
 use super::target::Target;
 use super::tls::{self, Asked, Secure};
@@ -9,7 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -26,7 +27,8 @@ pub struct Conn {
     looking: bool,
 }
 
-enum Io {
+pub(super) enum Io {
+    Forward(Box<Forward>),
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -34,7 +36,7 @@ enum Io {
 }
 
 /// What lies below TLS: a plain connection, and the first bytes that came off it.
-struct Tap {
+pub(super) struct Tap {
     io: Box<Io>,
     seen: Vec<u8>,
 }
@@ -60,30 +62,76 @@ struct First {
 #[derive(Debug, Clone)]
 pub struct Greeting(watch::Receiver<First>);
 
-/// Connects within `limit`, name lookup and handshake included.
-pub async fn dial(target: &Target, secure: Option<&Secure>, limit: Duration) -> Result<(Conn, Greeting), Trouble> {
-    let end = tokio::time::Instant::now() + limit;
-    let late = |hint| Trouble::new(format!("no answer within {} s", limit.as_secs_f64())).hint(hint);
-    let io = match tokio::time::timeout_at(end, connect(target)).await {
-        Ok(io) => io?,
-        Err(_) => return Err(late("a firewall or a network policy may drop the packets; is the address right?")),
-    };
-    let (io, asked) = match secure {
-        None => (io, Asked::Nothing),
-        Some(secure) => match tokio::time::timeout_at(end, encrypt(target, secure, io)).await {
-            Ok(done) => done?,
-            Err(_) => return Err(late("it accepts connections, but does not answer the TLS handshake; does it speak TLS?")),
-        },
-    };
-    let (first, seen) = watch::channel(First { tls: secure.is_some(), asked, ..First::default() });
-    Ok((Conn { io, first, looking: true }, Greeting(seen)))
+/// A connection that stands, and how it does.
+pub(super) struct Stands {
+    pub io: Io,
+    /// Encrypted, with this name in the server's certificate.
+    pub tls: Option<String>,
+    pub asked: Asked,
 }
 
-async fn encrypt(target: &Target, secure: &Secure, io: Io) -> Result<(Io, Asked), Trouble> {
+/// Connects within `limit`, name lookup and handshake included. What a cluster's API takes to find Relay comes on top of it.
+/// The name is that of the server's certificate; none in plain text.
+pub async fn dial(target: &Target, secure: Option<&Secure>, limit: Duration) -> Result<(Conn, Greeting, Option<String>), Trouble> {
+    let Stands { io, tls, asked } = match target {
+        Target::Relay(door) => door.open(limit).await?,
+        Target::Tcp { .. } | Target::Unix(_) => direct(target, secure, limit).await?,
+    };
+    let (first, seen) = watch::channel(First { tls: tls.is_some(), asked, ..First::default() });
+    Ok((Conn { io, first, looking: true }, Greeting(seen), tls))
+}
+
+async fn direct(target: &Target, secure: Option<&Secure>, limit: Duration) -> Result<Stands, Trouble> {
+    let end = tokio::time::Instant::now() + limit;
+    let io = match tokio::time::timeout_at(end, connect(target)).await {
+        Ok(io) => io?,
+        Err(_) => return Err(late(limit, "a firewall or a network policy may drop the packets; is the address right?")),
+    };
+    let Some(secure) = secure else { return Ok(Stands { io, tls: None, asked: Asked::Nothing }) };
     let host = match target {
         Target::Tcp { host, .. } => host.as_str(),
-        Target::Unix(_) => "localhost",
+        Target::Unix(_) | Target::Relay(_) => "localhost",
     };
+    encrypt(host, secure, io, end.saturating_duration_since(tokio::time::Instant::now()), limit).await
+}
+
+fn late(limit: Duration, hint: &str) -> Trouble {
+    Trouble::new(format!("no answer within {} s", limit.as_secs_f64())).hint(hint)
+}
+
+/// The handshake, of which `left` of `limit` is left.
+pub(super) async fn encrypt(host: &str, secure: &Secure, io: Io, left: Duration, limit: Duration) -> Result<Stands, Trouble> {
+    match tokio::time::timeout(left, handshake(host, secure, io)).await {
+        Ok(done) => {
+            let (io, asked) = done?;
+            Ok(Stands { io, tls: Some(secure.server_name.clone().unwrap_or_else(|| host.to_owned())), asked })
+        }
+        Err(_) => Err(late(limit, "it accepts connections, but does not answer the TLS handshake; does it speak TLS?")),
+    }
+}
+
+/// Whether something listens there. Says nothing to it.
+pub async fn listens(target: &Target, limit: Duration) -> bool {
+    matches!(tokio::time::timeout(limit, connect(target)).await, Ok(Ok(_)))
+}
+
+/// What answers when it is spoken to in plain HTTP/2; `None` if it hangs up without a word, as Go's servers do that want TLS.
+pub(super) async fn speaks(io: &mut Io) -> io::Result<Option<Speech>> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    io.write_all(PREFACE).await?;
+    io.flush().await?;
+    let mut seen = Vec::with_capacity(HEADER);
+    loop {
+        if let Some(speech) = verdict(&seen) {
+            return Ok(Some(speech));
+        }
+        if io.read_buf(&mut seen).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+async fn handshake(host: &str, secure: &Secure, io: Io) -> Result<(Io, Asked), Trouble> {
     match secure.handshake(host, Tap { io: Box::new(io), seen: Vec::new() }).await {
         Ok(shaken) => Ok((Io::Tls(Box::new(shaken.stream)), shaken.asked)),
         // A server that does not speak TLS answers something that is no TLS; what it is says more than the handshake can.
@@ -107,8 +155,9 @@ async fn connect(target: &Target) -> Result<Io, Trouble> {
                 Err(_) => Vec::new(),
             };
             if addresses.is_empty() {
-                return Err(Trouble::new(format!("the name {} is not known", clean(host)))
-                    .hint("names of the cluster are known only inside of it; port-forward relay and use localhost:4245"));
+                return Err(Trouble::new(format!("the name {} is not known", clean(host))).hint(
+                    "names of the cluster are known only inside of it; --port-forward (-P) reaches relay through the Kubernetes API",
+                ));
             }
             let stream = TcpStream::connect(&addresses[..]).await.map_err(|e| refused(&e, target))?;
             // Small requests must not wait for more of them; a socket that refuses this works all the same.
@@ -119,6 +168,7 @@ async fn connect(target: &Target) -> Result<Io, Trouble> {
         Target::Unix(path) => Ok(Io::Unix(UnixStream::connect(path).await.map_err(|e| refused(&e, target))?)),
         #[cfg(not(unix))]
         Target::Unix(_) => Err(Trouble::new("unix sockets do not exist on this system")),
+        Target::Relay(door) => Err(Trouble::new(format!("{door} is reached through the Kubernetes API only"))),
     }
 }
 
@@ -127,7 +177,7 @@ fn refused(e: &io::Error, target: &Target) -> Trouble {
     let hint = match e.kind() {
         io::ErrorKind::ConnectionRefused if unix => "the socket is there, but nobody listens on it; does the agent run?",
         io::ErrorKind::ConnectionRefused => {
-            "nothing listens there; relay: kubectl -n kube-system port-forward service/hubble-relay 4245:80"
+            "nothing listens there; is the port right? --port-forward (-P) reaches relay through the Kubernetes API"
         }
         io::ErrorKind::PermissionDenied => "only root may use an agent's socket; run as root, or ask relay",
         io::ErrorKind::NotFound => "there is no such socket; an agent's is /var/run/cilium/hubble.sock, on its node",
@@ -190,8 +240,8 @@ impl Greeting {
 
 const IS_IT: &str = "is this the port of relay (4245) or of an agent's Hubble (4244)?";
 
-#[derive(Debug, PartialEq, Eq)]
-enum Speech {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
     Http2,
     Tls,
     Http1,
@@ -227,6 +277,7 @@ impl Conn {
 macro_rules! on {
     ($io:expr, $s:ident => $call:expr) => {
         match $io {
+            Io::Forward($s) => $call,
             Io::Tcp($s) => $call,
             #[cfg(unix)]
             Io::Unix($s) => $call,
@@ -238,7 +289,7 @@ macro_rules! on {
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = on!(&mut self.io, s => Pin::new(s).poll_read(cx, buf));
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if let Poll::Ready(Err(e)) = &polled
             && let Some(trouble) = tls::failed(e)
         {
@@ -263,7 +314,7 @@ impl AsyncRead for Conn {
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = on!(&mut self.io, s => Pin::new(s).poll_write(cx, buf));
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
         if let Poll::Ready(Err(_)) = &polled {
             self.first.send_modify(|f| f.ended = true);
         }
@@ -271,18 +322,38 @@ impl AsyncWrite for Conn {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(&mut self.io, s => Pin::new(s).poll_flush(cx))
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(&mut self.io, s => Pin::new(s).poll_shutdown(cx))
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on!(&mut *self, s => Pin::new(s).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        on!(&mut *self, s => Pin::new(s).poll_write(cx, buf))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(&mut *self, s => Pin::new(s).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(&mut *self, s => Pin::new(s).poll_shutdown(cx))
     }
 }
 
 impl AsyncRead for Tap {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = on!(&mut *self.io, s => Pin::new(s).poll_read(cx, buf));
+        let polled = Pin::new(&mut *self.io).poll_read(cx, buf);
         let new = &buf.filled()[before..];
         let room = HEADER.saturating_sub(self.seen.len());
         self.seen.extend_from_slice(&new[..new.len().min(room)]);
@@ -292,15 +363,15 @@ impl AsyncRead for Tap {
 
 impl AsyncWrite for Tap {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on!(&mut *self.io, s => Pin::new(s).poll_write(cx, buf))
+        Pin::new(&mut *self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(&mut *self.io, s => Pin::new(s).poll_flush(cx))
+        Pin::new(&mut *self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(&mut *self.io, s => Pin::new(s).poll_shutdown(cx))
+        Pin::new(&mut *self.io).poll_shutdown(cx)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Recorded flows from files and standard input: plain, gzip or zstd, told apart by their first bytes, not by their names.
 //!
 //! Owns opening and decompression. Must not decode a line.
-use super::feed::{Feed, Gone};
 use super::lines::Lines;
-use super::{Source, Stop};
 use crate::error::{Error, Kind};
-use crate::model::input::{Codec, Frame, Input};
+use crate::model::input::{Codec, Frame};
 use std::fs::File;
 use std::io::{self, Read};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -172,71 +169,8 @@ impl Recording {
         self.live
     }
 
-    /// Reads to the end on the calling thread, then says `End`.
-    pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
-        let end = loop {
-            if stop.is_cancelled() {
-                return feed.blocking_flush();
-            }
-            let frame = match self.buffered_frame() {
-                Some(frame) => frame,
-                None => {
-                    if self.live {
-                        feed.blocking_flush()?;
-                    }
-                    match self.next_frame() {
-                        Ok(Some(frame)) => frame,
-                        Ok(None) => break Ok(()),
-                        Err(why) => break Err(why),
-                    }
-                }
-            };
-            feed.blocking_send(Input::Frame(frame))?;
-        };
-        feed.blocking_send(Input::End(self.name(), end))?;
-        feed.blocking_flush()
-    }
-
     fn frame(&self, line: super::lines::Line) -> Frame {
         Frame { codec: Codec::HubbleJson, from: self.name.clone(), line: line.number, bytes: line.bytes, broken: line.broken }
-    }
-}
-
-impl Source for Recording {
-    fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-        Box::new(Reel(vec![*self])).run(feed, stop)
-    }
-}
-
-/// Recordings one after the other, so that the same files give the same order.
-pub struct Reel(pub Vec<Recording>);
-
-/// On a thread of its own: a read of standard input cannot be cancelled, and the runtime would wait at its end for a
-/// thread that it had lent.
-impl Source for Reel {
-    fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-        Box::pin(async move {
-            let (done, wait) = tokio::sync::oneshot::channel();
-            let cancelled = stop.clone();
-            let read = move || {
-                for recording in self.0 {
-                    // `Gone` means that nobody wants more: an end like any other.
-                    if stop.is_cancelled() || recording.pump(&mut feed, &stop).is_err() {
-                        break;
-                    }
-                }
-                drop(feed);
-                let _ = done.send(());
-            };
-            std::thread::Builder::new()
-                .name("read".to_owned())
-                .spawn(read)
-                .map_err(|e| Error::new(Kind::Input, "cannot read").cause(format!("no thread for it: {e}")))?;
-            tokio::select! {
-                _ = wait => Ok(()),
-                () = cancelled.cancelled() => Ok(()),
-            }
-        })
     }
 }
 

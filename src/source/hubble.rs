@@ -165,7 +165,7 @@ impl Session {
                 let _ = feed.send(Input::End(self.server.clone(), Err(trouble.cause.clone()))).await;
                 let _ = feed.flush().await;
                 let what = if self.reached.is_some() { "cannot read flows from" } else { "cannot reach" };
-                return Err(trouble.error(format!("{what} {}", self.server)));
+                return Err(trouble.error(format!("{what} {}", self.client.server.place())));
             }
             match trouble.sort {
                 Sort::Pings => self.keepalive = self.keepalive.max(CALM),

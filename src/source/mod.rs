@@ -5,8 +5,11 @@
 //! | --- | --- |
 //! | `feed` | the bounded channel, and the only way into the core |
 //! | `lines`, `file` | recordings and standard input |
+//! | `tape` | several recordings and segments as one, in the order of time |
+//! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests` | files and folders of policies |
+//! | `kube` | clusters through the Kubernetes API: port-forwards to Relay, and what is looked at there |
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
 //! | `server` | a server as it is to be asked, and questions with one answer |
 //! | `hubble`, `status` | the live client; what its failures mean in words |
@@ -20,13 +23,16 @@ pub mod dial;
 pub mod feed;
 pub mod file;
 pub mod hubble;
+pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
+pub mod reel;
 pub mod replay;
 pub mod resume;
 pub mod server;
 pub mod status;
+pub mod tape;
 pub mod target;
 pub mod tls;
 

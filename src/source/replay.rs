@@ -1,14 +1,18 @@
-//! A recording played at the pace of its own clock, or as fast as it is read.
+//! A tape played at the pace of its own clock, or as fast as it is read; there and back.
 //!
-//! Owns pacing, pause and step. It looks into a line only for its time, by a cheap scan; a line whose time it cannot find
-//! goes out at once. A silence of more than [`SILENCE`] is played as [`SHORTENED`]: nobody watches a night of nothing.
+//! Owns pacing, pause, step, and going to another time: then the engine is told to forget everything, and the tape is read again from its
+//! beginning. What lies far before the time that is asked for is passed over, but for what it teaches (the cluster's state, DNS answers):
+//! an explanation is the same however one got there. It looks into a line only for its time, by a cheap scan; a line whose time it cannot
+//! find goes out at once. A silence of more than [`SILENCE`] is played as [`SHORTENED`]: nobody watches a night of nothing.
 use super::feed::{Feed, Gone};
-use super::file::Recording;
+use super::tape::{Next, Tape};
 use super::{Source, Stop};
 use crate::error::{Error, Kind};
-use crate::model::input::{Frame, Input, Link};
+use crate::model::input::{Input, Link};
 use crate::model::time::Nanos;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -21,6 +25,10 @@ pub const SHORTENED: i64 = Nanos::SECOND;
 const TICK: Duration = Duration::from_millis(100);
 /// Lines read ahead at once.
 const AHEAD: usize = 256;
+/// What is held of the time before the one that is asked for.
+const CONTEXT: i64 = 300 * Nanos::SECOND;
+/// The same in lines, where a line is asked for.
+const LINES: u64 = 50_000;
 
 /// How to play.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,49 +38,77 @@ pub struct Pace {
     pub paused: bool,
     /// Lines to let through while paused, counted from the beginning.
     pub steps: u64,
+    /// How often another place was asked for, and which.
+    pub sought: (u64, To),
+}
+
+/// Another place of the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Before the first line of this time.
+    Time(Nanos),
+    /// One line back.
+    Back,
 }
 
 /// Moves the player while it plays. When all remotes are dropped it goes on as it was told last, but not paused.
 #[derive(Debug, Clone)]
-pub struct Remote(watch::Sender<Pace>);
+pub struct Remote {
+    pace: watch::Sender<Pace>,
+    ended: Arc<AtomicBool>,
+}
 
 impl Remote {
     pub fn pause(&self, paused: bool) {
-        self.0.send_modify(|p| p.paused = paused);
+        self.pace.send_modify(|p| p.paused = paused);
     }
 
     /// One line more, if paused.
     pub fn step(&self) {
-        self.0.send_modify(|p| p.steps += 1);
+        self.pace.send_modify(|p| p.steps += 1);
     }
 
     pub fn speed(&self, speed: f64) {
-        self.0.send_modify(|p| p.speed = sound(speed));
+        self.pace.send_modify(|p| p.speed = sound(speed));
+    }
+
+    /// Goes to another place. A recording that cannot be read again (standard input) stays where it is.
+    pub fn seek(&self, to: To) {
+        self.pace.send_modify(|p| p.sought = (p.sought.0 + 1, to));
     }
 
     pub fn pace(&self) -> Pace {
-        *self.0.borrow()
+        *self.pace.borrow()
+    }
+
+    /// Whether everything has been played.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 }
+
+type Again = Box<dyn Fn() -> Result<Tape, Error> + Send + Sync>;
 
 /// A recording that is played.
 pub struct Replay {
-    recording: Recording,
+    tape: Tape,
+    again: Option<Again>,
     pace: watch::Receiver<Pace>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Replay {
-    /// `speed` 1.0 plays as it was; infinite as fast as it can be read. Not a number, 0 or less counts as infinite.
-    pub fn new(recording: Recording, speed: f64) -> (Self, Remote) {
-        let (tx, pace) = watch::channel(Pace { speed: sound(speed), paused: false, steps: 0 });
-        (Self { recording, pace }, Remote(tx))
+    /// `speed` 1.0 plays as it was; infinite as fast as it can be read. Not a number, 0 or less counts as infinite. Ends with the tape.
+    pub fn new(tape: Tape, speed: f64) -> (Self, Remote) {
+        let (tx, pace) = watch::channel(Pace { speed: sound(speed), paused: false, steps: 0, sought: (0, To::Back) });
+        let ended = Arc::new(AtomicBool::new(false));
+        (Self { tape, again: None, pace, ended: ended.clone() }, Remote { pace: tx, ended })
     }
-}
 
-impl Replay {
-    /// The next recording on the same player.
-    pub fn after(recording: Recording, remote: &Remote) -> Self {
-        Self { recording, pace: remote.0.subscribe() }
+    /// With a way to read it again, so that one can go back, and after its end too: it ends with its remotes.
+    #[must_use]
+    pub fn again(self, open: impl Fn() -> Result<Tape, Error> + Send + Sync + 'static) -> Self {
+        Self { again: Some(Box::new(open)), ..self }
     }
 }
 
@@ -80,63 +116,110 @@ fn sound(speed: f64) -> f64 {
     if speed > 0.0 { speed.max(1e-3) } else { f64::INFINITY }
 }
 
-type Ahead = Result<Vec<Frame>, String>;
+/// Where to go on playing, as a line's number or a time.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    Line(u64),
+    Time(Nanos),
+}
+
+impl Until {
+    /// Whether the next line, of this number, is the first to be played.
+    fn reached(self, line: u64, at: Option<Nanos>) -> bool {
+        match self {
+            Self::Line(n) => line >= n,
+            Self::Time(t) => at.is_some_and(|at| at >= t),
+        }
+    }
+
+    /// Whether a line lies so far before that only what it teaches counts.
+    fn far(self, line: u64, at: Option<Nanos>) -> bool {
+        match self {
+            Self::Line(n) => line + LINES < n,
+            Self::Time(t) => at.is_some_and(|at| t.since(at) > CONTEXT),
+        }
+    }
+}
 
 impl Source for Replay {
     fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
         Box::pin(async move {
-            let Self { mut recording, pace } = *self;
-            let name = recording.name();
-            let (tx, rx) = mpsc::channel::<Ahead>(2);
-            std::thread::Builder::new()
-                .name("read".to_owned())
-                .spawn(move || read_ahead(&mut recording, &tx))
-                .map_err(|e| Error::new(Kind::Input, format!("cannot read {name}")).cause(format!("no thread for it: {e}")))?;
-            let mut player = Player { pace, due: Instant::now(), last: None, told: None, shown: None, steps: 0 };
+            let Self { mut tape, again, pace, ended } = *self;
+            let sought = pace.borrow().sought.0;
+            let mut player = Player {
+                pace,
+                due: Instant::now(),
+                last: None,
+                told: None,
+                shown: None,
+                steps: 0,
+                sought,
+                lines: 0,
+                until: None,
+                movable: again.is_some(),
+            };
             let play = async {
-                let end = player.play(rx, &mut feed).await?;
-                feed.send(Input::End(name, end)).await?;
-                feed.flush().await
+                loop {
+                    let (tx, rx) = mpsc::channel(2);
+                    let until = player.until;
+                    let spawned = std::thread::Builder::new().name("read".to_owned()).spawn(move || read_ahead(tape, until, &tx));
+                    if let Err(e) = spawned {
+                        return Ok(Err(Error::new(Kind::Input, "cannot read").cause(format!("no thread for it: {e}"))));
+                    }
+                    let mut to = player.play(rx, &mut feed).await?;
+                    if to.is_none() {
+                        ended.store(true, Ordering::Relaxed);
+                        to = player.wait_for_another(&mut feed).await?;
+                    }
+                    let (Some(to), Some(again)) = (to, &again) else { return Ok(Ok(())) };
+                    ended.store(false, Ordering::Relaxed);
+                    tape = match again() {
+                        Ok(tape) => tape,
+                        Err(e) => return Ok(Err(e)),
+                    };
+                    player.turn(to);
+                    feed.send(Input::Reset).await?;
+                }
             };
             tokio::select! {
                 // Gone means that nobody wants more: an end like any other.
-                _ = play => {}
-                () = stop.cancelled() => {}
+                played = play => match played {
+                    Ok(done) => done,
+                    Err(Gone) => Ok(()),
+                },
+                () = stop.cancelled() => Ok(()),
             }
-            Ok(())
         })
     }
 }
 
-fn read_ahead(recording: &mut Recording, tx: &mpsc::Sender<Ahead>) {
+/// Reads the tape on its own thread; what lies far before `until` is passed over but for what it teaches.
+fn read_ahead(mut tape: Tape, until: Option<Until>, tx: &mpsc::Sender<Vec<Next>>) {
+    let live = tape.is_live();
     let mut ahead = Vec::new();
+    let mut lines = 0;
     loop {
-        let next = match recording.buffered_frame() {
-            Some(frame) => Ok(Some(frame)),
-            None => {
-                if recording.is_live() && !ahead.is_empty() && tx.blocking_send(Ok(std::mem::take(&mut ahead))).is_err() {
-                    return;
-                }
-                recording.next_frame()
-            }
+        if live && !ahead.is_empty() && !tape.is_ready() && tx.blocking_send(std::mem::take(&mut ahead)).is_err() {
+            return;
+        }
+        let Some(mut next) = tape.next() else {
+            let _ = tx.blocking_send(ahead);
+            return;
         };
-        match next {
-            Ok(Some(frame)) => {
-                let large = frame.bytes.len() > super::feed::BATCH_BYTES;
-                ahead.push(frame);
-                if (large || ahead.len() >= AHEAD) && tx.blocking_send(Ok(std::mem::take(&mut ahead))).is_err() {
-                    return;
-                }
-            }
-            Ok(None) => {
-                let _ = tx.blocking_send(Ok(ahead));
-                return;
-            }
-            Err(why) => {
-                let _ = tx.blocking_send(Ok(ahead));
-                let _ = tx.blocking_send(Err(why));
-                return;
-            }
+        let mut large = false;
+        if let Next::Line(frame, at) = next {
+            let far = until.is_some_and(|u| u.far(lines, at));
+            lines += 1;
+            large = frame.bytes.len() > super::feed::BATCH_BYTES;
+            next = match far {
+                false => Next::Line(frame, at),
+                true if memchr::memmem::find(&frame.bytes, b"\"dns\":").is_some() => Next::Learnt(frame),
+                true => Next::Passed,
+            };
+        }
+        ahead.push(next);
+        if (large || ahead.len() >= AHEAD) && tx.blocking_send(std::mem::take(&mut ahead)).is_err() {
+            return;
         }
     }
 }
@@ -151,11 +234,18 @@ struct Player {
     /// The time told last.
     shown: Option<Nanos>,
     steps: u64,
+    /// Which wish for another place has been fulfilled.
+    sought: u64,
+    /// Lines that have been played, those passed over included.
+    lines: u64,
+    /// Until there it goes as fast as it can be read.
+    until: Option<Until>,
+    movable: bool,
 }
 
 impl Player {
-    async fn play(&mut self, mut rx: mpsc::Receiver<Ahead>, feed: &mut Feed) -> Result<Result<(), String>, Gone> {
-        let mut end = Ok(());
+    /// Plays to the end, or until another place is asked for.
+    async fn play(&mut self, mut rx: mpsc::Receiver<Vec<Next>>, feed: &mut Feed) -> Result<Option<To>, Gone> {
         loop {
             // What is gathered is handed on before a wait for a slow pipe.
             let ahead = match rx.try_recv() {
@@ -165,17 +255,38 @@ impl Player {
                     rx.recv().await
                 }
             };
-            match ahead {
-                Some(Ok(frames)) => {
-                    for frame in frames {
-                        let at = time_of(&frame.bytes);
-                        self.wait(at, feed).await?;
+            let Some(ahead) = ahead else { break };
+            for next in ahead {
+                if let Some(to) = self.another() {
+                    return Ok(Some(to));
+                }
+                match next {
+                    Next::Line(frame, at) => {
+                        if self.until.is_some_and(|u| u.reached(self.lines, at)) {
+                            self.until = None;
+                            self.due = Instant::now();
+                        }
+                        if self.until.is_none()
+                            && let Some(to) = self.wait(at, feed).await?
+                        {
+                            return Ok(Some(to));
+                        }
+                        self.lines += 1;
                         feed.send(Input::Frame(frame)).await?;
                         self.clock(at, feed).await?;
                     }
+                    Next::Learnt(frame) => {
+                        self.lines += 1;
+                        feed.send(Input::Learnt(frame)).await?;
+                    }
+                    Next::Passed => self.lines += 1,
+                    Next::Changes(all) => {
+                        for at in all {
+                            feed.send(Input::World(at)).await?;
+                        }
+                    }
+                    Next::End(name, how) => feed.send(Input::End(name, how)).await?,
                 }
-                Some(Err(why)) => end = Err(why),
-                None => break,
             }
         }
         if let Some(at) = self.last
@@ -183,11 +294,52 @@ impl Player {
         {
             feed.send(Input::Link(Link::Clock { at })).await?;
         }
-        Ok(end)
+        feed.flush().await?;
+        Ok(None)
     }
 
-    /// Waits until the line of time `at` is due.
-    async fn wait(&mut self, at: Option<Nanos>, feed: &mut Feed) -> Result<(), Gone> {
+    /// Another place that is asked for and was not gone to yet.
+    fn another(&mut self) -> Option<To> {
+        if !self.movable {
+            return None;
+        }
+        let (n, to) = self.pace.borrow().sought;
+        let asked = n != self.sought;
+        self.sought = n;
+        asked.then_some(to)
+    }
+
+    /// After the end: until another place is asked for, or nobody can ask any more.
+    async fn wait_for_another(&mut self, feed: &mut Feed) -> Result<Option<To>, Gone> {
+        if !self.movable {
+            return Ok(None);
+        }
+        loop {
+            self.pace.borrow_and_update();
+            if let Some(to) = self.another() {
+                return Ok(Some(to));
+            }
+            tokio::select! {
+                changed = self.pace.changed() => if changed.is_err() {
+                    return Ok(None);
+                },
+                () = feed.gone() => return Err(Gone),
+            }
+        }
+    }
+
+    /// Everything as at the beginning, and where to stop hurrying.
+    fn turn(&mut self, to: To) {
+        self.until = Some(match to {
+            To::Time(at) => Until::Time(at),
+            To::Back => Until::Line(self.lines.saturating_sub(1)),
+        });
+        (self.lines, self.last, self.told, self.shown) = (0, None, None, None);
+        self.steps = self.pace.borrow().steps;
+    }
+
+    /// Waits until the line of time `at` is due, or until another place is asked for.
+    async fn wait(&mut self, at: Option<Nanos>, feed: &mut Feed) -> Result<Option<To>, Gone> {
         let gap = match (at, self.last) {
             (Some(at), Some(last)) => at.since(last).max(0),
             _ => 0,
@@ -197,6 +349,9 @@ impl Player {
         loop {
             let pace = *self.pace.borrow_and_update();
             let driven = self.pace.has_changed().is_ok();
+            if let Some(to) = self.another() {
+                return Ok(Some(to));
+            }
             let now = Instant::now();
             if pace.paused && driven {
                 if pace.steps > self.steps {
@@ -232,7 +387,7 @@ impl Player {
                 () = feed.gone() => return Err(Gone),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn clock(&mut self, at: Option<Nanos>, feed: &mut Feed) -> Result<(), Gone> {
@@ -249,25 +404,9 @@ impl Player {
     }
 }
 
-/// The time of a line of Hubble JSON: the last `"time":"…"` near its end (the response's), else the first near its
-/// beginning (the flow's).
-pub fn time_of(line: &[u8]) -> Option<Nanos> {
-    const KEY: &[u8] = b"\"time\":";
-    let tail = &line[line.len().saturating_sub(200)..];
-    let head = &line[..line.len().min(400)];
-    let at = memchr::memmem::rfind(tail, KEY).and_then(|i| value(&tail[i + KEY.len()..]));
-    at.or_else(|| memchr::memmem::find(head, KEY).and_then(|i| value(&head[i + KEY.len()..])))
-}
-
-fn value(after: &[u8]) -> Option<Nanos> {
-    let text = after.trim_ascii_start().strip_prefix(b"\"")?;
-    let text = &text[..memchr::memchr(b'"', text).filter(|n| *n <= 40)?];
-    let text = std::str::from_utf8(text).ok()?;
-    chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| Nanos::from_utc(t.to_utc()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::file::Recording;
     use super::*;
 
     fn line(second: i64) -> String {
@@ -276,7 +415,7 @@ mod tests {
 
     fn replay(text: String, speed: f64) -> (Replay, Remote) {
         let recording = Recording::reader("t", Box::new(std::io::Cursor::new(text.into_bytes())), false).unwrap();
-        Replay::new(recording, speed)
+        Replay::new(Tape::of(vec![recording]), speed)
     }
 
     async fn drain(inbox: &mut super::super::Inbox) -> (usize, Vec<i64>, bool) {
@@ -292,16 +431,6 @@ mod tests {
             }
         }
         (frames, clocks, ended)
-    }
-
-    #[test]
-    fn times_of_lines() {
-        let t = |s: &str| time_of(s.as_bytes()).map(|t| t.to_string());
-        assert_eq!(t(r#"{"flow":{"time":"2024-01-01T00:00:00Z"},"time":"2024-01-01T00:00:01.5Z"}"#).unwrap(), "2024-01-01T00:00:01.500Z");
-        assert_eq!(t(r#"{"time": "2024-01-01T01:00:00+01:00","verdict":"DROPPED"}"#).unwrap(), "2024-01-01T00:00:00Z");
-        assert_eq!(t(r#"{"time":7}"#), None);
-        assert_eq!(t(r#"{"time":"2024"#), None);
-        assert_eq!(t(""), None);
     }
 
     #[tokio::test]
@@ -344,5 +473,51 @@ mod tests {
         assert!(matches!(inbox.try_recv(), Ok(None)));
         remote.pause(false);
         assert_eq!(drain(&mut inbox).await.0, 9);
+    }
+
+    /// Flows by their second since the last reset, and whether that was learnt only.
+    async fn until_clock(inbox: &mut super::super::Inbox, second: i64, seen: &mut Vec<(i64, bool)>) {
+        loop {
+            for input in inbox.recv().await.unwrap() {
+                match input {
+                    Input::Reset => seen.clear(),
+                    Input::Frame(f) => seen.push((crate::wire::clock::time_of(&f.bytes).unwrap().0 / Nanos::SECOND, true)),
+                    Input::Learnt(f) => seen.push((crate::wire::clock::time_of(&f.bytes).unwrap().0 / Nanos::SECOND, false)),
+                    Input::Link(Link::Clock { at }) if at.0 / Nanos::SECOND == second => return,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_goes_back_and_to_a_time_and_what_lies_far_before_only_teaches() {
+        let text = || {
+            let dns = "{\"flow\":{\"time\":\"x\",\"l7\":{\"dns\":{}}},\"time\":\"1970-01-01T00:00:00Z\"}\n".to_owned();
+            dns + &(0..1000).map(line).collect::<String>()
+        };
+        let open = move || {
+            let r = Recording::reader("t", Box::new(std::io::Cursor::new(text().into_bytes())), false)?;
+            Ok(Tape::of(vec![r]))
+        };
+        let (player, remote) = Replay::new(open().unwrap(), f64::INFINITY);
+        let (feed, mut inbox) = super::super::channel(64);
+        tokio::spawn(Box::new(player.again(open)).run(feed, Stop::new()));
+        let mut seen = Vec::new();
+        until_clock(&mut inbox, 999, &mut seen).await;
+        assert_eq!((seen.len(), seen.last()), (1001, Some(&(999, true))));
+        remote.pause(true);
+        remote.seek(To::Time(Nanos(500 * Nanos::SECOND)));
+        until_clock(&mut inbox, 499, &mut seen).await;
+        // The answer, and the five minutes before.
+        assert_eq!((seen[0], seen[1], seen.last(), seen.len()), ((0, false), (200, true), Some(&(499, true)), 301));
+        remote.step();
+        until_clock(&mut inbox, 500, &mut seen).await;
+        remote.seek(To::Back);
+        until_clock(&mut inbox, 499, &mut seen).await;
+        assert_eq!(seen.last(), Some(&(499, true)));
+        remote.pause(false);
+        until_clock(&mut inbox, 999, &mut seen).await;
+        assert_eq!((seen.last(), seen.iter().filter(|s| **s == (500, true)).count()), (Some(&(999, true)), 1));
     }
 }

@@ -90,8 +90,18 @@ impl Server {
     /// What it is called, harmless on a terminal.
     pub fn name(&self) -> String {
         match &self.label {
+            // A cluster's flows and its changes come under one name: that of its context.
+            Some(label) if matches!(self.target, Target::Relay(_)) => label.clone(),
             Some(label) => clean(&format!("{label} ({})", self.target)),
             None => clean(&self.target.to_string()),
+        }
+    }
+
+    /// What could not be reached, where an error says so.
+    pub fn place(&self) -> String {
+        match &self.target {
+            Target::Relay(_) => self.target.to_string(),
+            _ => self.name(),
         }
     }
 
@@ -108,14 +118,20 @@ impl Server {
 
     /// A channel over one connection, and what the server says first.
     pub async fn open(&self, keepalive: Duration) -> Result<(Channel, Greeting), Trouble> {
-        let authority = match (&self.target, self.tls.as_ref().and_then(|t| t.server_name.as_ref())) {
+        let dialled = dial::dial(&self.target, self.tls.as_deref(), self.timing.connect).await;
+        let (conn, greeting, encrypted) = dialled.map_err(|t| self.or_instead(t))?;
+        let named = match &self.target {
+            Target::Relay(_) => encrypted.as_ref(),
+            _ => self.tls.as_ref().and_then(|t| t.server_name.as_ref()),
+        };
+        let authority = match (&self.target, named) {
             (_, Some(name)) => name.clone(),
             (Target::Tcp { .. }, None) => self.target.to_string(),
             // There is no name to speak of; this is what gRPC clients send.
-            (Target::Unix(_), None) => "localhost".to_owned(),
+            (Target::Unix(_) | Target::Relay(_), None) => "localhost".to_owned(),
         };
         let wrong = |e: &dyn std::error::Error| Trouble::new(format!("this is no address: {e}")).sort(Sort::Request);
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let scheme = if encrypted.is_some() { "https" } else { "http" };
         let origin: http::Uri = format!("{scheme}://{authority}").parse().map_err(|e: http::uri::InvalidUri| wrong(&e))?;
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))
             .and_then(|e| e.user_agent(concat!("flowhy/", env!("CARGO_PKG_VERSION"))))
@@ -124,8 +140,6 @@ impl Server {
             .http2_keep_alive_interval(keepalive)
             .keep_alive_timeout(self.timing.connect.max(Duration::from_secs(1)) * 2)
             .keep_alive_while_idle(true);
-        let dialled = dial::dial(&self.target, self.tls.as_deref(), self.timing.connect).await;
-        let (conn, greeting) = dialled.map_err(|t| self.or_instead(t))?;
         let channel = endpoint.connect_with_connector(Given(Some(conn))).await;
         let channel = channel.map_err(|e| greeting.judge().err().unwrap_or_else(|| Trouble::new(clean(&e.to_string()))))?;
         Ok((channel, greeting))
@@ -145,8 +159,16 @@ impl Server {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
+        // A cluster's API takes the time it takes; what then answers is measured.
+        let opened = match self.target {
+            Target::Relay(_) => Some(self.open(self.timing.keepalive).await.map_err(|t| t.error(what))?),
+            _ => None,
+        };
         let asked = async {
-            let (channel, mut greeting) = self.open(self.timing.keepalive).await?;
+            let (channel, mut greeting) = match opened {
+                Some(opened) => opened,
+                None => self.open(self.timing.keepalive).await?,
+            };
             greeted(call(channel), &mut greeting, self.timing.connect).await?.map_err(|s| trouble(&s, false))
         };
         match tokio::time::timeout(self.timing.answer, asked).await {

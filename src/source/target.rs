@@ -1,9 +1,11 @@
-//! Where a server is: `host:port`, `tls://host:port`, `unix:///path`. Owns the grammar; opens nothing.
+//! Where a server is: `host:port`, `tls://host:port`, `unix:///path`, or behind a cluster's API. Owns the grammar; opens nothing.
+use super::kube::forward::Door;
 use crate::error::Error;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Relay's port, and the port a port-forward to it takes by custom.
 pub const PORT: u16 = 4245;
@@ -16,6 +18,8 @@ pub enum Target {
         port: u16,
     },
     Unix(PathBuf),
+    /// Relay, through a port-forward of our own.
+    Relay(Arc<Door>),
 }
 
 impl Default for Target {
@@ -105,6 +109,7 @@ impl fmt::Display for Target {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Relay(door) => door.fmt(f),
         }
     }
 }

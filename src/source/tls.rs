@@ -34,6 +34,21 @@ pub struct Options {
     pub server_name: Option<String>,
 }
 
+/// A certificate and its key, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+/// What is believed and shown where no file is named: found in a cluster's secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Authorities, in PEM.
+    pub ca: Option<Vec<u8>>,
+    pub client: Option<Pair>,
+}
+
 /// Options whose files have been read.
 #[derive(Debug, Clone)]
 pub struct Secure {
@@ -45,23 +60,41 @@ pub struct Secure {
 impl Options {
     /// Reads the files. Errors are of kind usage, in Hubble's words.
     pub fn load(&self) -> Result<Secure, Error> {
+        self.load_with(&Found::default())
+    }
+
+    /// The same, with what was found elsewhere in place of files that are not named.
+    pub fn load_with(&self, found: &Found) -> Result<Secure, Error> {
         let provider = Arc::new(ring::default_provider());
-        let key = self.client.as_ref().map(|(cert, key)| pair(cert, key, &provider)).transpose()?;
+        let key = match (&self.client, &found.client) {
+            (Some((cert, key)), _) => Some(pair(cert, key, &provider)?),
+            (None, Some(p)) => Some(certified(&p.certificate, &p.key, "the client certificate of the secret", &provider)?),
+            (None, None) => None,
+        };
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::usage("TLS cannot be used").cause(e.to_string()))?;
         let builder = if self.insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         } else {
-            builder.with_root_certificates(self.roots()?)
+            builder.with_root_certificates(self.roots(found.ca.as_deref())?)
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Secure { config: Arc::new(config), key, server_name: self.server_name.clone() })
     }
 
-    fn roots(&self) -> Result<RootCertStore, Error> {
+    fn roots(&self, found: Option<&[u8]>) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
+        if self.ca.is_empty()
+            && let Some(text) = found
+        {
+            let unusable = || Error::usage("the authority in the secret is no certificate");
+            for cert in pem::certificates(text).ok_or_else(unusable)? {
+                roots.add(cert).map_err(|e| unusable().cause(e.to_string()))?;
+            }
+            return Ok(roots);
+        }
         if self.ca.is_empty() {
             // One that cannot be read is as good as one that is not there; a server it has signed is then refused in words.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -94,18 +127,20 @@ fn load(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
-    let chain = pem::certificates(&open(cert).map_err(Error::usage)?).ok_or_else(|| {
-        Error::usage("tls: failed to find any PEM data in certificate input").cause(format!("no certificate stands in {}", cert.display()))
-    })?;
-    let secret = pem::key(&open(key).map_err(Error::usage)?).ok_or_else(|| {
-        Error::usage("tls: failed to find any PEM data in key input").cause(format!("no private key stands in {}", key.display()))
-    })?;
+    let (chain, secret) = (open(cert).map_err(Error::usage)?, open(key).map_err(Error::usage)?);
+    certified(&chain, &secret, &format!("{} (key: {})", cert.display(), key.display()), provider)
+}
+
+fn certified(chain: &[u8], secret: &[u8], place: &str, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
+    let none = |of: &str, what: &str| {
+        Error::usage(format!("tls: failed to find any PEM data in {of} input")).cause(format!("no {what} stands in {place}"))
+    };
+    let chain = pem::certificates(chain).ok_or_else(|| none("certificate", "certificate"))?;
+    let secret = pem::key(secret).ok_or_else(|| none("key", "private key"))?;
     CertifiedKey::from_der(chain, secret, provider).map(Arc::new).map_err(|e| match e {
-        Tls::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::usage("tls: private key does not match public key").cause(format!(
-            "{} does not belong to {}",
-            key.display(),
-            cert.display()
-        )),
+        Tls::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            Error::usage("tls: private key does not match public key").cause(format!("the key does not belong to {place}"))
+        }
         e => Error::usage("tls: the client certificate cannot be used").cause(clean(&e.to_string())),
     })
 }

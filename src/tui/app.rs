@@ -66,12 +66,23 @@ impl App {
                 changed |= v.scan(engine, more);
             }
         }
+        let sums = self.model.screen().is_some_and(Screen::sums);
+        if let Some(v) = self.model.view_mut().filter(|_| sums) {
+            changed |= v.count(engine, more);
+        }
+        if let Some(Screen::Policies(p)) = self.model.stack.last_mut() {
+            changed |= p.usage.advance(engine, more);
+        }
         changed
     }
 
     /// Whether a view waits to be brought up to date.
     pub fn behind(&self) -> bool {
-        self.model.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(&self.engine)))
+        let (m, engine) = (&self.model, &self.engine);
+        let sums = m.screen().is_some_and(Screen::sums);
+        m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
+            || m.view().is_some_and(|v| sums && v.counts_behind(engine))
+            || matches!(m.screen(), Some(Screen::Policies(p)) if p.usage.behind(engine))
     }
 
     /// How many of the held flows pass the filter of the first screen.

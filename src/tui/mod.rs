@@ -6,6 +6,7 @@
 //! ```
 pub mod action;
 mod app;
+mod board;
 pub mod key;
 mod model;
 mod prompt;

@@ -1,11 +1,13 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
+use super::board;
 use super::prompt::Prompt;
 use super::theme::Look;
 use super::view::View;
 use super::widget::yaml::Sheet;
 use crate::engine::Engine;
 use crate::engine::causes::State;
+use crate::engine::tally::Tally;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
@@ -51,6 +53,12 @@ pub enum Screen {
     Drops,
     Why(Box<Case>),
     Describe(Box<Fields>),
+    Map(Box<board::Map>),
+    Matrix(Box<board::Matrix>),
+    Stats(board::Stats),
+    Timeline(board::Timeline),
+    Policies(Box<board::Policies>),
+    Yaml(Box<board::Yaml>),
     Ledger(Scroll),
     Help { of: u16, name: &'static str, scroll: Scroll },
 }
@@ -63,6 +71,12 @@ impl Screen {
             Self::Drops => action::DROPS,
             Self::Why(_) => action::WHY,
             Self::Describe(_) => action::DESCRIBE,
+            Self::Map(_) => action::MAP,
+            Self::Matrix(_) => action::MATRIX,
+            Self::Stats(_) => action::STATS,
+            Self::Timeline(_) => action::TIMELINE,
+            Self::Policies(_) => action::POLICIES,
+            Self::Yaml(_) => action::YAML,
             Self::Ledger(_) => action::LEDGER,
             Self::Help { .. } => action::HELP,
         }
@@ -74,9 +88,20 @@ impl Screen {
             Self::Drops => "drops",
             Self::Why(_) => "why",
             Self::Describe(_) => "describe",
+            Self::Map(_) => "map",
+            Self::Matrix(_) => "matrix",
+            Self::Stats(_) => "stats",
+            Self::Timeline(_) => "timeline",
+            Self::Policies(_) => "policies",
+            Self::Yaml(_) => "yaml",
             Self::Ledger(_) => "ledger",
             Self::Help { .. } => "help",
         }
+    }
+
+    /// Whether it shows sums over the flows of the filter.
+    pub fn sums(&self) -> bool {
+        matches!(self, Self::Map(_) | Self::Matrix(_) | Self::Stats(_) | Self::Timeline(_))
     }
 }
 
@@ -210,6 +235,38 @@ impl Drops {
     }
 }
 
+/// A menu on the last line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Menu {
+    Copy,
+    Sort,
+}
+
+/// The palette: what is typed, and which of the offers Enter takes.
+#[derive(Debug, Default)]
+pub struct Palette {
+    pub text: String,
+    pub at: usize,
+}
+
+/// What has to be done to the stack of screens to be back at an earlier one, or forward again.
+#[derive(Debug)]
+pub enum Step {
+    Pop,
+    Push(Screen),
+    /// All but the first screen in place of the present ones.
+    Swap(Vec<Screen>),
+}
+
+/// The history of screens.
+#[derive(Debug, Default)]
+pub struct Trail {
+    pub past: Vec<Step>,
+    pub future: Vec<Step>,
+    /// The last move was to the screen before: the next one goes back.
+    pub flipped: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Info,
@@ -267,8 +324,12 @@ pub struct Model {
     pub drops: Drops,
     pub prompt: Option<Prompt>,
     pub toast: Option<Toast>,
-    /// `y` was pressed: the next key says what to copy.
-    pub copying: bool,
+    /// The next key chooses from a menu on the last line.
+    pub menu: Option<Menu>,
+    /// What is typed after `:`.
+    pub palette: Option<Palette>,
+    /// Where one was, for the way back.
+    pub trail: Trail,
     /// `q` was pressed once where it throws evidence away.
     pub asked: bool,
     /// The keys go to the drops pane, not to the table.
@@ -299,7 +360,9 @@ impl Model {
             drops: Drops::default(),
             prompt: None,
             toast: None,
-            copying: false,
+            menu: None,
+            palette: None,
+            trail: Trail::default(),
             asked: false,
             in_pane: false,
             hide_pane: false,
@@ -332,9 +395,20 @@ impl Model {
         engine.now().plus(i64::try_from(idle).unwrap_or(0).saturating_mul(1_000_000))
     }
 
+    /// Up to when the sums of a view speak: now, or where a paused picture stands.
+    pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
+        let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
+        if view.is_paused() || !self.streams(engine) { newest } else { self.now(engine).max(newest) }
+    }
+
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
+    }
+
+    /// Whether more may come: no source has ended for good.
+    pub fn streams_now(&self) -> bool {
+        self.options.live && !self.closed
     }
 
     /// The causes of the current view, in the order of the pane.

@@ -19,7 +19,10 @@ pub struct Glyphs {
     pub pause: &'static str,
     pub dash: &'static str,
     pub times: &'static str,
+    pub up: &'static str,
     pub bars: [&'static str; 8],
+    /// From little to much.
+    pub shades: [&'static str; 4],
 }
 
 const UNICODE: Glyphs = Glyphs {
@@ -38,6 +41,8 @@ const UNICODE: Glyphs = Glyphs {
     pause: "‖",
     dash: "—",
     times: "×",
+    up: "▲",
+    shades: ["░", "▒", "▓", "█"],
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
 };
 
@@ -57,6 +62,8 @@ const ASCII: Glyphs = Glyphs {
     pause: "||",
     dash: "-",
     times: "x",
+    up: "^",
+    shades: [":", "+", "*", "#"],
     bars: [".", ":", "-", "=", "+", "*", "#", "@"],
 };
 

@@ -3,6 +3,7 @@
 //! Owns: which rows match (kept up as rows arrive, found anew in slices when the filter changes, newest first), what is
 //! selected, following and pausing. A held view never moves: the selection is a row, and its place on the screen stays.
 use crate::engine::Engine;
+use crate::engine::tally::Tally;
 use crate::model::row::CauseId;
 use crate::query::Predicate;
 use std::collections::{BTreeSet, VecDeque};
@@ -27,6 +28,16 @@ pub struct View {
     pub follow: bool,
     /// While paused: rows from here on are not shown.
     paused: Option<u64>,
+    /// Sums over the rows of the view, where they are others than those over all rows.
+    counted: Option<Box<Counted>>,
+}
+
+/// Sums over the matching rows from `lo` to `hi`.
+#[derive(Debug, Clone)]
+struct Counted {
+    tally: Tally,
+    lo: u64,
+    hi: u64,
 }
 
 impl View {
@@ -42,6 +53,7 @@ impl View {
             offset: usize::MAX,
             follow: true,
             paused: None,
+            counted: None,
         }
     }
 
@@ -94,6 +106,56 @@ impl View {
             }
         }
         before != (self.lo, self.hi)
+    }
+
+    /// Sums over the rows of the view; `None` where nothing is counted yet.
+    pub fn tally<'a>(&'a self, engine: &'a Engine) -> Option<&'a Tally> {
+        match &self.counted {
+            Some(c) => Some(&c.tally),
+            None if self.is_all() => engine.tally(),
+            None => None,
+        }
+    }
+
+    /// Counts matching rows that were not counted yet while `more` allows, new ones first. Returns whether something changed.
+    pub fn count(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
+        if !self.counts_behind(engine) {
+            return false;
+        }
+        let end = self.end(engine).min(self.hi);
+        let c = self.counted.get_or_insert_with(|| Box::new(Counted { tally: Tally::default(), lo: end, hi: end }));
+        let (store, now) = (engine.store(), engine.now());
+        let mut n = 0;
+        let mut add = |seq: &u64| {
+            if let Some(row) = store.row(*seq) {
+                c.tally.add(row, store, now);
+            }
+            n += 1;
+            n % SLICE != 0 || more()
+        };
+        let from = self.hits.partition_point(|s| *s < c.hi);
+        for seq in self.hits.range(from..).take_while(|s| **s < end) {
+            c.hi = seq + 1;
+            if !add(seq) {
+                return true;
+            }
+        }
+        c.hi = c.hi.max(end);
+        let to = self.hits.partition_point(|s| *s < c.lo);
+        for seq in self.hits.range(..to).rev() {
+            c.lo = *seq;
+            if !add(seq) {
+                return true;
+            }
+        }
+        c.lo = c.lo.min(self.lo);
+        true
+    }
+
+    /// Whether matching rows wait to be counted.
+    pub fn counts_behind(&self, engine: &Engine) -> bool {
+        let end = self.end(engine).min(self.hi);
+        !self.is_all() && self.counted.as_ref().is_none_or(|c| c.hi < end || c.lo > self.lo)
     }
 
     fn look(&mut self, engine: &Engine, seq: u64) -> bool {
@@ -239,6 +301,10 @@ impl View {
 
     pub fn pause(&mut self, engine: &Engine) {
         self.paused = Some(engine.store().seqs().end);
+        if let (true, Some(tally)) = (self.is_all(), engine.tally()) {
+            // The sums over all rows go on; the picture keeps those of this moment.
+            self.counted = Some(Box::new(Counted { tally: tally.clone(), lo: 0, hi: 0 }));
+        }
     }
 
     pub fn resume(&mut self, engine: &Engine) {
@@ -246,6 +312,9 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
+        if self.is_all() {
+            self.counted = None;
+        }
     }
 
     /// Rows that wait behind a pause, matching or not.

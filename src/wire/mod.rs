@@ -2,7 +2,8 @@
 //!
 //! `pb` the messages, `json` Hubble's JSON lines both ways, `lean` some fields of either form without making a message, `decode` a
 //! frame of either codec, `response` what is handed on, `observed` a response in the terms that attribution needs, `pem`
-//! certificates and keys, `reflect` the members of a flow by name.
+//! certificates and keys, `reflect` the members of a flow by name, `clock` the time of a line.
+pub mod clock;
 pub mod decode;
 pub mod json;
 pub mod lean;

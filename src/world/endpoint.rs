@@ -1,9 +1,20 @@
 //! One side of a flow with all that is known of it. Owns how labels are filled in from manifests, and what counts as unknown.
 use super::labels::{self, CLUSTER, Labels, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE, SERVICE_ACCOUNT};
-use super::objects::PodLike;
-use super::{NamedPort, World};
-use crate::model::observed::Party;
+use super::objects::{PodLike, ServicePort, Target};
+use super::stand::{self, Other, Seen, Stand};
+use super::{Key, NamedPort, World};
+use crate::model::observed::{L4, Observed, Party, Verdict};
 use std::net::IpAddr;
+
+/// The service whose endpoints are the API servers.
+const API: (&str, &str) = ("default", "kubernetes");
+
+/// A service whose address stands in a record that was made before it was translated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frontend {
+    pub service: Key,
+    pub ports: Vec<ServicePort>,
+}
 
 /// One side of a flow, as policies see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,11 +41,32 @@ pub struct Endpoint {
     pub named_ports: Option<Vec<NamedPort>>,
     /// (namespace, name) of the service the flow names.
     pub service: Option<(String, String)>,
-    /// A pod on the host's network, per its manifest: it has no policy of its own.
+    /// A pod on the host's network, per its manifest, or the node itself: it has no policy of its own.
     pub host_network: bool,
+    /// Nothing but its address was told: who it is was looked up.
+    pub by_address: bool,
+    /// Whether an API server has this address is not known.
+    pub maybe_apiserver: bool,
+    /// The service that the record shows instead of this, its backend.
+    pub frontend: Option<Frontend>,
 }
 
 impl Endpoint {
+    /// The port on which it listens, for one that the record shows.
+    pub fn listens(&self, l4: Option<L4>, port: u16) -> Option<u16> {
+        let Some(f) = &self.frontend else { return Some(port) };
+        let led = f.ports.iter().find(|p| p.port == port && Some(p.protocol) == l4)?;
+        match &led.target {
+            Target::Number(n) => Some(*n),
+            Target::Named(name) => self.named_ports.iter().flatten().find(|n| n.name == *name && n.proto == led.protocol).map(|n| n.port),
+        }
+    }
+
+    /// An address of which nothing else is known, not even whether it is a pod's.
+    pub fn is_stranger(&self) -> bool {
+        !self.known && !self.host_network && self.ip.is_some() && self.labels.0.is_empty() && self.pod.is_empty()
+    }
+
     /// Unless both clusters are known to differ.
     pub fn same_cluster(&self, other: &Self) -> bool {
         self.cluster.is_empty() || other.cluster.is_empty() || self.cluster == other.cluster
@@ -42,40 +74,52 @@ impl Endpoint {
 }
 
 impl World {
-    /// All that is known about one side of a flow.
+    /// All that is known about one side, whatever the record around it.
     pub fn endpoint(&self, p: &Party) -> Endpoint {
+        self.endpoint_of(p, &self.stand(p, Seen { called: true, ..Seen::default() }), Other::default())
+    }
+
+    /// All that is known about both sides of a record, at its time and seen from its node.
+    pub fn endpoints(&self, o: &Observed) -> [Endpoint; 2] {
+        let [src, dst] = self.stands(o);
+        let [seen_src, seen_dst] = stand::seen(o);
+        let (of_src, of_dst) = (self.other(&o.src, &src, seen_src), self.other(&o.dst, &dst, seen_dst));
+        let mut ends = [self.endpoint_of(&o.src, &src, of_dst), self.endpoint_of(&o.dst, &dst, of_src)];
+        // What rules by name allow was not dropped for want of a rule: then it has no name that they know.
+        let dropped = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
+        ends.iter_mut().zip([src, dst]).filter(|(_, s)| s.outside).for_each(|(e, _)| e.masked = !dropped);
+        ends
+    }
+
+    fn endpoint_of(&self, p: &Party, s: &Stand<'_>, other: Other<'_>) -> Endpoint {
+        if let Some(backend) = s.frontend.and_then(|key| self.backend(p, key, other)) {
+            return backend;
+        }
         let (mut namespace, mut pod) = (p.namespace.clone(), p.pod.clone());
-        // `reserved:unknown` is how an agent says that it does not know either.
-        let told = Labels::parse(&p.labels);
         // A service's own address is called world where the agent sees it before it is translated; policy is judged on the
         // backend, and which one that was the record does not say.
         let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
-        let own = (!told.0.is_empty() && !told.reserved("unknown") && !frontend).then_some(told);
+        let own = (!stand::is_silent(p) && !frontend).then(|| Labels::parse(&p.labels));
         let by_identity = || if frontend { None } else { labels::of_identity(p.identity) };
-        if own.is_none()
-            && pod.is_empty()
-            && namespace.is_empty()
-            // An identity that no pod has says more than an address that a pod once had.
-            && by_identity().is_none()
-            && let Some(key) = p.ip.and_then(|ip| self.pod_at(ip))
-        {
-            (namespace, pod) = key.clone();
+        if let Some((of, name)) = s.pod() {
+            (namespace, pod) = (of.to_owned(), name.to_owned());
         }
-        let (template, inferred) = match self.pod(&namespace, &pod) {
-            Some(t) if !pod.is_empty() => (Some(t), false),
-            _ if pod.is_empty() && p.workloads.is_empty() => (None, false),
-            _ => (self.workload_of(&namespace, &pod, &p.workloads).map(|w| w.2), true),
+        let (template, inferred) = match self.template(p, s) {
+            Some(t) => (Some(t), false),
+            None if pod.is_empty() && p.workloads.is_empty() => (None, false),
+            None => (self.workload_of(&namespace, &pod, &p.workloads).map(|w| w.2), true),
         };
         let contradicts = |t: &PodLike, own: &Labels| t.labels.iter().any(|(k, v)| own.get(Some("k8s"), k).is_some_and(|has| has != v));
         let template = template.filter(|t| !(inferred && own.as_ref().is_some_and(|own| contradicts(t, own))));
-        let host_network = own.is_none() && template.is_some_and(|t| t.host_network);
+        let host_network = own.is_none() && (s.host || template.is_some_and(|t| t.host_network));
         let mut e = Endpoint {
-            display: display(p, &namespace, &pod),
+            display: display(p, s, &namespace, &pod),
             ip: p.ip,
             names: self.names(p),
             named_ports: template.map(|t| t.named_ports.clone()),
             service: p.service.clone(),
             host_network,
+            by_address: s.by_address && s.is_some(),
             ..Endpoint::default()
         };
         match (own, template) {
@@ -96,9 +140,23 @@ impl World {
                 (e.known, e.inferred) = (true, inferred);
             }
             (None, _) => {
+                let reserved = match (s.home, s.outside) {
+                    (Some(true), _) => "host",
+                    (Some(false), _) => "remote-node",
+                    (None, true) => "world",
+                    (None, false) => "",
+                };
                 if let Some(l) = by_identity() {
                     (e.labels, e.known) = (l, true);
                     e.masked = labels::is_local(p.identity);
+                } else if !reserved.is_empty() {
+                    e.labels.push("reserved", reserved, "");
+                    e.known = true;
+                    match self.service_endpoints(API.0, API.1) {
+                        Some(all) if p.ip.is_some_and(|ip| all.contains(&ip)) => e.labels.push("reserved", "kube-apiserver", ""),
+                        Some(_) => {}
+                        None => e.maybe_apiserver = true,
+                    }
                 } else if !namespace.is_empty() && !host_network {
                     // A pod nobody describes: its namespace at least is certain.
                     e.labels.push("k8s", POD_NAMESPACE, &namespace);
@@ -114,6 +172,46 @@ impl World {
         e.namespace = namespace;
         e.pod = pod;
         e
+    }
+
+    /// The one that stands for whatever is behind a service, if that is all of one kind: policies judge the backend.
+    fn backend(&self, p: &Party, key: &Key, other: Other<'_>) -> Option<Endpoint> {
+        let service = self.services.get(key)?;
+        let ips = match self.service_endpoints(&key.0, &key.1) {
+            Some(ips) => ips.to_vec(),
+            None if service.selector.is_empty() => return None,
+            None => {
+                let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));
+                let mine = self.pods.iter().filter(|(k, t)| k.0 == key.0 && !t.finished && fits(t));
+                mine.filter_map(|(_, t)| t.ips.first().copied()).collect()
+            }
+        };
+        let called = Seen { called: false, ..Seen::default() };
+        let mut all = ips.iter().map(|ip| {
+            let one = Party { present: p.present, ip: Some(*ip), ..Party::default() };
+            let mut s = self.stand(&one, called);
+            s.home = stand::home(&s, called, other);
+            self.endpoint_of(&one, &s, other)
+        });
+        let first = all.next()?;
+        let facts = |e: &Endpoint| {
+            let mut labels = e.labels.0.clone();
+            labels.sort_unstable();
+            (labels, e.known, e.host_network, e.namespace_labels, e.named_ports.clone())
+        };
+        let told = facts(&first);
+        if !first.known || all.any(|e| facts(&e) != told) {
+            return None;
+        }
+        Some(Endpoint {
+            display: format!("{}/{}", key.0, key.1),
+            // Which of them it was, nobody knows.
+            pod: String::new(),
+            ip: first.ip.filter(|_| ips.len() == 1),
+            by_address: true,
+            frontend: Some(Frontend { service: key.clone(), ports: service.ports.clone() }),
+            ..first
+        })
     }
 
     fn labels_from(&self, t: &PodLike, namespace: &str, cluster: &str) -> Labels {
@@ -159,7 +257,13 @@ impl World {
     }
 }
 
-fn display(p: &Party, namespace: &str, pod: &str) -> String {
+fn display(p: &Party, s: &Stand<'_>, namespace: &str, pod: &str) -> String {
+    if s.host && s.by_address && !s.node.is_empty() {
+        return match s.pods {
+            0 | 1 => format!("node {}", s.node),
+            n => format!("node {} (one of {n})", s.node),
+        };
+    }
     if pod.is_empty() && !namespace.is_empty() && p.names.is_empty() {
         if let Some((_, name)) = p.workloads.first() {
             return format!("{namespace}/{name}");

@@ -1,22 +1,30 @@
 //! What the cluster looks like: namespaces, pods, workloads, services, nodes, address groups, and names learnt from DNS.
 //!
 //! Owns the state that `apply` builds from manifests and the answer to "whose labels are these" (`endpoint`). Judges nothing.
+mod addresses;
 pub mod dns;
 pub mod endpoint;
 mod json;
 pub mod labels;
+pub mod line;
 mod objects;
+mod stand;
+pub mod tree;
 pub mod yaml;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Frontend};
 pub use labels::{Label, Labels};
 pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
+pub use stand::Stand;
 
 use crate::model::doc::Doc;
-use crate::model::input::Change;
+use crate::model::input::{Change, ObjectId};
 use crate::model::observed::{L4, L7, Observed};
+use crate::model::time::Nanos;
+use addresses::{Addresses, Holder};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Objects without a namespace stand here.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -36,20 +44,23 @@ pub type Key = (String, String);
 #[derive(Debug, Default)]
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    pods: HashMap<Key, PodLike>,
-    /// Every pod that claims an address; more than one is nobody.
-    pods_by_ip: HashMap<IpAddr, Vec<Key>>,
+    pods: HashMap<Arc<Key>, Arc<PodLike>>,
+    addresses: Addresses,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
     services: BTreeMap<Key, Service>,
-    /// How many services have each address.
-    service_ips: HashMap<IpAddr, usize>,
+    /// Which services have each address inside the cluster.
+    service_ips: HashMap<IpAddr, Vec<Key>>,
+    /// Which services have each address outside of it.
+    outer_ips: HashMap<IpAddr, Vec<Key>>,
     nodes: BTreeMap<String, Node>,
     node_ips: HashMap<IpAddr, String>,
     service_accounts: HashMap<Key, ()>,
     cidr_groups: BTreeMap<String, CidrGroup>,
-    /// Addresses of endpoints by service.
+    /// Addresses behind each service.
     endpoints: HashMap<Key, Vec<IpAddr>>,
+    /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
+    slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
     dns: dns::Names,
     generation: u64,
 }
@@ -64,15 +75,24 @@ impl World {
         self.generation
     }
 
-    /// Takes in an object of a kind that the world is made of; others are left alone.
+    /// Takes in an object of a kind that the world is made of, or lets it go; others are left alone. A kind that may not be read or is
+    /// not in yet leaves facts out, which are named where one of them would decide.
     pub fn apply(&mut self, change: &Change) {
-        let Change::Apply(doc) = change else { return };
-        if self.take(doc) {
-            self.generation += 1;
-        }
+        self.apply_at(change, None);
     }
 
-    fn take(&mut self, doc: &Doc) -> bool {
+    /// The same for a change that came about at a time; `None`: it has always been so.
+    pub fn apply_at(&mut self, change: &Change, at: Option<Nanos>) {
+        let changed = match change {
+            Change::Apply(doc) => self.take(doc, at),
+            Change::Remove(id) => self.remove(id, at),
+            Change::Fault(_) | Change::Kind(_) => false,
+        };
+        self.generation += u64::from(changed);
+    }
+
+    /// Whether anything changes by it: what comes again as it was (a heartbeat, a list made anew) makes no explanation old.
+    fn take(&mut self, doc: &Doc, at: Option<Nanos>) -> bool {
         let name = doc.name().to_owned();
         let namespace = match doc.namespace() {
             "" => DEFAULT_NAMESPACE.to_owned(),
@@ -84,58 +104,158 @@ impl World {
                 let mut labels = objects::string_map(doc.root.at(&["metadata", "labels"]));
                 // The API server sets it, whatever the manifest says.
                 labels.insert(labels::METADATA_NAME.to_owned(), key.1.clone());
-                self.namespaces.insert(key.1, labels);
+                replaced(self.namespaces.insert(key.1, labels.clone()), &labels)
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
-                let old = self.pods.get(&key).map(|p| p.ips.clone()).unwrap_or_default();
-                for ip in old {
-                    self.pods_by_ip.entry(ip).or_default().retain(|k| *k != key);
+                if self.pods.get(&key).is_some_and(|old| **old == pod) {
+                    return false;
                 }
-                for ip in &pod.ips {
-                    self.pods_by_ip.entry(*ip).or_default().push(key.clone());
-                }
-                self.pods.insert(key, pod);
+                let (key, pod) = (Arc::new(key), Arc::new(pod));
+                let old = self.pods.insert(key.clone(), pod.clone());
+                self.addresses.change(&key, old.as_ref(), Some(&pod), at);
+                true
             }
             ("", "Service") => {
                 let service = Service::read(&doc.root);
-                service.ips.iter().for_each(|ip| *self.service_ips.entry(*ip).or_default() += 1);
-                for ip in self.services.insert(key, service).into_iter().flat_map(|old| old.ips) {
-                    self.service_ips.entry(ip).and_modify(|n| *n -= 1);
+                if self.services.get(&key) == Some(&service) {
+                    return false;
                 }
+                self.forget_service(&key);
+                for (all, ips) in [(&mut self.service_ips, &service.ips), (&mut self.outer_ips, &service.outer)] {
+                    ips.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
+                }
+                service.ips.iter().for_each(|ip| self.addresses.near(*ip));
+                self.services.insert(key, service);
+                true
             }
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
-                let (service, ips) = objects::endpoints(&doc.root, &key.1);
-                let all = self.endpoints.entry((key.0, service)).or_default();
-                ips.into_iter().for_each(|ip| {
-                    if !all.contains(&ip) {
-                        all.push(ip);
-                    }
-                });
+                let told = objects::endpoints(&doc.root, &key.1);
+                let slice = (doc.kind().to_owned(), key.0.clone(), key.1);
+                let (namespace, service) = (key.0, told.0.clone());
+                let old = self.slices.insert(slice, told.clone());
+                let changed = replaced(old.clone(), &told);
+                if let Some((before, _)) = old.filter(|(before, _)| changed && *before != service) {
+                    self.gather_endpoints(&namespace, &before);
+                }
+                if changed {
+                    self.gather_endpoints(&namespace, &service);
+                }
+                changed
             }
             ("", "Node") => {
                 let node = Node::read(&doc.root);
+                if self.nodes.get(&key.1) == Some(&node) {
+                    return false;
+                }
+                self.forget_node(&key.1);
                 for ip in &node.ips {
                     self.node_ips.insert(*ip, key.1.clone());
                 }
                 self.nodes.insert(key.1, node);
+                true
             }
-            ("", "ServiceAccount") => {
-                self.service_accounts.insert(key, ());
-            }
+            ("", "ServiceAccount") => self.service_accounts.insert(key, ()).is_none(),
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
                 let Some(pod) = PodLike::of_workload(kind, &doc.root) else { return false };
                 let list = self.workloads.entry(key.0).or_default();
+                let same = |(k, n, t): &(String, String, PodLike)| k == kind && *n == key.1 && *t == pod;
+                if list.iter().any(same) {
+                    return false;
+                }
                 list.retain(|(k, n, _)| !(k == kind && *n == key.1));
                 list.push((kind.to_owned(), key.1, pod));
+                true
             }
             ("cilium.io", "CiliumCIDRGroup") => {
-                self.cidr_groups.insert(key.1, CidrGroup::read(&doc.root));
+                let group = CidrGroup::read(&doc.root);
+                replaced(self.cidr_groups.insert(key.1, group.clone()), &group)
             }
-            _ => return false,
+            _ => false,
+        }
+    }
+
+    fn remove(&mut self, id: &ObjectId, at: Option<Nanos>) -> bool {
+        let namespace = if id.namespace.is_empty() { DEFAULT_NAMESPACE } else { id.namespace.as_str() };
+        let key = (namespace.to_owned(), id.name.clone());
+        match (id.group.as_str(), id.kind.as_str()) {
+            ("", "Namespace") => self.namespaces.remove(&id.name).is_some(),
+            ("", "Pod") => self.remove_pod(key, at),
+            ("", "Service") => self.forget_service(&key),
+            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
+                let slice = (id.kind.clone(), key.0.clone(), key.1);
+                let Some((service, _)) = self.slices.remove(&slice) else { return false };
+                self.gather_endpoints(&key.0, &service);
+                true
+            }
+            ("", "Node") => self.forget_node(&id.name),
+            ("", "ServiceAccount") => self.service_accounts.remove(&key).is_some(),
+            ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
+            | ("", kind @ "ReplicationController") => {
+                let Some(list) = self.workloads.get_mut(&key.0) else { return false };
+                let before = list.len();
+                list.retain(|(k, n, _)| !(k == kind && *n == key.1));
+                before > list.len()
+            }
+            ("cilium.io", "CiliumCIDRGroup") => self.cidr_groups.remove(&id.name).is_some(),
+            _ => false,
+        }
+    }
+
+    /// A pod is no more; whose address it was until then is remembered for a while.
+    fn remove_pod(&mut self, key: Key, at: Option<Nanos>) -> bool {
+        let Some(old) = self.pods.remove(&key) else { return false };
+        self.addresses.change(&Arc::new(key), Some(&old), None, at);
+        true
+    }
+
+    fn forget_service(&mut self, key: &Key) -> bool {
+        let Some(old) = self.services.remove(key) else { return false };
+        for (all, ips) in [(&mut self.service_ips, old.ips), (&mut self.outer_ips, old.outer)] {
+            for ip in ips {
+                if let Some(claim) = all.get_mut(&ip) {
+                    claim.retain(|k| k != key);
+                    if claim.is_empty() {
+                        all.remove(&ip);
+                    }
+                }
+            }
         }
         true
+    }
+
+    fn forget_node(&mut self, name: &str) -> bool {
+        let Some(old) = self.nodes.remove(name) else { return false };
+        for ip in old.ips {
+            if self.node_ips.get(&ip).is_some_and(|n| n == name) {
+                self.node_ips.remove(&ip);
+            }
+        }
+        true
+    }
+
+    /// What all slices of a service say together, each address once.
+    fn gather_endpoints(&mut self, namespace: &str, service: &str) {
+        let (mut known, mut all) = (false, Vec::new());
+        for kind in ["Endpoints", "EndpointSlice"] {
+            let first = (kind.to_owned(), namespace.to_owned(), String::new());
+            let of_namespace = self.slices.range(first..).take_while(|((k, ns, _), _)| k == kind && ns == namespace);
+            for (_, (_, ips)) in of_namespace.filter(|(_, (name, _))| name == service) {
+                known = true;
+                for ip in ips {
+                    if !all.contains(ip) {
+                        all.push(*ip);
+                    }
+                }
+            }
+        }
+        let key = (namespace.to_owned(), service.to_owned());
+        if known {
+            self.endpoints.insert(key, all)
+        } else {
+            self.endpoints.remove(&key)
+        };
     }
 
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
@@ -150,7 +270,7 @@ impl World {
 
     /// Every pod that a manifest speaks of, by namespace and name.
     pub fn pods(&self) -> Vec<(&Key, &PodLike)> {
-        let mut all: Vec<_> = self.pods.iter().collect();
+        let mut all: Vec<_> = self.pods.iter().map(|(k, p)| (&**k, &**p)).collect();
         all.sort_by_key(|(key, _)| *key);
         all
     }
@@ -169,15 +289,20 @@ impl World {
     }
 
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
-        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+        self.pods.get(&(namespace.to_owned(), name.to_owned())).map(|p| &**p)
     }
 
     /// The pod with this address, as (namespace, name); `None` where several claim it (a node's pods on the host's network).
     pub fn pod_at(&self, ip: IpAddr) -> Option<&Key> {
-        match self.pods_by_ip.get(&ip)?.as_slice() {
-            [one] => Some(one),
+        match self.addresses.holder(ip, None, "") {
+            Holder::Pod(hold) => Some(&hold.key),
             _ => None,
         }
+    }
+
+    /// Pods of which it was forgotten, for want of room, that they once had an address.
+    pub fn forgotten(&self) -> u64 {
+        self.addresses.forgotten
     }
 
     pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
@@ -186,7 +311,7 @@ impl World {
 
     /// Whether a service has this address as its own.
     pub fn is_service(&self, ip: IpAddr) -> bool {
-        self.service_ips.get(&ip).is_some_and(|n| *n > 0)
+        self.service_ips.contains_key(&ip)
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {
@@ -251,6 +376,11 @@ impl World {
     pub fn names_of(&self, ip: IpAddr) -> &[dns::Learnt] {
         self.dns.of(ip)
     }
+}
+
+/// Whether what stood there was another, or nothing.
+fn replaced<T: PartialEq>(old: Option<T>, new: &T) -> bool {
+    old.as_ref() != Some(new)
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -2,12 +2,14 @@
 use super::{Key, NamedPort};
 use crate::model::doc;
 use crate::model::observed::L4;
+use crate::model::time::Nanos;
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A pod, or what a workload's template says its pods are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodLike {
     pub labels: BTreeMap<String, String>,
     pub service_account: String,
@@ -21,14 +23,19 @@ pub struct PodLike {
     pub replicas: Option<u64>,
     /// Ran to its end: it has no network any more.
     pub finished: bool,
+    /// When its node took it up, else when it was made.
+    pub started: Option<Nanos>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// Empty: its addresses come from elsewhere.
     pub selector: BTreeMap<String, String>,
+    /// Inside the cluster.
     pub ips: Vec<IpAddr>,
+    /// Outside of it: external addresses, and those of its load balancer.
+    pub outer: Vec<IpAddr>,
     pub ports: Vec<ServicePort>,
 }
 
@@ -49,13 +56,15 @@ pub enum Target {
     Named(String),
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     pub labels: BTreeMap<String, String>,
     pub ips: Vec<IpAddr>,
+    /// The ranges from which it gives addresses to pods.
+    pub pods: Vec<IpNet>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CidrGroup {
     pub labels: BTreeMap<String, String>,
     pub cidrs: Vec<IpNet>,
@@ -89,6 +98,11 @@ pub(super) fn port_number(node: Option<&doc::Node>) -> Option<u16> {
     }
 }
 
+fn moment(node: Option<&doc::Node>) -> Option<Nanos> {
+    let t: DateTime<Utc> = node?.str()?.parse().ok()?;
+    Some(Nanos::from_utc(t))
+}
+
 fn protocol(node: Option<&doc::Node>) -> Option<L4> {
     match node.and_then(doc::Node::str).unwrap_or("TCP").to_ascii_uppercase().as_str() {
         "TCP" => Some(L4::Tcp),
@@ -113,6 +127,12 @@ fn ips<'a>(nodes: impl Iterator<Item = &'a doc::Node>) -> Vec<IpAddr> {
 }
 
 impl PodLike {
+    /// Whether nothing that policies ask about has changed.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let facts = |p: &Self| (p.host_network, p.service_account.clone(), p.node.clone());
+        self.labels == other.labels && self.named_ports == other.named_ports && facts(self) == facts(other)
+    }
+
     pub(super) fn read(metadata: Option<&doc::Node>, spec: Option<&doc::Node>, status: Option<&doc::Node>) -> Self {
         let field = |k| spec.and_then(|s| s.get(k));
         // An init container with `restartPolicy: Always` runs beside the others and its ports count.
@@ -143,6 +163,9 @@ impl PodLike {
             owner: controller(metadata),
             replicas: None,
             finished,
+            started: [status.and_then(|s| s.get("startTime")), metadata.and_then(|m| m.get("creationTimestamp"))]
+                .into_iter()
+                .find_map(moment),
         }
     }
 
@@ -166,10 +189,12 @@ impl Service {
         let field = |k| spec.and_then(|s| s.get(k));
         let ports = field("ports").map(doc::Node::seq).unwrap_or(&[]).iter();
         let cluster_ips = field("clusterIPs").map(doc::Node::seq).unwrap_or(&[]).iter();
+        let balancers = root.at(&["status", "loadBalancer", "ingress"]).map(doc::Node::seq).unwrap_or(&[]).iter();
         Self {
             labels: string_map(root.at(&["metadata", "labels"])),
             selector: string_map(field("selector")),
             ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
+            outer: ips(field("externalIPs").map(doc::Node::seq).unwrap_or(&[]).iter().chain(balancers.filter_map(|b| b.get("ip")))),
             ports: ports.filter_map(ServicePort::read).collect(),
         }
     }
@@ -194,7 +219,12 @@ impl ServicePort {
 impl Node {
     pub(super) fn read(root: &doc::Node) -> Self {
         let addresses = root.at(&["status", "addresses"]).map(doc::Node::seq).unwrap_or(&[]);
-        Self { labels: string_map(root.at(&["metadata", "labels"])), ips: ips(addresses.iter().filter_map(|a| a.get("address"))) }
+        let ranges = root.at(&["spec", "podCIDRs"]).map(doc::Node::seq).unwrap_or(&[]).iter().chain(root.at(&["spec", "podCIDR"]));
+        Self {
+            labels: string_map(root.at(&["metadata", "labels"])),
+            ips: ips(addresses.iter().filter_map(|a| a.get("address"))),
+            pods: ranges.filter_map(|r| net(r.str()?)).collect(),
+        }
     }
 }
 

@@ -69,7 +69,7 @@ fn push(text: &Arc<Text>, node: Node, twice: &[Twice], docs: &mut Vec<Doc>, faul
                 kind.ends_with("List") && entries.iter().any(|e| e.key == "items" && matches!(e.value.value, Value::Seq(_) | Value::Null));
             if !list {
                 let own = twice.iter().filter(|t| (node.line..=node.last).contains(&t.lines.1)).cloned().collect();
-                docs.push(Doc { text: text.clone(), root: node, twice: own });
+                docs.push(Doc { text: text.clone(), root: node, twice: own, live: None });
                 return;
             }
             // Items of a typed list may leave out what the list says for all of them.

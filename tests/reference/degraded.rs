@@ -67,7 +67,7 @@ fn refs(list: &Value) -> BTreeSet<PolicyRef> {
 }
 
 /// What is wrong with an answer, if anything.
-fn wrong(given: &Given<'_>, why: &Why) -> Option<String> {
+pub fn wrong(given: &Given<'_>, why: &Why) -> Option<String> {
     let (case, ingress, o) = (given.case, given.ingress, &given.record);
     let want = &case["expect"][side(ingress)];
     let policies: BTreeSet<PolicyRef> = why.policies.iter().cloned().collect();

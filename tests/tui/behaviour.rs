@@ -305,3 +305,133 @@ fn evicted_rows_leave_the_view_in_order() {
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("50 of 50"), "{t}");
 }
+
+#[test]
+fn enter_on_the_map_walks_and_escape_walks_back() {
+    let mut a = app(options());
+    press(&mut a, "3", 80, 24);
+    let first = text(&picture(&mut a, 80, 24));
+    assert!(first.contains("› map › shop/cart "), "{first}");
+    press(&mut a, "<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("› map › shop/cart › shop/db "), "{t}");
+    press(&mut a, "<esc>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), first);
+    press(&mut a, "jF", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("from.ns:shop from.workload:cart") && t.contains("3 of 17"), "{t}");
+}
+
+#[test]
+fn the_map_begins_with_whom_the_chosen_flow_called() {
+    let mut a = app(options());
+    press(&mut a, "/port:25<cr>k3", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("› map › shop/mail "));
+}
+
+#[test]
+fn screens_of_sums_obey_the_filter() {
+    for (screen, all, some) in
+        [("3", "shop/mail", "shop/db"), ("4", "world", "shop"), ("5", "audit", "dropped"), ("6", "14:02:09", "drops")]
+    {
+        let t = play(&format!("/port:5433<cr>{screen}"));
+        assert!(!t.contains(all) && t.contains(some) && t.contains("3 of 17"), "{screen}: {t}");
+        let t = play(&format!("{screen}/port:5433<cr>"));
+        assert!(!t.contains(all) && t.contains(some) && t.contains("3 of 17"), "{screen}: {t}");
+        let t = play(&format!("/ns:nowhere<cr>{screen}"));
+        assert!(t.contains("no flow matches"), "{screen}: {t}");
+    }
+}
+
+#[test]
+fn a_paused_picture_keeps_its_sums() {
+    for filter in ["", "/ns:shop<cr>"] {
+        let mut a = live(&many(30));
+        press(&mut a, filter, 80, 24);
+        press(&mut a, "5<space>", 80, 24);
+        // The head tells what waits; the body stands.
+        let body = |a: &mut App| text(&picture(a, 80, 24)).lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+        let before = body(&mut a);
+        a.feed(lines(&many(70)));
+        assert_eq!(before[..8], body(&mut a)[..8], "{filter}");
+        press(&mut a, "<space>", 80, 24);
+        assert_ne!(before[..8], body(&mut a)[..8], "{filter}");
+    }
+}
+
+#[test]
+fn a_cell_of_the_matrix_leads_to_its_flows() {
+    let t = play("4<cr>");
+    assert!(t.contains("from.ns:shop to.ns:shop"), "{t}");
+    // The world is no namespace, and is found all the same.
+    let t = play("4jjjjj<cr>");
+    assert!(t.contains("reserved:world") && t.contains("1 of 17"), "{t}");
+    let t = play("4jjjjjo");
+    assert!(t.contains("shop/cart") && t.contains("connections/s"), "{t}");
+}
+
+#[test]
+fn a_line_of_the_stats_leads_to_its_flows() {
+    let t = play("5jjj<cr>");
+    assert!(t.contains("drop:POLICY_DENIED"), "{t}");
+    let t = play("5G<cr>");
+    assert!(t.contains("node:prod/worker-1") && t.contains("3 of 17"), "{t}");
+}
+
+#[test]
+fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
+    let t = play("6n");
+    assert!(t.contains("new: "), "{t}");
+    let mut a = app(options());
+    press(&mut a, "6hb", 80, 24);
+    press(&mut a, "l<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("since:2026-04-13T14:02:11Z until:2026-04-13T14:02:12.999999999Z") && t.contains("11 of 17"), "{t}");
+}
+
+#[test]
+fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
+    let t = play("7<cr>");
+    assert!(t.contains("policy:shop/db-ingress") && t.contains("of 17"), "{t}");
+    let t = play("7e");
+    assert!(t.contains("name: db-ingress"), "{t}");
+    let t = play("n<cr>e");
+    assert!(t.contains("› why › yaml") && t.contains("name: web-egress"), "{t}");
+    let t = play("7snsn");
+    assert!(t.find("web-egress").unwrap() < t.find("cart-api").unwrap(), "by name, backwards: {t}");
+}
+
+#[test]
+fn history_goes_back_and_forward_through_screens() {
+    let mut a = app(options());
+    press(&mut a, "n<cr>", 80, 24);
+    let why = text(&picture(&mut a, 80, 24));
+    press(&mut a, "4", 80, 24);
+    let matrix = text(&picture(&mut a, 80, 24));
+    press(&mut a, "[", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), why);
+    press(&mut a, "]", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), matrix);
+    press(&mut a, "<c-o>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), why);
+    press(&mut a, "<c-o>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), matrix);
+    press(&mut a, "[[[[", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("oldest screen"));
+}
+
+#[test]
+fn the_palette_goes_to_screens_namespaces_and_times() {
+    let t = play(":mtx<cr>");
+    assert!(t.contains("› matrix"), "{t}");
+    let t = play(":kube<cr>");
+    assert!(t.contains("/ ns:kube-system"), "{t}");
+    let t = play(":goto 14:02:12<cr>");
+    assert!(t.contains("since:14:02:12") && t.contains("8 of 17"), "{t}");
+    let t = play(":goto nonsense<cr>");
+    assert!(t.contains("is no time"), "{t}");
+    let t = play(":map<esc>q");
+    assert!(!t.contains("go to or do"), "{t}");
+    let t = play(":zzzz<cr>");
+    assert!(t.contains("there is no zzzz"), "{t}");
+}

@@ -3,8 +3,34 @@ use crate::kit::*;
 use flowhy::tui::key;
 use proptest::prelude::*;
 
-const SCREENS: &[&str] =
-    &["", "/ns:shop prt", "/ns:<tab>", "n<cr>", "n<cr>)", "d", "2j", "8", "?", "y", "<tab>", "\\", "w", "/http.method:PUT<cr><cr>"];
+const SCREENS: &[&str] = &[
+    "",
+    "/ns:shop prt",
+    "/ns:<tab>",
+    "n<cr>",
+    "n<cr>)",
+    "d",
+    "2j",
+    "8",
+    "?",
+    "y",
+    "<tab>",
+    "\\",
+    "w",
+    "/http.method:PUT<cr><cr>",
+    "3",
+    "4",
+    "4o",
+    "4v",
+    "5",
+    "6",
+    "6b",
+    "7",
+    "7e",
+    ":",
+    ":ma",
+    "3s",
+];
 
 #[test]
 fn every_size_draws_on_every_screen() {
@@ -44,7 +70,7 @@ fn evil() -> String {
 #[test]
 fn nothing_from_the_network_reaches_the_terminal_raw() {
     let text = evil();
-    for keys in ["", "w", "n<cr>", "<cr>", "d", "dG", "2", "8", "yr"] {
+    for keys in ["", "w", "n<cr>", "<cr>", "d", "dG", "2", "8", "yr", "3", "3<cr>", "4", "4o", "5", "6", "7", "7e", ":ns"] {
         for (w, h) in [(80, 24), (41, 10), (200, 60)] {
             let mut a = app(options());
             a.feed(lines(&text));
@@ -100,6 +126,7 @@ fn any_key() -> impl Strategy<Value = String> {
         "<c-a>",
         "<c-e>",
         "<c-l>",
+        "<c-o>",
         "<space>",
         "ns:shop",
         "port:5433",
@@ -108,7 +135,7 @@ fn any_key() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         3 => prop::sample::select(named.to_vec()).prop_map(str::to_owned),
-        4 => prop::sample::select("jkgGnN()dfptwy/\\?128hlSs[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
+        4 => prop::sample::select("jkgGnN()dfptwy/\\?12345678hlSsovebF[],.+-:".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
         1 => any::<char>().prop_filter("a key", |c| *c != '<').prop_map(|c| c.to_string()),
     ]
 }

@@ -13,7 +13,7 @@ pub const FLOWS: &str = include_str!("flows.jsonl");
 pub const POLICIES: &str = include_str!("policies.yaml");
 
 pub fn engine() -> Engine {
-    let mut e = Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, ..Run::default() });
+    let mut e = Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() });
     let (docs, faults) = yaml::read("policies.yaml", POLICIES);
     assert!(faults.is_empty(), "{faults:?}");
     for d in docs {

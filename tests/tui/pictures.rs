@@ -144,6 +144,91 @@ fn ledger_balances_and_names_what_could_not_be_read() {
 }
 
 #[test]
+fn map_has_one_service_in_the_middle() {
+    assert_snapshot!(play("3"));
+}
+
+#[test]
+fn map_with_room() {
+    assert_snapshot!(text(&play_at("3", 120, 36)));
+}
+
+#[test]
+fn map_on_the_least_terminal_shows_one_list() {
+    assert_snapshot!(text(&play_at("3", 40, 10)));
+}
+
+#[test]
+fn matrix_of_namespaces() {
+    assert_snapshot!(play("4"));
+}
+
+#[test]
+fn matrix_of_workloads_with_room() {
+    assert_snapshot!(text(&play_at("4o", 120, 36)));
+}
+
+#[test]
+fn matrix_of_drops_on_the_least_terminal() {
+    assert_snapshot!(text(&play_at("4v", 40, 10)));
+}
+
+#[test]
+fn stats_have_rates_shares_and_the_balance() {
+    assert_snapshot!(play("5"));
+}
+
+#[test]
+fn stats_with_room() {
+    assert_snapshot!(text(&play_at("5", 120, 36)));
+}
+
+#[test]
+fn stats_on_the_least_terminal() {
+    assert_snapshot!(text(&play_at("5", 40, 10)));
+}
+
+#[test]
+fn timeline_has_causes_under_drops() {
+    assert_snapshot!(play("6h"));
+}
+
+#[test]
+fn timeline_with_room() {
+    assert_snapshot!(text(&play_at("6", 120, 36)));
+}
+
+#[test]
+fn timeline_on_the_least_terminal() {
+    assert_snapshot!(text(&play_at("6", 40, 10)));
+}
+
+#[test]
+fn policies_say_what_each_one_does() {
+    assert_snapshot!(play("7"));
+}
+
+#[test]
+fn policies_with_room() {
+    assert_snapshot!(text(&play_at("7", 120, 36)));
+}
+
+#[test]
+fn policies_on_the_least_terminal() {
+    assert_snapshot!(text(&play_at("7", 40, 10)));
+}
+
+#[test]
+fn the_text_of_a_policy_with_its_line_numbers() {
+    assert_snapshot!(play("7e"));
+}
+
+#[test]
+fn the_palette_offers_what_fits_best_first() {
+    assert_snapshot!(play(":ma"));
+}
+
+#[test]
 fn help_is_of_this_screen() {
     assert_snapshot!(play("?"));
 }
@@ -156,7 +241,7 @@ fn the_copy_menu() {
 #[test]
 fn ascii_has_no_other_character() {
     let o = || flowhy::tui::Options { ascii: true, ..options() };
-    for keys in ["", "<cr>", "n<cr>", "2", "8", "?", "d", "/prt:1", "/ns:<tab>", "y"] {
+    for keys in ["", "<cr>", "n<cr>", "2", "8", "?", "d", "/prt:1", "/ns:<tab>", "y", "3", "4", "5", "6", "7", ":", "3s"] {
         let mut a = app(o());
         press(&mut a, keys, 100, 30);
         let t = picture(&mut a, 100, 30);
@@ -194,7 +279,7 @@ fn the_line_to_change_is_marked_and_red() {
 
 #[test]
 fn without_colour_no_cell_is_coloured_and_nothing_is_lost() {
-    for keys in ["", "<cr>", "n<cr>", "2", "8", "?", "d", "/prt:1"] {
+    for keys in ["", "<cr>", "n<cr>", "2", "8", "?", "d", "/prt:1", "3", "4", "5", "6", "7", ":"] {
         let mut plain = app(flowhy::tui::Options { color: false, ..options() });
         press(&mut plain, keys, 100, 30);
         let plain = picture(&mut plain, 100, 30);

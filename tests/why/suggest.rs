@@ -7,9 +7,9 @@ use flowhy::model::observed::{Direction as D, L4, L7, Observed, Party, Verdict};
 use flowhy::model::suggestion::Suggestion;
 use flowhy::model::time::Nanos;
 use flowhy::policy::eval::Decision;
-use flowhy::policy::suggest::tree::{Style, Tree};
 use flowhy::policy::suggest::{Ask, Ground, suggest};
 use flowhy::policy::{Engine, ruling_of};
+use flowhy::world::tree::{Style, Tree};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

@@ -207,6 +207,11 @@ pub fn selects(section: &Section, case: &Case<'_>, missing: &mut Vec<String>) ->
     match &section.subject {
         Subject::Endpoints(_) if host => Tri::No,
         Subject::Endpoints(s) => s.matches(case.opt.engine, case.subject, None, missing),
+        // An address of which nobody says what it is may be a node's.
+        Subject::Nodes(_) if !host && case.subject.is_stranger() && case.opt.host_firewall => {
+            missing.push(format!("labels:{}", case.subject.display));
+            Tri::Unknown
+        }
         Subject::Nodes(_) if !host => Tri::No,
         Subject::Nodes(s) if s.all.is_empty() => Tri::Yes,
         Subject::Nodes(s) => match case.subject.ip.and_then(|ip| case.world.node_at(ip)) {
@@ -321,7 +326,7 @@ impl Walk<'_, '_> {
             entries.push(Entry::synthetic(Origin::Localhost));
         }
         // A pod on the host's network is the subject's own node or another one; only its own is exempt.
-        if case.direction == Direction::Ingress && case.peer.host_network && !local && case.opt.allow_localhost {
+        if case.direction == Direction::Ingress && case.peer.host_network && !case.peer.known && case.opt.allow_localhost {
             missing.push(format!("node:{}", case.peer.display));
             if favour && out.default_deny {
                 entries.push(Entry::synthetic(Origin::Localhost));

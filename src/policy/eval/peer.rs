@@ -69,7 +69,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
 
 fn endpoints(s: &Selector, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let peer = case.peer;
-    if peer.host_network {
+    if peer.host_network && !peer.known {
         return Tri::No;
     }
     // A bare address nobody knows is a pod or is not; a selector for the world's labels is decided as the entity is.
@@ -110,6 +110,8 @@ fn cidr(nets: &[IpNet], except: &[IpNet], case: &Case<'_>, missing: &mut Vec<Str
                 Some(false) => Tri::No,
                 None => note(missing, format!("address:{}", case.peer.display)),
             },
+            // Where ranges match pods too, only the address would tell.
+            (false, true) if case.opt.engine == Engine::Kubernetes => note(missing, format!("address:{}", case.peer.display)),
             (false, true) => Tri::No,
             // Who it is comes first: its address only matters for one outside.
             (false, false) => match outside(case, missing) {
@@ -155,7 +157,7 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         // A name that nobody could give: not even whether it is inside is certain.
         return note(missing, format!("labels:{}", peer.display));
     }
-    if peer.masked && name == "kube-apiserver" {
+    if (peer.masked || peer.maybe_apiserver) && name == "kube-apiserver" {
         return note(missing, format!("labels:{}", peer.display));
     }
     let v6 = peer.ip.is_some_and(|ip| ip.is_ipv6());

@@ -35,7 +35,7 @@ pub(super) struct Hold {
 }
 
 impl Selection {
-    /// Of the case's subject in its direction; whatever else the case holds does not matter.
+    /// Of the case's subject in its direction; of the rest of the case only the reading of policies matters.
     pub fn of(case: &Case<'_>, set: &PolicySet) -> Self {
         let mut out = Self::default();
         for (policy, at, section) in set.candidates(case.direction, case.subject) {
@@ -80,7 +80,8 @@ impl Selection {
 #[derive(Debug, Default)]
 pub struct End {
     pub endpoint: Endpoint,
-    selected: [OnceLock<Arc<Selection>>; 2],
+    /// By direction, and by whether policies for nodes count: a drop may show that they do, whatever the reading says.
+    selected: [[OnceLock<Arc<Selection>>; 2]; 2],
 }
 
 impl End {
@@ -91,7 +92,8 @@ impl End {
     /// `case` has this endpoint as its subject.
     pub(in crate::policy) fn selected(&self, case: &Case<'_>, set: &PolicySet) -> Arc<Selection> {
         let [egress, ingress] = &self.selected;
-        let slot = if case.direction == Direction::Egress { egress } else { ingress };
+        let [off, on] = if case.direction == Direction::Egress { egress } else { ingress };
+        let slot = if case.opt.host_firewall { on } else { off };
         slot.get_or_init(|| Arc::new(Selection::of(case, set))).clone()
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
         ));
     }
     likely.extend(invalid(&why.policies, set));
-    for (_, e) in sight.ends.iter().filter(|(_, e)| e.host_network) {
+    for (_, e) in sight.ends.iter().filter(|(_, e)| e.host_network && !e.by_address) {
         likely.push(format!("{} is on the host's network: to the agent it is its node, and no policy of pods applies to it", e.display));
     }
     if facts.proxy && sides.iter().all(|s| s.judgement.l7_rules.is_empty()) {

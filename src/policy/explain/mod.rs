@@ -12,9 +12,9 @@ mod words;
 
 use super::eval::{self, Decision, End, managed};
 use super::ir::Auth;
-use super::ruling::traffic;
+use super::ruling::traffic_to;
 use super::selector::Tri;
-use super::{Options, PolicySet, lint};
+use super::{Options, PolicySet, lint, unread};
 use crate::model::monitor;
 use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
@@ -39,14 +39,22 @@ pub(crate) struct Facts {
 
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
-    let [src, dst] = [&o.src, &o.dst].map(|p| End::new(world.endpoint(p)));
-    explained(o, [&src, &dst], world, set, opt, true)
+    let [src, dst] = world.endpoints(o).map(End::new);
+    finished(explained(o, [&src, &dst], world, set, opt, true), o, set)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
 /// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them.
 pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options) -> Why {
-    explained(o, ends, world, set, opt, false).why
+    finished(explained(o, ends, world, set, opt, false), o, set).why
+}
+
+/// With what is left of it where kinds of policy could not be read.
+fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
+    if set.given() {
+        unread::qualify(&mut e.why, o, set);
+    }
+    e
 }
 
 fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
@@ -98,7 +106,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
 
     let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
     let sight = Sight { o, facts: &facts, reply, ends: [(from, src), (to, dst)], world, set };
-    let mut traffic = traffic(o);
+    let mut traffic = traffic_to(o, dst);
     if o.l7_response && !facts.dropped {
         // The answer to a refused request names the request; any other answer is not judged.
         traffic.request = None;
@@ -125,7 +133,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
             // A policy drop at the host, or between it and somebody who has no policy, shows that its firewall is on, whatever we were told.
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
-                && host(subject)
+                && (host(subject) || subject.is_stranger())
                 && o.side().map_or_else(|| managed(peer, opt) == Tri::No, |told| told == direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
             look(Ask { direction, subject: end, peer, traffic: &traffic, world, set, opt, whole })
@@ -270,8 +278,13 @@ fn as_side(s: &Judged<'_>) -> Side {
 fn blank(o: &Observed, facts: &Facts, ends: [&Endpoint; 2]) -> Why {
     let mut inferred = Vec::new();
     for (p, e) in [&o.src, &o.dst].into_iter().zip(ends) {
+        let what = if e.labels.is_pod() { "labels" } else { "identity" };
         if p.labels.is_empty() && e.known {
-            inferred.push(format!("labels:{}", e.display));
+            // A number that stands for one of the reserved identities says as much as its label.
+            inferred.push(format!("{}:{}", if e.by_address { what } else { "labels" }, e.display));
+        }
+        if e.by_address && !e.pod.is_empty() {
+            inferred.push(format!("pod:{}", e.display));
         }
         if e.names.len() > p.names.len() {
             inferred.push(format!("names:{}", e.ip.map_or_else(|| e.display.clone(), |ip| ip.to_string())));
@@ -288,13 +301,22 @@ fn blank(o: &Observed, facts: &Facts, ends: [&Endpoint; 2]) -> Why {
         reported: reported(o, facts),
         nearest: None,
         agreement: Agreement::Unknown,
-        because: Vec::new(),
+        because: ends.iter().filter_map(|e| before_dnat(o, e)).collect(),
         missing: Vec::new(),
         inferred,
         sides: Vec::new(),
         diagnosis: Vec::new(),
         text: String::new(),
     }
+}
+
+/// The record shows a service, and somebody behind it is judged.
+fn before_dnat(o: &Observed, e: &Endpoint) -> Option<String> {
+    let (namespace, name) = &e.frontend.as_ref()?.service;
+    let (ip, port) = if o.reply() == Some(true) { (o.src.ip, o.src_port) } else { (o.dst.ip, o.dst_port) };
+    let to = e.listens(o.l4, port).map_or_else(|| "a port that the service does not have".to_owned(), |p| format!("port {p}"));
+    let shown = ip.map_or_else(|| "an address".to_owned(), |ip| ip.to_string());
+    Some(format!("{shown}:{port} is the service {namespace}/{name} before DNAT: judged is what stands behind it, at {to}"))
 }
 
 fn bare(why: Why) -> Explanation {

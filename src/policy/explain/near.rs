@@ -163,7 +163,7 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked)
 
 fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
     let e = case.peer;
-    if e.host_network {
+    if e.host_network && !e.known {
         let got = || format!("{}, on the host's network", e.display);
         c.mark(line, false, || format!("{} is {}", role(case), got()));
         c.fail("peer", || "a pod with a network of its own", got, line);

@@ -7,7 +7,7 @@ use crate::model::why::{Agreement, Failed, Outcome, PolicyRef, Side, Why};
 use crate::policy::eval::{self, Case, Decision, End, Required, Traffic, selects};
 use crate::policy::ir::{Action, Peer, Peers, Ports, Rule};
 use crate::policy::selector::Tri;
-use crate::policy::{Options, PolicySet};
+use crate::policy::{Options, PolicySet, unread};
 use crate::world::{Endpoint, World};
 use serde::Serialize;
 
@@ -152,6 +152,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             missing: j.judgement.missing.clone(),
         });
     }
+    unread::doubt(&mut why, set);
     Answer { why, judged: vec![egress.1, ingress.1] }
 }
 

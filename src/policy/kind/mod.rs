@@ -34,6 +34,13 @@ pub struct Kind {
     compile: Option<Compile>,
 }
 
+impl Kind {
+    /// Whether its policies can be judged, and not only named.
+    pub fn understood(&self) -> bool {
+        self.compile.is_some()
+    }
+}
+
 const fn known(group: &'static str, kind: &'static str, namespaced: bool, compile: Compile) -> Kind {
     Kind { group, kind, namespaced, compile: Some(compile) }
 }

@@ -1,11 +1,11 @@
 //! New rules and policies out of conversations. Owns how a peer is named, and which kind of policy can say it; judges nothing.
 use super::labels::{self, Crowd, Pairs};
-use super::tree::{Tree, map, text};
 use crate::model::observed::{Direction, L4};
 use crate::policy::eval::Traffic;
 use crate::policy::{Engine, Options};
 use crate::world::Endpoint;
 use crate::world::labels::{METADATA_NAME, POD_NAMESPACE, SERVICE_ACCOUNT};
+use crate::world::tree::{Tree, map, text};
 use ipnet::IpNet;
 
 /// Which kind of object says it.
@@ -257,7 +257,7 @@ impl New {
 
     /// As a file.
     pub fn yaml(&self) -> String {
-        self.tree().document(super::tree::Style::default())
+        self.tree().document(crate::world::tree::Style::default())
     }
 }
 

@@ -6,7 +6,6 @@ use super::build::{self, Kind, New, What, Who};
 use super::labels::Pairs;
 use super::propose::is_dns;
 use super::sketch::{Sketch, Step};
-use super::tree::{Tree, map, text};
 use super::{labels, proof::Ground};
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
@@ -17,6 +16,7 @@ use crate::policy::ir::{Action, L7Rules, PeerIs, Peers, Policy, PortIs, Ports, P
 use crate::policy::selector::{Op, Requirement, Tri};
 use crate::world::Endpoint;
 use crate::world::labels::POD_NAMESPACE;
+use crate::world::tree::{Tree, map, text};
 use std::collections::BTreeSet;
 
 /// Peers that one change names at most; where there are more, which of them to let in is no machine's choice.

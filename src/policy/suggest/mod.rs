@@ -12,7 +12,6 @@ pub mod propose;
 mod requests;
 mod sketch;
 mod text;
-pub mod tree;
 
 pub use proof::Ground;
 

@@ -103,7 +103,7 @@ fn plain(peer: &Who, what: &BTreeSet<What>, own: &str) -> bool {
 }
 
 /// Peers that share their ports share a rule.
-fn rules(kind: Kind, direction: Direction, own: &str, w: &Wants) -> Vec<super::tree::Tree> {
+fn rules(kind: Kind, direction: Direction, own: &str, w: &Wants) -> Vec<crate::world::tree::Tree> {
     let mut groups: BTreeMap<(Vec<What>, &'static str), Vec<Who>> = BTreeMap::new();
     for (peer, what) in &w.peers {
         let sort = if kind == Kind::Cilium { peer.cilium(Some(own)).0 } else { "" };

@@ -3,12 +3,12 @@
 //! Owns the forms for L7. The exact request is listed, never a pattern that lets more pass.
 use super::forms::{Draft, Side};
 use super::sketch::Step;
-use super::tree::{Tree, map, text};
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{port, selects};
 use crate::policy::explain::near;
 use crate::policy::ir::{Header, HttpRule, L7Rules, PeerIs, Peers, Policy, Ports, Rule};
 use crate::policy::selector::Tri;
+use crate::world::tree::{Tree, map, text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests listed in one change; where there are more, a pattern is wanted, and that is no machine's choice.

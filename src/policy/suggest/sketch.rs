@@ -4,13 +4,13 @@
 use super::build::New;
 use super::diff::unified;
 use super::text::Page;
-use super::tree::{Style, Tree};
 use crate::model::doc::Doc;
 use crate::model::suggestion::Patch;
 use crate::model::why::PolicyRef;
 use crate::policy::PolicySet;
 use crate::policy::ir::Policy;
 use crate::policy::kind::{self, Verdict};
+use crate::world::tree::{Style, Tree};
 use crate::world::yaml;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Edits of a manifest's own text: an item more in a list, a key more in a map, in the style the text has.
 //!
 //! Owns finding the place. Whatever is not plainly laid out is left alone (`None`): then another form of the change is tried.
-use super::tree::{Style, Tree};
 use crate::model::doc::{Doc, Node, Text, Value};
+use crate::world::tree::{Style, Tree};
 
 /// A text on its way to being changed.
 pub struct Page<'a> {
@@ -255,8 +255,8 @@ fn quote(bytes: &[u8], open: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::{map, text};
     use super::*;
+    use crate::world::tree::{map, text};
     use crate::world::yaml;
 
     fn edited(body: &str, at: &[&str], key: &str, item: &Tree) -> String {

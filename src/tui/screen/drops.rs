@@ -8,6 +8,7 @@ use crate::tui::text::{clean, clip, count, short, width};
 use crate::tui::theme::Look;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
+use crate::tui::widget::spark::spark;
 use crate::tui::widget::{bar, verdict};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -193,14 +194,4 @@ fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
         (half, room - half)
     };
     format!("{} {} {}{port}", clip(from, fa, look.g.gap), look.g.arrow, clip(to, fb, look.g.gap))
-}
-
-/// A bar a bucket; one that has any drop is never as low as one that has none.
-fn spark(look: Look, rate: &[u32]) -> String {
-    let most = rate.iter().copied().max().unwrap_or(0).max(1);
-    let bar = |n: u32| match n {
-        0 => look.g.bars[0],
-        n => look.g.bars.get((u64::from(n) * 7).div_ceil(u64::from(most)) as usize).copied().unwrap_or("?"),
-    };
-    rate.iter().map(|n| bar(*n)).collect()
 }

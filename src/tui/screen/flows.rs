@@ -131,46 +131,62 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
 }
 
 fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, cols: &Columns) -> String {
-    let look = m.look;
-    let fixed = fixed_namespace(v.text());
     let top = v.top(engine, usize::from(area.height));
     let selected = v.at(engine);
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
         let Some((seq, r)) = v.seq(i, engine).and_then(|s| engine.store().row(s).map(|r| (s, r))) else { break };
-        let here = selected == Some(i);
-        let (from, to) = (name(engine.store(), &r.src, fixed, m.wide), name(engine.store(), &r.dst, fixed, m.wide));
-        if cols.folded {
-            let p = if r.dst.port == 0 { String::new() } else { format!(":{}", r.dst.port) };
-            let flow = format!("{from}{}{to}{p}", look.g.arrow);
-            pen.cell(cols.from.0, y, cols.from.1, &flow, look.plain());
-            if here && width(&flow) > usize::from(cols.from.1) {
-                note = flow;
-            }
-        } else {
-            let clock = m.clock(r.at, engine);
-            // Without hours where there is no room.
-            let clock = if !m.relative && cols.time.1 < 8 { clock.get(3..).unwrap_or("").to_owned() } else { clock };
-            pen.cell(cols.time.0, y, cols.time.1, &clock, look.dim());
-            pen.cell(cols.from.0, y, cols.from.1, &from, look.plain());
-            pen.cell(cols.to.0, y, cols.to.1, &to, look.plain());
-            pen.cell(cols.port.0, y, cols.port.1, &port(r), look.plain());
-            if cols.node.1 > 0 {
-                pen.cell(cols.node.0, y, cols.node.1, engine.store().name(r.node), look.dim());
-            }
-            let cut = width(&from) > usize::from(cols.from.1) || width(&to) > usize::from(cols.to.1);
-            if here && cut {
-                note = format!("{from} {} {to}", look.g.arrow);
-            }
-        }
-        let cell = verdict::cell(look, engine, seq, r, area.width >= 80, cols.folded);
-        put_verdict(pen, (cols.verdict.0, y, cols.verdict.1), &cell);
-        if here {
-            let style = if m.in_pane { look.strong() } else { look.selected() };
-            pen.put(area.x, y, 1, look.g.here, look.accent());
+        let whole = one(pen, m, engine, v, (seq, r), Rect { y, height: 1, ..area }, cols);
+        if selected == Some(i) {
+            note = whole.unwrap_or_default();
+            let style = if m.in_pane { m.look.strong() } else { m.look.selected() };
+            pen.put(area.x, y, 1, m.look.g.here, m.look.accent());
             pen.over(Rect { x: area.x, y, width: area.width, height: 1 }, style);
         }
     }
+    note
+}
+
+/// Rows of a view from its `first` on, without a selection.
+pub fn from(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, first: usize, area: Rect) {
+    let cols = columns(area.width, m.wide);
+    for (y, i) in (area.y..area.bottom()).zip(first..) {
+        let Some((seq, r)) = v.seq(i, engine).and_then(|s| engine.store().row(s).map(|r| (s, r))) else { break };
+        one(pen, m, engine, v, (seq, r), Rect { y, height: 1, ..area }, &cols);
+    }
+}
+
+/// One row; gives back its names where they had to be cut.
+fn one(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, (seq, r): (u64, &Row), area: Rect, cols: &Columns) -> Option<String> {
+    let look = m.look;
+    let y = area.y;
+    let fixed = fixed_namespace(v.text());
+    let mut note = None;
+    let (from, to) = (name(engine.store(), &r.src, fixed, m.wide), name(engine.store(), &r.dst, fixed, m.wide));
+    if cols.folded {
+        let p = if r.dst.port == 0 { String::new() } else { format!(":{}", r.dst.port) };
+        let flow = format!("{from}{}{to}{p}", look.g.arrow);
+        pen.cell(cols.from.0, y, cols.from.1, &flow, look.plain());
+        if width(&flow) > usize::from(cols.from.1) {
+            note = Some(flow);
+        }
+    } else {
+        let clock = m.clock(r.at, engine);
+        // Without hours where there is no room.
+        let clock = if !m.relative && cols.time.1 < 8 { clock.get(3..).unwrap_or("").to_owned() } else { clock };
+        pen.cell(cols.time.0, y, cols.time.1, &clock, look.dim());
+        pen.cell(cols.from.0, y, cols.from.1, &from, look.plain());
+        pen.cell(cols.to.0, y, cols.to.1, &to, look.plain());
+        pen.cell(cols.port.0, y, cols.port.1, &port(r), look.plain());
+        if cols.node.1 > 0 {
+            pen.cell(cols.node.0, y, cols.node.1, engine.store().name(r.node), look.dim());
+        }
+        if width(&from) > usize::from(cols.from.1) || width(&to) > usize::from(cols.to.1) {
+            note = Some(format!("{from} {} {to}", look.g.arrow));
+        }
+    }
+    let cell = verdict::cell(look, engine, seq, r, area.width >= 80, cols.folded);
+    put_verdict(pen, (cols.verdict.0, y, cols.verdict.1), &cell);
     note
 }
 

@@ -11,7 +11,13 @@ pub mod drops;
 pub mod flows;
 pub mod help;
 pub mod ledger;
+pub mod map;
+pub mod matrix;
+pub mod palette;
+pub mod policies;
 mod remedy;
+pub mod stats;
+pub mod timeline;
 pub mod why;
 
 use super::model::{Model, Screen};
@@ -49,6 +55,12 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Drops) => cursor = drops::draw(&mut pen, m, engine, body),
             Some(Screen::Why(c)) => why::draw(&mut pen, m, engine, c, body),
             Some(Screen::Describe(d)) => describe::draw(&mut pen, m, engine, d, body),
+            Some(Screen::Map(x)) => cursor = map::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Matrix(x)) => cursor = matrix::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Stats(x)) => cursor = stats::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Timeline(x)) => cursor = timeline::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Policies(x)) => policies::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Yaml(y)) => text(&mut pen, &format!(" {}", y.title), &numbered(m, y), y.scroll.at, body),
             Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
             Some(Screen::Help { of, name, scroll }) => {
                 text(&mut pen, &format!(" keys on {name}"), &help::lines(m, *of, body.width), scroll.at, body)
@@ -56,6 +68,7 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             None => {}
         }
         bar::hints(&mut pen, m, engine, row(area, area.height - 1), &note);
+        cursor = palette::draw(&mut pen, m, engine, area).or(cursor);
     }
     if let Some(c) = cursor {
         frame.set_cursor_position(c);
@@ -66,6 +79,33 @@ fn too_small(pen: &mut Pen<'_>, area: Rect) {
     let text = format!("too small: {}{}{} needed", LEAST.0, pen.look.g.times, LEAST.1);
     let x = area.width.saturating_sub(u16::try_from(super::text::width(&text)).unwrap_or(0)) / 2;
     pen.put(area.x + x, area.y + area.height / 2, usize::from(area.width), &text, pen.look.plain());
+}
+
+/// What a screen of sums says before there are any.
+fn nothing(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
+    let text = match m.view() {
+        _ if engine.tally().is_none() => "nothing is counted in this session",
+        Some(v) if v.behind(engine) || v.counts_behind(engine) => "counting",
+        Some(v) if !engine.store().is_empty() && !v.is_all() => "no flow matches this filter; / changes it",
+        _ if engine.store().is_empty() => "no flows yet; 1 shows what is waited for",
+        _ => "nothing in this window",
+    };
+    pen.put(area.x + 2, area.y + 1, usize::from(area.width), text, m.look.dim());
+}
+
+/// On the first line of a list that goes on below its room: how many more there are.
+fn foot(pen: &mut Pen<'_>, area: Rect, more: usize) {
+    if more > 0 {
+        let text = format!("+{more} more ");
+        let x = area.right().saturating_sub(u16::try_from(super::text::width(&text)).unwrap_or(0));
+        pen.put(x, area.y, usize::from(area.width), &text, pen.look.dim());
+    }
+}
+
+fn numbered(m: &Model, y: &super::board::Yaml) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let line = |(n, l): (u32, &String)| vec![seg(format!("{n:>5}  "), look.dim()), seg(l.clone(), look.plain())];
+    (y.first..).zip(&y.lines).map(line).collect()
 }
 
 /// A page of text with a title line and a place in it.
@@ -89,7 +129,9 @@ pub fn measure(m: &mut Model, engine: &Engine) {
         Some(Screen::Describe(d)) => d.scroll.most = describe::lines(m, engine, d, area.width).len().saturating_sub(page),
         Some(Screen::Ledger(s)) => s.most = ledger::lines(m, engine, area.width).len().saturating_sub(page),
         Some(Screen::Help { of, scroll, .. }) => scroll.most = help::lines(m, *of, area.width).len().saturating_sub(page),
-        Some(Screen::Flows(_) | Screen::Drops) | None => {}
+        Some(Screen::Yaml(y)) => y.scroll.most = y.lines.len().saturating_sub(page),
+        Some(Screen::Flows(_) | Screen::Drops | Screen::Map(_) | Screen::Matrix(_) | Screen::Stats(_)) | None => {}
+        Some(Screen::Timeline(_) | Screen::Policies(_)) => {}
     }
     m.stack.extend(top);
 }

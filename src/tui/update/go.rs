@@ -1,5 +1,5 @@
 //! Moving between screens: a stack that Esc pops, and `n`/`N` through the causes from anywhere.
-use super::{Tone, toast};
+use super::{Tone, board, toast, trail};
 use crate::engine::Engine;
 use crate::model::row::CauseId;
 use crate::query;
@@ -7,26 +7,8 @@ use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
 use crate::tui::screen::describe;
 use crate::tui::view::View;
 
-/// Screens stacked at most; a walk through causes and flows in a circle does not grow for ever.
-const DEEPEST: usize = 32;
 /// Rows looked through for a drop of a cause in the table.
 const FAR: usize = 100_000;
-
-fn push(m: &mut Model, screen: Screen) {
-    if m.stack.len() >= DEEPEST {
-        m.stack.remove(1);
-    }
-    m.in_pane = false;
-    m.stack.push(screen);
-}
-
-pub fn root(m: &mut Model, then: Option<Screen>) {
-    m.stack.truncate(1);
-    m.in_pane = false;
-    if let Some(s) = then {
-        push(m, s);
-    }
-}
 
 fn selected_cause(m: &Model) -> Option<CauseId> {
     m.drops.selected.filter(|id| m.causes().any(|l| l.id == *id)).or_else(|| m.causes().next().map(|l| l.id))
@@ -40,7 +22,7 @@ pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
         Screen::Drops => example(engine, selected_cause(m)?),
         Screen::Why(c) => c.seq,
         Screen::Describe(d) => Some(d.seq),
-        Screen::Ledger(_) | Screen::Help { .. } => None,
+        _ => None,
     }
 }
 
@@ -57,6 +39,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let id = c.cause;
             return flows_of(m, engine, id);
         }
+        Some(s) if s.sums() || matches!(s, Screen::Policies(_)) => return board::enter(m, engine),
         _ => None,
     };
     let Some(case) = case else { return };
@@ -64,15 +47,31 @@ pub fn enter(m: &mut Model, engine: &Engine) {
     if let Some(v) = m.view_mut() {
         v.freeze(engine);
     }
-    push(m, Screen::Why(Box::new(case)));
+    trail::push(m, Screen::Why(Box::new(case)));
 }
 
 /// The flows of a cause, as a filter that the bar shows.
 fn flows_of(m: &mut Model, engine: &Engine, id: Option<CauseId>) {
-    let Some(id) = id else { return };
-    match query::parse(&format!("cause:{}", id.0), &query::Context { now: m.now(engine), offset: m.options.offset }) {
-        Ok(p) => push(m, Screen::Flows(Box::new(View::new(p, engine)))),
+    if let Some(id) = id {
+        show(m, engine, &format!("cause:{}", id.0));
+    }
+}
+
+/// A table of the flows that pass a filter.
+pub(super) fn show(m: &mut Model, engine: &Engine, filter: &str) {
+    match query::parse(filter, &query::Context { now: m.now(engine), offset: m.options.offset }) {
+        Ok(p) => trail::push(m, Screen::Flows(Box::new(View::new(p, engine)))),
         Err(e) => toast(m, Tone::Error, e.to_string()),
+    }
+}
+
+/// The same with what the present filter asks for.
+pub(super) fn show_within(m: &mut Model, engine: &Engine, filter: &str) {
+    let old = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
+    match (old.is_empty(), filter.is_empty()) {
+        (true, _) => show(m, engine, filter),
+        (_, true) => show(m, engine, &old),
+        _ => show(m, engine, &format!("({old}) {filter}")),
     }
 }
 
@@ -82,7 +81,7 @@ pub fn describe(m: &mut Model, engine: &Engine) {
         v.freeze(engine);
     }
     let screen = fields(engine, seq);
-    push(m, screen);
+    trail::push(m, screen);
 }
 
 fn fields(engine: &Engine, seq: u64) -> Screen {
@@ -96,7 +95,7 @@ pub fn help(m: &mut Model) {
         return back(m);
     }
     let (of, name) = (s.bit(), s.name());
-    push(m, Screen::Help { of, name, scroll: Scroll::default() });
+    trail::push(m, Screen::Help { of, name, scroll: Scroll::default() });
 }
 
 /// One step out; never quits, never drops a kept filter.
@@ -104,9 +103,8 @@ pub fn back(m: &mut Model) {
     if m.in_pane {
         m.in_pane = false;
         m.drops.selected = None;
-    } else if m.stack.len() > 1 {
-        m.stack.pop();
-        m.drops.selected = None;
+    } else {
+        trail::pop(m);
     }
 }
 
@@ -125,7 +123,7 @@ pub fn leave(m: &mut Model, engine: &Engine, asked: bool) {
 
 pub fn maximise(m: &mut Model) {
     match m.screen() {
-        Some(Screen::Flows(_)) if m.in_pane => push(m, Screen::Drops),
+        Some(Screen::Flows(_)) if m.in_pane => trail::push(m, Screen::Drops),
         Some(Screen::Flows(_)) => m.hide_pane = !m.hide_pane,
         Some(Screen::Drops) => back(m),
         _ => {}
@@ -164,6 +162,7 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         None => 0,
     };
     match m.screen() {
+        Some(Screen::Timeline(_)) => board::cause(m, engine, by),
         Some(Screen::Flows(_)) if !m.in_pane => {
             let page = m.page;
             // A cause whose drops the filter hides, or that are not held any more, is passed over.
@@ -190,10 +189,11 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
                 (Some(Screen::Describe(_)), Some(seq)) => fields(engine, seq),
                 _ => Screen::Why(Box::new(case)),
             };
-            if matches!(m.screen(), Some(Screen::Why(_) | Screen::Describe(_))) {
-                m.stack.pop();
+            // Walking from page to page is one place in the history.
+            match m.stack.last_mut() {
+                Some(top @ (Screen::Why(_) | Screen::Describe(_))) => *top = screen,
+                _ => trail::push(m, screen),
             }
-            push(m, screen);
         }
     }
 }

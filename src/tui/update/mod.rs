@@ -1,12 +1,15 @@
 //! The only writer of the model: what each action does, and what follows from new data and a new size.
+pub mod board;
 mod complete;
 pub mod copy;
 mod filter;
 mod go;
+mod palette;
+mod trail;
 
 use super::action::{self, Action};
 use super::key::Key;
-use super::model::{CauseLine, Effect, Model, Screen, Toast, Tone};
+use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
 use crate::engine::Engine;
 use crate::engine::causes::State;
@@ -34,16 +37,27 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
         }
         return;
     }
-    if std::mem::take(&mut m.copying) {
-        copy::choose(m, engine, key);
-        return;
+    if m.palette.is_some() {
+        return palette::key(m, engine, key);
+    }
+    match m.menu.take() {
+        Some(Menu::Copy) => return copy::choose(m, engine, key),
+        Some(Menu::Sort) => return board::sort(m, key),
+        None => {}
     }
     let bit = m.screen().map_or(0, Screen::bit);
     if let Some(action) = m.keymap.get(key, bit) {
-        match blocked(m, engine, action) {
-            Some(reason) => toast(m, Tone::Info, reason),
-            None => act(m, engine, action, asked),
-        }
+        m.asked = asked;
+        run(m, engine, action);
+    }
+}
+
+/// An action, unless it can do nothing now.
+fn run(m: &mut Model, engine: &Engine, action: Action) {
+    let asked = std::mem::take(&mut m.asked);
+    match blocked(m, engine, action) {
+        Some(reason) => toast(m, Tone::Info, reason),
+        None => act(m, engine, action, asked),
     }
 }
 
@@ -90,13 +104,36 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Time => m.relative = !m.relative,
         Action::Wide => m.wide = !m.wide,
         Action::Maximise => go::maximise(m),
-        Action::Copy => m.copying = true,
+        Action::Copy => m.menu = Some(Menu::Copy),
+        Action::Sort => m.menu = Some(Menu::Sort),
+        Action::Left => board::sideways(m, engine, -1),
+        Action::Right => board::sideways(m, engine, 1),
+        Action::Other => board::other(m),
+        Action::Show => board::show(m),
+        Action::FlowsOf => board::flows_of_pair(m, engine),
+        Action::Yaml => board::yaml(m, engine),
+        Action::Brush => board::brush(m, engine),
+        Action::Palette => palette::open(m),
+        Action::Older => history(m, true),
+        Action::Newer => history(m, false),
+        Action::LastScreen => {
+            if !trail::flip(m) {
+                toast(m, Tone::Info, "there is no screen before this one");
+            }
+        }
         Action::Help => go::help(m),
-        Action::Flows => go::root(m, None),
-        Action::Drops => go::root(m, Some(Screen::Drops)),
-        Action::Ledger => go::root(m, Some(Screen::Ledger(Default::default()))),
+        Action::Flows => trail::root(m, None),
+        Action::Drops => trail::root(m, Some(Screen::Drops)),
+        Action::Map | Action::Matrix | Action::Stats | Action::Timeline | Action::Policies => board::open(m, engine, action),
+        Action::Ledger => trail::root(m, Some(Screen::Ledger(Default::default()))),
         Action::Suspend => m.effects.push(Effect::Suspend),
         Action::Redraw => m.effects.push(Effect::Redraw),
+    }
+}
+
+fn history(m: &mut Model, back: bool) {
+    if !trail::go(m, back) {
+        toast(m, Tone::Info, if back { "this is the oldest screen remembered" } else { "this is the newest screen" });
     }
 }
 
@@ -114,6 +151,9 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
     if m.in_pane || matches!(m.screen(), Some(Screen::Drops)) {
         return go::step_causes(m, by);
     }
+    if board::step(m, engine, by) {
+        return;
+    }
     match m.stack.last_mut() {
         Some(Screen::Flows(v)) => {
             let at = v.at(engine).unwrap_or(0);
@@ -130,7 +170,7 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
         }
         Some(Screen::Describe(d)) => d.scroll.by(by),
         Some(Screen::Ledger(s) | Screen::Help { scroll: s, .. }) => s.by(by),
-        Some(Screen::Drops) | None => {}
+        _ => {}
     }
 }
 
@@ -195,6 +235,7 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     if let Some(Screen::Flows(v)) = m.stack.last_mut() {
         if grown || v.behind(engine) { v.fill(engine, page) } else { v.settle(engine, page) }
     }
+    board::settle(m, engine);
     super::screen::measure(m, engine);
 }
 

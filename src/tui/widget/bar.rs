@@ -4,10 +4,10 @@ use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::tui::action::{self, Action};
 use crate::tui::key::{Key, parse};
-use crate::tui::model::{Model, Screen, Tone};
+use crate::tui::model::{Menu, Model, Screen, Tone};
 use crate::tui::prompt::Prompt;
 use crate::tui::text::{count, short, span, width};
-use crate::tui::update::{copy, disabled};
+use crate::tui::update::{board, copy, disabled};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
@@ -15,14 +15,14 @@ use ratatui::style::Style;
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
     let mut left = vec![seg(" ", look.plain()), seg(if m.options.title.is_empty() { "flowhy" } else { &m.options.title }, look.strong())];
-    for s in &m.stack {
-        let last = m.screen().is_some_and(|l| std::ptr::eq(l, s));
-        left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
-        left.push(seg(s.name(), if last { look.accent() } else { look.dim() }));
+    let mut crumbs = crumbs(m);
+    if crumbs.len() > 5 {
+        let from = crumbs.len() - 3;
+        crumbs.splice(1..from, [vec![seg(look.g.gap, look.plain())]]);
     }
-    if m.stack.len() > 5 {
-        left.drain(4..4 + 2 * (m.stack.len() - 4));
-        left.insert(4, seg(format!(" {} {}", look.g.crumb, look.g.gap), look.dim()));
+    for c in crumbs {
+        left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
+        left.extend(c);
     }
     let state = state(m, engine);
     let lost = engine.ledger().lost_total();
@@ -56,6 +56,27 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
         }
     }
     pen.ends(area, &left, &join(m, &parts));
+}
+
+/// Where one is, screen by screen; a walk on the map is one place with several parties.
+fn crumbs(m: &Model) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let mut out: Vec<Vec<Seg>> = Vec::new();
+    let mut on_map = false;
+    for (i, s) in m.stack.iter().enumerate() {
+        let style = if i + 1 == m.stack.len() { look.accent() } else { look.dim() };
+        match s {
+            Screen::Map(x) => {
+                if !on_map {
+                    out.push(vec![seg(s.name(), if x.focus.is_none() { style } else { look.dim() })]);
+                }
+                out.extend(x.focus.iter().map(|f| vec![seg(f.clone(), style)]));
+            }
+            _ => out.push(vec![seg(s.name(), style)]),
+        }
+        on_map = matches!(s, Screen::Map(_));
+    }
+    out
 }
 
 fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
@@ -189,9 +210,13 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
         pen.line(area, &[seg(" ", look.plain()), seg(look.own(&t.text), style)]);
         return;
     }
-    if m.copying {
-        let mut line = vec![seg(" copy: ", look.accent())];
-        for (key, what) in copy::menu(m) {
+    if let Some(which) = m.menu {
+        let (head, items): (&str, Vec<(char, &str)>) = match which {
+            Menu::Copy => (" copy: ", copy::menu(m).copied().collect()),
+            Menu::Sort => (" sort by: ", board::SORTS.iter().map(|s| (s.0, s.1)).chain([('S', "the other way round")]).collect()),
+        };
+        let mut line = vec![seg(head, look.accent())];
+        for (key, what) in items {
             line.extend([seg(key.to_string(), look.strong()), seg(format!(" {what}   "), look.dim())]);
         }
         line.extend([seg("Esc", look.strong()), seg(" nothing", look.dim())]);

@@ -2,5 +2,6 @@
 pub mod bar;
 pub mod name;
 pub mod pen;
+pub mod spark;
 pub mod verdict;
 pub mod yaml;

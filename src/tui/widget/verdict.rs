@@ -57,7 +57,7 @@ pub fn cell(look: Look, engine: &Engine, seq: u64, row: &Row, l7: bool, short: b
         (Verdict::Other(n), _) => out.push(seg(format!("verdict {n}"), look.dim())),
         (Verdict::Forwarded, _) => {}
     }
-    if row.verdict == Verdict::Forwarded && row.l7 && l7 {
+    if row.verdict == Verdict::Forwarded && row.l7.is_some() && l7 {
         let (text, bad) = application(engine, seq);
         out.push(seg(text, if bad { look.warn() } else { look.dim() }));
     }

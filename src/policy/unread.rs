@@ -1,0 +1,137 @@
+//! Kinds of policy of which not everything is known, and what that leaves certain.
+//!
+//! Owns the words for such a kind, and the rule: a policy nobody has read may isolate, allow or deny. What the datapath itself confirms
+//! stays (it dropped the packet on this side, and by what can be read just that follows), with the kind named beside it and the list of
+//! policies not called complete. Everything else (that nothing stands against it, which of two sides it was, whatever the datapath
+//! contradicts) depends on what was not read, and is undecidable.
+use super::PolicySet;
+use super::eval::{Decision, Judgement};
+use super::kind::{KINDS, Kind as Known};
+use crate::model::input::{Kind, KindState};
+use crate::model::observed::Observed;
+use crate::model::reason::{self, Cause as Reason};
+use crate::model::why::{Agreement, Outcome, Why};
+use crate::model::words::few;
+
+/// Kinds named in a sentence.
+const NAMED: usize = 3;
+
+/// A kind of policy, and why not all of it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    group: String,
+    kind: String,
+    /// `networkpolicies`, and the group where several have the kind.
+    pub name: String,
+    /// `loading`, `forbidden`, `stale`.
+    pub how: &'static str,
+    /// The right that is missing, or how the watch broke; empty while loading.
+    pub cause: String,
+}
+
+impl Unread {
+    /// As `missing[]` has it: `policies:networkpolicies forbidden`.
+    pub fn fact(&self) -> String {
+        format!("policies:{} {}", self.name, self.how)
+    }
+
+    fn words(&self) -> String {
+        match (self.how, self.cause.as_str()) {
+            ("loading", _) => format!("{} are still being listed", self.name),
+            ("forbidden", "") => format!("{} may not be read", self.name),
+            ("forbidden", cause) => format!("{} may not be read ({cause})", self.name),
+            (_, "") => format!("the watch of {} is broken", self.name),
+            (_, cause) => format!("the watch of {} is broken ({cause})", self.name),
+        }
+    }
+
+    /// Books how well a kind is known; `false` if it is no kind of policy, or nothing changes.
+    pub(super) fn note(list: &mut Vec<Self>, kind: &Kind) -> bool {
+        let same = |k: &&Known| k.group == kind.group && k.kind == kind.kind;
+        if !KINDS.iter().any(|k| same(&k)) {
+            return false;
+        }
+        let at = list.iter().position(|u| u.group == kind.group && u.kind == kind.kind);
+        let (how, cause) = match &kind.state {
+            KindState::Synced | KindState::Absent => {
+                at.map(|i| list.remove(i));
+                return true;
+            }
+            KindState::Loading => ("loading", String::new()),
+            KindState::Forbidden(cause) => ("forbidden", cause.clone()),
+            KindState::Stale(cause) => ("stale", cause.clone()),
+        };
+        let new = Self { group: kind.group.clone(), kind: kind.kind.clone(), name: plural(&kind.group, &kind.kind), how, cause };
+        match at.and_then(|i| list.get_mut(i)) {
+            Some(old) if *old == new => return false,
+            Some(old) => *old = new,
+            None => {
+                let place = list.partition_point(|u| (&u.group, &u.kind) < (&new.group, &new.kind));
+                list.insert(place, new);
+            }
+        }
+        true
+    }
+}
+
+/// `NetworkPolicy` → `networkpolicies`; with its group where it is not the one that everybody means.
+fn plural(group: &str, kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    let name = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
+    let first = KINDS.iter().find(|k| k.kind.eq_ignore_ascii_case(&kind));
+    if first.is_some_and(|k| k.group == group) { name } else { format!("{name}.{group}") }
+}
+
+/// Of an explanation: what is left of it where kinds are not known.
+pub(super) fn qualify(why: &mut Why, o: &Observed, set: &PolicySet) {
+    let list = set.unread();
+    if list.is_empty() || why.outcome == Outcome::NotPolicy || o.reply() == Some(true) && why.outcome == Outcome::Allowed {
+        return;
+    }
+    let sentence = format!("{}: further policies may isolate, allow or deny", few(list.iter().map(Unread::words), NAMED));
+    let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && told(o);
+    match why.outcome {
+        // It passed, and a rule that allows it is at hand.
+        Outcome::Allowed if why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
+        Outcome::Allowed => {}
+        Outcome::NowAllowed | Outcome::Undecidable => undecidable(why, list),
+        _ if confirmed => {}
+        _ => undecidable(why, list),
+    }
+    why.agreement = Agreement::Unknown;
+    why.because.insert(0, format!("by what can be read; {sentence}"));
+}
+
+/// Of a question that no datapath has answered: with policies that nobody has read, neither yes nor no is certain.
+pub(super) fn doubt(why: &mut Why, set: &PolicySet) {
+    let list = set.unread();
+    if set.given() && !list.is_empty() {
+        undecidable(why, list);
+        why.because.insert(0, format!("by what can be read; {}", few(list.iter().map(Unread::words), NAMED)));
+    }
+}
+
+/// Whether the record itself says that a policy did it, and how.
+fn told(o: &Observed) -> bool {
+    matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && !o.of_retina() || o.l7.is_some()
+}
+
+fn undecidable(why: &mut Why, list: &[Unread]) {
+    if why.outcome != Outcome::Undecidable {
+        let policies = few(why.policies.iter().map(|p| p.path()), NAMED);
+        why.because.insert(0, if policies.is_empty() { why.text.clone() } else { format!("{} ({policies})", why.text) });
+        why.outcome = Outcome::Undecidable;
+        (why.policies, why.nearest) = (Vec::new(), None);
+    }
+    why.missing.extend(list.iter().map(Unread::fact));
+    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+}
+
+/// Of a side that no datapath has judged: with a policy that nobody has read, nothing about it is certain.
+pub(super) fn leave_open(j: &mut Judgement, set: &PolicySet) {
+    if set.unread().is_empty() || j.decision == Decision::NotManaged {
+        return;
+    }
+    j.decision = Decision::Unknown;
+    j.missing.extend(set.unread().iter().map(Unread::fact));
+}

@@ -1,0 +1,182 @@
+//! The files of a recording on the disk: one, or segments with numbers, of which a ring drops the oldest.
+//!
+//! Owns names, sizes and modes. Must not know what is written. Nothing that is there already is overwritten.
+use super::set;
+use crate::error::{Error, Kind};
+use crate::model::time::Nanos;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// How much is kept, in which files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// One file, as large as it gets.
+    #[default]
+    One,
+    /// `FILE.0001` and on: the next begins when one has so many bytes, or spans so many nanoseconds.
+    Segments { size: Option<u64>, age: Option<i64> },
+    /// Segments of at most so many bytes together.
+    Ring(u64),
+}
+
+/// A ring is cut into so many segments: that much of it is lost at once when its tail is dropped.
+const PARTS: u64 = 16;
+/// Lines that are packed together at most.
+const MEMBER: u64 = 4 << 20;
+
+#[derive(Debug)]
+pub struct Files {
+    base: PathBuf,
+    keep: Keep,
+    file: File,
+    path: PathBuf,
+    number: u32,
+    /// Of the file that is being written.
+    size: u64,
+    began: Nanos,
+    older: VecDeque<(PathBuf, u64)>,
+    /// Of all that were written.
+    pub written: u64,
+    /// Segments that the ring has dropped.
+    pub dropped: u64,
+}
+
+impl Files {
+    pub fn open(base: &Path, keep: Keep, now: Nanos) -> Result<Self, Error> {
+        let failed = |path: &Path, e: &io::Error| {
+            let error = Error::new(Kind::Output, format!("cannot record to {}", path.display())).cause(super::writer::words(e));
+            match e.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    error.hint("choose another name, or remove it; --ring and --max-size go on after what is there")
+                }
+                io::ErrorKind::NotFound => error.hint("is there such a folder?"),
+                _ => error,
+            }
+        };
+        let (mut number, mut older) = (0, VecDeque::new());
+        if keep != Keep::One {
+            for (n, path) in set::segments(base) {
+                let size = std::fs::metadata(&path).map_or(0, |m| m.len());
+                older.push_back((path, size));
+                number = n;
+            }
+            number += 1;
+        }
+        let path = if keep == Keep::One { base.to_owned() } else { set::segment(base, number) };
+        let file = create(&path).map_err(|e| failed(&path, &e))?;
+        Ok(Self { base: base.to_owned(), keep, file, path, number, size: 0, began: now, older, written: 0, dropped: 0 })
+    }
+
+    /// Bytes of lines after which a member is closed.
+    pub fn member(&self) -> usize {
+        let most = match self.keep {
+            Keep::Ring(size) => (size / PARTS).min(MEMBER),
+            Keep::Segments { size: Some(size), .. } => size.min(MEMBER),
+            _ => MEMBER,
+        };
+        usize::try_from(most).unwrap_or(usize::MAX).max(4096)
+    }
+
+    /// Appends; of a ring, the oldest segments make room first.
+    pub fn put(&mut self, member: &[u8]) -> io::Result<()> {
+        let more = member.len() as u64;
+        if let Keep::Ring(most) = self.keep {
+            let mut held = self.size + more + self.older.iter().map(|(_, n)| n).sum::<u64>();
+            while held > most
+                && let Some((path, size)) = self.older.pop_front()
+            {
+                match std::fs::remove_file(&path) {
+                    Ok(()) => self.dropped += 1,
+                    // Somebody tidied up.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(e),
+                }
+                held -= size;
+            }
+        }
+        self.file.write_all(member)?;
+        self.size += more;
+        self.written += more;
+        Ok(())
+    }
+
+    /// Whether what comes next belongs into the next segment.
+    pub fn is_full(&self, now: Nanos) -> bool {
+        match self.keep {
+            Keep::One => false,
+            Keep::Segments { size, age } => {
+                size.is_some_and(|most| self.size >= most) || age.is_some_and(|most| now.since(self.began) >= most)
+            }
+            Keep::Ring(most) => self.size >= most / PARTS,
+        }
+    }
+
+    /// Begins the next segment.
+    pub fn turn(&mut self, now: Nanos) -> io::Result<()> {
+        let path = set::segment(&self.base, self.number + 1);
+        self.file = create(&path)?;
+        self.older.push_back((std::mem::replace(&mut self.path, path), self.size));
+        (self.number, self.size, self.began) = (self.number + 1, 0, now);
+        Ok(())
+    }
+}
+
+/// A file that was not there before, for its owner alone.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut all: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_ring_stays_within_its_size_and_goes_on_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("r");
+        let put = |n: usize| {
+            let mut f = Files::open(&base, Keep::Ring(16_000), Nanos(0)).unwrap();
+            for _ in 0..n {
+                f.put(&[b'x'; 400]).unwrap();
+                if f.is_full(Nanos(0)) {
+                    f.turn(Nanos(0)).unwrap();
+                }
+                let held: u64 = names(dir.path()).iter().map(|n| dir.path().join(n).metadata().unwrap().len()).sum();
+                assert!(held <= 16_000, "{held}");
+            }
+            f.dropped
+        };
+        assert_eq!(put(10), 0);
+        let before = names(dir.path());
+        assert_eq!((before.first().unwrap().as_str(), before.len()), ("r.0001", 4));
+        assert!(put(100) > 0);
+        let after = names(dir.path());
+        assert!(after.first().unwrap().as_str() > "r.0004" && after.len() <= 16, "{after:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_the_owners_alone_and_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("one.jsonl");
+        Files::open(&base, Keep::One, Nanos(0)).unwrap();
+        assert_eq!(base.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let again = Files::open(&base, Keep::One, Nanos(0)).unwrap_err();
+        assert!(again.hint.unwrap().contains("another name"));
+        let aged = Files::open(&base, Keep::Segments { size: None, age: Some(5) }, Nanos(0)).unwrap();
+        assert!(!aged.is_full(Nanos(4)) && aged.is_full(Nanos(5)));
+    }
+}

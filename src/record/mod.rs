@@ -1,0 +1,29 @@
+//! Recordings: what is written, and what several files of one recording are to a reader.
+//!
+//! A recording is Hubble JSON Lines, as every tool reads them, with lines `{"world":…}` between the flows (`world::line`). Each file begins
+//! with all that is known of the cluster, so that any of them can be read alone.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `writer` | the thread that writes; its door is bounded and blocks, and after a disk error it only counts |
+//! | `files` | one file, numbered segments, or a ring of them, on the disk |
+//! | `pack` | how a stretch of lines is compressed, so that it can be read without the one before |
+//! | `ground` | the cluster's state as lines, for the beginning of a file |
+//! | `around` | only what surrounds drops |
+//! | `redact` | names and addresses replaced, alike everywhere |
+//! | `set` | which files are one recording |
+//! | `rejoin` | the reader's side of repeated state: what is news, and what is gone |
+//!
+//! Knows neither policies nor filters, reads no clock (one is handed in), and decodes no flow but to write it.
+pub mod around;
+pub mod files;
+mod ground;
+mod pack;
+pub mod redact;
+pub mod rejoin;
+pub mod set;
+pub mod writer;
+
+pub use around::Around;
+pub use files::Keep;
+pub use writer::{Books, Clock, Options, Recorder};

@@ -1,0 +1,81 @@
+//! A recording that may be shown to others: names, label values, addresses, DNS names, paths and header values are replaced, each by the
+//! same one everywhere, in flows as in policies and in the cluster's state.
+//!
+//! Owns which field is replaced how. Verdicts, policies' effect and explanations stay what they are, up to the names: words keep their
+//! parts, and parts that begin alike begin alike afterwards (so owners are still found by their pods' names, and globs still match); an
+//! address keeps its common prefixes with others (so CIDRs still match). Label keys, ports, protocols, times, kinds and reserved identities
+//! are kept. What cannot be kept apart from its meaning is left out: MAC addresses, trace ids, extensions' contents, annotations,
+//! descriptions. Names are hidden from who has not the key, not from who can guess and compare: it is for sharing, not for publishing.
+mod address;
+mod flow;
+mod manifest;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use crate::model::doc::{Doc, Fault, Text};
+
+use crate::model::input::{At, Change, ObjectId};
+use crate::model::live::{Changed, Condition, Live, Owner};
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::world::{line, yaml};
+use std::sync::Arc;
+
+/// A key, and what has been replaced with it so far.
+pub struct Redact {
+    words: words::Words,
+}
+
+impl Redact {
+    /// The same key replaces alike.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { words: words::Words::new(key) }
+    }
+
+    /// What stands for a name of any kind.
+    pub fn name(&mut self, name: &str) -> String {
+        self.words.name(name)
+    }
+
+    pub(super) fn response(&mut self, r: &mut GetFlowsResponse) {
+        flow::response(&mut self.words, r);
+    }
+
+    /// Appends the line of a change; nothing where nothing of it can be said without names.
+    pub(super) fn change(&mut self, at: &At, out: &mut Vec<u8>) {
+        let w = &mut self.words;
+        let at = At { cluster: Arc::from(w.name(&at.cluster)), ..at.clone() };
+        let change = match &at.change {
+            Change::Apply(doc) => {
+                let (docs, _) = yaml::read(&doc.text.file, &doc.text.body);
+                let body = manifest::body(w, &docs);
+                let file = w.name(&doc.text.file);
+                let text = Arc::new(Text { file, body });
+                let live = doc.live.as_deref().map(|l| Arc::new(live(w, l)));
+                let doc = Doc { text, live, ..(**doc).clone() };
+                Change::Apply(Arc::new(doc))
+            }
+            Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
+            // What was refused names the user who asked.
+            Change::Kind(k) => Change::Kind(k.clone()),
+            Change::Fault(f) => {
+                let what = "a manifest that could not be used".to_owned();
+                Change::Fault(Fault { file: w.name(&f.file), line: f.line, what })
+            }
+        };
+        line::write(&At { change, ..at }, out);
+    }
+}
+
+/// Who keeps an object is named by kinds and programs; what controllers write about it is free text.
+fn live(w: &mut words::Words, l: &Live) -> Live {
+    Live {
+        uid: l.uid.clone(),
+        resource_version: l.resource_version.clone(),
+        generation: l.generation,
+        created: l.created,
+        changed: l.changed.as_ref().map(|c| Changed { by: w.name(&c.by), at: c.at }),
+        owner: l.owner.as_ref().map(|o| Owner { what: o.what.clone(), name: w.name(&o.name) }),
+        conditions: l.conditions.iter().map(|c| Condition { message: String::new(), ..c.clone() }).collect(),
+    }
+}

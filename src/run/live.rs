@@ -1,0 +1,138 @@
+//! The servers that are meant → servers that can be asked, and the clusters behind them.
+//!
+//! Owns the way in: what listens here, else a port-forward through a cluster's API; and which clusters are watched for what. The one
+//! place where clients of clusters are made.
+use crate::error::Error;
+use crate::plan::server::{Kube, Servers, Way};
+use crate::policy;
+use crate::source::kube::config::{self, Cluster};
+use crate::source::kube::forward::{Door, Wanted};
+use crate::source::kube::watch::{PolicyKind, Settled, Watch};
+use crate::source::server::Server;
+use crate::source::target::{Address, Target};
+use crate::source::{Feed, Source as _, Stop, dial};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So long is this machine asked whether something listens.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// So long flows that are explained as they come wait for the first lists of a cluster.
+const LISTS: Duration = Duration::from_secs(20);
+
+/// What of the clusters is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing is explained.
+    Nothing,
+    /// Policies come from elsewhere, and stand in place of the clusters' own.
+    World,
+    Policies,
+}
+
+/// Who is asked, and where.
+#[derive(Debug)]
+pub struct Reach {
+    /// Never empty.
+    pub servers: Vec<Server>,
+    /// The clusters that are looked at; of each a server where flows come through a port-forward.
+    pub clusters: Vec<Cluster>,
+    forwarded: bool,
+}
+
+impl Reach {
+    /// What the clusters are called, where their names are those of the servers.
+    pub fn title(&self) -> Option<String> {
+        match &self.clusters[..] {
+            _ if !self.forwarded => None,
+            [] => None,
+            [one] => Some(one.name.to_string()),
+            [first, rest @ ..] => Some(format!("{} +{}", first.name, rest.len())),
+        }
+    }
+}
+
+/// Finds the way. Nobody is asked for flows yet; who has to log in does it here.
+pub async fn reach(servers: &Servers) -> Result<Reach, Error> {
+    let direct = |clusters, instead: Option<String>| -> Result<Reach, Error> {
+        let mut all = connections(servers)?;
+        if let Some(instead) = instead {
+            all.iter_mut()
+                .for_each(|s| s.instead = Some(s.instead.as_ref().map_or_else(|| instead.clone(), |i| format!("{i}; {instead}"))));
+        }
+        Ok(Reach { servers: all, clusters, forwarded: false })
+    };
+    let Some(kube) = &servers.kube else { return direct(Vec::new(), None) };
+    match kube.way {
+        Way::World => direct(config::clusters(&kube.wish).await?, None),
+        Way::Forward => forward(servers, kube, config::clusters(&kube.wish).await?),
+        Way::IfNobody if dial::listens(&Target::default(), LOOK).await => direct(Vec::new(), None),
+        Way::IfNobody => match config::clusters(&kube.wish).await {
+            Ok(clusters) => forward(servers, kube, clusters),
+            Err(e) => direct(Vec::new(), Some(format!("flowhy forwards a port itself where it knows a cluster ({})", e.line()))),
+        },
+    }
+}
+
+/// Watches the clusters until `stop`. `wait`: the flows that follow are explained once and for all, so this returns when every kind of
+/// every cluster has been read, or cannot be.
+pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: bool, feed: &Feed, stop: &Stop) {
+    let policies = |look| match look {
+        Look::Nothing | Look::World => Vec::new(),
+        Look::Policies => policy::kind::KINDS
+            .iter()
+            .map(|k| PolicyKind { group: k.group.to_owned(), kind: k.kind.to_owned(), understood: k.understood() })
+            .collect(),
+    };
+    if look == Look::Nothing {
+        return;
+    }
+    let begin = |cluster: &Cluster| {
+        let (watch, settled) = Watch::new(cluster.clone(), policies(look), namespace.to_owned());
+        tokio::spawn(Box::new(watch).run(feed.clone(), stop.clone()));
+        settled
+    };
+    let settled: Vec<_> = clusters.iter().map(begin).collect();
+    if wait {
+        // Whatever has not come by then is explained as not known.
+        let all = futures::future::join_all(settled.into_iter().map(Settled::wait));
+        let _ = tokio::time::timeout(LISTS, stop.run_until_cancelled(all)).await;
+    }
+}
+
+/// The one server that is meant.
+pub async fn one(servers: &Servers) -> Result<Server, Error> {
+    reach(servers).await?.servers.into_iter().next().ok_or_else(|| Error::usage("no server is given"))
+}
+
+fn forward(servers: &Servers, kube: &Kube, clusters: Vec<Cluster>) -> Result<Reach, Error> {
+    // A wrong file is told before the first connection.
+    let secure = Arc::new(servers.tls.load()?);
+    let server = |cluster: &Cluster| {
+        let door = Door::new(cluster.clone(), kube.namespace.clone(), kube.wanted, servers.tls.clone());
+        Server {
+            target: Target::Relay(Arc::new(door)),
+            label: Some(cluster.name.to_string()),
+            tls: (kube.wanted == Wanted::Tls).then(|| secure.clone()),
+            auth: servers.auth.clone(),
+            timing: servers.timing,
+            instead: None,
+        }
+    };
+    Ok(Reach { servers: clusters.iter().map(server).collect(), clusters, forwarded: true })
+}
+
+/// The servers with an address, in the order of the flags. Certificates are read here, before the first connection: a wrong name is
+/// told at once.
+fn connections(servers: &Servers) -> Result<Vec<Server>, Error> {
+    let tls = (servers.agents || servers.addresses.iter().any(|a| a.tls)).then(|| servers.tls.load()).transpose()?.map(Arc::new);
+    let server = |a: &Address| Server {
+        target: a.target.clone(),
+        label: None,
+        tls: tls.clone().filter(|_| a.tls),
+        auth: servers.auth.clone(),
+        timing: servers.timing,
+        instead: servers.instead.clone(),
+    };
+    Ok(servers.addresses.iter().map(server).collect())
+}

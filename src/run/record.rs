@@ -1,0 +1,148 @@
+//! `flowhy record`: what a source says goes to the disk, until it ends or somebody has had enough.
+//!
+//! Owns the wiring of the engine's filter to the writer, and the closing words. What a recording is belongs to `record`.
+use super::{headless, say};
+use crate::engine::Engine;
+use crate::error::{Error, Kind};
+use crate::model::input::{Change, Frame, Input};
+use crate::model::time::Nanos;
+use crate::model::view::{Field, Value, time_of};
+use crate::model::words::count;
+use crate::plan::record::Record;
+use crate::record::redact::Redact;
+use crate::record::{Around, Books, Keep, Options, Recorder};
+use crate::source::feed::Inbox;
+use crate::wire::response::Response;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio_util::sync::CancellationToken;
+
+/// The wire's number of a dropped flow, and the tag of a DNS record.
+const DROPPED: i64 = 2;
+const DNS: i64 = 100;
+
+/// `given`: the manifests that the engine has been told of already.
+pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<Change>, stop: &CancellationToken) -> Result<u8, Error> {
+    let mut recorder = Recorder::start(options(r.path.clone(), r.keep, r.redact))?;
+    let mut around = r.around.map(|(before, after)| Around::new(before, after));
+    for change in given {
+        let Input::World(at) = change.into() else { continue };
+        recorder.world(&at);
+    }
+    let recorder = std::cell::RefCell::new(recorder);
+    let result = headless::pump(
+        &mut engine,
+        &mut inbox,
+        stop,
+        r.quiet,
+        |engine, input| {
+            let mut recorder = recorder.borrow_mut();
+            let frame = match &input {
+                Input::Frame(f) => Some(f.clone()),
+                Input::World(at) => {
+                    recorder.world(at);
+                    None
+                }
+                _ => None,
+            };
+            let mut admitted = None;
+            engine.feed(input, &mut |e| admitted = Some(Seen::of(&e.response)));
+            if let (Some(frame), Some(seen)) = (frame, admitted) {
+                put(frame, &seen, &mut around, &mut recorder);
+            }
+            Ok(recorder.books().failed.is_none())
+        },
+        || {
+            recorder.borrow_mut().flush();
+            Ok(())
+        },
+    )
+    .await;
+    let books = recorder.into_inner().finish();
+    let ended = result.and_then(|()| headless::finish(engine.ended()));
+    if let Some(cause) = &books.failed {
+        return Err(Error::new(Kind::Output, format!("the recording {} ended early", r.path.display()))
+            .cause(format!("{cause}; {} of what had come is not in it", count(books.unrecorded)))
+            .hint("what was written before can be read"));
+    }
+    // A file in which nothing could be recorded, because there was no source, is not left lying about.
+    if ended.is_err() && books.flows == 0 {
+        if r.keep == Keep::One {
+            let _ = std::fs::remove_file(&r.path);
+        }
+        return ended;
+    }
+    if !r.quiet {
+        say::ledger(engine.ledger(), engine.notes());
+        say::say("note", &closing(&r.path, &books, around.as_ref()));
+    }
+    ended
+}
+
+fn put(frame: Frame, seen: &Seen, around: &mut Option<Around>, recorder: &mut Recorder) {
+    match around {
+        // Names and explanations need DNS answers, however long ago they were.
+        Some(around) if !seen.dns => around.take(seen.at, seen.drop, frame, &mut |f| recorder.frame(f)),
+        _ => recorder.frame(frame),
+    }
+}
+
+/// What decides whether a record is kept.
+struct Seen {
+    at: Option<Nanos>,
+    drop: bool,
+    dns: bool,
+}
+
+impl Seen {
+    fn of(r: &Response<'_>) -> Self {
+        let Some(flow) = r.flow() else { return Self { at: None, drop: false, dns: false } };
+        let is = |f, n| matches!(flow.field(f), Value::Int(i) if i == n);
+        Self { at: Some(time_of(flow)), drop: is(Field::Verdict, DROPPED), dns: is(Field::L7Record, DNS) }
+    }
+}
+
+/// The options of a writer with the world's clock, and with a key of its own where names are replaced.
+pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
+    let key = || {
+        let mut key = [0; 16];
+        for half in key.chunks_mut(8) {
+            half.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
+        }
+        Redact::new(key)
+    };
+    Options { path, keep, redact: redact.then(key), clock: Arc::new(|| SystemTime::now().into()) }
+}
+
+fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {
+    let mut text = format!("recorded {} flows to {}, {}", count(books.flows), path.display(), bytes(books.bytes));
+    if let Some(a) = around {
+        text.push_str(&format!("; {} left out, which no drop was near", count(a.left_out())));
+        if a.crowded() > 0 {
+            text.push_str(&format!(" ({} of them for want of memory)", count(a.crowded())));
+        }
+    }
+    if books.dropped > 0 {
+        text.push_str(&format!("; {} old segments of the ring are gone", count(books.dropped)));
+    }
+    if books.unwritable > 0 {
+        text.push_str(&format!("; {} could not be written", count(books.unwritable)));
+    }
+    text
+}
+
+/// `1.2 MiB`.
+pub fn bytes(n: u64) -> String {
+    let mut size = n as f64;
+    let mut unit = "bytes";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = next;
+    }
+    if unit == "bytes" { format!("{n} bytes") } else { format!("{size:.1} {unit}") }
+}

@@ -1,0 +1,175 @@
+//! Several recordings as one: the segments of each one after the other, the recordings merged by the time of their lines.
+//!
+//! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out. Must
+//! not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
+use super::Stop;
+use super::feed::{Feed, Gone};
+use super::file::Recording;
+use crate::error::Error;
+use crate::model::input::{At, Frame, Input};
+use crate::model::time::Nanos;
+use crate::record::rejoin::Rejoin;
+use crate::record::set;
+use crate::wire::clock::time_of;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How our writer, and whoever writes as it does, begins a line of the cluster's state.
+const WORLD: &[u8] = b"{\"world\":";
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Next {
+    /// A line, and its time where it has one.
+    Line(Frame, Option<Nanos>),
+    /// A line of which only what it teaches counts, or not even that: a player makes these of lines that it passes over.
+    Learnt(Frame),
+    Passed,
+    /// What a line of the cluster's state says that is news.
+    Changes(Vec<At>),
+    /// A file came to its end; `Err` if it could not be read to it. Others go on.
+    End(Arc<str>, Result<(), String>),
+}
+
+/// Recordings to be read together.
+pub struct Tape {
+    tracks: Vec<Track>,
+}
+
+/// One recording: its files in order.
+struct Track {
+    files: VecDeque<Recording>,
+    state: Rejoin,
+    head: Option<(Frame, Option<Nanos>)>,
+    /// How a file ended that has not been told yet.
+    ended: Option<(Arc<str>, Result<(), String>)>,
+    /// The time of the line before.
+    at: Option<Nanos>,
+}
+
+impl Tape {
+    /// Opens everything at once: a wrong name is told before the first flow, not after an hour.
+    pub fn open(paths: &[String]) -> Result<Self, Error> {
+        let open = |files: Vec<String>| files.iter().map(|f| Recording::open(f)).collect::<Result<_, _>>();
+        Ok(Self { tracks: set::recordings(paths).into_iter().map(|f| open(f).map(Track::new)).collect::<Result<_, _>>()? })
+    }
+
+    /// Recordings that are open already, each by itself.
+    pub fn of(recordings: Vec<Recording>) -> Self {
+        Self { tracks: recordings.into_iter().map(|r| Track::new(VecDeque::from([r]))).collect() }
+    }
+
+    /// The names of the files.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.tracks.iter().flat_map(|t| t.files.iter().map(Recording::name)).collect()
+    }
+
+    /// Whether reading may block for long.
+    pub fn is_live(&self) -> bool {
+        self.tracks.iter().any(|t| t.files.front().is_some_and(Recording::is_live))
+    }
+
+    /// Whether the next one is there without reading.
+    pub fn is_ready(&mut self) -> bool {
+        self.tracks.iter_mut().all(Track::is_ready)
+    }
+
+    /// Everything into the feed, on the calling thread.
+    pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
+        let live = self.is_live();
+        loop {
+            if stop.is_cancelled() {
+                return feed.blocking_flush();
+            }
+            if live && !self.is_ready() {
+                feed.blocking_flush()?;
+            }
+            match self.next() {
+                Some(Next::Line(frame, _)) => feed.blocking_send(Input::Frame(frame))?,
+                Some(Next::Changes(all)) => {
+                    for at in all {
+                        feed.blocking_send(Input::World(at))?;
+                    }
+                }
+                Some(Next::End(name, how)) => feed.blocking_send(Input::End(name, how))?,
+                Some(Next::Learnt(_) | Next::Passed) => {}
+                None => return feed.blocking_flush(),
+            }
+        }
+    }
+}
+
+impl Iterator for Tape {
+    type Item = Next;
+
+    /// The next one of all; `None` when everything has been read.
+    fn next(&mut self) -> Option<Next> {
+        let mut first: Option<(usize, Option<Nanos>)> = None;
+        for (i, track) in self.tracks.iter_mut().enumerate() {
+            track.fill();
+            if track.ended.is_some() {
+                first = Some((i, None));
+                break;
+            }
+            // Of equal times the recording that was named first; what has no time yet goes at once.
+            if track.head.is_some() && first.is_none_or(|(_, at)| track.at < at) {
+                first = Some((i, track.at));
+            }
+        }
+        let track = self.tracks.get_mut(first?.0)?;
+        track.next()
+    }
+}
+
+impl Track {
+    fn new(files: VecDeque<Recording>) -> Self {
+        Self { files, state: Rejoin::default(), head: None, ended: None, at: None }
+    }
+
+    fn is_ready(&mut self) -> bool {
+        if self.head.is_none()
+            && let Some(frame) = self.files.front_mut().and_then(Recording::buffered_frame)
+        {
+            self.take(frame);
+        }
+        self.head.is_some() || self.ended.is_some() || self.files.is_empty()
+    }
+
+    /// Reads on until there is a line, or an end to be told.
+    fn fill(&mut self) {
+        if self.head.is_some() || self.ended.is_some() {
+            return;
+        }
+        let Some(file) = self.files.front_mut() else { return };
+        let how = match file.buffered_frame().map_or_else(|| file.next_frame(), |f| Ok(Some(f))) {
+            Ok(Some(frame)) => return self.take(frame),
+            Ok(None) => Ok(()),
+            Err(why) => Err(why),
+        };
+        self.ended = Some((file.name(), how));
+        self.files.pop_front();
+    }
+
+    fn take(&mut self, frame: Frame) {
+        let at = time_of(&frame.bytes);
+        // The state of a snapshot is as old as it is, but stands where it stands.
+        self.at = if frame.bytes.starts_with(WORLD) { self.at.max(at) } else { at.or(self.at) };
+        self.head = Some((frame, at));
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        if let Some((name, how)) = self.ended.take() {
+            return Some(Next::End(name, how));
+        }
+        let (mut frame, at) = self.head.take()?;
+        let text = frame.bytes.strip_prefix(WORLD).and_then(|t| t.trim_ascii_end().strip_suffix(b"}"));
+        let Some(text) = text.filter(|_| frame.broken.is_none()) else { return Some(Next::Line(frame, at)) };
+        match self.state.take(text) {
+            Ok(changes) => Some(Next::Changes(changes)),
+            Err(why) => {
+                frame.broken = Some(why);
+                Some(Next::Line(frame, at))
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! State of the screens that show sums: map, matrix, stats, timeline, policies. Plain data; `update::board` writes it.
+use super::model::Scroll;
+use crate::engine::edges::EdgeId;
+use crate::engine::usage::Usage;
+use crate::model::time::Nanos;
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// The order of a list changes at most this often.
+const RESORT_MS: u64 = 1_000;
+
+/// A list that stands still under the finger: having moved in it, only what is new comes in, at its end.
+#[derive(Debug)]
+pub struct List<T> {
+    pub lines: Vec<T>,
+    /// `None`: the first one, whichever that is.
+    pub selected: Option<T>,
+    sorted_ms: u64,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { lines: Vec::new(), selected: None, sorted_ms: 0 }
+    }
+}
+
+impl<T: Copy + Eq + Hash> List<T> {
+    pub fn at(&self) -> usize {
+        self.selected.and_then(|s| self.lines.iter().position(|l| *l == s)).unwrap_or(0)
+    }
+
+    pub fn here(&self) -> Option<T> {
+        self.lines.get(self.at()).copied()
+    }
+
+    pub fn step(&mut self, by: isize) {
+        let Some(last) = self.lines.len().checked_sub(1) else { return };
+        self.selected = self.lines.get(self.at().saturating_add_signed(by).min(last)).copied();
+    }
+
+    /// Takes the lines as they are now, in the order they should have.
+    pub fn renew(&mut self, fresh: Vec<T>, ms: u64) {
+        let due = ms >= self.sorted_ms.saturating_add(RESORT_MS) || self.lines.is_empty();
+        if self.selected.is_none() && due {
+            self.lines = fresh;
+            self.sorted_ms = ms;
+            return;
+        }
+        let now: HashSet<T> = fresh.iter().copied().collect();
+        self.lines.retain(|l| now.contains(l));
+        let known: HashSet<T> = self.lines.iter().copied().collect();
+        self.lines.extend(fresh.into_iter().filter(|l| !known.contains(l)));
+        if self.selected.is_some_and(|s| !self.lines.contains(&s)) {
+            self.selected = None;
+        }
+    }
+
+    /// Sorted anew with the next picture, whatever is under the finger.
+    pub fn unsettle(&mut self) {
+        (self.selected, self.sorted_ms) = (None, 0);
+        self.lines.clear();
+    }
+}
+
+/// By what a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    #[default]
+    Count,
+    Drops,
+    Name,
+}
+
+/// One service, who calls it and whom it calls.
+#[derive(Debug, Default)]
+pub struct Map {
+    /// Its name; `None` until there is anybody.
+    pub focus: Option<String>,
+    /// The keys go to whom it calls, not to its callers.
+    pub out: bool,
+    pub callers: List<EdgeId>,
+    pub calls: List<EdgeId>,
+    pub sort: Sort,
+    pub reverse: bool,
+}
+
+impl Map {
+    pub fn on(focus: Option<String>) -> Self {
+        Self { focus, out: true, ..Self::default() }
+    }
+
+    pub fn list(&self) -> &List<EdgeId> {
+        if self.out { &self.calls } else { &self.callers }
+    }
+
+    pub fn list_mut(&mut self) -> &mut List<EdgeId> {
+        if self.out { &mut self.calls } else { &mut self.callers }
+    }
+}
+
+/// Who talks to whom, as a table.
+#[derive(Debug, Default)]
+pub struct Matrix {
+    /// Workloads instead of namespaces.
+    pub workloads: bool,
+    /// Drops instead of rates.
+    pub drops: bool,
+    /// The cell under the finger; `None`: the one with the most drops, else the most traffic.
+    pub selected: Option<(String, String)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Number of the window in `series::WIDTHS`.
+    pub window: usize,
+    /// Line under the finger.
+    pub at: usize,
+    /// How many lines there were in the last picture.
+    pub most: usize,
+}
+
+/// Everything that is known along the time.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// Begin of the slot under the finger; `None`: the newest.
+    pub at: Option<Nanos>,
+    /// The other end of the brush.
+    pub brush: Option<Nanos>,
+}
+
+#[derive(Debug, Default)]
+pub struct Policies {
+    pub usage: Usage,
+    /// Places in `Usage::lines`.
+    pub list: List<usize>,
+    pub sort: Sort,
+    pub reverse: bool,
+}
+
+/// A text with line numbers.
+#[derive(Debug)]
+pub struct Yaml {
+    pub title: String,
+    pub first: u32,
+    pub lines: Vec<String>,
+    pub scroll: Scroll,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_stands_still_under_the_finger() {
+        let mut l = List::default();
+        l.renew(vec![1, 2, 3], 0);
+        l.renew(vec![3, 2, 1], 500);
+        assert_eq!(l.lines, [1, 2, 3], "not more than once a second");
+        l.renew(vec![3, 2, 1], 1_000);
+        assert_eq!(l.lines, [3, 2, 1]);
+        l.step(1);
+        l.renew(vec![4, 1, 2], 9_000);
+        assert_eq!((l.lines.as_slice(), l.here()), ([2, 1, 4].as_slice(), Some(2)));
+        l.renew(vec![4], 9_000);
+        assert_eq!((l.here(), l.selected), (Some(4), None));
+        l.step(isize::MIN);
+        l.step(isize::MAX);
+        assert_eq!(l.at(), 0);
+    }
+}

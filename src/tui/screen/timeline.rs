@@ -1,0 +1,175 @@
+//! Everything along the time: flows, drops, where each cause begins, and the flows at the finger. Live its right edge is now.
+use super::stats::Curve;
+use super::{drops, flows, row};
+use crate::engine::Engine;
+use crate::engine::causes::Cause;
+use crate::engine::series::Rate;
+use crate::engine::tally::Tally;
+use crate::model::time::Nanos;
+use crate::tui::board::Timeline;
+use crate::tui::model::Model;
+use crate::tui::text::{count, span, width};
+use crate::tui::view::View;
+use crate::tui::widget::bar;
+use crate::tui::widget::pen::Pen;
+use crate::tui::widget::spark::{spark, stretch};
+use ratatui::layout::{Position, Rect};
+
+/// Columns before the bars.
+const HEAD: u16 = 8;
+
+/// The line of time of one picture.
+pub struct Axis {
+    /// Begin of the first slot, and how long a slot lasts.
+    pub first: Nanos,
+    pub slot: i64,
+    pub rates: Vec<Rate>,
+}
+
+impl Axis {
+    pub fn of(m: &Model, engine: &Engine, view: &View, tally: &Tally) -> Option<Self> {
+        let slot = tally.series.width().saturating_mul(Nanos::SECOND);
+        let first = tally.series.history().next()?.0;
+        let mut rates: Vec<Rate> = tally.series.history().map(|h| h.1).collect();
+        // What has passed since the newest flow belongs to the line too.
+        let now = m.upto(view, tally, engine);
+        let upto = usize::try_from(now.since(first) / slot).unwrap_or(0).min(2 * crate::engine::series::HISTORY);
+        while rates.len() <= upto {
+            rates.push(Rate::default());
+        }
+        Some(Self { first, slot, rates })
+    }
+
+    /// Number of the slot that a time lies in.
+    pub fn place(&self, at: Nanos) -> usize {
+        let n = usize::try_from(at.since(self.first).div_euclid(self.slot.max(1))).unwrap_or(0);
+        n.min(self.rates.len().saturating_sub(1))
+    }
+
+    pub fn begin(&self, i: usize) -> Nanos {
+        self.first.plus(i64::try_from(i).unwrap_or(0).saturating_mul(self.slot))
+    }
+
+    /// The slot under the finger.
+    pub fn here(&self, t: &Timeline) -> usize {
+        t.at.map_or(self.rates.len().saturating_sub(1), |at| self.place(at))
+    }
+
+    /// First and last slot of the brush; without one the slot under the finger.
+    pub fn brushed(&self, t: &Timeline) -> (usize, usize) {
+        let here = self.here(t);
+        let other = t.brush.map_or(here, |b| self.place(b));
+        (here.min(other), here.max(other))
+    }
+
+    /// A filter for what the brush covers.
+    pub fn filter(&self, t: &Timeline) -> String {
+        let (from, to) = self.brushed(t);
+        format!("since:{} until:{}", self.begin(from), self.begin(to + 1).plus(-1))
+    }
+}
+
+/// The causes of the view by their first drop.
+pub fn causes<'a>(m: &'a Model, engine: &'a Engine) -> Vec<&'a Cause> {
+    let mut out: Vec<&Cause> = m.causes().filter_map(|l| engine.causes().get(l.id)).collect();
+    out.sort_by_key(|c| (c.first, c.id));
+    out
+}
+
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: Rect) -> Option<Position> {
+    let look = m.look;
+    let cursor = bar::filter(pen, m, engine, row(area, 0));
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if bar::error(pen, m, row(body, 0)) {
+        return cursor;
+    }
+    let found = m.view().and_then(|v| Some((v, Axis::of(m, engine, v, v.tally(engine)?)?)));
+    let Some((view, axis)) = found else {
+        super::nothing(pen, m, engine, body);
+        return cursor;
+    };
+    let cols = usize::from(area.width.saturating_sub(HEAD + 1)).max(1);
+    let n = axis.rates.len().max(1);
+    // A slot's first column, and its last.
+    let column = |slot: usize| (slot * cols).div_ceil(n).min(cols - 1);
+    let end = |slot: usize| ((slot + 1) * cols).div_ceil(n).max(column(slot) + 1).min(cols) - 1;
+    let x = area.x + HEAD;
+    let lines: [Curve; 2] = [("flows", |r| r.flows, look.plain()), ("drops", |r| r.dropped, look.drop())];
+    let (from, to) = axis.brushed(t);
+    let brushed = Rect { x: x + cut(column(from)), y: body.y, width: cut(end(to).saturating_sub(column(from)) + 1), height: 2 };
+    for (y, (name, get, style)) in (body.y..body.bottom()).zip(lines) {
+        pen.put(area.x + 1, y, usize::from(HEAD), name, look.dim());
+        let bars = stretch(&axis.rates.iter().map(get).collect::<Vec<_>>(), cols);
+        pen.put(x, y, cols, &spark(look, &bars), style);
+    }
+    pen.over(Rect { height: brushed.height.min(body.height), ..brushed }, look.selected());
+    // Where causes begin.
+    let known = causes(m, engine);
+    if body.height > 2 {
+        let y = body.y + 2;
+        pen.put(area.x + 1, y, usize::from(HEAD), "causes", look.dim());
+        for c in 0..cols {
+            pen.put(x + cut(c), y, 1, look.g.rule, look.dim());
+        }
+        for c in &known {
+            pen.put(x + cut(column(axis.place(c.first))), y, 1, look.g.up, if c.audit { look.warn() } else { look.drop() });
+        }
+    }
+    if body.height > 3 {
+        clocks(pen, m, &axis, Rect { x, y: body.y + 3, width: cut(cols), height: 1 });
+    }
+    if body.height > 5 {
+        let sum = axis.rates.get(from..=to).unwrap_or_default().iter().copied().fold(Rate::default(), Rate::plus);
+        let time = local(m, axis.begin(from));
+        let lasts = span(i64::try_from(to - from + 1).unwrap_or(1).saturating_mul(axis.slot));
+        let (flows, dropped) = (count(u64::from(sum.flows)), count(u64::from(sum.dropped)));
+        let text = format!(" {time}, {lasts}: {flows} flows, {dropped} dropped");
+        pen.put(area.x, body.y + 4, usize::from(area.width), &text, look.plain());
+        let new: Vec<&&Cause> = known.iter().filter(|c| (from..=to).contains(&axis.place(c.first))).collect();
+        if let Some(c) = new.first() {
+            let more = if new.len() > 1 { format!("  and {} more", new.len() - 1) } else { String::new() };
+            let room = usize::from(area.width).saturating_sub(6 + width(&more));
+            let text = format!(" new: {}{more}", crate::tui::text::clip(&drops::sentence(c), room, look.g.gap));
+            pen.put(area.x, body.y + 5, usize::from(area.width), &text, look.strong());
+        }
+    }
+    if body.height > 7 {
+        let rest = Rect { y: body.y + 6, height: body.height - 6, ..body };
+        let first = first_at(view, engine, axis.begin(from));
+        flows::from(pen, m, engine, view, first, rest);
+    }
+    cursor
+}
+
+fn cut(n: usize) -> u16 {
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
+fn local(m: &Model, at: Nanos) -> String {
+    at.plus(i64::from(m.options.offset) * Nanos::SECOND).utc().format("%H:%M:%S").to_string()
+}
+
+/// Times below the line, as many as there is room for.
+fn clocks(pen: &mut Pen<'_>, m: &Model, axis: &Axis, area: Rect) {
+    let look = pen.look;
+    let n = axis.rates.len().max(1);
+    let each = 16usize;
+    let last = if m.streams_now() { "now".to_owned() } else { local(m, axis.begin(n - 1)) };
+    for c in (0..usize::from(area.width).saturating_sub(8 + 2 + width(&last))).step_by(each) {
+        let text = local(m, axis.begin(c * n / usize::from(area.width).max(1)));
+        pen.put(area.x + cut(c), area.y, each, &text, look.dim());
+    }
+    let x = area.right().saturating_sub(cut(width(&last)));
+    pen.put(x.saturating_sub(1), area.y, 20, &format!(" {last}"), look.dim());
+}
+
+/// The first row of the view that is not older than `at`. Rows are nearly in the order of time.
+fn first_at(v: &View, engine: &Engine, at: Nanos) -> usize {
+    let (mut lo, mut hi) = (0, v.len(engine));
+    while lo < hi {
+        let mid = lo + (hi - lo) / 2;
+        let before = v.seq(mid, engine).and_then(|s| engine.store().row(s)).is_some_and(|r| r.at < at);
+        if before { lo = mid + 1 } else { hi = mid }
+    }
+    lo
+}

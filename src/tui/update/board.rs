@@ -1,0 +1,261 @@
+//! What keys do on the screens of sums, and how their lists follow the data.
+use super::{Tone, go, toast, trail};
+use crate::engine::Engine;
+use crate::model::row::Row;
+use crate::tui::action::Action;
+use crate::tui::board::{Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
+use crate::tui::key::Key;
+use crate::tui::model::{Model, Screen, Scroll};
+use crate::tui::screen::timeline::Axis;
+use crate::tui::screen::{map, matrix, policies, stats, timeline};
+use crate::tui::widget::yaml::Sheet;
+
+/// The sort menu: (key, what, by what).
+pub const SORTS: &[(char, &str, Sort)] = &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)];
+
+/// A screen of its own kind, as it is opened.
+pub fn open(m: &mut Model, engine: &Engine, action: Action) {
+    let screen = match action {
+        Action::Map => Screen::Map(Box::new(Map::on(focus(m, engine)))),
+        Action::Matrix => Screen::Matrix(Box::<Matrix>::default()),
+        Action::Stats => Screen::Stats(Stats { window: 1, ..Stats::default() }),
+        Action::Timeline => Screen::Timeline(Timeline::default()),
+        _ => Screen::Policies(Box::<Policies>::default()),
+    };
+    trail::root(m, Some(screen));
+}
+
+/// Whoever is called by the flow under the finger, where one was chosen; else the map looks for itself.
+fn focus(m: &Model, engine: &Engine) -> Option<String> {
+    let chosen = match m.screen()? {
+        Screen::Flows(v) => !v.follow && !m.in_pane,
+        Screen::Why(_) | Screen::Describe(_) => true,
+        _ => false,
+    };
+    let row: &Row = engine.store().row(go::selected_flow(m, engine).filter(|_| chosen)?)?;
+    let edges = &engine.tally()?.edges;
+    let end = if row.reply == Some(true) { &row.src } else { &row.dst };
+    edges.party(end, engine.store()).map(|id| edges.name(id).to_owned())
+}
+
+/// Before a picture: lists take in what is new.
+pub fn settle(m: &mut Model, engine: &Engine) {
+    let ms = m.ms;
+    let Some(mut top) = m.stack.pop() else { return };
+    match &mut top {
+        Screen::Map(x) => {
+            if let Some((view, tally)) = m.view().and_then(|v| Some((v, v.tally(engine)?))) {
+                let w = map::window(m, engine, view, tally);
+                if x.focus.is_none() {
+                    x.focus = map::busiest(&w);
+                }
+                let (callers, calls) = (map::pairs(&w, x, false), map::pairs(&w, x, true));
+                x.callers.renew(callers, ms);
+                x.calls.renew(calls, ms);
+                if x.list().lines.is_empty() && !(x.callers.lines.is_empty() && x.calls.lines.is_empty()) {
+                    x.out = !x.out;
+                }
+            }
+        }
+        Screen::Stats(x) => {
+            x.most = stats::lines(m, engine, x).len();
+            x.at = x.at.min(x.most.saturating_sub(1));
+        }
+        Screen::Policies(p) => {
+            p.usage.count(engine);
+            let order = policies::order(p);
+            p.list.renew(order, ms);
+        }
+        _ => {}
+    }
+    m.stack.push(top);
+}
+
+/// Up and down; the least and greatest number mean the ends. Returns whether the screen is one of these.
+pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
+    match m.stack.last_mut() {
+        Some(Screen::Map(x)) => x.list_mut().step(by),
+        Some(Screen::Policies(p)) => p.list.step(by),
+        Some(Screen::Stats(s)) => s.at = s.at.saturating_add_signed(by).min(s.most.saturating_sub(1)),
+        Some(Screen::Matrix(_)) => walk(m, engine, by, 0),
+        // Up and down are earlier and later too: there is but one line.
+        Some(Screen::Timeline(_)) => along(m, engine, by),
+        Some(Screen::Yaml(y)) => y.scroll.by(by),
+        _ => return false,
+    }
+    true
+}
+
+/// Left and right.
+pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
+    match m.stack.last_mut() {
+        Some(Screen::Map(x)) => x.out = by > 0,
+        Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
+        Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
+        Some(Screen::Timeline(_)) => along(m, engine, by),
+        _ => {}
+    }
+}
+
+fn walk(m: &mut Model, engine: &Engine, down: isize, right: isize) {
+    let Some(Screen::Matrix(x)) = m.screen() else { return };
+    let Some(t) = matrix::table(m, engine, x) else { return };
+    let Some(last) = t.names.len().checked_sub(1) else { return };
+    let (row, col) = t.at(x);
+    let to = (row.saturating_add_signed(down).min(last), col.saturating_add_signed(right).min(last));
+    let name = |i: usize| t.names.get(i).cloned().unwrap_or_default();
+    let selected = Some((name(to.0), name(to.1)));
+    if let Some(Screen::Matrix(x)) = m.stack.last_mut() {
+        x.selected = selected;
+    }
+}
+
+fn axis(m: &Model, engine: &Engine) -> Option<Axis> {
+    let view = m.view()?;
+    Axis::of(m, engine, view, view.tally(engine)?)
+}
+
+fn along(m: &mut Model, engine: &Engine, by: isize) {
+    let Some(axis) = axis(m, engine) else { return };
+    let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
+    let last = axis.rates.len().saturating_sub(1);
+    let to = axis.here(t).saturating_add_signed(by).min(last);
+    // At its right end it stays with what is new.
+    t.at = (to < last).then(|| axis.begin(to));
+}
+
+/// To the begin of the next or previous cause along the time.
+pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
+    let Some(axis) = axis(m, engine) else { return };
+    let Some(Screen::Timeline(t)) = m.screen() else { return };
+    let here = axis.here(t);
+    let places: Vec<usize> = timeline::causes(m, engine).iter().map(|c| axis.place(c.first)).collect();
+    let to = match by {
+        0.. => places.iter().find(|p| **p > here).or(places.first()),
+        _ => places.iter().rev().find(|p| **p < here).or(places.last()),
+    };
+    let Some(to) = to.copied() else { return };
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+        t.at = Some(axis.begin(to));
+    }
+}
+
+/// Begins a brush at the finger, or gives it up.
+pub fn brush(m: &mut Model, engine: &Engine) {
+    let Some(axis) = axis(m, engine) else { return };
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+        let here = axis.begin(axis.here(t));
+        t.brush = if t.brush.is_some() { None } else { Some(here) };
+    }
+}
+
+/// Goes in: map walks, the others show flows.
+pub fn enter(m: &mut Model, engine: &Engine) {
+    match m.screen() {
+        Some(Screen::Map(x)) => {
+            let Some(edges) = m.view().and_then(|v| v.tally(engine)).map(|t| &t.edges) else { return };
+            let Some(e) = x.list().here().and_then(|id| edges.get(id)) else { return };
+            let name = edges.name(if x.out { e.to } else { e.from }).to_owned();
+            let next = Map { out: x.out, sort: x.sort, reverse: x.reverse, ..Map::on(Some(name)) };
+            trail::push(m, Screen::Map(Box::new(next)));
+        }
+        Some(Screen::Matrix(x)) => {
+            let Some(t) = matrix::table(m, engine, x).filter(|t| !t.names.is_empty()) else { return };
+            let mut filter = t.filter(t.at(x));
+            if x.drops {
+                filter.push_str(" verdict:dropped,audit");
+            }
+            go::show_within(m, engine, filter.trim());
+        }
+        Some(Screen::Stats(s)) => {
+            let Some(filter) = stats::lines(m, engine, s).into_iter().nth(s.at).map(|l| l.filter) else { return };
+            go::show_within(m, engine, &filter);
+        }
+        Some(Screen::Timeline(t)) => {
+            let Some(filter) = axis(m, engine).map(|a| a.filter(t)) else { return };
+            go::show_within(m, engine, &filter);
+        }
+        Some(Screen::Policies(p)) => {
+            let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
+            if line.denies + line.isolates == 0 {
+                return toast(m, Tone::Info, "it stopped no flow so far");
+            }
+            let filter = format!("policy:{}", line.policy.path());
+            go::show(m, engine, &filter);
+        }
+        _ => {}
+    }
+}
+
+/// The flows of the pair under the finger.
+pub fn flows_of_pair(m: &mut Model, engine: &Engine) {
+    let Some(Screen::Map(x)) = m.screen() else { return };
+    let Some(edges) = m.view().and_then(|v| v.tally(engine)).map(|t| &t.edges) else { return };
+    let Some(filter) = x.list().here().and_then(|id| edges.get(id)).map(|e| map::filter_of(edges, e)) else { return };
+    go::show_within(m, engine, &filter);
+}
+
+/// `o` and Tab.
+pub fn other(m: &mut Model) {
+    match m.stack.last_mut() {
+        Some(Screen::Map(x)) => x.out = !x.out,
+        Some(Screen::Matrix(x)) => (x.workloads, x.selected) = (!x.workloads, None),
+        _ => {}
+    }
+}
+
+/// `v`.
+pub fn show(m: &mut Model) {
+    if let Some(Screen::Matrix(x)) = m.stack.last_mut() {
+        x.drops = !x.drops;
+    }
+}
+
+/// A letter of the sort menu; the same one again, or `S`, turns the order round.
+pub fn sort(m: &mut Model, key: Key) {
+    let Some(c) = key.typed() else { return };
+    let to = SORTS.iter().find(|s| s.0 == c).map(|s| s.2);
+    let set = |sort: &mut Sort, reverse: &mut bool| match to {
+        Some(to) if to == *sort => *reverse = !*reverse,
+        Some(to) => (*sort, *reverse) = (to, false),
+        None if c == 'S' => *reverse = !*reverse,
+        None => {}
+    };
+    match m.stack.last_mut() {
+        Some(Screen::Map(x)) => {
+            set(&mut x.sort, &mut x.reverse);
+            x.callers.unsettle();
+            x.calls.unsettle();
+        }
+        Some(Screen::Policies(p)) => {
+            set(&mut p.sort, &mut p.reverse);
+            p.list.unsettle();
+        }
+        _ => {}
+    }
+}
+
+/// The whole text of the policy in question.
+pub fn yaml(m: &mut Model, engine: &Engine) {
+    let policy = match m.screen() {
+        Some(Screen::Policies(p)) => p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| l.policy.clone()),
+        Some(Screen::Why(c)) => c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| c.why.as_ref()?.policies.first().cloned()),
+        _ => None,
+    };
+    let set = engine.policies();
+    let Some((policy, (text, (line, _)))) = policy.and_then(|p| set.text(&p).zip(set.lines(&p)).map(|t| (p, t))) else {
+        return toast(m, Tone::Info, "no policy's text is at hand here");
+    };
+    let Sheet { first, lines } = Sheet::cut(&text, line);
+    let title = format!("{} {}  {}:{line}", policy.kind, policy.path(), text.file);
+    trail::push(m, Screen::Yaml(Box::new(Yaml { title, first, lines, scroll: Scroll::default() })));
+}
+
+/// The flows from a time on, as `:goto` wants it.
+pub fn goto(m: &mut Model, engine: &Engine, time: &str) {
+    let ctx = crate::query::Context { now: m.now(engine), offset: m.options.offset };
+    if let Err(e) = crate::query::parse(&format!("since:{time}"), &ctx) {
+        return toast(m, Tone::Error, e.to_string());
+    }
+    go::show_within(m, engine, &format!("since:{time}"));
+}

@@ -1,0 +1,60 @@
+//! Typing in the palette, and doing what is chosen there.
+use super::{Tone, board, go, toast};
+use crate::engine::Engine;
+use crate::tui::key::Key;
+use crate::tui::model::{Model, Palette};
+use crate::tui::screen::palette::{Go, offers};
+use crossterm::event::KeyCode;
+
+/// Longest text that can be typed.
+const LONGEST: usize = 200;
+
+pub fn open(m: &mut Model) {
+    m.palette = Some(Palette::default());
+}
+
+pub fn key(m: &mut Model, engine: &Engine, key: Key) {
+    let Some(mut p) = m.palette.take() else { return };
+    let found = offers(m, engine, &p.text);
+    let last = found.len().saturating_sub(1);
+    match (key.code, key.ctrl) {
+        (KeyCode::Esc, _) => return,
+        (KeyCode::Enter, _) => {
+            let Some(chosen) = found.into_iter().nth(p.at.min(last)) else {
+                return toast(m, Tone::Info, format!("there is no {}", p.text.trim()));
+            };
+            return choose(m, engine, chosen.go);
+        }
+        (KeyCode::Down, _) | (KeyCode::Char('n'), true) => p.at = (p.at + 1).min(last),
+        (KeyCode::Up, _) | (KeyCode::Char('p'), true) => p.at = p.at.min(last).saturating_sub(1),
+        (KeyCode::Tab, _) => {
+            if let Some(o) = found.into_iter().nth(p.at.min(last)) {
+                (p.text, p.at) = (o.name, 0);
+            }
+        }
+        (KeyCode::Backspace, _) | (KeyCode::Char('h'), true) => {
+            // Rubbing out what is not there leaves, as in vim.
+            if p.text.pop().is_none() {
+                return;
+            }
+            p.at = 0;
+        }
+        (KeyCode::Char('u'), true) => p = Palette::default(),
+        _ => {
+            if let Some(c) = key.typed().filter(|c| !c.is_control() && p.text.len() < LONGEST) {
+                p.text.push(c);
+                p.at = 0;
+            }
+        }
+    }
+    m.palette = Some(p);
+}
+
+fn choose(m: &mut Model, engine: &Engine, go: Go) {
+    match go {
+        Go::Act(action) => super::run(m, engine, action),
+        Go::Namespace(ns) => go::show(m, engine, &format!("ns:{ns}")),
+        Go::Time(time) if time.is_empty() => m.palette = Some(Palette { text: "goto ".to_owned(), at: 0 }),
+        Go::Time(time) => board::goto(m, engine, &time),
+    }
+}

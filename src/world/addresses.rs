@@ -1,0 +1,275 @@
+//! Whose an address was, and when. Owns the intervals in which pods held addresses, how long ended ones are kept, and which of
+//! several holders is meant; labels and policies are not its business.
+use super::Key;
+use super::objects::PodLike;
+use crate::model::time::Nanos;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// How long a holder is remembered after its end, measured by the changes of the cluster.
+const KEPT: i64 = 3_600 * Nanos::SECOND;
+
+/// Ended holders remembered; further ones push out the oldest, and that is counted.
+const MOST_ENDED: usize = 16_384;
+
+/// By so much a node's clock and what is seen of the API may be apart.
+const LAG: i64 = 5 * Nanos::SECOND;
+
+/// A pod as it was while it held an address.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    /// No other hold ever has it.
+    pub id: u64,
+    pub key: Arc<Key>,
+    pub pod: Arc<PodLike>,
+    /// `None`: always, as far as anybody knows.
+    from: Option<Nanos>,
+    /// `None`: still.
+    to: Option<Nanos>,
+}
+
+impl Hold {
+    /// Whether it may have had the address then; `None` asks for now.
+    fn at(&self, at: Option<Nanos>, lag: i64) -> bool {
+        let Some(at) = at else { return self.to.is_none() };
+        self.from.is_none_or(|from| from.0.saturating_sub(lag) <= at.0) && self.to.is_none_or(|to| at.0 < to.0.saturating_add(lag))
+    }
+}
+
+/// Who held an address.
+#[derive(Debug)]
+pub(super) enum Holder<'a> {
+    Nobody,
+    Pod(&'a Hold),
+    /// Pods on the network of this node, and how many.
+    Host(&'a str, usize),
+    /// Pods that are not alike, and nothing says which.
+    Several,
+}
+
+/// All addresses of pods.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    holds: HashMap<IpAddr, Vec<Hold>>,
+    /// When, whose and which; the oldest end first.
+    ended: VecDeque<(Nanos, IpAddr, u64)>,
+    next: u64,
+    /// Ranges in which pods and services were seen.
+    ranges: HashSet<IpAddr>,
+    /// Ended holders that found no room.
+    pub forgotten: u64,
+}
+
+impl Addresses {
+    /// Takes in that a pod is now `new` instead of `old`; `at`: when that was seen, `None`: it has always been so.
+    pub fn change(&mut self, key: &Arc<Key>, old: Option<&Arc<PodLike>>, new: Option<&Arc<PodLike>>, at: Option<Nanos>) {
+        let none = Vec::new();
+        let (before, after) = (old.map_or(&none, |p| &p.ips), new.map_or(&none, |p| &p.ips));
+        before.iter().filter(|ip| !after.contains(ip)).for_each(|ip| self.end(key, *ip, at));
+        let Some(pod) = new else { return };
+        let alike = old.is_some_and(|old| old.is_alike(pod));
+        for ip in after {
+            let known = before.contains(ip);
+            if known && alike {
+                let held = self.holds.get_mut(ip).into_iter().flatten().find(|h| h.to.is_none() && h.key == *key);
+                held.into_iter().for_each(|h| h.pod = pod.clone());
+                continue;
+            }
+            if known {
+                self.end(key, *ip, at);
+            }
+            // A pod has its address a little earlier than the API says so. What it is changes when that is seen.
+            let from = if known { at } else { pod.started.or(at) };
+            self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None }, *ip);
+        }
+    }
+
+    fn begin(&mut self, hold: Hold, ip: IpAddr) {
+        self.next += 1;
+        if !hold.pod.host_network {
+            self.near(ip);
+        }
+        self.holds.entry(ip).or_default().push(hold);
+    }
+
+    fn end(&mut self, key: &Arc<Key>, ip: IpAddr, at: Option<Nanos>) {
+        let Some(list) = self.holds.get_mut(&ip) else { return };
+        let Some(i) = list.iter().position(|h| h.to.is_none() && h.key == *key) else { return };
+        match (at, list.get_mut(i)) {
+            (Some(at), Some(hold)) => {
+                hold.to = Some(at);
+                self.ended.push_back((at, ip, hold.id));
+                self.sweep(at);
+            }
+            _ => drop(list.remove(i)),
+        }
+    }
+
+    fn sweep(&mut self, now: Nanos) {
+        while let Some((end, ip, id)) = self.ended.front().copied() {
+            let old = now.since(end) > KEPT;
+            if !old && self.ended.len() <= MOST_ENDED {
+                break;
+            }
+            self.forgotten += u64::from(!old);
+            self.ended.pop_front();
+            if let Some(list) = self.holds.get_mut(&ip) {
+                list.retain(|h| h.id != id);
+                if list.is_empty() {
+                    self.holds.remove(&ip);
+                }
+            }
+        }
+    }
+
+    /// Who held an address. `node`: where its holder was, if that is known.
+    pub fn holder(&self, ip: IpAddr, at: Option<Nanos>, node: &str) -> Holder<'_> {
+        let Some(list) = self.holds.get(&ip) else { return Holder::Nobody };
+        let of = |lag: i64| list.iter().filter(|h| h.at(at, lag)).collect::<Vec<_>>();
+        let mut found = of(0);
+        if found.is_empty() {
+            found = of(LAG);
+        }
+        if !node.is_empty() && found.iter().any(|h| h.pod.node == node) {
+            found.retain(|h| h.pod.node == node);
+        }
+        let Some(first) = found.first() else { return Holder::Nobody };
+        if found.iter().all(|h| h.pod.host_network && h.pod.node == first.pod.node) {
+            return Holder::Host(&first.pod.node, found.len());
+        }
+        match found.as_slice() {
+            [one] => Holder::Pod(one),
+            _ => Holder::Several,
+        }
+    }
+
+    /// The pod of this name that held the address then, else the last of this name that ever held it.
+    pub fn named(&self, ip: IpAddr, namespace: &str, name: &str, at: Option<Nanos>) -> Option<&Hold> {
+        let mine = || self.holds.get(&ip).into_iter().flatten().filter(|h| h.key.0 == namespace && h.key.1 == name);
+        mine().find(|h| h.at(at, 0)).or_else(|| mine().next_back())
+    }
+
+    /// Notes that this address is the cluster's, so that its neighbours may be too.
+    pub fn near(&mut self, ip: IpAddr) {
+        self.ranges.insert(range(ip));
+    }
+
+    /// Whether addresses of its range are the cluster's.
+    pub fn is_near(&self, ip: IpAddr) -> bool {
+        self.ranges.contains(&range(ip))
+    }
+}
+
+/// The range around an address in which a cluster gives addresses to pods or services.
+fn range(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & !0xffff)),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 72))),
+    }
+}
+
+/// Whether an address can be outside of a cluster: no loopback, none that means a group or only the next wire. The metadata service
+/// of clouds is not on the wire, whatever its address says.
+pub(super) fn can_be_outside(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) if v4 == Ipv4Addr::new(169, 254, 169, 254) => true,
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified() || v4.is_broadcast()),
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60 * Nanos::SECOND;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn pod(node: &str, app: &str) -> Arc<PodLike> {
+        let labels = [("app".to_owned(), app.to_owned())].into();
+        Arc::new(PodLike { labels, node: node.to_owned(), ips: vec![ip("10.0.0.7"), ip("fd00::7")], ..PodLike::default() })
+    }
+
+    fn key(name: &str) -> Arc<Key> {
+        Arc::new(("shop".to_owned(), name.to_owned()))
+    }
+
+    fn minute(n: i64) -> Option<Nanos> {
+        Some(Nanos(n * MINUTE))
+    }
+
+    fn app(a: &Addresses, at: Option<Nanos>, node: &str) -> String {
+        match a.holder(ip("10.0.0.7"), at, node) {
+            Holder::Pod(h) => format!("{} {}", h.key.1, h.pod.labels["app"]),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_address_is_whose_it_was_then() {
+        let mut a = Addresses::default();
+        let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
+        a.change(&key("a"), None, Some(&first), minute(10));
+        a.change(&key("a"), Some(&first), None, minute(20));
+        a.change(&key("b"), None, Some(&second), minute(30));
+        let told: Vec<_> = [5, 15, 25, 31].map(|m| app(&a, minute(m), "")).into();
+        assert_eq!(told, ["Nobody", "a cart", "Nobody", "b db"]);
+        assert_eq!(app(&a, None, ""), "b db");
+        assert!(matches!(a.holder(ip("fd00::7"), minute(15), ""), Holder::Pod(h) if h.key.1 == "a"), "dual stack");
+        assert_eq!(app(&a, Some(Nanos(30 * MINUTE - Nanos::SECOND)), ""), "b db", "clocks are not that alike");
+        assert_eq!(a.named(ip("10.0.0.7"), "shop", "a", None).map(|h| h.pod.labels["app"].as_str()), Some("cart"), "the last of its name");
+    }
+
+    #[test]
+    fn two_at_a_time_are_told_apart_by_the_node_or_not_at_all() {
+        let mut a = Addresses::default();
+        a.change(&key("a"), None, Some(&pod("n1", "cart")), minute(1));
+        a.change(&key("b"), None, Some(&pod("n2", "db")), minute(1));
+        assert_eq!([app(&a, minute(2), "n2"), app(&a, minute(2), ""), app(&a, minute(2), "n9")], ["b db", "Several", "Several"]);
+    }
+
+    #[test]
+    fn what_a_pod_is_changes_while_its_address_stays() {
+        let mut a = Addresses::default();
+        let (old, new) = (pod("n1", "cart"), pod("n1", "cart2"));
+        a.change(&key("a"), None, Some(&old), minute(1));
+        a.change(&key("a"), Some(&old), Some(&old.clone()), minute(2));
+        a.change(&key("a"), Some(&old), Some(&new), minute(3));
+        assert_eq!([app(&a, minute(2), ""), app(&a, minute(4), ""), app(&a, None, "")], ["a cart", "a cart2", "a cart2"]);
+    }
+
+    #[test]
+    fn pods_of_one_node_are_the_node() {
+        let mut a = Addresses::default();
+        let host = |n: &str| Arc::new(PodLike { host_network: true, ips: vec![ip("172.18.0.2")], node: n.into(), ..PodLike::default() });
+        a.change(&key("a"), None, Some(&host("n1")), None);
+        a.change(&key("b"), None, Some(&host("n1")), None);
+        assert!(matches!(a.holder(ip("172.18.0.2"), minute(1), ""), Holder::Host("n1", 2)));
+        assert!(!a.is_near(ip("172.18.0.3")), "nodes are known one by one");
+    }
+
+    #[test]
+    fn ended_holders_are_kept_for_a_while_and_not_without_end() {
+        let mut a = Addresses::default();
+        let p = pod("n1", "cart");
+        a.change(&key("a"), None, Some(&p), minute(1));
+        a.change(&key("a"), Some(&p), None, minute(2));
+        a.change(&key("b"), None, Some(&p), minute(50));
+        a.change(&key("b"), Some(&p), None, minute(61));
+        assert_eq!(app(&a, minute(1), ""), "a cart");
+        a.change(&key("c"), None, Some(&p), minute(70));
+        a.change(&key("c"), Some(&p), None, minute(71));
+        assert_eq!((app(&a, minute(1), ""), app(&a, minute(55), "")), ("Nobody".to_owned(), "b cart".to_owned()));
+        for i in 0..MOST_ENDED + 10 {
+            let k = key(&i.to_string());
+            a.change(&k, None, Some(&p), minute(72));
+            a.change(&k, Some(&p), None, minute(72));
+        }
+        assert!(a.ended.len() <= MOST_ENDED && a.forgotten >= 10, "{} {}", a.ended.len(), a.forgotten);
+        assert_eq!(a.holds.values().map(Vec::len).sum::<usize>(), a.ended.len());
+    }
+}

@@ -1,0 +1,328 @@
+//! Where the two sides of a record stand: which pod, node or service has an address, at the record's time and seen from its node.
+//!
+//! Owns what is looked up for a side that its record leaves nameless. What the agent itself says is never doubted here, and labels
+//! are made elsewhere (`endpoint`).
+use super::addresses::{Hold, Holder, can_be_outside};
+use super::objects::PodLike;
+use super::{Key, World, labels};
+use crate::model::observed::{Direction, Observed, Party};
+use crate::model::time::Nanos;
+use std::net::IpAddr;
+
+/// Steps from a pod to its topmost owner.
+const MOST_OWNERS: usize = 4;
+
+/// What the world knows of a side beyond its record.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stand<'w> {
+    pub(super) hold: Option<&'w Hold>,
+    /// The record names nobody: who it is was found by the address.
+    pub(super) by_address: bool,
+    /// A node, or a pod on a node's network.
+    pub(super) host: bool,
+    /// Where it is; empty: not known.
+    pub(super) node: &'w str,
+    /// How many pods share the node's address.
+    pub(super) pods: usize,
+    /// Of a node: whether it is the other side's own; `None`: not known.
+    pub(super) home: Option<bool>,
+    pub(super) frontend: Option<&'w Key>,
+    /// No address of the cluster.
+    pub(super) outside: bool,
+}
+
+impl Stand<'_> {
+    /// Numbers and words that differ wherever what was found differs.
+    pub fn told(&self) -> ([u64; 2], [&str; 3]) {
+        let home = self.home.map_or(2, u64::from);
+        let flags = [self.by_address, self.host, self.outside].into_iter().fold(0, |n, b| n * 2 + u64::from(b));
+        let (namespace, name) = self.frontend.map_or(("", ""), |(ns, n)| (ns.as_str(), n.as_str()));
+        ([self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags], [self.node, namespace, name])
+    }
+
+    /// Whether anything was found.
+    pub fn is_some(&self) -> bool {
+        self.hold.is_some() || self.host || self.frontend.is_some() || self.outside
+    }
+
+    /// Whether it gives a name to a side that had nothing but an address.
+    pub fn names(&self) -> bool {
+        self.by_address && self.is_some()
+    }
+
+    /// The pod, as it was then.
+    pub fn pod_like(&self) -> Option<&PodLike> {
+        self.hold.map(|h| &*h.pod)
+    }
+
+    /// (namespace, name) of the pod, where the record names none.
+    pub fn pod(&self) -> Option<(&str, &str)> {
+        let (namespace, name) = &*self.hold.filter(|_| self.by_address)?.key;
+        Some((namespace, name))
+    }
+}
+
+/// How one side is seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen<'a> {
+    pub at: Option<Nanos>,
+    /// The node that asked this side's policy; empty: not known.
+    pub here: &'a str,
+    /// This side's policy was asked.
+    pub subject: bool,
+    /// It was called, it did not begin.
+    pub called: bool,
+}
+
+/// The other side, as far as it tells a node from another.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Other<'a> {
+    pub node: &'a str,
+    pub outside: bool,
+}
+
+/// Whether the record says nothing of who this is. `reserved:unknown` is how an agent says that it does not know either.
+pub(super) fn is_silent(p: &Party) -> bool {
+    p.labels.iter().all(|l| l == "reserved:unknown")
+}
+
+impl World {
+    /// Where both sides of a record stand.
+    pub fn stands<'w>(&'w self, o: &Observed) -> [Stand<'w>; 2] {
+        let [seen_src, seen_dst] = seen(o);
+        let (mut src, mut dst) = (self.stand(&o.src, seen_src), self.stand(&o.dst, seen_dst));
+        if src.host || dst.host {
+            let (of_src, of_dst) = (self.other(&o.src, &src, seen_src), self.other(&o.dst, &dst, seen_dst));
+            src.home = home(&src, seen_src, of_dst);
+            dst.home = home(&dst, seen_dst, of_src);
+        }
+        [src, dst]
+    }
+
+    /// What one side is to the other.
+    pub(super) fn other<'a>(&'a self, p: &Party, s: &Stand<'a>, seen: Seen<'a>) -> Other<'a> {
+        let named = || self.template(p, s).map_or("", |t| t.node.as_str());
+        let node = [seen.here, s.node].into_iter().find(|n| !n.is_empty()).unwrap_or_else(named);
+        Other { node, outside: s.outside }
+    }
+
+    /// The pod that is known to be this side.
+    pub(super) fn template<'w>(&'w self, p: &Party, s: &Stand<'w>) -> Option<&'w PodLike> {
+        match s.hold {
+            Some(hold) => Some(&hold.pod),
+            None if p.pod.is_empty() => None,
+            None => self.pod(&p.namespace, &p.pod),
+        }
+    }
+
+    pub(super) fn stand(&self, p: &Party, seen: Seen<'_>) -> Stand<'_> {
+        let none = Stand::default();
+        let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
+        if !is_silent(p) && !frontend {
+            return none;
+        }
+        if !p.pod.is_empty() {
+            let hold = p.ip.and_then(|ip| self.addresses.named(ip, &p.namespace, &p.pod, seen.at));
+            let pod = hold.map(|h| &*h.pod).or_else(|| self.pod(&p.namespace, &p.pod));
+            return match pod {
+                Some(t) if t.host_network => Stand { hold, host: true, node: &t.node, pods: 1, ..none },
+                _ => Stand { hold, node: pod.map_or("", |t| &t.node), ..none },
+            };
+        }
+        // An identity that no pod has says more than an address that a pod once had.
+        if !p.namespace.is_empty() || (labels::of_identity(p.identity).is_some() && !frontend) {
+            return none;
+        }
+        let Some(ip) = p.ip else { return none };
+        let found = Stand { by_address: true, ..none };
+        match self.addresses.holder(ip, seen.at, seen.here) {
+            Holder::Pod(hold) => return Stand { hold: Some(hold), node: &hold.pod.node, ..found },
+            Holder::Host(node, pods) => return Stand { host: true, node, pods, ..found },
+            Holder::Several => return none,
+            Holder::Nobody => {}
+        }
+        if let Some(node) = self.node_ips.get(&ip) {
+            return Stand { host: true, node, ..found };
+        }
+        match self.service_ips.get(&ip).or_else(|| self.outer_ips.get(&ip)).map(Vec::as_slice) {
+            Some([one]) if seen.called => Stand { frontend: Some(one), ..found },
+            Some(_) => none,
+            None => Stand { outside: self.is_outside(ip), ..found },
+        }
+    }
+
+    /// The workload that a pod belongs to, as (kind, name), by its owners and theirs.
+    pub fn owner(&self, namespace: &str, pod: &PodLike) -> Option<Key> {
+        let mut owner = pod.owner.clone()?;
+        for _ in 0..MOST_OWNERS {
+            let list = self.workloads.get(namespace).map(Vec::as_slice).unwrap_or_default();
+            let known = list.iter().find(|(kind, name, _)| *kind == owner.0 && *name == owner.1);
+            match known {
+                Some((_, _, workload)) => match &workload.owner {
+                    Some(next) => owner = next.clone(),
+                    None => break,
+                },
+                None => {
+                    // A ReplicaSet that nobody describes carries its Deployment's name and the hash that its pods have as a label.
+                    let hash = pod.labels.get("pod-template-hash").filter(|_| owner.0 == "ReplicaSet");
+                    let of = hash.and_then(|h| owner.1.strip_suffix(h.as_str())?.strip_suffix('-').map(str::to_owned));
+                    return Some(of.map_or(owner, |name| ("Deployment".to_owned(), name)));
+                }
+            }
+        }
+        Some(owner)
+    }
+
+    /// Whether an address is certainly none of the cluster's: its pods and nodes are known, and none of them, nor any of their
+    /// neighbours, has it.
+    pub fn is_outside(&self, ip: IpAddr) -> bool {
+        !self.pods.is_empty()
+            && !self.nodes.is_empty()
+            && can_be_outside(ip)
+            && !self.addresses.is_near(ip)
+            && !self.node_ips.contains_key(&ip)
+            && !self.nodes.values().flat_map(|n| &n.pods).any(|range| range.contains(&ip))
+    }
+}
+
+/// How a record sees its sides.
+pub(super) fn seen(o: &Observed) -> [Seen<'_>; 2] {
+    // Names of nodes carry the cluster's before them.
+    let node = o.node.rsplit('/').next().unwrap_or("");
+    let of = |direction, called| {
+        let subject = o.side() == Some(direction);
+        Seen { at: o.at, here: if subject { node } else { "" }, subject, called }
+    };
+    let reply = o.reply() == Some(true);
+    [of(Direction::Egress, reply), of(Direction::Ingress, !reply)]
+}
+
+/// Whether a node is the other side's own; a node whose own policy was asked is its own.
+pub(super) fn home(s: &Stand<'_>, seen: Seen<'_>, other: Other<'_>) -> Option<bool> {
+    if !s.host || s.node.is_empty() {
+        return None;
+    }
+    match (seen.subject, seen.here, other.node) {
+        (true, here, _) => (here.is_empty() || here == s.node).then_some(true),
+        // Only its own node asks for somebody who talks with the outside.
+        (false, _, _) if other.outside => Some(true),
+        (false, _, "") => None,
+        (false, _, node) => Some(node == s.node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::{Change, ObjectId};
+    use crate::model::observed::{L4, Verdict};
+    use crate::world::yaml;
+    use std::sync::Arc;
+
+    const CLUSTER: &str = "kind: Node\napiVersion: v1\nmetadata: {name: n1}\nspec: {podCIDR: 10.9.0.0/24}\nstatus: {addresses: [{address: 172.18.0.2}]}\n---\nkind: Node\napiVersion: v1\nmetadata: {name: n2}\nspec: {}\nstatus: {addresses: [{address: 172.18.0.3}, {address: 'fd12::3'}]}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: cart-75d-x, namespace: shop, labels: {app: cart, pod-template-hash: 75d}, ownerReferences: [{kind: ReplicaSet, name: cart-75d}]}\nspec: {nodeName: n1}\nstatus: {podIP: 10.0.0.7}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: db-0, namespace: shop, labels: {app: db}}\nspec: {nodeName: n2, containers: [{ports: [{name: pg, containerPort: 5433}]}]}\nstatus: {podIP: 10.0.0.8}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: agent, namespace: mon}\nspec: {nodeName: n2, hostNetwork: true}\nstatus: {podIP: 172.18.0.3}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: proxy, namespace: mon}\nspec: {nodeName: n2, hostNetwork: true}\nstatus: {podIP: 172.18.0.3}\n---\nkind: Service\napiVersion: v1\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: 10.96.0.7, externalIPs: [198.51.100.7], selector: {app: db}, ports: [{port: 5432, targetPort: pg}]}\n";
+
+    fn world(more: &str) -> World {
+        let mut w = World::new();
+        let (docs, faults) = yaml::read("w.yaml", &format!("{CLUSTER}---\n{more}"));
+        assert!(faults.is_empty(), "{faults:?}");
+        docs.into_iter().for_each(|d| w.apply(&Change::Apply(Arc::new(d))));
+        w
+    }
+
+    fn bare(ip: &str) -> Party {
+        Party { ip: Some(ip.parse().unwrap()), ..Party::default() }
+    }
+
+    fn record(src: &str, dst: &str, node: &str, direction: Option<Direction>) -> Observed {
+        let (src, dst, node, l4) = (bare(src), bare(dst), node.to_owned(), Some(L4::Tcp));
+        Observed { verdict: Verdict::Dropped, src, dst, node, direction, l4, dst_port: 5432, ..Observed::default() }
+    }
+
+    fn labels(w: &World, o: &Observed) -> [String; 2] {
+        w.endpoints(o).map(|e| e.labels.0.first().map_or_else(|| "-".to_owned(), ToString::to_string))
+    }
+
+    #[test]
+    fn a_node_is_host_to_its_own_pods_and_remote_to_others() {
+        let w = world("");
+        let told = |src, dst, node, d| labels(&w, &record(src, dst, node, d));
+        let egress = Some(Direction::Egress);
+        assert_eq!(told("10.0.0.7", "172.18.0.3", "default/n1", egress)[1], "reserved:remote-node");
+        assert_eq!(told("10.0.0.8", "fd12::3", "n2", egress)[1], "reserved:host");
+        assert_eq!(told("10.0.0.7", "172.18.0.3", "", None)[1], "reserved:remote-node", "by the pod's own node");
+        assert_eq!(told("172.18.0.3", "10.0.0.8", "", None)[0], "reserved:host");
+        assert_eq!(told("172.18.0.2", "172.18.0.3", "n1", egress), ["reserved:host", "reserved:remote-node"], "its own policy was asked");
+        assert_eq!(told("10.0.0.99", "172.18.0.3", "", None), ["-", "-"], "whose node is not known");
+        let [_, e] = w.endpoints(&record("10.0.0.7", "172.18.0.3", "n1", egress));
+        assert_eq!((e.display.as_str(), e.host_network, e.maybe_apiserver), ("node n2 (one of 2)", true, true));
+        let api =
+            "kind: EndpointSlice\napiVersion: discovery.k8s.io/v1\nmetadata: {name: kubernetes}\nendpoints: [{addresses: [172.18.0.3]}]\n";
+        let [_, e] = world(api).endpoints(&record("10.0.0.7", "172.18.0.3", "n1", egress));
+        assert_eq!((e.labels.reserved("kube-apiserver"), e.maybe_apiserver), (true, false));
+    }
+
+    #[test]
+    fn only_what_cannot_be_the_clusters_is_outside() {
+        let w = world("");
+        for (ip, outside) in [
+            ("1.2.3.4", true),
+            ("192.168.7.7", true),
+            ("2001:db8::1", true),
+            ("169.254.169.254", true),
+            ("10.0.200.1", false),
+            ("10.9.0.200", false),
+            ("10.96.200.1", false),
+            ("169.254.20.10", false),
+            ("127.0.0.1", false),
+            ("172.18.0.2", false),
+        ] {
+            assert_eq!(w.is_outside(ip.parse().unwrap()), outside, "{ip}");
+        }
+        assert!(!World::new().is_outside("1.2.3.4".parse().unwrap()), "a cluster that nobody described");
+    }
+
+    #[test]
+    fn behind_a_service_stands_what_policies_judge() {
+        let w = world("");
+        for ip in ["10.96.0.7", "198.51.100.7"] {
+            let [_, e] = w.endpoints(&record("10.0.0.7", ip, "n1", Some(Direction::Egress)));
+            assert_eq!((e.labels.get(None, "app"), e.display.as_str(), e.namespace.as_str()), (Some("db"), "shop/db", "shop"));
+            assert_eq!(
+                (e.listens(Some(L4::Tcp), 5432), e.listens(Some(L4::Tcp), 1), e.listens(Some(L4::Udp), 5432)),
+                (Some(5433), None, None)
+            );
+        }
+        let other = "kind: Pod\napiVersion: v1\nmetadata: {name: db-1, namespace: shop, labels: {app: db, role: standby}}\nspec: {}\nstatus: {podIP: 10.0.0.9}\n";
+        let [_, e] = world(other).endpoints(&record("10.0.0.7", "10.96.0.7", "n1", Some(Direction::Egress)));
+        assert!(!e.known && e.frontend.is_none(), "which of two kinds it was, nobody knows");
+    }
+
+    #[test]
+    fn what_a_record_says_of_itself_is_not_doubted() {
+        let w = world("");
+        let mut o = record("10.0.0.7", "10.0.0.8", "n1", Some(Direction::Egress));
+        o.dst.labels = vec!["reserved:world".into()];
+        o.src.identity = 2;
+        assert!(w.stands(&o).iter().all(|s| !s.names()));
+        assert_eq!(labels(&w, &o), ["reserved:world", "reserved:world"]);
+    }
+
+    #[test]
+    fn a_pods_owner_is_the_topmost() {
+        let w = world("");
+        let pod = w.pod("shop", "cart-75d-x").unwrap();
+        assert_eq!(w.owner("shop", pod), Some(("Deployment".into(), "cart".into())), "by the hash, where nobody describes the ReplicaSet");
+        let sets = "kind: ReplicaSet\napiVersion: apps/v1\nmetadata: {name: cart-75d, namespace: shop, ownerReferences: [{kind: Rollout, name: canary}]}\nspec: {template: {}}\n";
+        assert_eq!(world(sets).owner("shop", pod), Some(("Rollout".into(), "canary".into())));
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_is_still_who_it_was() {
+        let mut w = world("");
+        let at = |s: i64| Some(Nanos(s * Nanos::SECOND));
+        let gone = ObjectId { group: String::new(), kind: "Pod".into(), namespace: "shop".into(), name: "db-0".into() };
+        w.apply_at(&Change::Remove(gone), at(100));
+        let of = |w: &World, s| w.endpoints(&Observed { at: at(s), ..record("10.0.0.7", "10.0.0.8", "n1", None) })[1].pod.clone();
+        assert_eq!([of(&w, 50), of(&w, 150)], ["db-0", ""]);
+    }
+}

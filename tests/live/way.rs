@@ -1,0 +1,342 @@
+//! The way in: the real binary, a kubeconfig, and Relay behind a cluster's API.
+use super::api::Api;
+use super::{Reaped, flowhy, ring, runtime, serve_at, text};
+use flowhy::demo::Simulation;
+use flowhy::serve::{Listen, Ring, Running, Tls};
+use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
+use k8s_openapi::ByteString;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+/// Relay's service and its pods as the chart makes them, `ready` or not.
+fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
+    let mut out = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{namespace: {namespace}, name: {name}, labels: {{k8s-app: hubble-relay, app.kubernetes.io/part-of: cilium}}}}\n\
+         spec: {{selector: {{k8s-app: hubble-relay}}, ports: [{{port: {port}, targetPort: grpc}}]}}\n"
+    );
+    for (pod, ready) in pods {
+        out.push_str(&format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{namespace: {namespace}, name: {pod}, labels: {{k8s-app: hubble-relay}}}}\n\
+             spec: {{containers: [{{name: hubble-relay, ports: [{{name: grpc, containerPort: 4245}}]}}]}}\n\
+             status: {{phase: Running, conditions: [{{type: Ready, status: \"{}\", lastTransitionTime: \"2026-01-01T00:00:00Z\"}}]}}\n",
+            if *ready { "True" } else { "False" }
+        ));
+    }
+    out
+}
+
+fn at(server: &Running) -> SocketAddr {
+    server.address.trim_start_matches("tls://").parse().unwrap()
+}
+
+/// A cluster whose Relay has a ring, reached with the kubeconfig in a folder of its own.
+struct Cluster {
+    _runtime: tokio::runtime::Runtime,
+    api: Api,
+    ring: Arc<Ring>,
+    simulation: Simulation,
+    server: Running,
+    dir: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Cluster {
+    fn new(listen: Listen) -> Self {
+        let runtime = runtime();
+        let (ring, simulation) = ring(500);
+        let (api, server) = runtime.block_on(async { (Api::start().await, serve_at(&ring, listen).await) });
+        let dir = tempfile::tempdir().unwrap();
+        let config = api.kubeconfig(dir.path(), "prod");
+        Self { _runtime: runtime, api, ring, simulation, server, dir, config }
+    }
+
+    /// Relay stands where the chart puts it.
+    fn usual(listen: Listen, port: u16) -> Self {
+        let me = Self::new(listen);
+        me.api.put(&relay("kube-system", "hubble-relay", port, &[("relay-1", true)]));
+        me.api.listen("kube-system/relay-1:4245", at(&me.server));
+        me
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        command(self.dir.path(), &self.config, args)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// The error, whose exit code is 3, in its lines.
+    fn refused(&self, args: &[&str]) -> (String, String, String) {
+        let o = self.run(args);
+        assert_eq!((o.status.code(), text(&o.stdout).as_str()), (Some(3), ""), "{}", text(&o.stderr));
+        let err = text(&o.stderr);
+        let line = |head: &str| err.lines().find_map(|l| l.strip_prefix(head)).unwrap_or_else(|| panic!("{head:?} in {err}")).to_owned();
+        (line("error: "), line("  cause: "), line("  hint: "))
+    }
+
+    /// New flows; returns their ids.
+    fn push(&mut self, n: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        for _ in 0..n {
+            let (at, r) = self.simulation.next();
+            self.ring.push(at, &r);
+            if let Some(ResponseTypes::Flow(f)) = r.response_types {
+                ids.push(f.uuid);
+            }
+        }
+        ids
+    }
+}
+
+fn command(home: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
+    let mut c = flowhy(args);
+    c.env("HOME", home).env("XDG_CONFIG_HOME", home).env("KUBECONFIG", kubeconfig);
+    for name in ["KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        c.env_remove(name);
+    }
+    c
+}
+
+fn uuids(out: &str) -> Vec<String> {
+    let id = |l: &str| serde_json::from_str::<Value>(l).unwrap()["flow"]["uuid"].as_str().map(str::to_owned);
+    out.lines().filter_map(id).collect()
+}
+
+/// Reads flows from a child until there are `n`.
+fn read(out: &mut impl BufRead, n: usize, seen: &mut Vec<String>) {
+    let mut line = String::new();
+    while seen.len() < n {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "ended after {}", seen.len());
+        seen.extend(uuids(&line));
+    }
+}
+
+#[test]
+fn without_a_flag_relay_is_found_and_its_flows_come() {
+    if std::net::TcpStream::connect("localhost:4245").is_ok() {
+        eprintln!("skipped: something listens at the default server");
+        return;
+    }
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    let direct = cluster.run(&["observe", "--server", &cluster.server.address, "--last", "7", "-o", "jsonpb"]);
+    let found = cluster.run(&["observe", "--last", "7", "-o", "jsonpb"]);
+    assert_eq!((found.status.code(), text(&found.stderr)), (Some(0), String::new()));
+    assert_eq!(text(&found.stdout), text(&direct.stdout));
+    assert_eq!(uuids(&text(&found.stdout)).len(), 7);
+    assert_eq!(cluster.api.requests("/api/v1/namespaces/kube-system/secrets/hubble-relay-server-certs"), 0, "plain text needs no secret");
+    // Without a kubeconfig it stays as it is, and the hint says what would help.
+    let none = cluster.dir.path().join("none");
+    let o = command(cluster.dir.path(), &none, &["observe"]).output().unwrap();
+    let err = text(&o.stderr);
+    assert!(o.status.code() == Some(3) && err.contains("cannot reach localhost:4245") && err.contains("there is no kubeconfig"), "{err}");
+}
+
+#[test]
+fn every_command_takes_the_way() {
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    let o = cluster.run(&["status", "-P"]);
+    assert!(o.status.success(), "{}", text(&o.stderr));
+    assert!(text(&o.stdout).starts_with("Healthcheck (via hubble-relay of prod): Ok"), "{}", text(&o.stdout));
+    let o = cluster.run(&["list", "namespaces", "--kube-context", "prod", "--port-forward-port", "4246"]);
+    assert!(o.status.success() && text(&o.stdout).starts_with("NAMESPACE"), "{}{}", text(&o.stdout), text(&o.stderr));
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo");
+    let o = cluster.run(&["why", "-P", "--policies", policies, "-o", "json", "drop:policy"]);
+    assert!(o.status.success() && text(&o.stdout).contains(r#""outcome":"default-deny""#), "{}", text(&o.stderr));
+    // What Hubble calls it, from its own variables.
+    let o = cluster.command(&["observe", "--last", "3", "-o", "jsonpb"]).env("HUBBLE_PORT_FORWARD", "true").output().unwrap();
+    assert_eq!(uuids(&text(&o.stdout)).len(), 3, "{}", text(&o.stderr));
+    let o = cluster.run(&["observe", "-P", "--kube-context", "proud"]);
+    assert_eq!(o.status.code(), Some(2));
+    assert!(text(&o.stderr).contains("there are prod"), "{}", text(&o.stderr));
+}
+
+#[test]
+fn a_port_forward_that_dies_in_mid_stream_leaves_no_gap_and_no_flow_twice() {
+    let mut cluster = Cluster::usual(Listen::loopback(), 80);
+    let mut child = Reaped(cluster.command(&["observe", "-P", "-f", "--last", "10", "-o", "jsonpb"]).spawn().unwrap());
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    read(&mut out, 10, &mut seen);
+    let mut wanted = cluster.push(40);
+    read(&mut out, 10 + wanted.len(), &mut seen);
+    // In the middle of a message, then all connections at once, then the pod: the next one is ready and the old one is not.
+    cluster.api.change(|s| s.forwards_break = Some(2500));
+    wanted.extend(cluster.push(60));
+    read(&mut out, 10 + wanted.len(), &mut seen);
+    assert_eq!(cluster.api.change(|s| s.forwards_break), None, "it broke");
+    cluster.api.cut();
+    wanted.extend(cluster.push(60));
+    read(&mut out, 10 + wanted.len(), &mut seen);
+    cluster.api.put(&relay("kube-system", "hubble-relay", 80, &[("relay-1", false), ("relay-2", true)]));
+    cluster.api.listen("kube-system/relay-2:4245", at(&cluster.server));
+    cluster.api.cut();
+    wanted.extend(cluster.push(60));
+    read(&mut out, 10 + wanted.len(), &mut seen);
+    assert_eq!(seen[10..], wanted);
+    assert!(cluster.api.requests("/api/v1/namespaces/kube-system/pods/relay-2/portforward") > 0);
+    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    let mut err = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(err.contains("prod") && err.trim_end().ends_with("note: connected to prod again"), "{err}");
+}
+
+#[test]
+fn what_is_missing_is_said_in_three_lines_with_the_right_that_would_help() {
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    cluster.api.forbid("pods/portforward", true);
+    let (what, cause, hint) = cluster.refused(&["observe", "-P"]);
+    assert_eq!(what, "cannot reach hubble-relay of prod");
+    assert!(cause.starts_with("the right to get pods/portforward in kube-system is missing: pods \"relay-1\" is forbidden"), "{cause}");
+    assert_eq!(hint, "kubectl auth can-i get pods/portforward -n kube-system (from Kubernetes 1.35 on: create too)");
+    cluster.api.forbid("pods", true);
+    let (_, cause, hint) = cluster.refused(&["status", "--kube-context", "prod"]);
+    assert!(cause.contains("the right to list pods in kube-system is missing"), "{cause}");
+    assert_eq!(hint, "kubectl --context prod auth can-i list pods -n kube-system");
+    cluster.api.forbid("services", true);
+    assert!(cluster.refused(&["observe", "-P", "-f"]).1.contains("the right to get services in kube-system is missing"));
+    for resource in ["pods/portforward", "pods", "services"] {
+        cluster.api.forbid(resource, false);
+    }
+    // Nothing is behind the port; nothing is ready; nothing is there.
+    cluster.api.change(|s| s.ports.clear());
+    let cause = cluster.refused(&["observe", "-P"]).1;
+    assert!(cause.contains("kube-system/relay-1:4245 failed: error forwarding port 4245 to pod: connection refused"), "{cause}");
+    cluster.api.put(&relay("kube-system", "hubble-relay", 80, &[("relay-1", false)]));
+    let (_, cause, hint) = cluster.refused(&["observe", "-P"]);
+    assert_eq!(cause, "none of the 1 pods of hubble-relay in kube-system is ready");
+    assert_eq!(hint, "kubectl -n kube-system get pods -l k8s-app=hubble-relay");
+    cluster.api.delete("services", "kube-system", "hubble-relay");
+    assert!(cluster.refused(&["observe", "-P"]).1.starts_with("the cluster has no Hubble Relay"));
+    cluster.api.down();
+    let (_, cause, hint) = cluster.refused(&["observe", "-P", "-f"]);
+    assert!(cause.starts_with("the Kubernetes API does not answer"), "{cause}");
+    assert!(hint.contains("kubectl cluster-info"), "{hint}");
+}
+
+/// Certificates as the chart makes them.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: tempfile::TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn sign(&self, name: &str) -> (String, String) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    fn listen(&self, mutual: bool) -> Listen {
+        let file = |name: &str, text: &str| {
+            let path = self.dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (cert, key) = self.sign("*.hubble-relay.cilium.io");
+        let client_ca = mutual.then(|| file("ca.crt", &self.issuer.pem()));
+        Listen::Tls(([127, 0, 0, 1], 0).into(), Tls { cert: file("tls.crt", &cert), key: file("tls.key", &key), client_ca })
+    }
+
+    fn secret(&self, name: &str, parts: &[(&str, &str)]) -> Value {
+        let data: serde_json::Map<String, Value> =
+            parts.iter().map(|(k, v)| ((*k).to_owned(), json!(ByteString(v.as_bytes().to_vec())))).collect();
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "kube-system", "name": name}, "data": data})
+    }
+}
+
+#[test]
+fn relays_certificate_is_checked_with_the_authority_of_its_secret() {
+    let ours = Authority::new();
+    // The service says 80, and TLS answers all the same.
+    for port in [443, 80] {
+        let cluster = Cluster::usual(ours.listen(false), port);
+        let (what, cause, hint) = cluster.refused(&["observe", "-P"]);
+        assert_eq!(what, "cannot reach hubble-relay of prod");
+        assert!(cause.contains("unknown authority") && cause.contains("no secret in kube-system holds the authority"), "{cause}");
+        assert_eq!(hint, "--tls-ca-cert-files FILE names it");
+        cluster.api.forbid("secrets", true);
+        let (_, cause, hint) = cluster.refused(&["observe", "-P"]);
+        assert!(cause.contains("the right to get secrets in kube-system is missing"), "{cause}");
+        assert!(hint.ends_with("kubectl auth can-i get secrets -n kube-system"), "{hint}");
+        let o = cluster.run(&["observe", "-P", "--tls-allow-insecure", "--last", "3", "-o", "jsonpb"]);
+        assert_eq!(uuids(&text(&o.stdout)).len(), 3, "{}", text(&o.stderr));
+        cluster.api.forbid("secrets", false);
+        cluster.api.change(|s| s.put(ours.secret("hubble-relay-server-certs", &[("ca.crt", &ours.issuer.pem())])));
+        for args in [&["observe", "-P", "--last", "3", "-o", "jsonpb"][..], &["observe", "-P", "--tls", "--last", "3", "-o", "jsonpb"]] {
+            let o = cluster.run(args);
+            assert_eq!(uuids(&text(&o.stdout)).len(), 3, "{}", text(&o.stderr));
+        }
+        // Flags win.
+        assert!(cluster.refused(&["observe", "-P", "--tls-server-name", "other.example"]).1.contains("not other.example"));
+        assert!(cluster.refused(&["observe", "-P", "--tls=false"]).0.contains("hubble-relay of prod"));
+    }
+}
+
+#[test]
+fn a_certificate_that_relay_wants_is_that_of_the_ui() {
+    let ours = Authority::new();
+    let cluster = Cluster::usual(ours.listen(true), 443);
+    cluster.api.change(|s| s.put(ours.secret("cilium-ca", &[("ca.crt", &ours.issuer.pem())])));
+    let (_, cause, hint) = cluster.refused(&["observe", "-P"]);
+    assert!(cause.starts_with("relay wants a client certificate, and no secret in kube-system holds one"), "{cause}");
+    assert!(hint.contains("--tls-client-cert-file"), "{hint}");
+    let (cert, key) = ours.sign("*.hubble-ui.cilium.io");
+    cluster.api.change(|s| s.put(ours.secret("hubble-ui-client-certs", &[("tls.crt", &cert), ("tls.key", &key)])));
+    let o = cluster.run(&["observe", "-P", "--last", "3", "-o", "jsonpb"]);
+    assert_eq!(uuids(&text(&o.stdout)).len(), 3, "{}", text(&o.stderr));
+}
+
+#[test]
+fn relay_is_found_by_its_label_in_another_namespace() {
+    let cluster = Cluster::new(Listen::loopback());
+    cluster.api.put(&relay("cilium", "relay-of-ours", 80, &[("relay-1", true)]));
+    cluster.api.listen("cilium/relay-1:4245", at(&cluster.server));
+    let flows = |args: &[&str]| {
+        let o = cluster.run(args);
+        assert_eq!(uuids(&text(&o.stdout)).len(), 3, "{}", text(&o.stderr));
+    };
+    flows(&["observe", "-P", "--last", "3", "-o", "jsonpb"]);
+    // Of two nobody knows which one is meant.
+    cluster.api.put(&relay("retina", "hubble-relay", 80, &[("relay-9", true)]));
+    let (_, cause, hint) = cluster.refused(&["observe", "-P"]);
+    assert_eq!(
+        (cause.as_str(), hint.as_str()),
+        ("there are several Hubble Relays: in cilium, retina", "--kube-namespace NAME says which one")
+    );
+    flows(&["observe", "-P", "--kube-namespace", "cilium", "--last", "3", "-o", "jsonpb"]);
+}
+
+#[test]
+fn two_contexts_are_two_servers_of_one_stream() {
+    let (one, two) = (Cluster::usual(Listen::loopback(), 80), Cluster::usual(Listen::loopback(), 80));
+    // The simulations are the same one: what tells the clusters apart is that their flows come from both.
+    let config = two.api.kubeconfig(two.dir.path(), "stage");
+    let list = std::env::join_paths([&one.config, &config]).unwrap();
+    let args = ["observe", "--kube-context", "prod", "--kube-context", "stage", "--last", "4", "-o", "jsonpb"];
+    let o = one.command(&args).env("KUBECONFIG", &list).output().unwrap();
+    let ids = uuids(&text(&o.stdout));
+    assert_eq!(ids.len(), 8, "{}", text(&o.stderr));
+    assert!(ids.chunks(2).all(|c| c[0] == c[1]), "merged by time: {ids:?}");
+    two.api.forbid("pods/portforward", true);
+    let o = one.command(&args).env("KUBECONFIG", &list).output().unwrap();
+    assert_eq!(uuids(&text(&o.stdout)).len(), 4, "one cluster is read though the other refuses");
+    assert!(text(&o.stderr).contains("stage") && text(&o.stderr).contains("pods/portforward"), "{}", text(&o.stderr));
+    let o = one.command(&["status", "--kube-context", "prod", "--kube-context", "stage"]).env("KUBECONFIG", &list).output().unwrap();
+    assert_eq!(o.status.code(), Some(2), "{}", text(&o.stderr));
+}
