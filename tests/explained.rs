@@ -31,7 +31,7 @@ fn engine(options: Options) -> Engine {
         let (docs, faults) = yaml::read(file, text);
         assert!(faults.is_empty(), "{faults:?}");
         for doc in docs {
-            engine.feed(Change::Apply(Arc::new(doc)).into(), &mut |_| {});
+            engine.give(Change::Apply(Arc::new(doc)));
         }
     }
     assert!(engine.faults().is_empty(), "{:?}", engine.faults());

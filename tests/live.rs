@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #[path = "live/api/mod.rs"]
 mod api;
+#[path = "live/explained.rs"]
+mod explained;
 #[path = "live/kube.rs"]
 mod kube_api;
+#[path = "live/load.rs"]
+mod load;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/way.rs"]

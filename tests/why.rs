@@ -12,6 +12,8 @@ mod reader;
 mod scene;
 #[path = "why/tiers.rs"]
 mod tiers;
+#[path = "why/time.rs"]
+mod time;
 #[path = "why/unsure.rs"]
 mod unsure;
 

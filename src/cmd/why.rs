@@ -258,6 +258,9 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
     for b in why.because.iter().filter(|b| !why.text.contains(b.as_str())) {
         row("because", b)?;
     }
+    for c in why.changes() {
+        row("changed", &c)?;
+    }
     for d in &why.diagnosis {
         row("note", &d.text)?;
     }

@@ -61,17 +61,17 @@ pub struct Attribution {
 
 impl Default for Attribution {
     fn default() -> Self {
-        Self {
-            memo: Recent::new(MOST_MEMOS),
-            ends: Recent::new(MOST_ENDS),
-            basis: None,
-            spell: Spell::default(),
-            seeds: Default::default(),
-        }
+        Self::of(MOST_MEMOS)
     }
 }
 
 impl Attribution {
+    /// One that remembers no more than so many explanations.
+    pub fn of(most: usize) -> Self {
+        let (memo, ends) = (Recent::new(most), Recent::new(most.min(MOST_ENDS)));
+        Self { memo, ends, basis: None, spell: Spell::default(), seeds: Default::default() }
+    }
+
     /// The explanation of a flow as it was reported. World and policies have to be the same ones each time; that they change is noticed.
     pub fn why(&mut self, o: &Observed, world: &World, set: &PolicySet, opt: &policy::Options) -> Arc<Why> {
         let basis = Some((world.generation(), set.generation(), *opt));

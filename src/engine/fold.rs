@@ -14,6 +14,7 @@ enum Subject {
 /// What makes two drops the same: isolating set, missing condition, subject, peer workload or name, port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
+    cluster: Option<String>,
     /// What was only audited is not mixed with what was dropped.
     audit: bool,
     outcome: Outcome,
@@ -41,6 +42,7 @@ impl Key {
             Subject::Workload(name(mine.0, mine.1))
         };
         Self {
+            cluster: why.cluster.clone(),
             audit: o.verdict == Verdict::Audit,
             outcome: why.outcome,
             direction: why.direction,

@@ -3,6 +3,7 @@
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
 pub mod attribute;
 pub mod causes;
+mod clusters;
 pub mod contrast;
 pub mod cover;
 pub mod edges;
@@ -28,7 +29,7 @@ use crate::model::row::{CauseId, Row};
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Explanation, Outcome, Why};
-use crate::policy::{self, PolicySet};
+use crate::policy::{self, PolicySet, Step};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::lean::{Lean, Walk};
@@ -38,8 +39,8 @@ use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
-use attribute::Attribution;
 use causes::{Causes, Traffic};
+use clusters::{Clusters, Home};
 use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
@@ -106,8 +107,7 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
-    world: World,
-    policies: PolicySet,
+    clusters: Clusters,
     store: Store,
     causes: Causes,
     talks: Talks,
@@ -120,7 +120,6 @@ pub struct Engine {
     /// Faults that found no room in `faults`.
     more_faults: usize,
     notes: Notes,
-    attribution: Attribution,
     now: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
@@ -139,8 +138,7 @@ impl Engine {
         Self {
             options,
             lean,
-            world: World::default(),
-            policies,
+            clusters: Clusters::new(policies),
             store,
             causes: Causes::default(),
             talks: Talks::default(),
@@ -152,7 +150,6 @@ impl Engine {
             faults: Vec::new(),
             more_faults: 0,
             notes: Notes::default(),
-            attribution: Attribution::default(),
             now: Nanos::default(),
             ahead: 0,
             given: Vec::new(),
@@ -164,6 +161,8 @@ impl Engine {
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
+            // Manifests of a recording: those that are given stand in for them.
+            Input::World(at) if at.at.is_none() && self.given_policies => self.clusters.describe(&at.change),
             Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
@@ -172,10 +171,10 @@ impl Engine {
         }
     }
 
-    /// `feed` of what was there before any source, and outlives [`Input::Reset`].
+    /// Takes what was there before any source (manifests); it outlives [`Input::Reset`].
     pub fn give(&mut self, change: Change) {
         self.given.push(change.clone());
-        self.feed(change.into(), &mut |_| {});
+        self.change(&At { cluster: Arc::from(""), at: None, change });
     }
 
     /// As at the beginning: what was given stays.
@@ -192,17 +191,20 @@ impl Engine {
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
         if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
-            self.learn(&response, None);
+            let home = self.clusters.home(&frame.from);
+            self.learn(&response, home, None);
         }
     }
 
     fn change(&mut self, at: &At) {
-        self.world.apply_at(&at.change, at.at);
-        // A cluster whose policies are not in yet has not said that there are none.
-        let mut faults = if at.at.is_none() { self.policies.apply(&at.change) } else { self.policies.turn(&at.change).0 };
+        let mut faults = self.clusters.change(at);
         if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
+        self.book(faults);
+    }
+
+    fn book(&mut self, faults: Vec<Fault>) {
         let room = MOST_FAULTS.saturating_sub(self.faults.len());
         self.more_faults += faults.len().saturating_sub(room);
         self.faults.extend(faults.into_iter().take(room));
@@ -246,8 +248,10 @@ impl Engine {
             Ok(Decoded::Blank) => self.ledger.skipped += 1,
             Ok(Decoded::Response(response)) => {
                 self.ledger.decoded += 1;
-                self.response(&response, sink);
+                let home = self.clusters.home(&frame.from);
+                self.response(&response, home, sink);
             }
+            // What it says came as a change of the cluster already, if its source reads such lines.
             Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_) | Decoded::World(_)) => {
                 self.ledger.decoded += 1;
                 self.ledger.notices += 1;
@@ -284,7 +288,7 @@ impl Engine {
         true
     }
 
-    fn response(&mut self, response: &GetFlowsResponse, sink: &mut dyn FnMut(Event<'_>)) {
+    fn response(&mut self, response: &GetFlowsResponse, home: Home, sink: &mut dyn FnMut(Event<'_>)) {
         let at = time_of(response);
         let in_window = in_window(self.options.window, at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
@@ -309,7 +313,7 @@ impl Engine {
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
-            self.learn(response, None);
+            self.learn(response, home, None);
             self.ledger.refused += 1;
             return;
         }
@@ -322,13 +326,16 @@ impl Engine {
         }
 
         let reported = observed(response);
-        self.learn(response, Some(&reported));
+        self.learn(response, home, Some(&reported));
         // What we fill in is for people and filters; attribution sees what was reported, and marks its own inferences.
-        let o = enrich::named(&reported, &self.world);
+        let o = enrich::named(&reported, &self.clusters.get(home).world);
         let o = &*o;
         let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
-        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported));
-        let (from, to) = (enrich::who(&o.src, &self.world), enrich::who(&o.dst, &self.world));
+        let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported, home));
+        let (from, to) = {
+            let world = &self.clusters.get(home).world;
+            (enrich::who(&o.src, world), enrich::who(&o.dst, world))
+        };
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
             let full = Full { response, observed: o, why: why.as_deref(), cause: None, owners };
@@ -339,7 +346,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.world), at) } else { None };
+        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.clusters.get(home).world), at) } else { None };
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
@@ -356,8 +363,9 @@ impl Engine {
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
+            let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
+            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let seq = self.store.push(row, response);
             if let Some(tally) = &mut self.tally {
                 tally.add(&row, &self.store, self.now);
@@ -390,23 +398,24 @@ impl Engine {
 
     /// DNS answers teach names for addresses, whatever the filter says of the flow itself. Where nobody can ask for a name,
     /// nothing is learnt.
-    fn learn(&mut self, response: &GetFlowsResponse, observation: Option<&Observed>) {
+    fn learn(&mut self, response: &GetFlowsResponse, home: Home, observation: Option<&Observed>) {
         if !is_dns(response) || self.options.is_plain() {
             return;
         }
         match observation {
-            Some(o) => self.world.observe(o),
-            None => self.world.observe(&observed(response)),
+            Some(o) => self.clusters.get_mut(home).world.observe(o),
+            None => self.clusters.get_mut(home).world.observe(&observed(response)),
         }
     }
 
     /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
-    fn why(&mut self, reported: &Observed) -> Arc<Why> {
-        let why = self.attribution.why(reported, &self.world, &self.policies, &self.options.judge);
+    fn why(&mut self, reported: &Observed, home: Home) -> Arc<Why> {
+        let cluster = self.clusters.get_mut(home);
+        let why = cluster.why(reported, &self.options.judge);
         if why.agreement != Agreement::Disagrees {
             return why;
         }
-        let evidence = policy::evidence(reported, &why, &self.world, &self.policies);
+        let evidence = cluster.evidence(reported, &why);
         if evidence.is_empty() {
             return why;
         }
@@ -418,7 +427,7 @@ impl Engine {
     /// Says that a set of policies was given, even if it is empty: then nothing isolates, instead of nothing being known.
     pub fn policies_given(&mut self) {
         self.given_policies = true;
-        self.policies.set_given();
+        self.clusters.given();
     }
 
     pub fn store(&self) -> &Store {
@@ -444,9 +453,19 @@ impl Engine {
         &self.cover
     }
 
-    /// The cluster as known now.
+    /// The cluster as known now; of several the first.
     pub fn world(&self) -> &World {
-        &self.world
+        &self.clusters.main().world
+    }
+
+    /// Names of the clusters that are watched or recorded, in the order in which they were met.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.clusters.names()
+    }
+
+    /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
+    pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
+        self.clusters.changes()
     }
 
     /// How policies are judged.
@@ -488,8 +507,9 @@ impl Engine {
         self.faults.len() + self.more_faults
     }
 
+    /// The policies as they are now; of several clusters those of the first.
     pub fn policies(&self) -> &PolicySet {
-        &self.policies
+        self.clusters.main().policies()
     }
 
     /// What the reader met and passed over: unknown fields and enum names.
@@ -502,16 +522,29 @@ impl Engine {
         self.now
     }
 
+    /// What came before its cluster was known is of the only one there is.
+    fn home_of(&self, seq: u64) -> Home {
+        match self.store.row(seq).map_or(0, |r| r.cluster) {
+            0 => self.clusters.home(""),
+            place => usize::from(place),
+        }
+    }
+
+    /// The cluster of a held flow; empty where none is watched or recorded.
+    pub fn cluster_of(&self, seq: u64) -> &str {
+        self.clusters.name(self.home_of(seq))
+    }
+
     /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
     pub fn observed(&self, seq: u64) -> Option<Observed> {
         let o = observed(&self.store.response(seq)?);
-        Some(enrich::named(&o, &self.world).into_owned())
+        Some(enrich::named(&o, &self.clusters.get(self.home_of(seq)).world).into_owned())
     }
 
-    /// The whole explanation of a held flow, made now.
+    /// The whole explanation of a held flow, made now, by the policies of its time.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
-        Some(policy::explain(&o, &self.world, &self.policies, &self.options.judge))
+        Some(self.clusters.get(self.home_of(seq)).explain(&o, &self.options.judge))
     }
 
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
@@ -524,6 +557,6 @@ impl Engine {
     /// Whether a held flow passes a filter.
     pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
         let Some(row) = self.store.row(seq) else { return false };
-        held::matches(&self.store, &self.causes, &self.world, seq, row, predicate)
+        held::matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
     }
 }

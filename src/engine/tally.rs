@@ -113,6 +113,7 @@ pub mod tests {
             src,
             dst,
             node: Sym::EMPTY,
+            cluster: 0,
             cause: None,
             verdict,
             drop: 0,

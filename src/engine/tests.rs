@@ -24,7 +24,7 @@ fn engine(policy: &str) -> Engine {
     let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
     e.policies_given();
     for doc in yaml::read("k8s/db.yaml", policy).0 {
-        e.feed(Change::Apply(Arc::new(doc)).into(), &mut |_| {});
+        e.give(Change::Apply(Arc::new(doc)));
     }
     e
 }
@@ -178,7 +178,7 @@ fn a_filter_that_explains_and_holds_nothing_remembers_no_names() {
 fn faults_that_are_not_kept_are_counted() {
     let mut e = Engine::new(Options::default());
     for line in 0..12_000 {
-        e.feed(Change::Fault(Fault { file: "f".into(), line, what: "bad".into() }).into(), &mut |_| {});
+        e.give(Change::Fault(Fault { file: "f".into(), line, what: "bad".into() }));
     }
     assert_eq!((e.faults().len(), e.fault_count()), (MOST_FAULTS, 12_000));
 }

@@ -68,6 +68,8 @@ pub struct Row {
     pub src: End,
     pub dst: End,
     pub node: Sym,
+    /// The place, from 1, of its cluster among those that are watched or recorded; 0: none of them.
+    pub cluster: u8,
     pub cause: Option<CauseId>,
     pub verdict: Verdict,
     /// Reason number as reported, 0 = none.

@@ -1,8 +1,11 @@
 //! The explanation of a flow: the `why` object of the JSON stream, and beside it what only a screen needs.
 //!
 //! Owns shapes, not judgement. Field order here is the order in the JSON; it is part of the interface.
+use super::doc::Text;
 use super::observed::Direction;
+use super::time::Nanos;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What became of the flow, as we derive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -131,9 +134,62 @@ pub struct Diagnosis {
     pub text: String,
 }
 
+/// A version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Version {
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// When it was written, by its own metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Nanos>,
+}
+
+/// A change of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    pub name: String,
+    /// `added`, `changed`, `removed`.
+    pub what: &'static str,
+    /// Of several changes of one policy the last.
+    pub at: Nanos,
+    /// Who wrote it, as the API keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Version>,
+}
+
+/// Which versions were used.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AsOf {
+    /// Of the policies that decide, where they have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Version>,
+    /// What changed about the flow's time, so that a node may have known it or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<Changed>,
+    /// Since when policies are known, where the flow is older.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_from: Option<Nanos>,
+}
+
 /// The `why` object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Why {
+    /// Whose policies were asked, where there are several clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -153,9 +209,38 @@ pub struct Why {
     pub inferred: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sides: Vec<Side>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<AsOf>,
+    /// Between the flow and now, of what decides then or now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_since: Vec<Changed>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnosis: Vec<Diagnosis>,
     pub text: String,
+}
+
+impl Why {
+    /// What changed near the flow's time and since, in sentences.
+    pub fn changes(&self) -> Vec<String> {
+        let near = self.as_of.iter().flat_map(|a| &a.near).filter(|c| !self.changed_since.contains(c));
+        let near = near.map(|c| format!("about then {}", c.words()));
+        let known = self.as_of.iter().filter_map(|a| a.known_from).map(|t| format!("policies are known from {t} on, later than the flow"));
+        near.chain(self.changed_since.iter().map(|c| format!("since then {}", c.words()))).chain(known).collect()
+    }
+}
+
+impl Changed {
+    /// `NetworkPolicy shop/db was changed at 2026-01-01T10:03:20Z by kubectl-edit (generation 2, then 3)`.
+    fn words(&self) -> String {
+        let path = self.namespace.as_ref().map_or_else(|| self.name.clone(), |ns| format!("{ns}/{}", self.name));
+        let by = self.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let generation = |v: &Option<Version>| v.as_ref().and_then(|v| v.generation);
+        let versions = match (generation(&self.before), generation(&self.after)) {
+            (Some(a), Some(b)) if a != b => format!(" (generation {a}, then {b})"),
+            _ => String::new(),
+        };
+        format!("{} {path} was {} at {}{by}{versions}", self.kind, self.what, self.at)
+    }
 }
 
 /// A mark at a line of a policy's own text.
@@ -175,6 +260,8 @@ pub struct RuleView {
     /// `ingress[0]`; empty for a policy (or direction) without rules.
     pub rule: String,
     pub file: String,
+    /// The text of the version that was judged.
+    pub text: Arc<Text>,
     /// First and last line of the rule in the file; of the whole object where there is no rule.
     pub lines: (u32, u32),
     pub failed: Vec<Failed>,
@@ -214,4 +301,15 @@ pub struct Explanation {
     pub lanes: Vec<Lane>,
     /// Rules of the judged side, nearest first.
     pub rules: Vec<RuleView>,
+    /// What changed about the flow's time or since, as `why` names it, with both texts.
+    pub edits: Vec<Edit>,
+}
+
+/// A change of a policy, with the texts of both versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    pub policy: PolicyRef,
+    pub at: Nanos,
+    pub before: Option<Arc<Text>>,
+    pub after: Option<Arc<Text>>,
 }

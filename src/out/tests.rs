@@ -15,6 +15,7 @@ fn response(line: &str) -> GetFlowsResponse {
 
 fn why(text: &str) -> Why {
     Why {
+        cluster: None,
         outcome: Outcome::DefaultDeny,
         direction: Some(Direction::Ingress),
         subject: None,
@@ -26,6 +27,8 @@ fn why(text: &str) -> Why {
         missing: Vec::new(),
         inferred: Vec::new(),
         sides: Vec::new(),
+        as_of: None,
+        changed_since: Vec::new(),
         diagnosis: Vec::new(),
         text: text.into(),
     }

@@ -15,13 +15,15 @@ pub mod selector;
 mod set;
 pub mod suggest;
 mod unread;
+pub mod versions;
 
 pub use eval::End;
-pub use explain::{evidence, explain, why};
+pub use explain::{evidence, explain, moment, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet, Standing, Turn};
 pub use unread::Unread;
+pub use versions::{Step, Versions};
 
 /// Whose reading of the policies counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

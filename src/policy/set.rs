@@ -53,6 +53,7 @@ impl Standing {
 pub struct Turn {
     pub before: Option<Standing>,
     pub after: Option<Standing>,
+    slot: usize,
 }
 
 /// All policies.
@@ -70,6 +71,9 @@ pub struct PolicySet {
     unread: Vec<Unread>,
     given: bool,
     generation: u64,
+    /// The cluster's name, where there are several.
+    cluster: Option<Arc<str>>,
+    by_name: bool,
 }
 
 impl Default for PolicySet {
@@ -86,7 +90,7 @@ impl PolicySet {
     /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
     pub fn for_cilium(cilium: u32) -> Self {
         let (policies, by_id, index, not_understood, refused, unread) = Default::default();
-        Self { cilium, policies, by_id, index, not_understood, refused, unread, given: false, generation: 0 }
+        Self { cilium, policies, by_id, index, not_understood, refused, unread, given: false, generation: 0, cluster: None, by_name: false }
     }
 
     /// Takes in what somebody gave as the cluster's state; what is no policy is left alone, and says that there is none.
@@ -112,6 +116,17 @@ impl PolicySet {
             }
             Change::Fault(_) => (Vec::new(), Vec::new()),
         }
+    }
+
+    /// Of a cluster that is watched policies come in no order that means anything, and in another one when it is watched again.
+    pub(super) fn order_by_name(&mut self) {
+        self.by_name = true;
+    }
+
+    /// Makes a turn undone; everything that came after it has to be undone before.
+    pub(super) fn undo(&mut self, turn: &Turn) {
+        self.place(turn.slot, turn.before.clone());
+        self.generation += 1;
     }
 
     fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
@@ -142,7 +157,7 @@ impl PolicySet {
         let slot = slot.unwrap_or(self.policies.len());
         let before = self.place(slot, Some(after.clone()));
         self.generation += 1;
-        (faults, Some(Turn { before, after: Some(after) }))
+        (faults, Some(Turn { before, after: Some(after), slot }))
     }
 
     /// The same place read again is the same object; another place is another object, and both count.
@@ -179,7 +194,7 @@ impl PolicySet {
         let is = |slot: &usize| self.policies.get(*slot).and_then(Option::as_ref).is_some_and(|p| ObjectId::of(&p.doc).same(id));
         let mut slots: Vec<usize> = named.into_iter().flatten().copied().filter(is).chain(unable).collect();
         slots.sort_unstable();
-        let turns: Vec<Turn> = slots.into_iter().map(|slot| Turn { before: self.place(slot, None), after: None }).collect();
+        let turns: Vec<Turn> = slots.into_iter().map(|slot| Turn { before: self.place(slot, None), after: None, slot }).collect();
         self.generation += u64::from(!turns.is_empty());
         turns
     }
@@ -244,13 +259,18 @@ impl PolicySet {
         set
     }
 
-    /// The sections that may select an endpoint, each with its policy and its place there, in the order of arrival. All others
-    /// certainly do not.
-    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> impl Iterator<Item = (&Arc<Policy>, usize, &Section)> {
-        self.index.of(direction, e).into_iter().filter_map(|place| {
+    /// The sections that may select an endpoint, each with its policy and its place there, in the order of arrival or of names. All
+    /// others certainly do not.
+    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> Vec<(&Arc<Policy>, usize, &Section)> {
+        let of = |place: super::index::Place| {
             let policy = self.policies.get(place.policy)?.as_ref()?;
             Some((policy, place.section, policy.sections.get(place.section)?))
-        })
+        };
+        let mut all: Vec<_> = self.index.of(direction, e).into_iter().filter_map(of).collect();
+        if self.by_name {
+            all.sort_by(|(a, ..), (b, ..)| (&a.id, &a.text.file).cmp(&(&b.id, &b.text.file)));
+        }
+        all
     }
 
     /// The minor version of Cilium whose reading counts.
@@ -293,6 +313,16 @@ impl PolicySet {
     /// Policies that the API or Cilium would refuse; they isolate nothing.
     pub fn refused(&self) -> &[NotUnderstood] {
         &self.refused
+    }
+
+    /// The cluster whose policies they are, where there are several.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    pub fn set_cluster(&mut self, cluster: Arc<str>) {
+        self.generation += u64::from(self.cluster.is_none());
+        self.cluster = Some(cluster);
     }
 
     /// Kinds of policy of which not everything is known: further policies may stand beside those at hand.

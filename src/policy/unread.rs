@@ -6,7 +6,7 @@
 //! contradicts) depends on what was not read, and is undecidable.
 use super::PolicySet;
 use super::eval::{Decision, Judgement};
-use super::kind::{KINDS, Kind as Known};
+use super::kind::{KINDS, is_policy};
 use crate::model::input::{Kind, KindState};
 use crate::model::observed::Observed;
 use crate::model::reason::{self, Cause as Reason};
@@ -47,8 +47,7 @@ impl Unread {
 
     /// Books how well a kind is known; `false` if it is no kind of policy, or nothing changes.
     pub(super) fn note(list: &mut Vec<Self>, kind: &Kind) -> bool {
-        let same = |k: &&Known| k.group == kind.group && k.kind == kind.kind;
-        if !KINDS.iter().any(|k| same(&k)) {
+        if !is_policy(&kind.group, &kind.kind) {
             return false;
         }
         let at = list.iter().position(|u| u.group == kind.group && u.kind == kind.kind);

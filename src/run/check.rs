@@ -65,7 +65,7 @@ pub fn load(engine: &mut Engine, base: &[String], check: &Check) -> Result<Optio
             let generation = set.generation();
             faults.extend(set.apply(&Change::Apply(doc.clone())));
             if set.generation() == generation {
-                engine.feed(Change::Apply(doc.clone()).into(), &mut |_| {});
+                engine.give(Change::Apply(doc.clone()));
             }
         }
         if !check.quiet {
@@ -76,7 +76,7 @@ pub fn load(engine: &mut Engine, base: &[String], check: &Check) -> Result<Optio
     let docs = under(&base.docs, &new.docs).into_iter().chain(&new.docs);
     let faults = base.faults.iter().chain(&new.faults).map(|f| Change::Fault(f.clone()));
     for change in docs.map(|d| Change::Apply(d.clone())).chain(faults) {
-        engine.feed(change.into(), &mut |_| {});
+        engine.give(change);
     }
     if engine.policies().is_empty() && !check.quiet {
         say::say("warning", &format!("no policy that can be judged is in {}: nothing isolates anything", check.path));

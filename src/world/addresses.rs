@@ -49,7 +49,7 @@ pub(super) enum Holder<'a> {
 }
 
 /// All addresses of pods.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Addresses {
     holds: HashMap<IpAddr, Vec<Hold>>,
     /// When, whose and which; the oldest end first.

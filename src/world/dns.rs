@@ -49,7 +49,7 @@ pub fn asker(p: &Party) -> String {
 }
 
 /// Address → names, newest first; the address learnt first leaves first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Names {
     of: HashMap<IpAddr, Vec<Learnt>>,
     order: VecDeque<IpAddr>,

@@ -197,6 +197,9 @@ fn put(line: &Line<'_>, out: &mut Vec<u8>) {
 
 /// Reads what stands after `{"world":`. The faults of a text have lines of their own.
 pub fn read(text: &[u8]) -> Result<Said, String> {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err("not a line of the cluster's state: no object".to_owned());
+    }
     let line: Line<'_> = serde_json::from_slice(text).map_err(|e| format!("not a line of the cluster's state: {e}"))?;
     let at = line.time.as_deref().map(moment).transpose()?;
     let cluster: Arc<str> = Arc::from(&*line.cluster);

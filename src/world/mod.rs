@@ -41,7 +41,7 @@ pub struct NamedPort {
 pub type Key = (String, String);
 
 /// The cluster as known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct World {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     pods: HashMap<Arc<Key>, Arc<PodLike>>,

@@ -1,4 +1,4 @@
-//! One run of a program as a whole process: wall time, CPU time, peak of anonymous memory.
+//! One run of a program as a whole process: wall time, CPU time, peak of anonymous memory; and the time of a core that this thread had.
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use std::process::{Command, Stdio};

@@ -13,16 +13,16 @@ use tokio_util::sync::DropGuard;
 
 const NETPOLS: &str = "/apis/networking.k8s.io/v1/networkpolicies";
 
-pub fn policies() -> Vec<PolicyKind> {
+fn policies() -> Vec<PolicyKind> {
     let kinds = flowhy::policy::kind::KINDS.iter();
     kinds.map(|k| PolicyKind { group: k.group.to_owned(), kind: k.kind.to_owned(), understood: k.understood() }).collect()
 }
 
-pub fn watch(api: &Api) -> Watch {
+fn watch(api: &Api) -> Watch {
     settling(api).0
 }
 
-fn settling(api: &Api) -> (Watch, Settled) {
+pub fn settling(api: &Api) -> (Watch, Settled) {
     let cluster = Cluster { client: api.client(), name: Arc::from("here"), kubectl: "kubectl".to_owned() };
     // Fast where something comes back; a question that only an administrator answers differently is repeated when a test says so.
     let pace = Pace { first: Duration::from_millis(5), cap: Duration::from_millis(20), slow: Duration::from_secs(3600) };

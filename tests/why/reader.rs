@@ -114,6 +114,7 @@ pub struct Diagnosis {
 #[derive(Debug, Deserialize, PartialEq, Eq, Clone)]
 #[serde(deny_unknown_fields)]
 pub struct Why {
+    pub cluster: Option<String>,
     pub outcome: Outcome,
     pub direction: Option<Direction>,
     pub subject: Option<String>,

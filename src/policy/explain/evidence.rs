@@ -41,7 +41,11 @@ fn newer(at: Nanos, why: &Why, set: &PolicySet) -> Vec<String> {
 }
 
 /// When the object was last made or changed, by its own metadata. A change of its status is none.
-fn touched(policy: &Arc<Policy>) -> Option<(&'static str, Nanos)> {
+pub(super) fn touched(policy: &Arc<Policy>) -> Option<(&'static str, Nanos)> {
+    if let Some(live) = &policy.doc.live {
+        let changed = live.changed.as_ref().and_then(|c| c.at).filter(|c| live.created.is_none_or(|made| *c > made));
+        return changed.map(|c| ("last changed", c)).or(live.created.map(|made| ("created", made)));
+    }
     let meta = policy.doc.root.get("metadata")?;
     let time = |n: Option<&Node>| {
         let t: DateTime<Utc> = n?.str()?.parse().ok()?;
@@ -143,12 +147,12 @@ fn clock(at: Nanos) -> String {
 }
 
 /// The time of day, with the date where that is another.
-fn moment(t: Nanos, beside: Nanos) -> String {
+pub(super) fn moment(t: Nanos, beside: Nanos) -> String {
     if t.utc().date_naive() == beside.utc().date_naive() { clock(t) } else { t.utc().format("%F %T").to_string() }
 }
 
 /// `128 s`, `3 h`: one unit is enough.
-fn lasted(nanos: i64) -> String {
+pub(super) fn lasted(nanos: i64) -> String {
     let s = nanos / Nanos::SECOND;
     match s {
         0..=599 => format!("{s} s"),

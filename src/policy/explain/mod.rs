@@ -5,7 +5,9 @@
 mod agree;
 mod evidence;
 mod l7;
+pub mod moment;
 pub mod near;
+mod origin;
 pub mod question;
 mod side;
 mod words;
@@ -53,7 +55,10 @@ pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &
 fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
     if set.given() {
         unread::qualify(&mut e.why, o, set);
+        origin::tell(&mut e.why, set);
     }
+    e.why.cluster = set.cluster().map(str::to_owned);
+    e.why.as_of = moment::as_of(&e.why, set);
     e
 }
 
@@ -150,7 +155,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
             why.because.splice(0..0, evidence(o, &why, world, set));
         }
         let (lanes, rules) = only.shown().map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
-        return Explanation { why, lanes, rules };
+        return Explanation { why, lanes, rules, edits: Vec::new() };
     }
     let chosen = match told {
         Some(d) => sides.iter().position(|s| s.direction == d),
@@ -214,7 +219,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
         }
         lanes.push(lane);
     }
-    Explanation { why, lanes, rules }
+    Explanation { why, lanes, rules, edits: Vec::new() }
 }
 
 fn host(e: &Endpoint) -> bool {
@@ -294,6 +299,7 @@ fn blank(o: &Observed, facts: &Facts, ends: [&Endpoint; 2]) -> Why {
     let [src, dst] = ends;
     let subject = direction.map(|d| if d == Direction::Egress { src } else { dst }.display.clone());
     Why {
+        cluster: None,
         outcome: Outcome::Undecidable,
         direction,
         subject,
@@ -305,6 +311,8 @@ fn blank(o: &Observed, facts: &Facts, ends: [&Endpoint; 2]) -> Why {
         missing: Vec::new(),
         inferred,
         sides: Vec::new(),
+        as_of: None,
+        changed_since: Vec::new(),
         diagnosis: Vec::new(),
         text: String::new(),
     }
@@ -320,7 +328,7 @@ fn before_dnat(o: &Observed, e: &Endpoint) -> Option<String> {
 }
 
 fn bare(why: Why) -> Explanation {
-    Explanation { why, lanes: Vec::new(), rules: Vec::new() }
+    Explanation { why, lanes: Vec::new(), rules: Vec::new(), edits: Vec::new() }
 }
 
 /// What the agent itself named.

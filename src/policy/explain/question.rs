@@ -96,6 +96,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     let given = set.given();
     let side = denied(Decision::Denied).or_else(|| denied(Decision::Unknown)).filter(|_| given);
     let mut why = Why {
+        cluster: set.cluster().map(str::to_owned),
         outcome: if given { Outcome::Allowed } else { Outcome::Undecidable },
         direction: side.map(|s| s.direction),
         subject: side.map(|s| s.subject().to_owned()),
@@ -107,6 +108,8 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         missing: if given { Vec::new() } else { vec!["policies".to_owned()] },
         inferred: Vec::new(),
         sides: Vec::new(),
+        as_of: None,
+        changed_since: Vec::new(),
         diagnosis: Vec::new(),
         text: if given { "both sides allow it".to_owned() } else { "there are no policies here to judge it by".to_owned() },
     };

@@ -202,6 +202,7 @@ fn view(v: &View<'_>) -> RuleView {
         policy: v.policy.id.clone(),
         rule: v.rule.id.clone(),
         file: v.policy.text.file.clone(),
+        text: v.policy.text.clone(),
         lines: v.rule.lines,
         failed: v.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
         marks: v.checked.marks.clone(),
@@ -213,8 +214,8 @@ fn shown(policies: &[Arc<Policy>], views: &[View<'_>]) -> Vec<RuleView> {
     let mut out: Vec<RuleView> = views.iter().take(SHOWN).map(view).collect();
     for p in policies.iter().take(SHOWN) {
         if !views.iter().any(|v| Arc::ptr_eq(v.policy, p)) {
-            let (file, lines) = (p.text.file.clone(), p.lines);
-            out.push(RuleView { policy: p.id.clone(), rule: String::new(), file, lines, failed: Vec::new(), marks: Vec::new() });
+            let (file, text, lines) = (p.text.file.clone(), p.text.clone(), p.lines);
+            out.push(RuleView { policy: p.id.clone(), rule: String::new(), file, text, lines, failed: Vec::new(), marks: Vec::new() });
         }
     }
     out
@@ -246,6 +247,7 @@ fn shown_l7(found: &[NearL7<'_>]) -> Vec<RuleView> {
         policy: n.policy.id.clone(),
         rule: n.id.clone(),
         file: n.policy.text.file.clone(),
+        text: n.policy.text.clone(),
         // The whole rule around it: the peer and port that did match belong to the picture.
         lines: (n.rule.lines.0.min(n.lines.0), n.rule.lines.1.max(n.lines.1)),
         failed: n.checked.failed.iter().map(|(f, _)| f.clone()).collect(),

@@ -78,6 +78,11 @@ pub const KINDS: &[Kind] = &[
     later("audit.k8s.io", "Policy", false),
 ];
 
+/// Whether objects of this kind are policies.
+pub fn is_policy(group: &str, kind: &str) -> bool {
+    KINDS.iter().any(|k| k.group == group && k.kind == kind)
+}
+
 /// Compiles an object if it is a policy, as this minor version of Cilium would read it.
 pub fn compile(doc: &Arc<Doc>, cilium: u32, faults: &mut Vec<Fault>) -> Verdict {
     let Some(kind) = KINDS.iter().find(|k| k.kind == doc.kind() && k.group == group(doc.api_version())) else {

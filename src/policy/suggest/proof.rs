@@ -221,7 +221,7 @@ impl<'a> Ground<'a> {
                     continue;
                 }
                 let isolates = |s: &Section| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes;
-                if !self.set.candidates(section.direction, e).any(|(_, _, s)| isolates(s)) {
+                if !self.set.candidates(section.direction, e).iter().any(|(_, _, s)| isolates(s)) {
                     out.insert(e.display.clone());
                 }
             }

@@ -58,7 +58,7 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
     let has_yaml = !c.rules().is_empty();
     if c.sheet.as_ref().is_none_or(|(of, _)| *of != c.rule) {
         let rule = c.rules().get(c.rule);
-        let sheet = rule.and_then(|r| engine.policies().text(&r.policy).map(|t| crate::tui::widget::yaml::Sheet::cut(&t, r.lines.0)));
+        let sheet = rule.map(|r| crate::tui::widget::yaml::Sheet::cut(&r.text, r.lines.0));
         c.sheet = Some((c.rule, sheet.unwrap_or_default()));
         c.placed = None;
     }
@@ -229,6 +229,9 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     }
     for because in &why.because {
         note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
+    }
+    for change in why.changes() {
+        note(&mut out, "         ", &change, look.warn());
     }
     // One line each, where several isolate.
     let several: Vec<_> = lanes.iter().filter(|l| l.policies.len() > 1).collect();

@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// When objects were created that do not say it: before all flows.
+const CREATED: &str = "2025-12-01T00:00:00Z";
+
 /// One thing that happened to an object; of every kind if it is a bookmark.
 #[derive(Clone)]
 pub struct Event {
@@ -134,6 +137,9 @@ impl Inner {
         let uid = old.map_or_else(|| Value::from(format!("uid-{}", self.revision)), |o| o["metadata"]["uid"].clone());
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = uid;
+        }
+        if object["metadata"]["creationTimestamp"].is_null() {
+            object["metadata"]["creationTimestamp"] = Value::from(CREATED);
         }
         let what = if old.is_some() { "MODIFIED" } else { "ADDED" };
         let object = Arc::new(object);

@@ -1,0 +1,273 @@
+//! One flow judged by the versions of the policies that may have been in force at its time.
+//!
+//! Owns what follows where they differ. A node learns of a change some time after the API does, so for a flow close to a change either
+//! version may have been the one. The datapath is asked first: if by one version it did what it did and by the other it would not have,
+//! that one was in force. If both fit, what both say stays, and where they name nobody in common it is undecidable whose drop it was.
+use super::evidence::{lasted, moment, touched};
+use crate::model::observed::Observed;
+use crate::model::time::Nanos;
+use crate::model::why::{Agreement, AsOf, Changed, Edit, Outcome, PolicyRef, Version, Why};
+use crate::model::words::few;
+use crate::policy::PolicySet;
+use crate::policy::ir::Policy;
+use crate::policy::versions::{Step, Versions};
+use std::sync::Arc;
+
+/// How long after a change a node may not have it yet, and how far clocks may be apart; both sides of the flow.
+pub const DELAY: i64 = 30 * Nanos::SECOND;
+
+/// Versions judged for one flow. Between two that say the same, others may say another thing; with so many changes within a minute only
+/// the nearest are asked, and the first and last.
+const MOST: usize = 5;
+
+/// Changes named in a sentence.
+const NAMED: usize = 3;
+
+/// Which versions a flow is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// In force at the flow's time, as the API has it; then the others that a node may have had, the nearest first.
+    pub versions: Vec<u64>,
+    /// The first and the last of those that a node may have had, judged or not.
+    about: (u64, u64),
+    now: u64,
+}
+
+/// `None`: today's version is the one, and nothing has changed about the flow's time.
+pub fn window(at: Nanos, v: &Versions) -> Option<Window> {
+    let old = v.from().is_some_and(|from| at < from);
+    if !old && v.last().is_none_or(|last| at.since(last) > DELAY) {
+        return None;
+    }
+    let (here, about) = (v.number_at(at), (v.number_at(at.plus(-DELAY)), v.number_at(at.plus(DELAY))));
+    let mut versions = vec![here];
+    for n in [here.checked_sub(1), here.checked_add(1), Some(about.1), Some(about.0)].into_iter().flatten() {
+        if (about.0..=about.1).contains(&n) && !versions.contains(&n) && versions.len() < MOST {
+            versions.push(n);
+        }
+    }
+    Some(Window { versions, about, now: v.number() })
+}
+
+impl Window {
+    /// Besides, what today's policies say, if that is not among them.
+    pub fn today(&self) -> Option<u64> {
+        (!self.versions.contains(&self.now)).then_some(self.now)
+    }
+}
+
+/// What a flow comes to, and by which version.
+pub struct Settled {
+    pub why: Arc<Why>,
+    pub version: u64,
+}
+
+/// Makes one explanation of those by each version, in the order of the window. `today` is what it would come to now; `set` has the
+/// policies of the version that was in force by the API.
+pub fn settle(o: &Observed, w: &Window, judged: &[Arc<Why>], today: Option<&Arc<Why>>, v: &Versions, set: &PolicySet) -> Option<Settled> {
+    let at = o.at?;
+    let (here, first) = (judged.first()?, *w.versions.first()?);
+    let today = today.unwrap_or_else(|| w.versions.iter().position(|n| *n == w.now).and_then(|i| judged.get(i)).unwrap_or(here));
+    // Of thousands of changes in a minute few are about what decides here; the others are not looked at any closer.
+    let concerns = |step: &&Step| {
+        let Some(p) = step.policy() else { return false };
+        let same = |q: &PolicyRef| q.name == p.name && q.namespace == p.namespace && q.kind == p.kind;
+        let of = |w: &Why| w.policies.iter().chain(w.sides.iter().flat_map(|s| &s.policies)).any(same);
+        of(today) || judged.iter().any(|j| of(j))
+    };
+    let near: Vec<Changed> = changed(v.between(w.about.0, w.about.1).filter(concerns));
+    let since: Vec<Changed> = changed(v.between(first, w.now).filter(concerns));
+    let mut settled = Settled { why: here.clone(), version: first };
+    if judged.iter().any(|j| !same(j, here)) {
+        let (why, i) = weigh(at, here, judged, &near);
+        settled = Settled { why: Arc::new(why), version: w.versions.get(i).copied().unwrap_or(first) };
+    }
+    let unknown = v.from().filter(|from| at < *from);
+    if since.is_empty() && near.is_empty() && unknown.is_none() {
+        return Some(settled);
+    }
+    let mut why = Why::clone(&settled.why);
+    if let Some(from) = unknown {
+        unsure(&mut why, at, from, set);
+    }
+    if !near.is_empty() || unknown.is_some() {
+        let as_of = why.as_of.get_or_insert_with(AsOf::default);
+        (as_of.near, as_of.known_from) = (near, unknown);
+    }
+    why.changed_since = since;
+    Some(Settled { why: Arc::new(why), ..settled })
+}
+
+/// Whether two explanations say the same of the flow.
+fn same(a: &Why, b: &Why) -> bool {
+    let rule = |w: &Why| w.nearest.as_ref().map(|n| (n.kind.clone(), n.namespace.clone(), n.name.clone(), n.failed.clone()));
+    (a.outcome, a.direction, &a.policies, &a.missing) == (b.outcome, b.direction, &b.policies, &b.missing)
+        && rule(a) == rule(b)
+        && a.sides == b.sides
+}
+
+/// By this version the datapath did what it had to.
+fn fits(w: &Why) -> bool {
+    w.agreement != Agreement::Disagrees && !matches!(w.outcome, Outcome::NowAllowed | Outcome::Undecidable)
+}
+
+/// Of explanations that differ; and the place of the one it rests on.
+fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, usize) {
+    let fitting: Vec<(usize, &Arc<Why>)> = judged.iter().enumerate().filter(|(_, w)| fits(w)).collect();
+    let changes = match near {
+        [] => format!("policies changed within {} of the packet", lasted(DELAY)),
+        some => few(some.iter().map(|c| told(c, at)), NAMED),
+    };
+    let Some(((i, first), rest)) = fitting.split_first().map(|((i, w), rest)| ((*i, *w), rest)) else {
+        let mut why = Why::clone(here);
+        why.because.push(format!("{changes}: by none of the versions about this time is it plainly so"));
+        if why.agreement == Agreement::Agrees {
+            why.agreement = Agreement::Unknown;
+        }
+        return (why, 0);
+    };
+    let mut why = Why::clone(first);
+    let others: Vec<&Arc<Why>> = rest.iter().map(|(_, w)| *w).filter(|w| !same(w, first)).collect();
+    if others.is_empty() {
+        // One thing only fits. Where that is not what the API says was in force, it is an inference.
+        if i > 0 {
+            why.agreement = Agreement::Unknown;
+            let instead = &here.text;
+            why.because.insert(0, format!("{changes}: the node may have had the other version; by the one in force then, {instead}"));
+        }
+        return (why, i);
+    }
+    why.agreement = Agreement::Unknown;
+    let both: Vec<PolicyRef> = why.policies.iter().filter(|p| others.iter().all(|o| o.policies.contains(p))).cloned().collect();
+    let alike = others.iter().all(|o| (o.outcome, o.direction) == (why.outcome, why.direction));
+    if alike && (!both.is_empty() || why.outcome == Outcome::Allowed || others.iter().all(|o| o.policies == why.policies)) {
+        let kept =
+            |n: &crate::model::why::Nearest| both.iter().any(|p| (&p.kind, &p.namespace, &p.name) == (&n.kind, &n.namespace, &n.name));
+        why.nearest = why.nearest.filter(kept);
+        why.policies = both;
+        why.because.insert(0, format!("{changes}: named is what holds with or without it"));
+        return (why, i);
+    }
+    let versions = std::iter::once(first).chain(others.iter().copied());
+    let said: Vec<String> = versions.map(|w| format!("{} ({})", w.text, few(w.policies.iter().map(PolicyRef::path), NAMED))).collect();
+    why.because = vec![format!("{changes}, and the packet would be stopped either way: {}", said.join(", or "))];
+    why.outcome = Outcome::Undecidable;
+    why.missing = near.iter().map(|c| format!("version:{} {}", c.kind, path(c))).collect();
+    if why.missing.is_empty() {
+        why.missing.push("version:policies".to_owned());
+    }
+    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
+    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+    (why, i)
+}
+
+/// The flow is older than what is known. A policy that was written after it is not the one that decided then.
+fn unsure(why: &mut Why, at: Nanos, from: Nanos, set: &PolicySet) {
+    let later = |p: &PolicyRef| {
+        let (what, when) = touched(set.find(p)?)?;
+        // Such times are whole seconds.
+        (when.since(at) > 0)
+            .then(|| format!("{} {} was {what} {}, {} after the packet", p.kind, p.path(), moment(when, at), lasted(when.since(at))))
+    };
+    let late: Vec<(PolicyRef, String)> = why.policies.iter().filter_map(|p| Some((p.clone(), later(p)?))).collect();
+    let known = format!("policies are known from {} on, {} after the packet", moment(from, at), lasted(from.since(at)));
+    if late.is_empty() || matches!(why.outcome, Outcome::Undecidable | Outcome::NowAllowed | Outcome::Allowed) {
+        if why.agreement != Agreement::Agrees {
+            why.because.push(known);
+        }
+        return;
+    }
+    why.because.splice(0..0, late.iter().take(NAMED).map(|(_, told)| told.clone()).chain([known]));
+    why.missing = late.iter().map(|(p, _)| format!("version:{} {}", p.kind, p.path())).collect();
+    (why.outcome, why.agreement) = (Outcome::Undecidable, Agreement::Unknown);
+    (why.policies, why.nearest) = (Vec::new(), None);
+    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+}
+
+/// The versions of the policies that decide, where they have one.
+pub(super) fn as_of(why: &Why, set: &PolicySet) -> Option<AsOf> {
+    let mut policies: Vec<Version> = why.policies.iter().filter_map(|p| version(set.find(p)?)).collect();
+    policies.dedup();
+    (!policies.is_empty()).then(|| AsOf { policies, ..AsOf::default() })
+}
+
+fn version(p: &Arc<Policy>) -> Option<Version> {
+    let live = p.doc.live.as_ref()?;
+    Some(Version {
+        kind: p.id.kind.clone(),
+        namespace: p.id.namespace.clone(),
+        name: p.id.name.clone(),
+        resource_version: (!live.resource_version.is_empty()).then(|| live.resource_version.clone()),
+        generation: live.generation,
+        since: touched(p).map(|(_, when)| when),
+    })
+}
+
+/// Several changes of one policy are one, from the version before the first to that after the last.
+fn changed<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Changed> {
+    let mut out: Vec<(Changed, bool, bool)> = Vec::new();
+    for step in steps {
+        let Some(p) = step.policy() else { continue };
+        let (had, has) = (step.turn.before.is_some(), step.turn.after.is_some());
+        let after = step.after().and_then(version);
+        match out.iter_mut().find(|(c, _, _)| is(c, p)) {
+            Some((c, _, now)) => {
+                (c.at, c.by, c.after, *now) = (step.at, step.by().map(str::to_owned), after, has);
+            }
+            None => {
+                let new = Changed {
+                    kind: p.kind.clone(),
+                    namespace: p.namespace.clone(),
+                    name: p.name.clone(),
+                    what: step.what(),
+                    at: step.at,
+                    by: step.by().map(str::to_owned),
+                    before: step.before().and_then(version),
+                    after,
+                };
+                out.push((new, had, has));
+            }
+        }
+    }
+    let what = |(c, had, has): (Changed, bool, bool)| {
+        let what = match (had, has) {
+            (false, true) => "added",
+            (true, false) => "removed",
+            _ => "changed",
+        };
+        Changed { what, ..c }
+    };
+    out.into_iter().map(what).collect()
+}
+
+/// The texts of the changes that an explanation names.
+pub fn edits(why: &Why, w: &Window, v: &Versions) -> Vec<Edit> {
+    let near = why.as_of.iter().flat_map(|a| &a.near);
+    let mut out: Vec<Edit> = Vec::new();
+    for (c, from, to) in near.map(|c| (c, w.about.0, w.about.1)).chain(why.changed_since.iter().map(|c| (c, w.about.0, w.now))) {
+        let mut mine = v.between(from, to).filter(|s| s.policy().is_some_and(|p| is(c, p)));
+        let Some(first) = mine.next() else { continue };
+        let last = mine.last().unwrap_or(first);
+        let Some(policy) = first.policy() else { continue };
+        let text = |p: Option<&Arc<Policy>>| p.map(|p| p.text.clone());
+        let edit = Edit { policy: policy.clone(), at: last.at, before: text(first.before()), after: text(last.after()) };
+        if !out.contains(&edit) {
+            out.push(edit);
+        }
+    }
+    out
+}
+
+fn is(c: &Changed, p: &PolicyRef) -> bool {
+    (&c.kind, &c.namespace, &c.name) == (&p.kind, &p.namespace, &p.name)
+}
+
+fn path(c: &Changed) -> String {
+    c.namespace.as_ref().map_or_else(|| c.name.clone(), |ns| format!("{ns}/{}", c.name))
+}
+
+/// `NetworkPolicy shop/db was changed 4 s before the packet`.
+fn told(c: &Changed, at: Nanos) -> String {
+    let (by, side) = if c.at > at { (c.at.since(at), "after") } else { (at.since(c.at), "before") };
+    format!("{} {} was {} {} {side} the packet", c.kind, path(c), c.what, lasted(by))
+}

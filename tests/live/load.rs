@@ -1,0 +1,131 @@
+//! A large cluster: ten thousand pods and two thousand policies, and flows that are all looked at. What it costs the API, and us.
+//!
+//! The numbers of flows are those of five thousand a second: for twenty seconds, or for ten minutes with
+//! `cargo test --release --test live -- --ignored ten_minutes`. They come as fast as they are read.
+use super::api::Api;
+use super::{Reaped, ring, runtime, serve_at};
+use flowhy::serve::Listen;
+use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+const PODS: usize = 10_000;
+const POLICIES: usize = 2_000;
+const NAMESPACES: usize = 100;
+/// Flows that wait in the server's ring at most.
+const CHUNK: usize = 2_000;
+
+/// As large as pods are: with their environment, volumes, conditions and who wrote which field.
+fn pod(i: usize) -> Value {
+    let ip = format!("10.{}.{}.{}", 128 + i / 65_536, i / 256 % 256, i % 256);
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": format!("team-{}", i % NAMESPACES), "name": format!("app-{i}-7d9f8b6c4-x7k2p"), "creationTimestamp": "2025-12-01T00:00:00Z",
+            "labels": {"app": format!("app-{}", i / NAMESPACES), "pod-template-hash": "7d9f8b6c4", "tier": "backend"},
+            "annotations": {"padding": "x".repeat(3_500)}, "ownerReferences": [{"kind": "ReplicaSet", "name": format!("app-{i}-7d9f8b6c4"), "controller": true}],
+            "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "time": "2025-12-01T00:00:00Z", "fieldsV1": {"f:spec": "y".repeat(500)}}]},
+        "spec": {"nodeName": format!("node-{}", i % 200), "serviceAccountName": "default",
+            "containers": [{"name": "main", "image": "registry.example/app:1", "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]}]},
+        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "startTime": "2025-12-01T00:00:00Z"}})
+}
+
+fn policy(i: usize) -> Value {
+    let (namespace, app) = (format!("team-{}", i % NAMESPACES), format!("app-{}", i / NAMESPACES));
+    let peer = format!("app-{}", i / NAMESPACES + 1);
+    let metadata = json!({"namespace": namespace, "name": format!("policy-{i}"), "creationTimestamp": "2025-12-01T00:00:00Z"});
+    if i.is_multiple_of(2) {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata,
+            "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": peer}}}], "ports": [{"port": 8080}]}]}})
+    } else {
+        json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": metadata,
+            "spec": {"endpointSelector": {"matchLabels": {"app": app}}, "ingress": [{"fromEndpoints": [{"matchLabels": {"app": peer}}], "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}]}]}]}})
+    }
+}
+
+fn rss(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib: u64 = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// Reads the flows of so many seconds; says what it cost.
+fn load(seconds: usize) -> String {
+    let runtime = runtime();
+    let (ring, mut simulation) = ring(CHUNK);
+    let (api, server) = runtime.block_on(async { (Api::start().await, serve_at(&ring, Listen::loopback()).await) });
+    api.install("cilium.io");
+    api.change(|s| {
+        (0..NAMESPACES).for_each(|i| {
+            s.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{i}"), "labels": {"team": "x"}}}))
+        });
+        (0..PODS).for_each(|i| s.put(pod(i)));
+        (0..POLICIES).for_each(|i| s.put(policy(i)));
+    });
+    for (file, manifest) in flowhy::demo::manifests() {
+        if file.contains("policies") && !file.contains("cluster") || file.contains("namespaces") {
+            api.put(manifest);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = api.kubeconfig(dir.path(), "large");
+    let began = Instant::now();
+    let args = ["observe", "--server", &server.address, "--kube-context", "large", "-f", "--last", "1", "--why", "-o", "jsonpb"];
+    let mut child = Reaped(super::flowhy(&args).env("KUBECONFIG", kubeconfig).env("HOME", dir.path()).spawn().unwrap());
+    let mut out = BufReader::new(child.0.stdout.take().unwrap());
+    let (mut line, mut explained) = (String::new(), 0u64);
+    let mut read = |n: usize| {
+        let mut flows = 0;
+        while flows < n {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+            flows += usize::from(line.starts_with("{\"flow\""));
+            explained += u64::from(line.contains("\"why\":{"));
+        }
+    };
+    read(1);
+    let ready = began.elapsed();
+    let (mut half, began) = (0, Instant::now());
+    let chunks = seconds * 5_000 / CHUNK;
+    for chunk in 0..chunks {
+        let mut flows = 0;
+        for _ in 0..CHUNK {
+            let (at, r) = simulation.next();
+            flows += usize::from(matches!(r.response_types, Some(ResponseTypes::Flow(_))));
+            ring.push(at, &r);
+        }
+        read(flows);
+        if chunk == chunks / 2 {
+            half = rss(child.0.id()).unwrap_or(0);
+        }
+    }
+    let rate = (chunks * CHUNK) as f64 / began.elapsed().as_secs_f64();
+    let memory = rss(child.0.id()).unwrap_or(0);
+    assert!(explained > 1_000, "{explained}");
+    assert!(memory < 300 << 20, "{memory} bytes");
+    // The second half may not grow on; what the allocator keeps back is not growth.
+    assert!(memory < half + (16 << 20), "{half} → {memory} bytes");
+    let counts = api.counts();
+    let lists: u64 = counts.iter().filter(|(path, _)| !path.ends_with("?watch")).map(|(_, c)| c.bytes).sum();
+    assert!(lists < 60_000_000, "{lists} bytes");
+    // A watch that has been silent for long is begun anew.
+    let most = 1 + began.elapsed().as_secs() / 150;
+    let twice: Vec<_> = counts.iter().filter(|(path, c)| path.ends_with("?watch") && !(1..=most).contains(&c.requests)).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    // An unoptimised build on a busy machine is only held to coming to an end.
+    if !cfg!(debug_assertions) {
+        assert!(ready < Duration::from_secs(5), "{ready:?}");
+        assert!(rate > 5_000.0, "{rate} flows/s");
+    }
+    format!("ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half", memory >> 20, half >> 20)
+}
+
+#[test]
+fn ten_thousand_pods_fit_for_twenty_seconds() {
+    println!("{}", load(20));
+}
+
+#[test]
+#[ignore = "three million flows"]
+fn ten_thousand_pods_fit_for_ten_minutes() {
+    println!("{}", load(600));
+}
