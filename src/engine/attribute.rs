@@ -82,7 +82,7 @@ impl Attribution {
             self.basis = basis;
         }
         let key = self.key(o, world);
-        let digest = self.digest(&key);
+        let digest = self.digest(key);
         if let Some(why) = self.memo.get(&digest) {
             return why;
         }
