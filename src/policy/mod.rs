@@ -18,6 +18,7 @@ mod under;
 mod unread;
 pub mod versions;
 
+pub use eval::End;
 pub use explain::{evidence, explain, moment, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};

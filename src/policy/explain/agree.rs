@@ -36,7 +36,7 @@ fn disagree(why: &mut Why, because: impl Into<String>) {
 }
 
 /// The policies deny it.
-pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
+pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
     let Sight { o, facts, set, .. } = *sight;
     if !facts.dropped {
         disagree(why, "the datapath let it pass, and the policies at hand deny it: they may be newer than the flow");
@@ -45,7 +45,7 @@ pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
     }
     why.agreement = Agreement::Agrees;
     let l7 = matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
-    if facts.proxy && !l7 && s.subject != "ingress" {
+    if facts.proxy && !l7 && s.subject() != "ingress" {
         disagree(why, "the proxy refused a request, so the datapath had let the connection pass");
     }
     match (facts.reason, s.judgement.cause) {
@@ -82,14 +82,14 @@ pub(super) fn denied(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
 }
 
 /// It was dropped, and the policies at hand allow it: what speaks for one reason or another, the likeliest first.
-pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged], sight: &Sight<'_>) {
+pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_>) {
     let Sight { o, facts, set, .. } = *sight;
     why.agreement = Agreement::Disagrees;
     let what = sides.iter().find(|s| s.judgement.cause == Cause::AllowRule).or(sides.first());
     let verb = if facts.audit { "would be dropped" } else { "was dropped" };
     why.text = match what {
         _ if o.of_retina() => "dropped by iptables, but no policy explains it".to_owned(),
-        Some(s) => format!("it {verb}, yet {}", s.text),
+        Some(s) => format!("it {verb}, yet {}", s.text()),
         None => format!("it {verb}, yet the policies at hand allow it"),
     };
     let mut likely: Vec<String> = Vec::new();
@@ -123,7 +123,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged], sight: &Sight<'_>) {
     why.because.append(&mut likely);
     for s in sides {
         if s.judgement.decision != Decision::NotManaged || sides.len() == 1 {
-            why.because.push(s.text.clone());
+            why.because.push(s.text().to_owned());
         }
     }
     hints(why, set);
