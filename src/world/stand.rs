@@ -5,7 +5,7 @@
 use super::addresses::{Hold, Holder, can_be_outside};
 use super::objects::PodLike;
 use super::{Key, World, labels};
-use crate::model::observed::{Direction, Observed, Party};
+use crate::model::observed::{Direction, Observed, Party, Verdict};
 use crate::model::time::Nanos;
 use std::net::IpAddr;
 
@@ -124,6 +124,8 @@ pub(super) struct Seen<'a> {
     pub subject: bool,
     /// It was called, it did not begin.
     pub called: bool,
+    /// That its policy was asked there is certain: of what passes an agent may tell the connection's direction.
+    pub local: bool,
 }
 
 /// The other side, as far as it tells a node from another.
@@ -194,7 +196,7 @@ impl World {
         match self.addresses.holder(ip, seen.at, seen.here) {
             // Whoever has it by what is at hand may have lost it to another since.
             Holder::Pod(_) if self.kinds.missing("pods", seen.at) == Some("stale") => return doubtful(Doubt::Unread("pods", "stale")),
-            Holder::Pod(hold) if self.is_elsewhere(hold, seen.here) => return doubtful(Doubt::Elsewhere(hold)),
+            Holder::Pod(hold) if seen.local && self.is_elsewhere(hold, seen.here) => return doubtful(Doubt::Elsewhere(hold)),
             Holder::Pod(hold) => return Stand { hold: Some(hold), node: &hold.pod.node, ..found },
             Holder::Host(node, pods) => return Stand { host: true, node, pods, ..found },
             Holder::Several => return doubtful(Doubt::Several),
@@ -257,11 +259,12 @@ impl World {
 pub(super) fn seen(o: &Observed) -> [Seen<'_>; 2] {
     // Names of nodes carry the cluster's before them.
     let node = o.node.rsplit('/').next().unwrap_or("");
+    let reply = o.reply() == Some(true);
+    let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit) && !reply;
     let of = |direction, called| {
         let subject = o.side() == Some(direction);
-        Seen { at: o.at, here: if subject { node } else { "" }, subject, called }
+        Seen { at: o.at, here: if subject { node } else { "" }, subject, called, local: subject && denied }
     };
-    let reply = o.reply() == Some(true);
     [of(Direction::Egress, reply), of(Direction::Ingress, !reply)]
 }
 
@@ -283,7 +286,7 @@ pub(super) fn home(s: &Stand<'_>, seen: Seen<'_>, other: Other<'_>) -> Option<bo
 mod tests {
     use super::*;
     use crate::model::input::{Change, ObjectId};
-    use crate::model::observed::{L4, Verdict};
+    use crate::model::observed::L4;
     use crate::world::yaml;
     use std::sync::Arc;
 
