@@ -4,12 +4,13 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change};
+use crate::model::input::{At, Change, KindState};
 use crate::model::observed::Observed;
 use crate::model::why::{Explanation, Why};
 use crate::policy::moment::{self, Settled, Window};
 use crate::policy::{self, PolicySet, Step, Versions};
 use crate::world::World;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them.
@@ -27,6 +28,8 @@ pub struct Cluster {
     memo: Attribution,
     /// The one used last comes last.
     past: Vec<Past>,
+    /// Kinds whose first list is on its way: (group, kind).
+    loading: BTreeSet<(String, String)>,
 }
 
 /// An older version of the policies.
@@ -40,7 +43,7 @@ struct Past {
 impl Cluster {
     fn new(policies: PolicySet, judge: policy::Options) -> Self {
         let (name, world, memo) = (Arc::from(""), World::default(), Attribution::default());
-        Self { name, world, judge, policies: Versions::new(policies), memo, past: Vec::new() }
+        Self { name, world, judge, policies: Versions::new(policies), memo, past: Vec::new(), loading: BTreeSet::new() }
     }
 
     /// How its policies are judged.
@@ -204,6 +207,19 @@ impl Clusters {
         c.policies.turn(&at.change, time)
     }
 
+    /// Books how well a kind of a cluster is known; the cluster, if it was the last of which nothing was known yet.
+    pub fn complete(&mut self, at: &At) -> Option<Home> {
+        let (Change::Kind(kind), true) = (&at.change, at.at.is_some()) else { return None };
+        let of = (kind.group.clone(), kind.kind.clone());
+        let c = self.live(&at.cluster);
+        if matches!(kind.state, KindState::Loading) {
+            c.loading.insert(of);
+            return None;
+        }
+        let last = c.loading.remove(&of) && c.loading.is_empty();
+        last.then(|| self.home(&at.cluster))
+    }
+
     /// What has always been so, but for policies.
     pub fn describe(&mut self, change: &Change) {
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
@@ -229,7 +245,8 @@ impl Clusters {
             Some(i) => i,
             None => {
                 let (world, judge, policies) = (self.base.world.clone(), self.base.judge, self.base.policies.clone());
-                self.live.push(Cluster { name: name.clone(), world, judge, policies, memo: Attribution::default(), past: Vec::new() });
+                let (memo, past, loading) = (Attribution::default(), Vec::new(), BTreeSet::new());
+                self.live.push(Cluster { name: name.clone(), world, judge, policies, memo, past, loading });
                 if self.live.len() > 1 {
                     self.live.iter_mut().for_each(|c| {
                         c.policies.now_mut().set_cluster(c.name.clone());
