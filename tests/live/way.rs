@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 /// Relay's service and its pods as the chart makes them, `ready` or not.
-fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
+pub fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
     let mut out = format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{namespace: {namespace}, name: {name}, labels: {{k8s-app: hubble-relay, app.kubernetes.io/part-of: cilium}}}}\n\
          spec: {{selector: {{k8s-app: hubble-relay}}, ports: [{{port: {port}, targetPort: grpc}}]}}\n"
@@ -30,7 +30,7 @@ fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> Strin
     out
 }
 
-fn at(server: &Running) -> SocketAddr {
+pub fn at(server: &Running) -> SocketAddr {
     server.address.trim_start_matches("tls://").parse().unwrap()
 }
 
