@@ -50,7 +50,7 @@ mod tests {
         kind(&mut e, "Pod", KindState::Loading);
         kind(&mut e, "NetworkPolicy", KindState::Loading);
         let flow = r#"{"flow":{"time":"2026-04-13T14:02:00Z","verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED","l4":{"TCP":{"source_port":1,"destination_port":80,"flags":{"SYN":true}}},"source":{"identity":1001,"namespace":"shop","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"cart-0"},"destination":{"identity":1002,"namespace":"shop","labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"db-0"},"node_name":"n","event_type":{"type":1},"traffic_direction":"INGRESS","is_reply":false},"node_name":"n","time":"2026-04-13T14:02:00Z"}"#;
-        let mut drop = |e: &mut Engine| {
+        let drop = |e: &mut Engine| {
             let frame = Frame { codec: Codec::HubbleJson, from: "c".into(), line: 1, bytes: flow.into(), broken: None };
             e.feed(Input::Frame(frame), &mut |_| {});
             e.causes().iter().map(|c| c.why.outcome).collect::<Vec<_>>()

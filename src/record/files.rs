@@ -102,7 +102,7 @@ impl Files {
                 "the cluster's state alone takes {state} of each segment; a ring of {room} has room for flows, too"
             )));
         }
-        self.put(member)
+        self.put(member, |_| 0).map_err(|(e, _)| e)
     }
 
     /// Bytes of lines after which a member is closed.
@@ -115,8 +115,9 @@ impl Files {
         usize::try_from(most).unwrap_or(usize::MAX).max(4096)
     }
 
-    /// Appends; of a ring, the oldest segments make room first.
-    pub fn put(&mut self, member: &[u8]) -> io::Result<()> {
+    /// Appends; of a ring, the oldest segments make room first. Of a write that breaks off only as many bytes stay as `whole` says of those
+    /// that were written, so that the file does not end in the middle of something; the error comes with their number.
+    pub fn put(&mut self, member: &[u8], whole: fn(&[u8]) -> usize) -> Result<(), (io::Error, usize)> {
         let more = member.len() as u64;
         if let Keep::Ring(most) = self.keep {
             let mut held = self.size + more + self.older.iter().map(|(_, n)| n).sum::<u64>();
@@ -127,19 +128,33 @@ impl Files {
                     Ok(()) => self.dropped += 1,
                     // Somebody tidied up.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => return Err(e),
+                    Err(e) => return Err((e, 0)),
                 }
                 held -= size;
             }
         }
-        if let Err(e) = self.file.write_all(member) {
-            // What was written before ends on a whole line then.
+        let (done, ended) = self.write(member);
+        let kept = if ended.is_ok() { done } else { whole(member.get(..done).unwrap_or_default()) };
+        self.size += kept as u64;
+        self.written += kept as u64;
+        ended.map_err(|e| {
             let _ = self.file.set_len(self.size);
-            return Err(e);
+            (e, kept)
+        })
+    }
+
+    /// How many bytes went to the disk, and why not all.
+    fn write(&mut self, member: &[u8]) -> (usize, io::Result<()>) {
+        let mut done = 0;
+        while let Some(rest) = member.get(done..).filter(|r| !r.is_empty()) {
+            match self.file.write(rest) {
+                Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return (done, Err(e)),
+            }
         }
-        self.size += more;
-        self.written += more;
-        Ok(())
+        (done, Ok(()))
     }
 
     /// Whether what comes next belongs into the next segment.
@@ -212,7 +227,7 @@ mod tests {
         let put = |n: usize| {
             let mut f = Files::open(&base, Keep::Ring(16_000), Nanos(0)).unwrap();
             for _ in 0..n {
-                f.put(&[b'x'; 400]).unwrap();
+                f.put(&[b'x'; 400], |_| 0).unwrap();
                 if f.is_full(Nanos(0)) {
                     f.turn(Nanos(0)).unwrap();
                 }
@@ -236,7 +251,7 @@ mod tests {
         f.put_state(&[b'x'; 900]).unwrap();
         for _ in 0..27 {
             assert!(!f.is_full(Nanos(0)), "{}", f.size);
-            f.put(&[b'x'; 100]).unwrap();
+            f.put(&[b'x'; 100], |_| 0).unwrap();
         }
         assert!(f.is_full(Nanos(0)));
         f.turn(Nanos(0)).unwrap();

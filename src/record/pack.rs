@@ -34,6 +34,14 @@ impl Pack {
         })
     }
 
+    /// How much of what was written of a member can be read without the rest: whole lines, or nothing.
+    pub fn whole(&self) -> fn(&[u8]) -> usize {
+        match self {
+            Self::Plain => |written| memchr::memrchr(b'\n', written).map_or(0, |end| end + 1),
+            Self::Gzip | Self::Zstd(_) => |_| 0,
+        }
+    }
+
     /// The lines as they go to the disk.
     pub fn member(&mut self, lines: Vec<u8>) -> io::Result<Vec<u8>> {
         match self {

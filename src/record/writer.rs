@@ -234,12 +234,25 @@ impl Writer {
         self.said = (now, self.latest.or(Some(now)), self.files.written + self.lines.len() as u64, size);
     }
 
+    /// Books what of a member came to the disk before the disk failed.
+    fn torn(&self, lines: &[u8]) {
+        let all = lines.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+        let (state, flows): (Vec<_>, Vec<_>) = all.partition(|l| l.starts_with(b"{\"world\":"));
+        let mut books = lock(&self.books);
+        books.flows += flows.len() as u64;
+        books.state += state.len() as u64;
+        books.bytes = self.files.written;
+    }
+
     /// What has been gathered goes to the disk as one member, and is booked.
     fn cut(&mut self) -> io::Result<()> {
         self.since = None;
         if !self.lines.is_empty() {
             let member = self.pack.member(std::mem::take(&mut self.lines))?;
-            self.files.put(&member)?;
+            if let Err((e, kept)) = self.files.put(&member, self.pack.whole()) {
+                self.torn(member.get(..kept).unwrap_or_default());
+                return Err(e);
+            }
         }
         let done = std::mem::take(&mut self.waiting);
         let mut books = lock(&self.books);
