@@ -187,13 +187,13 @@ impl Chosen {
         };
         match (made, plugin) {
             (Ok(Ok(client)), _) => Ok(Cluster { name: label, client, namespace, kubectl }),
-            (Ok(Err(e)), Some((plugin, hint))) if is_missing(&e) => Err(failed(format!("the login plugin {plugin} is not there")).hint(
+            (Ok(Err(e)), Some((plugin, hint))) if is_missing(&e) => {
                 // What its makers say of it, which may be many lines.
-                match hint.map(|h| clean(h.trim()).into_owned()).filter(|h| !h.is_empty()) {
-                    Some(hint) => hint.split(['\r', '\n']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" "),
-                    None => format!("install it, or is it on $PATH? `{plugin} --help`"),
-                },
-            )),
+                let lines = hint.iter().flat_map(|h| h.lines()).map(str::trim).filter(|l| !l.is_empty());
+                let hint = clean(&lines.collect::<Vec<_>>().join(" ")).into_owned();
+                let hint = if hint.is_empty() { format!("install it, or is it on $PATH? `{plugin} --help`") } else { hint };
+                Err(failed(format!("the login plugin {plugin} is not there")).hint(hint))
+            }
             (Ok(Err(e)), _) => Err(failed(deepest(&e))),
             (Err(e), _) => Err(failed(e.to_string())),
         }
