@@ -133,7 +133,11 @@ fn why_a_kind_may_not_be_read_names_nobody() {
 #[test]
 fn of_ciliums_configuration_only_what_is_read_is_kept() {
     let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-policy: always, cluster-name: acme, k8s-api-server: 'https://acme:6443', ipv4-native-routing-cidr: '203.0.113.0/24,198.51.100.0/24'}\n";
-    assert_eq!(written(&mut words(), body)["data"], serde_json::json!({"enable-policy": "always"}));
+    let mut w = words();
+    let node = w.name("acme/node-1");
+    let cluster = node.split('/').next().unwrap();
+    assert_ne!(cluster, "acme");
+    assert_eq!(written(&mut w, body)["data"], serde_json::json!({"cluster-name": cluster, "enable-policy": "always"}));
 }
 
 #[test]
