@@ -342,7 +342,7 @@ impl Clusters {
             return None;
         }
         let last = c.loading.remove(&of) && c.loading.is_empty();
-        last.then(|| self.home(&at.cluster))
+        last.then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
     }
 
     /// What has always been so, but for policies.
