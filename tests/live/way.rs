@@ -429,7 +429,7 @@ fn what_the_readme_says_of_a_cluster_is_what_happens() {
         let (mut out, mut first) = (BufReader::new(child.0.stdout.take().unwrap()), String::new());
         if args.contains(&"-f") {
             // Flows come as long as nobody has seen one.
-            let (tx, rx) = std::sync::mpsc::channel();
+            let (tx, rx) = std::sync::mpsc::sync_channel(1);
             let reader = std::thread::spawn(move || {
                 out.read_line(&mut first).unwrap();
                 let _ = tx.send(());
