@@ -10,7 +10,7 @@ fn heads(t: &str) -> String {
 #[test]
 fn columns_are_chosen_by_name_and_come_in_that_order() {
     assert_eq!(heads(&play(":columns verdict,src,dst,took<cr>")), heads(&play("")), "a wrong one changes nothing");
-    assert!(play(":columns time,lateny<cr>").contains("did you mean latency?"));
+    assert!(play(":columns time,zzz<cr>").contains("there is no column \"zzz\""));
     let t = play(":columns verdict,time,dst,latency<cr>");
     assert_eq!(heads(&t), "VERDICT TIME TO TOOK", "{t}");
     assert!(t.contains(":write keeps them"), "{t}");
