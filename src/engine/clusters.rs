@@ -4,7 +4,7 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change};
+use crate::model::input::{At, Change, KindState};
 use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
@@ -37,6 +37,8 @@ pub struct Cluster {
     memo: Attribution,
     /// The one used last comes last.
     past: Vec<Past>,
+    /// Kinds whose first list is on its way: (group, kind).
+    loading: BTreeSet<(String, String)>,
     /// Nodes that were here; some may be gone.
     nodes: BTreeSet<String>,
 }
@@ -61,7 +63,17 @@ struct Past {
 impl Cluster {
     fn new(policies: PolicySet, judge: policy::Options) -> Self {
         let (name, world, memo, nodes) = (Arc::from(""), World::default(), Attribution::default(), BTreeSet::new());
-        Self { name, world, judge, judged: VecDeque::new(), policies: Versions::new(policies), memo, past: Vec::new(), nodes }
+        Self {
+            name,
+            world,
+            judge,
+            judged: VecDeque::new(),
+            policies: Versions::new(policies),
+            memo,
+            past: Vec::new(),
+            loading: BTreeSet::new(),
+            nodes,
+        }
     }
 
     /// How its policies are judged.
@@ -324,6 +336,19 @@ impl Clusters {
     /// Older versions of policies, and pods that once had an address, that were forgotten for want of room.
     pub fn forgotten(&self) -> [u64; 2] {
         self.live.iter().fold([0, 0], |[v, p], c| [v + c.policies.forgotten(), p + c.world.forgotten()])
+    }
+
+    /// Books how well a kind of a cluster is known; the cluster, if it was the last of which nothing was known yet.
+    pub fn complete(&mut self, at: &At) -> Option<Home> {
+        let (Change::Kind(kind), true) = (&at.change, at.at.is_some()) else { return None };
+        let of = (kind.group.clone(), kind.kind.clone());
+        let c = self.live(&at.cluster);
+        if matches!(kind.state, KindState::Loading) {
+            c.loading.insert(of);
+            return None;
+        }
+        let last = c.loading.remove(&of) && c.loading.is_empty();
+        last.then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
     }
 
     /// What has always been so, but for policies.

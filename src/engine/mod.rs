@@ -1,6 +1,7 @@
 //! The one pipeline: `feed(Input)` → decode → enrich → admit → attribute → store. Plain, synchronous, one owner, no clock.
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
+mod again;
 pub mod attribute;
 pub mod causes;
 mod clusters;
@@ -211,6 +212,9 @@ impl Engine {
 
     fn change(&mut self, at: &At) {
         let mut faults = self.clusters.change(at);
+        if let Some(home) = self.clusters.complete(at) {
+            self.reconsider(home);
+        }
         if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }

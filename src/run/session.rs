@@ -17,10 +17,14 @@ const FILE: &str = "flows.jsonl.zst";
 /// Locked while its session runs.
 const LOCK: &str = "lock";
 
-/// `$XDG_STATE_HOME`, else `~/.local/state`.
-fn folder() -> Option<PathBuf> {
+/// Where what is no setting lies: `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn state() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    Some(var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?.join("flowhy/sessions"))
+    Some(var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?.join("flowhy"))
+}
+
+fn folder() -> Option<PathBuf> {
+    Some(state()?.join("sessions"))
 }
 
 /// Sessions that have recorded something, oldest first.
@@ -50,11 +54,20 @@ pub fn begin(ground: Ground) -> Option<(Recorder, File)> {
     private(&path).ok()?;
     let lock = File::create(path.join(LOCK)).ok()?;
     lock.try_lock().ok()?;
-    let ring = Recorder::start(tape::Options { ground, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
+    let ring = Recorder::start(tape::Options { ground, waits: false, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
     Some((ring, lock))
 }
 
-fn private(path: &Path) -> std::io::Result<()> {
+/// `~/x` as a shell has it: what is typed on the screen passes none.
+pub fn expanded(path: &Path) -> PathBuf {
+    let home = || std::env::var_os("HOME").filter(|h| !h.is_empty());
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+pub fn private(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
