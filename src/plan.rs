@@ -177,6 +177,9 @@ impl Job {
 fn mistyped(filter: &[String]) -> Result<(), Error> {
     let commands = <Cli as clap::CommandFactory>::command();
     let names = commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
+    if let Some(word) = filter.first().filter(|w| names.clone().any(|n| n == w.as_str())) {
+        return Err(Error::usage(format!("{word} stands behind an option")).hint(format!("the command comes first: flowhy {word} --…")));
+    }
     like(filter, names, "flowhy")
 }
 

@@ -285,6 +285,8 @@ fn a_mistyped_command_is_no_filter() {
         let o = run(&[word]);
         assert!(o.status.code() == Some(2) && err(&o).contains(&format!("did you mean {meant}?")), "{word}: {}", err(&o));
     }
+    let o = run(&["--color", "never", "demo"]);
+    assert!(o.status.code() == Some(2) && err(&o).contains("the command comes first: flowhy demo"), "{}", err(&o));
     for filter in ["web", "ns:shop", "cart", "\"obsrve\"", "frontend"] {
         assert!(err(&run(&[filter])).contains("use \"flowhy observe\""), "{filter}");
     }

@@ -57,6 +57,8 @@ impl Tui {
             cmd.env(k, v);
         }
         cmd.env("HOME", &home);
+        // What one test looked for is not offered to the next.
+        cmd.env("FLOWHY_NO_HISTORY", "true");
         cmd.cwd(&home);
         env.iter().for_each(|(k, v)| cmd.env(k, v));
         let child = pair.slave.spawn_command(cmd).unwrap();

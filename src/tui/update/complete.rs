@@ -148,7 +148,7 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
         Name::Drop => {
             tally(rows.filter_map(|r| reason::by_number(r.drop.into())).filter(|r| r.number > 0).map(|r| r.name.to_owned()).collect())
         }
-        Name::Verdict => tally(rows.map(|r| format!("{:?}", r.verdict).to_lowercase()).collect()),
+        Name::Verdict => tally(rows.map(|r| format!("{:?}", r.verdict).to_lowercase()).filter(|v| !v.contains('(')).collect()),
         Name::Svc | Name::Label | Name::Cluster => tally(whole(engine).flat_map(|o| of_party(&o, name, source)).collect()),
         Name::HttpMethod | Name::HttpPath | Name::HttpStatus | Name::DnsQuery | Name::KafkaTopic => {
             tally(whole(engine).filter_map(|o| of_proxy(o.l7?, name)).collect())
