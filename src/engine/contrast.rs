@@ -10,6 +10,7 @@ use crate::model::time::Nanos;
 use crate::wire::observed::observed;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 /// With fewer on either side, anything would separate them.
 const LEAST: u64 = 2;
@@ -98,13 +99,13 @@ struct Counts {
     by: [BTreeMap<Value, (u64, u64)>; 8],
 }
 
-/// What each cause of `wanted` is told apart by, the most telling first. Causes without forwarded flows of the same traffic are
+/// What each cause of `wanted` is told apart by among these rows, the most telling first. Causes without forwarded flows of the same traffic are
 /// not in it: there is nothing to contrast them with.
-pub fn contrast(store: &Store, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<CauseId, Vec<Contrast>> {
+pub fn contrast(store: &Store, rows: Range<u64>, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<CauseId, Vec<Contrast>> {
     let mut causes: HashMap<Traffic, Vec<CauseId>> = HashMap::new();
     let mut named: HashSet<Ip> = HashSet::new();
     let mut seen: HashSet<(CauseId, Traffic)> = HashSet::new();
-    for row in store.seqs().filter_map(|s| store.row(s)) {
+    for row in rows.clone().filter_map(|s| store.row(s)) {
         if let Some(id) = row.cause.filter(|id| wanted(*id) && row.reply != Some(true)) {
             let t = traffic(row);
             if seen.insert((id, t)) {
@@ -117,11 +118,11 @@ pub fn contrast(store: &Store, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<Caus
     }
     let outside = causes.keys().any(|(_, to, ..)| matches!(to, Who::Name(_) | Who::Reserved(_)));
     if outside {
-        named = store.seqs().filter_map(|s| store.row(s)).filter(|r| causes.contains_key(&traffic(r))).map(|r| r.dst.ip).collect();
+        named = rows.clone().filter_map(|s| store.row(s)).filter(|r| causes.contains_key(&traffic(r))).map(|r| r.dst.ip).collect();
     }
-    let answers = if outside { answers(store, &named) } else { HashMap::new() };
+    let answers = if outside { answers(store, rows.clone(), &named) } else { HashMap::new() };
     let mut counts: HashMap<CauseId, Counts> = HashMap::new();
-    for row in store.seqs().filter_map(|s| store.row(s)) {
+    for row in rows.clone().filter_map(|s| store.row(s)) {
         let passed = matches!(row.verdict, Verdict::Forwarded | Verdict::Redirected);
         if row.reply == Some(true) || (!passed && row.cause.is_none()) {
             continue;
@@ -153,9 +154,9 @@ fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>
 }
 
 /// Time and lifetime (nanoseconds) of every answer that gave one of these addresses; empty for an address that none gave.
-fn answers(store: &Store, wanted: &HashSet<Ip>) -> HashMap<Ip, Vec<(Nanos, i64)>> {
+fn answers(store: &Store, rows: Range<u64>, wanted: &HashSet<Ip>) -> HashMap<Ip, Vec<(Nanos, i64)>> {
     let mut out: HashMap<Ip, Vec<(Nanos, i64)>> = HashMap::new();
-    for seq in store.seqs() {
+    for seq in rows {
         let Some(row) = store.row(seq).filter(|r| r.l7.is_some()) else { continue };
         let Some(o) = store.response(seq).map(|r| observed(&r)) else { continue };
         let Some(L7::Dns { ips, ttl, rcode: 0, .. }) = &o.l7 else { continue };

@@ -1,6 +1,7 @@
 //! The one pipeline: `feed(Input)` → decode → enrich → admit → attribute → store. Plain, synchronous, one owner, no clock.
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
+pub mod admitted;
 pub mod attribute;
 pub mod causes;
 mod clusters;
@@ -10,6 +11,7 @@ pub mod edges;
 mod enrich;
 mod fold;
 mod held;
+mod outlook;
 pub mod raw;
 pub mod series;
 mod spell;
@@ -22,7 +24,7 @@ mod tests;
 pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Edits, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::{CauseId, Row};
@@ -45,6 +47,8 @@ use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
+pub use outlook::Found;
+use outlook::Outlook;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::{Limits, Store};
@@ -126,6 +130,9 @@ pub struct Engine {
     /// What was there before any source, and whether it was said that it holds the policies.
     given: Vec<Change>,
     given_policies: bool,
+    /// What was written into it since.
+    edits: Vec<Arc<Edits>>,
+    outlook: Outlook,
 }
 
 impl Engine {
@@ -154,6 +161,8 @@ impl Engine {
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
+            edits: Vec::new(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -167,6 +176,7 @@ impl Engine {
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
             Input::Reset => self.reset(),
+            Input::Edited(edits) => self.edit(edits),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
@@ -181,11 +191,27 @@ impl Engine {
     fn reset(&mut self) {
         let given = std::mem::take(&mut self.given);
         let empty = std::mem::take(&mut self.given_policies);
+        let edits = std::mem::take(&mut self.edits);
         *self = Self::new(self.options.clone());
         if empty {
             self.policies_given();
         }
         given.into_iter().for_each(|change| self.give(change));
+        edits.into_iter().for_each(|edit| self.edit(edit));
+    }
+
+    /// Takes manifests that were written anew; what they would change for what was seen is found by [`Engine::look_ahead`].
+    fn edit(&mut self, edits: Arc<Edits>) {
+        let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
+        let (old, others): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
+        self.faults = others;
+        let faults = self.clusters.edit(&edits);
+        // What was so before, whatever its line, is no news.
+        let news: Vec<&Fault> = faults.iter().filter(|f| old.iter().all(|o| o.what != f.what)).collect();
+        self.outlook = Outlook::begin(&edits, &news);
+        self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
+        self.causes.look_again();
+        self.edits.push(edits);
     }
 
     /// A DNS answer of a time that was passed over.
@@ -352,6 +378,7 @@ impl Engine {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.causes.in_talk(id, talk);
+                self.still_mended(id, talk);
             }
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
@@ -547,11 +574,27 @@ impl Engine {
         Some(self.clusters.get(self.home_of(seq)).explain(&o))
     }
 
+    /// Both sides of a row as the sums name them.
+    pub fn parties(&self, row: &Row) -> (String, String) {
+        let edges = self.tally.as_ref().map(|t| &t.edges);
+        let name = |end| edges.and_then(|e| e.party(end, &self.store).map(|id| e.name(id).to_owned())).unwrap_or_else(|| "?".to_owned());
+        (name(&row.src), name(&row.dst))
+    }
+
+    /// The same as [`Engine::contrast`] for one cause, over so many of the newest rows.
+    pub fn contrast_of(&self, id: CauseId, newest: u64) -> Vec<Contrast> {
+        let l7 = |c: &causes::Cause| matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
+        let all = self.store.seqs();
+        let rows = all.start.max(all.end.saturating_sub(newest))..all.end;
+        let mut found = contrast::contrast(&self.store, rows, &|of| of == id && !self.causes.get(id).is_some_and(l7));
+        found.remove(&id).unwrap_or_default()
+    }
+
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
     pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
         // A request is refused on a connection that is forwarded: node and address do not tell those apart.
         let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
-        contrast::contrast(&self.store, &wanted)
+        contrast::contrast(&self.store, self.store.seqs(), &wanted)
     }
 
     /// Whether a held flow passes a filter.

@@ -112,6 +112,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }
+                        Effect::Write(path, text) => {
+                            let (tone, text) = tapes::write(&path, &text);
+                            app.say(tone, text);
+                        }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);

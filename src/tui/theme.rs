@@ -20,6 +20,8 @@ pub struct Glyphs {
     pub dash: &'static str,
     pub times: &'static str,
     pub up: &'static str,
+    /// A policy changed here.
+    pub turn: &'static str,
     pub bars: [&'static str; 8],
     /// From little to much.
     pub shades: [&'static str; 4],
@@ -42,6 +44,7 @@ const UNICODE: Glyphs = Glyphs {
     dash: "—",
     times: "×",
     up: "▲",
+    turn: "┬",
     shades: ["░", "▒", "▓", "█"],
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
 };
@@ -63,6 +66,7 @@ const ASCII: Glyphs = Glyphs {
     dash: "-",
     times: "x",
     up: "^",
+    turn: "T",
     shades: [":", "+", "*", "#"],
     bars: [".", ":", "-", "=", "+", "*", "#", "@"],
 };

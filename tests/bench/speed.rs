@@ -2,12 +2,13 @@
 //!
 //! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
-//! `cargo bench -- attribution` measures only how fast drops are explained.
+//! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- dashboard` only the screen.
 //! Goals stand beside the figures: a missed one is printed as missed, it does not fail the run, because machines differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench says what broke by panicking")]
 #![allow(clippy::print_stdout, reason = "the tables are its data")]
 
 mod attribution;
+mod dashboard;
 mod measure;
 mod recordings;
 mod start;
@@ -26,6 +27,9 @@ fn main() {
     if std::env::args().any(|a| a == "--test") {
         return;
     }
+    if std::env::args().any(|a| a == "dashboard") {
+        return dashboard::run();
+    }
     // First and by itself, so that the peak of memory is its own.
     attribution::run();
     if std::env::args().any(|a| a == "attribution") {
@@ -40,6 +44,7 @@ fn main() {
     start::run();
     recordings::run(&file);
     streams::run(&file);
+    dashboard::run();
 }
 
 /// A recording of the demo cluster, made once and kept.

@@ -7,3 +7,4 @@ mod kit;
 mod pictures;
 mod recordings;
 mod speed;
+mod timeline;

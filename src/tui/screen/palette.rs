@@ -41,7 +41,8 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
     }
     if let Some(rest) = text.strip_prefix("save ") {
         let path = rest.trim().to_owned();
-        return vec![Offer { name: format!("save {path}"), help: "what is held and passes the filter".to_owned(), go: Go::Save(path) }];
+        let help = if matches!(m.screen(), Some(Screen::Admitted(_))) { "this list, as CSV" } else { "what is held and passes the filter" };
+        return vec![Offer { name: format!("save {path}"), help: help.to_owned(), go: Go::Save(path) }];
     }
     if let Some(rest) = text.strip_prefix("record ") {
         let path = rest.trim().to_owned();
