@@ -139,6 +139,15 @@ impl Admitted {
     }
 }
 
+impl Engine {
+    /// Both sides of a row as the sums name them.
+    pub fn parties(&self, row: &Row) -> (String, String) {
+        let edges = self.tally.as_ref().map(|t| &t.edges);
+        let name = |end| edges.and_then(|e| e.party(end, &self.store).map(|id| e.name(id).to_owned())).unwrap_or_else(|| "?".to_owned());
+        (name(&row.src), name(&row.dst))
+    }
+}
+
 fn by(e: &Explanation) -> By {
     let Some(lane) = e.lanes.iter().find(|l| l.direction == Direction::Ingress) else { return By::Outside };
     let rules: Vec<String> = match e.why.outcome {

@@ -2,11 +2,14 @@
 //! answer. Owns the comparison and its ranking; says nothing of policies.
 //!
 //! One pass over what is held finds the traffic of each cause, a second one compares. Nothing is decoded but DNS records.
+use super::Engine;
+use super::causes::Cause;
 use super::store::Store;
 use crate::model::observed::{Direction, L4, L7, Verdict};
 use crate::model::row::{CauseId, End, Ip, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
+use crate::model::why::Outcome;
 use crate::wire::observed::observed;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -134,6 +137,24 @@ pub fn contrast(store: &Store, rows: Range<u64>, wanted: &dyn Fn(CauseId) -> boo
         }
     }
     counts.into_iter().map(|(id, c)| (id, c.ranked(store))).filter(|(_, c)| !c.is_empty()).collect()
+}
+
+impl Engine {
+    /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
+    pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
+        // A request is refused on a connection that is forwarded: node and address do not tell those apart.
+        let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
+        contrast(&self.store, self.store.seqs(), &wanted)
+    }
+
+    /// The same as [`Engine::contrast`] for one cause, over so many of the newest rows.
+    pub fn contrast_of(&self, id: CauseId, newest: u64) -> Vec<Contrast> {
+        let l7 = |c: &Cause| matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
+        let all = self.store.seqs();
+        let rows = all.start.max(all.end.saturating_sub(newest))..all.end;
+        let mut found = contrast(&self.store, rows, &|of| of == id && !self.causes.get(id).is_some_and(l7));
+        found.remove(&id).unwrap_or_default()
+    }
 }
 
 fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>; 8] {

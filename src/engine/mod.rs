@@ -43,13 +43,12 @@ use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
 use clusters::{Clusters, Home};
-use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
 pub use outlook::Found;
 use outlook::Outlook;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
@@ -198,20 +197,6 @@ impl Engine {
         }
         given.into_iter().for_each(|change| self.give(change));
         edits.into_iter().for_each(|edit| self.edit(edit));
-    }
-
-    /// Takes manifests that were written anew; what they would change for what was seen is found by [`Engine::look_ahead`].
-    fn edit(&mut self, edits: Arc<Edits>) {
-        let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
-        let (old, others): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
-        self.faults = others;
-        let faults = self.clusters.edit(&edits);
-        // What was so before, whatever its line, is no news.
-        let news: Vec<&Fault> = faults.iter().filter(|f| old.iter().all(|o| o.what != f.what)).collect();
-        self.outlook = Outlook::begin(&edits, &news);
-        self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
-        self.causes.look_again();
-        self.edits.push(edits);
     }
 
     /// A DNS answer of a time that was passed over.
@@ -574,32 +559,15 @@ impl Engine {
         Some(self.clusters.get(self.home_of(seq)).explain(&o))
     }
 
-    /// Both sides of a row as the sums name them.
-    pub fn parties(&self, row: &Row) -> (String, String) {
-        let edges = self.tally.as_ref().map(|t| &t.edges);
-        let name = |end| edges.and_then(|e| e.party(end, &self.store).map(|id| e.name(id).to_owned())).unwrap_or_else(|| "?".to_owned());
-        (name(&row.src), name(&row.dst))
-    }
-
-    /// The same as [`Engine::contrast`] for one cause, over so many of the newest rows.
-    pub fn contrast_of(&self, id: CauseId, newest: u64) -> Vec<Contrast> {
-        let l7 = |c: &causes::Cause| matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
-        let all = self.store.seqs();
-        let rows = all.start.max(all.end.saturating_sub(newest))..all.end;
-        let mut found = contrast::contrast(&self.store, rows, &|of| of == id && !self.causes.get(id).is_some_and(l7));
-        found.remove(&id).unwrap_or_default()
-    }
-
-    /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
-    pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
-        // A request is refused on a connection that is forwarded: node and address do not tell those apart.
-        let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
-        contrast::contrast(&self.store, self.store.seqs(), &wanted)
-    }
-
     /// Whether a held flow passes a filter.
     pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
         let Some(row) = self.store.row(seq) else { return false };
+        // Nobody's world is looked for where the row says it: a new filter goes over everything that is held.
+        let quick = held::by_row(&self.store, &self.causes, row, predicate);
+        quick.unwrap_or_else(|| self.matches_whole(seq, row, predicate))
+    }
+
+    fn matches_whole(&self, seq: u64, row: &Row, predicate: &Predicate) -> bool {
         held::matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
     }
 }

@@ -56,6 +56,20 @@ impl Outlook {
 }
 
 impl Engine {
+    /// Takes manifests that were written anew; what they would change for what was seen is found by [`Engine::look_ahead`].
+    pub(super) fn edit(&mut self, edits: Arc<Edits>) {
+        let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
+        let (old, others): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
+        self.faults = others;
+        let faults = self.clusters.edit(&edits);
+        // What was so before, whatever its line, is no news.
+        let news: Vec<&Fault> = faults.iter().filter(|f| old.iter().all(|o| o.what != f.what)).collect();
+        self.outlook = Outlook::begin(&edits, &news);
+        self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
+        self.causes.look_again();
+        self.edits.push(edits);
+    }
+
     /// Whether it is not found out yet what an edit changes.
     pub fn looks_ahead(&self) -> bool {
         self.outlook.open
