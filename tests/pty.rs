@@ -17,6 +17,8 @@ mod server;
 mod soak;
 #[path = "pty/stories.rs"]
 mod stories;
+#[path = "pty/tapes.rs"]
+mod tapes;
 
 use kit::{FLOWS, POLICIES, Tui, limit};
 use portable_pty::CommandBuilder;

@@ -139,6 +139,8 @@ fn neither_peer_nor_port() {
     assert_eq!(w.text, "no rule mentions this peer or port");
     assert!(e.rules.iter().all(|r| r.marks.is_empty()), "no line is marked where nothing fits");
     assert_eq!(w.failed().len(), 2);
+    let ping = Observed { icmp: Some((8, 0)), ..drop(pod("shop", "x", "app=web"), db(), L4::Icmp4, 0, Some(D::Ingress)) };
+    assert_eq!(s.why(&ping).text, "no rule mentions this peer or ICMP", "it has no port");
 }
 
 #[test]

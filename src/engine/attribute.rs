@@ -6,8 +6,9 @@
 //! whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
+use crate::model::time::Nanos;
 use crate::model::why::Why;
-use crate::policy::{self, PolicySet};
+use crate::policy::{self, End, PolicySet};
 use crate::world::{Stand, World};
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
@@ -16,13 +17,16 @@ use std::sync::Arc;
 
 /// Explanations remembered, about 1 KB each.
 const MOST_MEMOS: usize = 1 << 17;
+/// Endpoints remembered, about 1 KB each: whoever is in one conversation is in others too.
+const MOST_ENDS: usize = 1 << 15;
 
 /// What stands for a long text: 128 bits, of which two texts have the same by no chance that matters (one in 10²⁸ among a million),
 /// and by no design either, since the seeds are this process's own. Comparing the texts themselves would cost a walk through memory
 /// that lies in no cache.
 type Digest = u128;
 
-/// A flow without what differs among alike ones. Long texts stand in it as digests.
+/// A flow without what differs among alike ones. Long texts stand in it as digests, and its own digest stands for it: what is compared
+/// when a flow is looked up is one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     src: Digest,
@@ -50,7 +54,8 @@ type Basis = (u64, u64, policy::Options);
 /// The explanations of one world and one set of policies.
 #[derive(Debug)]
 pub struct Attribution {
-    memo: Recent<Key, Arc<Why>>,
+    memo: Recent<Digest, Arc<Why>>,
+    ends: Recent<Digest, Arc<End>>,
     basis: Option<Basis>,
     spell: Spell,
     seeds: [RandomState; 2],
@@ -65,7 +70,8 @@ impl Default for Attribution {
 impl Attribution {
     /// One that remembers no more than so many explanations.
     pub fn of(most: usize) -> Self {
-        Self { memo: Recent::new(most), basis: None, spell: Spell::default(), seeds: Default::default() }
+        let (memo, ends) = (Recent::new(most), Recent::new(most.min(MOST_ENDS)));
+        Self { memo, ends, basis: None, spell: Spell::default(), seeds: Default::default() }
     }
 
     /// The explanation of a flow as it was reported. World and policies have to be the same ones each time; that they change is noticed.
@@ -73,15 +79,34 @@ impl Attribution {
         let basis = Some((world.generation(), set.generation(), *opt));
         if self.basis != basis {
             self.memo.clear();
+            self.ends.clear();
             self.basis = basis;
         }
         let key = self.key(o, world);
-        if let Some(why) = self.memo.get(&key) {
+        let digest = self.digest(key);
+        if let Some(why) = self.memo.get(&digest) {
             return why;
         }
-        let why = Arc::new(policy::why(o, world, set, opt));
-        self.memo.insert(key, why.clone());
+        let ends = self.ends(&key, o, world);
+        let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt));
+        self.memo.insert(digest, why.clone());
         why
+    }
+
+    /// Sender and receiver. Who was looked up may be somebody else beside another one or under another verdict, and is not remembered.
+    fn ends(&mut self, key: &Key, o: &Observed, world: &World) -> [Arc<End>; 2] {
+        let [alone_src, alone_dst] = world.stands(o).map(|s| !s.is_some());
+        let (src, dst) = (self.ends.get(&key.src).filter(|_| alone_src), self.ends.get(&key.dst).filter(|_| alone_dst));
+        if let (Some(src), Some(dst)) = (&src, &dst) {
+            return [src.clone(), dst.clone()];
+        }
+        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(End::new(e)));
+        for (digest, end, alone) in [(key.src, &new_src, alone_src && src.is_none()), (key.dst, &new_dst, alone_dst && dst.is_none())] {
+            if alone {
+                self.ends.insert(digest, end.clone());
+            }
+        }
+        [src.unwrap_or(new_src), dst.unwrap_or(new_dst)]
     }
 
     fn key(&mut self, o: &Observed, world: &World) -> Key {
@@ -90,12 +115,12 @@ impl Attribution {
             0
         } else {
             self.spell.begin().l7(o.l7.as_ref()).said(o);
-            self.digest()
+            self.digest(self.spell.bytes())
         };
         let [src, dst] = world.stands(o);
         Key {
-            src: self.party(&o.src, &src, world),
-            dst: self.party(&o.dst, &dst, world),
+            src: self.party(&o.src, &src, world, o.at),
+            dst: self.party(&o.dst, &dst, world, o.at),
             words,
             drop_reason: o.drop_reason,
             auth_type: o.auth_type,
@@ -112,16 +137,16 @@ impl Attribution {
         }
     }
 
-    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World) -> Digest {
+    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World, at: Option<Nanos>) -> Digest {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
         // Names inside a chain of CNAMEs are for people.
-        self.spell.begin().party(p).stand(stand).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }));
-        self.digest()
+        let names = learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() });
+        self.spell.begin().party(p).stand(stand).number(world.era(p, stand, at)).texts(names);
+        self.digest(self.spell.bytes())
     }
 
-    /// Of what has just been spelt.
-    fn digest(&self) -> Digest {
-        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(self.spell.bytes())));
+    fn digest(&self, of: impl Hash) -> Digest {
+        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(&of)));
         (high << 64) | low
     }
 }
@@ -166,7 +191,6 @@ mod tests {
     use super::*;
     use crate::model::input::Change;
     use crate::model::observed::{L7, Named};
-    use crate::model::time::Nanos;
     use crate::world::yaml;
 
     fn flow() -> Observed {

@@ -156,7 +156,7 @@ impl Engine {
         let turned = |d: Direction| now.side(d).decision == Decision::Denied && then.side(d).decision == Decision::Allowed;
         let Some((direction, seen)) = sides.into_iter().find(|(d, _)| turned(*d)) else { return };
         let flow = as_if(talk, direction);
-        let why = policy::why(&flow, world, set, opt);
+        let why = policy::explain(&flow, world, set, opt).why;
         // Where the whole judgement does not bear it out nothing is foretold.
         if !matches!(why.outcome, Outcome::DefaultDeny | Outcome::DeniedByRule | Outcome::L7Denied | Outcome::DnsRefused) {
             return;

@@ -1,6 +1,6 @@
 //! Values spelled as bytes, equal exactly where the values are equal, so that a flow is found again without building or comparing
 //! anything of its shape. Owns the spelling; remembers nothing.
-use crate::model::observed::{L4, L7, Named, Observed, Party};
+use crate::model::observed::{L4, L7, Named, Observed, Party, Told};
 use crate::world::Stand;
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ impl Spell {
         &self.0
     }
 
-    fn number(&mut self, n: impl Into<u64>) -> &mut Self {
+    pub fn number(&mut self, n: impl Into<u64>) -> &mut Self {
         self.0.extend_from_slice(&n.into().to_le_bytes());
         self
     }
@@ -99,12 +99,11 @@ impl Spell {
 
     /// What was found out about one side.
     pub fn stand(&mut self, s: &Stand<'_>) -> &mut Self {
-        if !s.is_some() {
+        let Some((numbers, words)) = s.told() else {
             self.0.push(0);
             return self;
-        }
+        };
         self.0.push(1);
-        let (numbers, words) = s.told();
         numbers.into_iter().for_each(|n| _ = self.number(n));
         words.into_iter().for_each(|w| _ = self.text(w));
         self
@@ -152,6 +151,11 @@ impl Spell {
         for list in [&r.egress_denied, &r.ingress_denied, &r.egress_allowed, &r.ingress_allowed] {
             self.number(list.len() as u64);
             list.iter().for_each(|Named { kind, namespace, name }| _ = self.text(kind).text(namespace).text(name));
+        }
+        self.number(r.told.len() as u64);
+        for Told { kind, namespace, name, rule_index, rule_name, tier, uid, generation } in &r.told {
+            self.text(kind).text(namespace).text(name).text(rule_name).text(tier).text(uid);
+            self.number(rule_index.map_or(0, |n| u64::from(n) + 1)).number(generation.map_or(0, |n| n.unsigned_abs().wrapping_add(1)));
         }
         self.labels(&r.log).text(&o.emitter)
     }

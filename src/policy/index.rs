@@ -196,7 +196,7 @@ mod tests {
                 let case = Case { direction, subject: e, peer: e, traffic: &traffic, world: &world, opt: &opt };
                 let sections = set.iter().flat_map(|p| p.sections.iter());
                 let wanted: Vec<_> = sections.filter(|s| selects(s, &case, &mut Vec::new()) != Tri::No).map(std::ptr::from_ref).collect();
-                let found: Vec<_> = set.candidates(direction, e).into_iter().flat_map(|(_, s)| s).collect();
+                let found: Vec<_> = set.candidates(direction, e).into_iter().map(|(_, _, s)| s).collect();
                 let kept = found.iter().filter(|s| selects(s, &case, &mut Vec::new()) != Tri::No);
                 assert_eq!(kept.map(|s| std::ptr::from_ref(*s)).collect::<Vec<_>>(), wanted, "{e:?}");
                 all += set.len();

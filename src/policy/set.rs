@@ -123,6 +123,12 @@ impl PolicySet {
         self.by_name = true;
     }
 
+    /// Of an older state: what of it is not known.
+    pub(super) fn set_unread(&mut self, unread: Vec<Unread>) {
+        self.unread = unread;
+        self.generation += 1;
+    }
+
     /// Makes a turn undone; everything that came after it has to be undone before.
     pub(super) fn undo(&mut self, turn: &Turn) {
         self.place(turn.slot, turn.before.clone());
@@ -297,16 +303,16 @@ impl PolicySet {
         set
     }
 
-    /// The sections that may select an endpoint, by policy, in the order of arrival or of names. All others certainly do not.
-    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> Vec<(&Arc<Policy>, Vec<&Section>)> {
-        let places = self.index.of(direction, e);
-        let by_policy = places.chunk_by(|a, b| a.policy == b.policy).filter_map(|of| {
-            let policy = self.policies.get(of.first()?.policy)?.as_ref()?;
-            Some((policy, of.iter().filter_map(|p| policy.sections.get(p.section)).collect()))
-        });
-        let mut all: Vec<(&Arc<Policy>, Vec<&Section>)> = by_policy.collect();
+    /// The sections that may select an endpoint, each with its policy and its place there, in the order of arrival or of names. All
+    /// others certainly do not.
+    pub fn candidates(&self, direction: Direction, e: &Endpoint) -> Vec<(&Arc<Policy>, usize, &Section)> {
+        let of = |place: super::index::Place| {
+            let policy = self.policies.get(place.policy)?.as_ref()?;
+            Some((policy, place.section, policy.sections.get(place.section)?))
+        };
+        let mut all: Vec<_> = self.index.of(direction, e).into_iter().filter_map(of).collect();
         if self.by_name {
-            all.sort_by(|(a, _), (b, _)| (&a.id, &a.text.file).cmp(&(&b.id, &b.text.file)));
+            all.sort_by(|(a, ..), (b, ..)| (&a.id, &a.text.file).cmp(&(&b.id, &b.text.file)));
         }
         all
     }

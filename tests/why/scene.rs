@@ -59,7 +59,8 @@ impl Scene {
         let e = explain(o, &self.world, &self.set, &self.opt);
         // The stream's short way says the same as the long way, but for what is true of this one packet.
         let timeless = explain(&Observed { at: None, ..o.clone() }, &self.world, &self.set, &self.opt);
-        assert_eq!(flowhy::policy::why(o, &self.world, &self.set, &self.opt), timeless.why);
+        let [src, dst] = self.world.endpoints(o).map(flowhy::policy::End::new);
+        assert_eq!(flowhy::policy::why(o, [&src, &dst], &self.world, &self.set, &self.opt), timeless.why);
         let json = serde_json::to_string(&e.why).unwrap();
         let why = reader::read(&json);
         for r in &e.rules {
@@ -234,6 +235,7 @@ pub fn flow(line: &str) -> Option<Observed> {
             egress_allowed: named("egress_allowed_by"),
             ingress_allowed: named("ingress_allowed_by"),
             log: texts(&f["policy_log"]),
+            ..Reported::default()
         },
         ..Observed::default()
     })

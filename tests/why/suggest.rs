@@ -113,6 +113,10 @@ fn a_port_more_in_the_nearest_rule() {
     assert!(s.patch.as_ref().unwrap().diff.starts_with("--- k8s/db.yaml\n+++ k8s/db.yaml\n@@ -13,6 +13,8 @@\n"), "{s:?}");
     assert_eq!(s.client.as_deref(), Some("service shop/db exposes only 5432: is 5433 a typo in shop/cart-0?"));
     assert!(s.yaml.starts_with("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n") && s.yaml.contains("5433"));
+    // Whoever asks for names there has not mistyped.
+    let s = case(&[("k8s/db.yaml", SHOP), ("svc.yaml", service)], vec![drop(cart(), db(), L4::Udp, 53, Some(D::Ingress))]).sure();
+    let client = "service shop/db exposes only TCP/5432, no DNS: is it the name server that shop/cart-0 is to ask?";
+    assert_eq!(s.client.as_deref(), Some(client));
     // The pod's port stands behind the service's: no typing error.
     let service = service.replace("{port: 5432}", "{port: 5432}, {port: 80, targetPort: 5433}");
     let s = case(&[("k8s/db.yaml", SHOP), ("svc.yaml", &service)], vec![denied(cart(), db(), 5433, D::Ingress)]).sure();

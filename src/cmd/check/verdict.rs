@@ -198,7 +198,7 @@ pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found
                 let traffic = traffic(f);
                 let rule = |set: &PolicySet| ruling(&from.endpoint, &to.endpoint, &traffic, world, set, opt);
                 let after = rule(set);
-                found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| &j.selecting).map(Arc::as_ptr));
+                found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| j.selecting.iter()).map(Arc::as_ptr));
                 fate(talk, Rulings { before: subject.before.map(rule), after }).ok_or(Not::Failed)
             }
             _ => Err(Not::Initiator),

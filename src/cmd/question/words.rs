@@ -98,6 +98,14 @@ impl Place {
     }
 }
 
+/// An endpoint with a port behind it, taken apart; a filter on a field is none.
+fn ported(text: &str) -> Option<(&str, u16)> {
+    let Some(Ok((_, Some(port), _))) = Place::with_port(text) else { return None };
+    let (place, _) = text.rsplit_once(':')?;
+    let field = query::fields::Name::find(place.trim_start_matches("from.").trim_start_matches("to.")).is_some();
+    (!field).then_some((place, port))
+}
+
 /// Two words that both name an endpoint are a question; anything else is a filter.
 pub fn parse(words: &[String], http: Option<&str>) -> Result<Option<Question>, Error> {
     let usage = |what: String| Error::usage(what).hint("for example: flowhy why shop/cart shop/db:5432/TCP --policies k8s/");
@@ -106,6 +114,14 @@ pub fn parse(words: &[String], http: Option<&str>) -> Result<Option<Question>, E
         _ => None,
     };
     let Some((src, dst, src_text, dst_text)) = asked else {
+        if let [src, dst] = words
+            && let (Some((place, port)), Some(Ok(_))) = (ported(src), Place::with_port(dst))
+        {
+            return Err(Error::usage(format!("SRC has a port, {src:?}: which one a client calls from no policy asks")).hint(format!(
+                "the port stands behind DST, for example: flowhy why {place} {}:{port}",
+                dst.split(':').next().unwrap_or(dst)
+            )));
+        }
         return match http {
             Some(_) => Err(usage("--http asks about a request from SRC to DST".to_owned())),
             None => Ok(None),
@@ -147,7 +163,14 @@ mod tests {
         assert_eq!(ask(&["world", "[fd00::1]:8/icmpv6"]).unwrap().dst, Place::Address("fd00::1".parse().unwrap()));
         assert_eq!(ask(&["10.0.0.1", "fd00::1"]).unwrap().l4, None);
         assert_eq!(ask(&["shop:app=cart", "shop:app=db:53/udp"]).unwrap().l4, Some(L4::Udp));
-        for filter in [&["ns:shop", "drop:policy"][..], &["label:app=cart", "label:app=db"], &["cart", "db"], &["shop/cart"], &[]] {
+        for filter in [
+            &["ns:shop", "drop:policy"][..],
+            &["label:app=cart", "label:app=db"],
+            &["cart", "db"],
+            &["shop/cart"],
+            &["from.port:80", "to.port:443"],
+            &[],
+        ] {
             assert_eq!(ask(filter), None, "{filter:?}");
         }
     }
@@ -159,5 +182,7 @@ mod tests {
         assert!(bad("shop/b:80/gre", None).contains("GRE"));
         assert!(bad("shop/b:80", Some("GET")).contains("cannot read the request"));
         assert!(bad("shop/b:80/udp", Some("GET /")).contains("TCP"));
+        let error = parse(&["shop/a:1".to_owned(), "shop/b".to_owned()], None).unwrap_err().to_string();
+        assert!(error.contains("SRC has a port") && error.contains("flowhy why shop/a shop/b:1"), "{error}");
     }
 }

@@ -1,8 +1,7 @@
 //! Every way in which one rule covers a flow, as entries of the datapath's map. Owns peers against ports within a rule, and
 //! the constraints that older Cilium puts on the selectors of all rules.
-use super::tier::Chosen;
 use super::winner::{Entry, Origin};
-use super::{Case, peer, port};
+use super::{Case, Chosen, peer, port};
 use crate::policy::ir::{Action, PeerIs, Peers, PortRule, Ports, Rule, Section};
 use crate::policy::selector::{Selector, Tri};
 

@@ -6,6 +6,7 @@ mod entry;
 pub mod l7;
 pub mod peer;
 pub mod port;
+mod selection;
 mod tier;
 mod winner;
 
@@ -16,10 +17,11 @@ use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::world::{Endpoint, World};
 use std::sync::Arc;
-use tier::{Chosen, First, Hit, Step};
+use tier::{First, Hit, Step};
 use winner::{Entry, Origin};
 
 pub use entry::{Required, bound, requirements};
+pub use selection::{Chosen, End, Selection};
 
 /// What is sent.
 #[derive(Debug, Clone, Default)]
@@ -84,9 +86,10 @@ pub struct Judgement {
     pub l34: Decision,
     pub default_deny: bool,
     /// Every policy object that selects the subject in this direction.
-    pub selecting: Vec<Arc<Policy>>,
+    pub selecting: Arc<[Arc<Policy>]>,
     /// Those of them that isolate it.
-    pub isolating: Vec<Arc<Policy>>,
+    pub isolating: Arc<[Arc<Policy>]>,
+    selection: Arc<Selection>,
     /// The rules that decided.
     pub attributed: Vec<PolicyRef>,
     /// The rules that passed the flow on to the next tier.
@@ -114,6 +117,11 @@ pub fn managed(e: &Endpoint, opt: &Options) -> Tri {
 
 /// Judges one direction.
 pub fn judge(case: &Case<'_>, set: &PolicySet) -> Judgement {
+    judge_by(case, || Arc::new(Selection::of(case, set)))
+}
+
+/// Judges one direction by what selects the subject.
+pub fn judge_by(case: &Case<'_>, selection: impl FnOnce() -> Arc<Selection>) -> Judgement {
     let mut missing = Vec::new();
     match managed(case.subject, case.opt) {
         Tri::No => return Judgement::plain(Decision::NotManaged, Cause::NotManaged),
@@ -121,11 +129,12 @@ pub fn judge(case: &Case<'_>, set: &PolicySet) -> Judgement {
         Tri::Yes => {}
     }
     let unmanaged_maybe = !missing.is_empty();
-    let against = judge_once(case, set, false, &mut missing);
+    let selection = if case.opt.enforcement == Enforcement::Never { Arc::default() } else { selection() };
+    let against = judge_once(case, &selection, false, &mut missing);
     if missing.is_empty() {
         return against;
     }
-    let favour = judge_once(case, set, true, &mut Vec::new());
+    let favour = judge_once(case, &selection, true, &mut Vec::new());
     // Either way nothing stood against it.
     let open = |c: Cause| matches!(c, Cause::NoPolicy | Cause::DefaultAllow);
     let same = |a: &[Arc<Policy>], b: &[Arc<Policy>]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| Arc::ptr_eq(x, y));
@@ -147,6 +156,16 @@ impl Judgement {
         if self.passed_by.is_empty() { &self.attributed } else { &self.passed_by }
     }
 
+    /// The sections that select the subject, or may.
+    pub fn sections(&self) -> impl Iterator<Item = Chosen<'_>> {
+        self.selection.sections()
+    }
+
+    /// Those of the policies that isolate it.
+    pub fn isolating_sections(&self) -> impl Iterator<Item = Chosen<'_>> {
+        self.sections().filter(|c| self.isolating.iter().any(|p| Arc::ptr_eq(p, c.policy)))
+    }
+
     /// The policies by which it decides, as the `why` object names them; none where a fact is missing.
     pub fn deciding(&self) -> Vec<PolicyRef> {
         let mut out: Vec<PolicyRef> = match (self.decision, self.cause) {
@@ -166,8 +185,9 @@ impl Judgement {
             cause,
             l34: decision,
             default_deny: false,
-            selecting: Vec::new(),
-            isolating: Vec::new(),
+            selecting: Arc::default(),
+            isolating: Arc::default(),
+            selection: Arc::default(),
             attributed: Vec::new(),
             passed_on: Vec::new(),
             l7_rules: Vec::new(),
@@ -204,31 +224,17 @@ pub fn selects(section: &Section, case: &Case<'_>, missing: &mut Vec<String>) ->
     }
 }
 
-fn judge_once(case: &Case<'_>, set: &PolicySet, favour: bool, missing: &mut Vec<String>) -> Judgement {
+fn judge_once(case: &Case<'_>, selection: &Arc<Selection>, favour: bool, missing: &mut Vec<String>) -> Judgement {
     let mut out = Judgement::plain(Decision::Allowed, Cause::NoPolicy);
     if case.opt.enforcement == Enforcement::Never {
         return out;
     }
-    let mut chosen: Vec<Chosen<'_>> = Vec::new();
-    for (policy, sections) in set.candidates(case.direction, case.subject) {
-        if !case.opt.enforces(&policy.id.kind) {
-            continue;
-        }
-        let (mut selected, mut isolates) = (false, false);
-        for section in sections {
-            let is = selects(section, case, missing);
-            if is == Tri::No {
-                continue;
-            }
-            selected |= is == Tri::Yes || !favour;
-            isolates |= section.default_deny && (is == Tri::Yes || !favour);
-            chosen.push(Chosen { policy, section, is });
-        }
-        if selected {
-            out.selecting.push(policy.clone());
-        }
-        if isolates {
-            out.isolating.push(policy.clone());
+    let chosen: Vec<Chosen<'_>> = selection.sections().collect();
+    let held = selection.held(favour);
+    (out.selecting, out.isolating, out.selection) = (held.selecting.clone(), held.isolating.clone(), selection.clone());
+    for fact in selection.missing() {
+        if !missing.contains(fact) {
+            missing.push(fact.clone());
         }
     }
     let init = case.subject.labels.reserved("init");
@@ -271,6 +277,9 @@ impl Walk<'_, '_> {
     /// each way, so that what may be either is never taken for one.
     fn first_match(&self, t: Tier, rest: &[Step], out: Judgement, missing: &mut Vec<String>) -> Judgement {
         let First { hits, falls } = tier::first_match(self.case, self.chosen, t, missing);
+        if hits.is_empty() && falls {
+            return self.from(rest, out, missing);
+        }
         let decided = |action: Action, rules: &[PolicyRef]| {
             let (decision, cause) = match action {
                 Action::Deny => (Decision::Denied, Cause::DenyRule),

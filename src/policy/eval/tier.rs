@@ -2,12 +2,11 @@
 //!
 //! Owns that order as data of the engine, and what a tier may come to where a match or the order of two policies is not known.
 use super::winner::Origin;
-use super::{Case, entry};
+use super::{Case, Chosen, entry};
 use crate::model::why::PolicyRef;
 use crate::policy::Engine;
-use crate::policy::ir::{Action, Policy, Section, Tier};
+use crate::policy::ir::{Action, Tier};
 use crate::policy::selector::Tri;
-use std::sync::Arc;
 
 /// One question on the way to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +30,6 @@ pub(super) fn order(engine: Engine) -> &'static [Step] {
         Engine::Cilium => CILIUM,
         Engine::Kubernetes => KUBERNETES,
     }
-}
-
-/// A section that selects the subject, or may.
-pub(super) struct Chosen<'p> {
-    pub policy: &'p Arc<Policy>,
-    pub section: &'p Section,
-    pub is: Tri,
 }
 
 /// A rule that may be the one that decides.

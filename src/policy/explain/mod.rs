@@ -12,13 +12,13 @@ pub mod question;
 mod side;
 mod words;
 
-use super::eval::{self, Decision, managed};
+use super::eval::{self, Decision, End, managed};
 use super::ir::Auth;
 use super::ruling::traffic_to;
 use super::selector::Tri;
 use super::{Options, PolicySet, lint, unread};
 use crate::model::monitor;
-use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
+use crate::model::observed::{Direction, Named, Observed, Party, Told, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
@@ -41,18 +41,24 @@ pub(crate) struct Facts {
 
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
-    finished(explained(o, world, set, opt, true), o, set)
+    let [src, dst] = world.endpoints(o).map(End::new);
+    finished(explained(o, [&src, &dst], world, set, opt, true), (o, world), set, opt)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
-/// may be remembered for packets that are alike.
-pub fn why(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Why {
-    finished(explained(o, world, set, opt, false), o, set).why
+/// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them.
+pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options) -> Why {
+    finished(explained(o, ends, world, set, opt, false), (o, world), set, opt).why
 }
 
-/// With what is left of it where kinds of policy could not be read.
-fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
+/// With what is left of it where kinds of policy, or the cluster, could not be read.
+fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet, opt: &Options) -> Explanation {
     if set.given() {
+        doubts(&mut e.why, o, world);
+        agree::told(&mut e.why, o, set);
+        if opt.without_l7 {
+            agree::refused_l7(&mut e.why, set);
+        }
         unread::qualify(&mut e.why, o, set);
         origin::tell(&mut e.why, set);
     }
@@ -61,7 +67,25 @@ fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
     e
 }
 
-fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
+/// Why it is not certain who a side is, where that is what is missing; and that a record contradicts the cluster, in any case.
+fn doubts(why: &mut Why, o: &Observed, world: &World) {
+    for (party, stand) in [&o.src, &o.dst].into_iter().zip(world.stands(o)) {
+        let Some((sentence, fact)) = stand.doubt(party) else { continue };
+        let who = format!("labels:{}", party.display());
+        let open = why.outcome == Outcome::Undecidable && why.missing.contains(&who);
+        if open {
+            why.leave_open(fact);
+        }
+        if stand.contradicts() && why.agreement == Agreement::Agrees {
+            why.agreement = Agreement::Unknown;
+        }
+        if open || stand.contradicts() {
+            why.because.push(sentence);
+        }
+    }
+}
+
+fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
     let facts = Facts {
         dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
             || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
@@ -75,11 +99,11 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         },
     };
     let reply = o.reply() == Some(true);
-    let ends = world.endpoints(o);
-    let mut why = blank(o, &facts, &ends);
+    let mut why = blank(o, &facts, ends.map(|e| &e.endpoint));
     why.because.extend(opt.unenforced.map(enforces_nothing));
-    let [src, dst] = ends;
-    let (src, dst) = if reply { (dst, src) } else { (src, dst) };
+    let [sender, receiver] = ends;
+    let (sender, receiver) = if reply { (receiver, sender) } else { (sender, receiver) };
+    let (src, dst) = (&sender.endpoint, &receiver.endpoint);
 
     if facts.dropped && facts.reason == Reason::Other {
         return not_policy(o, why);
@@ -88,6 +112,12 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         why.outcome = Outcome::NotPolicy;
         why.agreement = Agreement::Agrees;
         why.text = "the proxy reported an error, not a decision of a policy".to_owned();
+        return bare(why);
+    }
+    if facts.dropped && o.of_retina() && o.drop_reason == 0 {
+        // All that Retina has no name for, on Windows nearly everything.
+        why.because.push("Retina gives no reason of netfilter's, through which policies would have dropped it".to_owned());
+        why.leave_open(["drop-reason".to_owned()]);
         return bare(why);
     }
     if !set.given() {
@@ -110,51 +140,51 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
     }
 
     let (from, to) = if reply { (&o.dst, &o.src) } else { (&o.src, &o.dst) };
-    let sight = Sight { o, facts: &facts, reply, ends: [(from, &src), (to, &dst)], world, set };
-    let mut traffic = traffic_to(o, &dst);
+    let sight = Sight { o, facts: &facts, reply, ends: [(from, src), (to, dst)], world, set };
+    let mut traffic = traffic_to(o, dst);
     if o.l7_response && !facts.dropped {
         // The answer to a refused request names the request; any other answer is not judged.
         traffic.request = None;
     }
     let (proxy_subject, proxy_peer);
-    let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, &src) {
+    let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, src) {
         // The proxy of an Ingress asks the ingress policy of its own identity, about the client.
-        (proxy_subject, proxy_peer) = (subject, peer);
+        (proxy_subject, proxy_peer) = (End::new(subject), peer);
         for fact in ["direction", "subject"] {
             why.inferred.push(fact.to_owned());
         }
-        vec![look(&Ask {
+        vec![look(Ask {
             direction: Direction::Ingress,
             subject: &proxy_subject,
             peer: &proxy_peer,
             traffic: &traffic,
             world,
             set,
-            opt,
+            opt: *opt,
             whole,
         })]
     } else {
-        let ask = |direction, subject, peer| {
+        let ask = |direction, end, subject, peer| {
             // A policy drop at the host, or between it and somebody who has no policy, shows that its firewall is on, whatever we were told.
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
                 && (host(subject) || subject.is_stranger())
                 && o.side().map_or_else(|| managed(peer, opt) == Tri::No, |told| told == direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
-            look(&Ask { direction, subject, peer, traffic: &traffic, world, set, opt: &opt, whole })
+            look(Ask { direction, subject: end, peer, traffic: &traffic, world, set, opt, whole })
         };
-        vec![ask(Direction::Egress, &src, &dst), ask(Direction::Ingress, &dst, &src)]
+        vec![ask(Direction::Egress, sender, src, dst), ask(Direction::Ingress, receiver, dst, src)]
     };
     // A reply's direction is that of the packet, not of the connection.
     let told = if reply || sides.len() == 1 { None } else { o.side() };
-    let told = told.filter(|d| managed(if *d == Direction::Egress { &src } else { &dst }, opt) != Tri::No || sides_managed(&sides, *d));
+    let told = told.filter(|d| managed(if *d == Direction::Egress { src } else { dst }, opt) != Tri::No || sides_managed(&sides, *d));
     if sides.len() == 1 {
         let only = sides.remove(0);
         conclude(&mut why, &only, &sight);
         if whole {
             why.because.splice(0..0, evidence(o, &why, world, set));
         }
-        let (lanes, rules) = only.shown.map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
+        let (lanes, rules) = only.shown().map_or_else(Default::default, |(lane, rules)| (vec![lane], rules));
         return Explanation { why, lanes, rules, edits: Vec::new() };
     }
     let chosen = match told {
@@ -193,14 +223,14 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
         && let Some(d) = sides.iter().find(|s| s.judgement.decision == Decision::Denied)
     {
         // The record speaks of one side; the other is still worth a word.
-        why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject, d.text));
+        why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject(), d.text()));
     }
     if reply && facts.dropped {
         agree::reply(&mut why);
     }
     if let (false, [egress, ingress]) = (reply, sides.as_slice()) {
         let (egress, ingress) = (&egress.judgement, &ingress.judgement);
-        let (src, dst, traffic, dropped) = (&src, &dst, &traffic, facts.dropped);
+        let (traffic, dropped) = (&traffic, facts.dropped);
         why.diagnosis = lint::of_flow(&lint::Case { flow: o, src, dst, traffic, egress, ingress, why: &why, world, set, opt, dropped });
     }
     why.diagnosis.extend(agree::unresolved_peer(&why, &sight));
@@ -213,7 +243,7 @@ fn explained(o: &Observed, world: &World, set: &PolicySet, opt: &Options, whole:
     let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement.decision == Decision::Unknown).unwrap_or(1));
     let mut lanes = Vec::new();
     let mut rules = Vec::new();
-    for (i, (lane, of_side)) in sides.into_iter().filter_map(|s| s.shown).enumerate() {
+    for (i, (lane, of_side)) in sides.into_iter().filter_map(Judged::shown).enumerate() {
         if i == shown {
             rules = of_side;
         }
@@ -226,13 +256,13 @@ fn host(e: &Endpoint) -> bool {
     e.labels.is_host() || e.host_network
 }
 
-fn sides_managed(sides: &[Judged], d: Direction) -> bool {
+fn sides_managed(sides: &[Judged<'_>], d: Direction) -> bool {
     sides.iter().any(|s| s.direction == d && s.judgement.decision != Decision::NotManaged)
 }
 
 /// The side of which the datapath speaks by other words than its direction, if that side does deny: the agent names policies
 /// by side, and says whether a rule denied it or none allowed it.
-fn named_side(sides: &[Judged], o: &Observed, facts: &Facts, reply: bool) -> Option<usize> {
+fn named_side(sides: &[Judged<'_>], o: &Observed, facts: &Facts, reply: bool) -> Option<usize> {
     let denied = |s: &Judged| s.judgement.decision == Decision::Denied;
     let named = match (o.reported.egress_denied.is_empty(), o.reported.ingress_denied.is_empty()) {
         (false, true) if !reply => Some(Direction::Egress),
@@ -250,7 +280,7 @@ fn named_side(sides: &[Judged], o: &Observed, facts: &Facts, reply: bool) -> Opt
 }
 
 /// The side that denies where the flow does not say. Egress is asked first, and what it denies the other side never sees.
-fn denying(sides: &[Judged], dropped: bool) -> Option<usize> {
+fn denying(sides: &[Judged<'_>], dropped: bool) -> Option<usize> {
     for (i, s) in sides.iter().enumerate() {
         match s.judgement.decision {
             Decision::Denied => return Some(i),
@@ -262,25 +292,25 @@ fn denying(sides: &[Judged], dropped: bool) -> Option<usize> {
 }
 
 /// The side that demands authentication, where that is what the datapath missed and nothing else is open.
-fn demanding(sides: &[Judged], facts: &Facts) -> Option<usize> {
+fn demanding(sides: &[Judged<'_>], facts: &Facts) -> Option<usize> {
     let open = sides.iter().any(|s| s.judgement.decision == Decision::Unknown);
     let demands = |s: &Judged| s.judgement.auth == Some(Auth::AlwaysFail) || s.judgement.auth == Some(Auth::Required);
     if facts.dropped && facts.reason == Reason::Auth && !open { sides.iter().position(demands) } else { None }
 }
 
-fn as_side(s: &Judged) -> Side {
+fn as_side(s: &Judged<'_>) -> Side {
     Side {
         direction: s.direction,
-        subject: s.subject.clone(),
+        subject: s.subject().to_owned(),
         outcome: s.outcome,
-        policies: s.policies.clone(),
-        nearest: s.nearest.clone(),
+        policies: s.judgement.deciding(),
+        nearest: s.nearest().cloned(),
         missing: s.judgement.missing.clone(),
     }
 }
 
 /// `ends` are the packet's own: of sender and receiver.
-fn blank(o: &Observed, facts: &Facts, ends: &[Endpoint; 2]) -> Why {
+fn blank(o: &Observed, facts: &Facts, ends: [&Endpoint; 2]) -> Why {
     let mut inferred = Vec::new();
     for (p, e) in [&o.src, &o.dst].into_iter().zip(ends) {
         let what = if e.labels.is_pod() { "labels" } else { "identity" };
@@ -351,7 +381,8 @@ fn reported(o: &Observed, facts: &Facts) -> Option<ReportedCause> {
         rule: None,
     };
     let policies: Vec<PolicyRef> = lists.into_iter().flatten().map(name).collect();
-    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, log: r.log.clone() })
+    let details: Vec<Told> = r.told.iter().filter(|t| policies.iter().any(|p| t.is(p))).cloned().collect();
+    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, details, log: r.log.clone() })
 }
 
 fn not_policy(o: &Observed, mut why: Why) -> Explanation {
@@ -393,13 +424,13 @@ fn ingress_proxy(o: &Observed, facts: &Facts, src: &Endpoint) -> Option<(Endpoin
 }
 
 /// The answer of the side that counts.
-fn conclude(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
+fn conclude(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
     let (facts, set) = (sight.facts, sight.set);
     why.direction = Some(s.direction);
-    why.subject = Some(s.subject.clone());
-    why.policies = s.policies.clone();
-    why.nearest = s.nearest.clone();
-    why.text = s.text.clone();
+    why.subject = Some(s.subject().to_owned());
+    why.policies = s.judgement.deciding();
+    why.nearest = s.nearest().cloned();
+    why.text = s.text().to_owned();
     match s.judgement.decision {
         Decision::Unknown => {
             why.outcome = Outcome::Undecidable;
@@ -410,13 +441,16 @@ fn conclude(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
         Decision::Denied => {
             why.outcome = s.outcome;
             agree::denied(why, s, sight);
+            if facts.dropped && sight.o.of_retina() {
+                why.text = format!("dropped by iptables; {}", s.text());
+            }
         }
         Decision::Allowed | Decision::NotManaged => {
             let auth = s.judgement.auth;
             if facts.dropped && (auth == Some(Auth::AlwaysFail) || (auth == Some(Auth::Required) && facts.reason == Reason::Auth)) {
                 why.outcome = Outcome::AuthRequired;
                 why.agreement = Agreement::Agrees;
-                let policy = s.policies.first().map(PolicyRef::path).unwrap_or_default();
+                let policy = why.policies.first().map(PolicyRef::path).unwrap_or_default();
                 why.text = format!("{policy} demands mutual authentication, which has not happened");
             } else if facts.dropped {
                 why.outcome = Outcome::NowAllowed;
@@ -430,12 +464,12 @@ fn conclude(why: &mut Why, s: &Judged, sight: &Sight<'_>) {
 }
 
 /// No side is known to deny.
-fn neither(why: &mut Why, sides: &[Judged], sight: &Sight<'_>) {
+fn neither(why: &mut Why, sides: &[Judged<'_>], sight: &Sight<'_>) {
     let (facts, set) = (sight.facts, sight.set);
-    let unknown: Vec<&Judged> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
+    let unknown: Vec<&Judged<'_>> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
     if unknown.is_empty() {
-        let all: Vec<&Judged> = sides.iter().collect();
-        why.policies = sides.iter().flat_map(|s| s.policies.clone()).collect();
+        let all: Vec<&Judged<'_>> = sides.iter().collect();
+        why.policies = sides.iter().flat_map(|s| s.judgement.deciding()).collect();
         why.policies.sort();
         why.policies.dedup();
         if facts.dropped {
@@ -444,7 +478,7 @@ fn neither(why: &mut Why, sides: &[Judged], sight: &Sight<'_>) {
         } else {
             why.outcome = Outcome::Allowed;
             why.agreement = Agreement::Agrees;
-            why.text = sides.iter().find(|s| s.judgement.decision == Decision::Allowed).map_or_else(String::new, |s| s.text.clone());
+            why.text = sides.iter().find(|s| s.judgement.decision == Decision::Allowed).map_or_else(String::new, |s| s.text().to_owned());
         }
         return;
     }

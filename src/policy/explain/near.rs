@@ -16,8 +16,12 @@ const NAMED: usize = 4;
 /// A rule held against a flow.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
+    /// Conditions that fail, in words.
     pub failed: Vec<(Failed, u32)>,
     pub marks: Vec<Mark>,
+    /// How many fail, and what the first of them is on.
+    misses: usize,
+    first: &'static str,
     /// Conditions that hold.
     pub held: usize,
     /// No peer condition fails.
@@ -28,7 +32,7 @@ pub struct Checked {
     pub apart: usize,
     /// It is a rule for DNS, and the flow is not.
     pub errand: bool,
-    /// Whether words are made; without them `failed` holds only what each condition is on, and `marks` nothing.
+    /// Whether words are made; without them `failed` and `marks` stay empty.
     words: bool,
 }
 
@@ -39,12 +43,17 @@ impl Checked {
     /// Nearest first: a rule that speaks of this peer or port before one that speaks of neither, one on the same errand before the DNS
     /// rule that stands in every policy, then fewest conditions that fail, most that hold, and what lies nearest in meaning.
     pub fn rank(&self) -> Rank {
-        (!self.speaks(), self.errand && !self.speaks(), self.failed.len(), std::cmp::Reverse(self.held), self.apart)
+        (!self.speaks(), self.errand && !self.speaks(), self.misses, std::cmp::Reverse(self.held), self.apart)
     }
 
     /// Whether the rule speaks of this flow's peer or port at all.
     pub fn speaks(&self) -> bool {
         self.peer || self.port
+    }
+
+    /// Whether one condition fails and no other, and it is on this.
+    pub fn only(&self, on: &str) -> bool {
+        self.misses == 1 && self.first == on
     }
 
     fn new(words: bool) -> Self {
@@ -59,8 +68,13 @@ impl Checked {
             "fqdn" | "http" | "dns" => 4,
             _ => 6,
         };
-        let (wanted, got) = if self.words { (wanted().into(), got().into()) } else { Default::default() };
-        self.failed.push((Failed { on, wanted, got }, line));
+        if self.misses == 0 {
+            self.first = on;
+        }
+        self.misses += 1;
+        if self.words {
+            self.failed.push((Failed { on, wanted: wanted().into(), got: got().into() }, line));
+        }
     }
 
     fn mark<T: Into<String>>(&mut self, line: u32, ok: bool, text: impl FnOnce() -> T) {
@@ -118,7 +132,6 @@ fn only_dns(rule: &Rule) -> bool {
 }
 
 fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked) -> Checked {
-    let t = peer::matches(&p.is, case, &mut Vec::new());
     let line = p.lines.0;
     let who = role(case);
     match &p.is {
@@ -132,17 +145,19 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked)
                 }
             }
         }
-        _ if t == Tri::Yes => {
-            c.held += 1;
-            c.mark(line, true, || format!("{who} is {}", got_for(&p.is, case)));
-        }
-        _ if t == Tri::Unknown => {}
-        is => {
-            c.mark(line, false, || format!("{who} is {}", got_for(is, case)));
-            c.fail(kind_of(is), || wanted_of(is), || got_for(is, case), line);
-        }
+        is => match peer::matches(is, case, &mut Vec::new()) {
+            Tri::Yes => {
+                c.held += 1;
+                c.mark(line, true, || format!("{who} is {}", got_for(is, case)));
+            }
+            Tri::Unknown => {}
+            Tri::No => {
+                c.mark(line, false, || format!("{who} is {}", got_for(is, case)));
+                c.fail(kind_of(is), || wanted_of(is), || got_for(is, case), line);
+            }
+        },
     }
-    c.peer = c.failed.is_empty();
+    c.peer = c.misses == 0;
     c
 }
 
@@ -154,8 +169,8 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
         c.fail("peer", || "a pod with a network of its own", got, line);
         return;
     }
-    let pods_only = s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
-    if e.known && !e.labels.is_pod() && pods_only {
+    let pods_only = || s.conditions(case.opt.engine).any(|r| r.key == POD_NAMESPACE && matches!(r.op, Op::In | Op::Exists));
+    if e.known && !e.labels.is_pod() && pods_only() {
         // Not a pod: its labels are beside the point.
         let wanted = || match s.words() {
             w if w.starts_with("any pod") => w,
@@ -312,9 +327,9 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
         Ports::Nothing => c.fail("peer", || "nothing (the rule is empty)", || case.peer.display.clone(), rule.lines.0),
         Ports::Icmp(fields) => check_icmp(fields, case, c),
         Ports::Of(rules) => {
-            let all: Vec<&Port> = rules.iter().flat_map(|r| &r.ports).collect();
+            let all = || rules.iter().flat_map(|r| &r.ports);
             let mut nearest: Option<(bool, &Port)> = None;
-            for p in &all {
+            for p in all() {
                 match port::matches(p, case, &mut Vec::new()).0 {
                     Tri::Yes => {
                         c.held += 1;
@@ -340,9 +355,8 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                 c.fail("port", || "no port (the list is empty)", || flow_port(case), rule.lines.0);
                 return;
             };
-            let number =
-                case.traffic.port.is_some_and(|n| all.iter().any(|p| matches!(p.port, PortIs::Range(a, b) if (a..=b).contains(&n))));
-            let words = || list(&all.iter().map(|p| port_words(p, case)).collect::<Vec<_>>());
+            let number = case.traffic.port.is_some_and(|n| all().any(|p| matches!(p.port, PortIs::Range(a, b) if (a..=b).contains(&n))));
+            let words = || list(&all().map(|p| port_words(p, case)).collect::<Vec<_>>());
             // The number is right and the protocol is not, or the protocol has no ports at all.
             let on = if !same && (number || case.traffic.port.is_none()) { "protocol" } else { "port" };
             let line = if same { p.line } else { p.protocol_line.unwrap_or(p.line) };

@@ -4,7 +4,7 @@ use super::near::check;
 use super::side::{Ask, look, required};
 use crate::model::observed::Direction;
 use crate::model::why::{Agreement, Failed, Outcome, PolicyRef, Side, Why};
-use crate::policy::eval::{self, Case, Decision, Required, Traffic, selects};
+use crate::policy::eval::{self, Case, Decision, End, Required, Traffic, selects};
 use crate::policy::ir::{Action, Peer, Peers, Ports, Rule};
 use crate::policy::selector::Tri;
 use crate::policy::{Options, PolicySet, unread};
@@ -63,10 +63,12 @@ pub struct Answer {
 
 /// Judges a connection from `src` to `dst`.
 pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Answer {
-    let ask = |direction, subject, peer| {
-        let judged = look(&Ask { direction, subject, peer, traffic, world, set, opt, whole: true });
+    let ends = [src, dst].map(|e| End::new(e.clone()));
+    let [from, to] = &ends;
+    let ask = |direction, end, subject, peer| {
+        let judged = look(Ask { direction, subject: end, peer, traffic, world, set, opt: *opt, whole: true });
         let case = Case { direction, subject, peer, traffic, world, opt };
-        let requires = required(&judged.judgement.selecting, &case);
+        let requires = required(&judged.judgement);
         let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
             policy: p.id.clone(),
             file: p.text.file.clone(),
@@ -81,15 +83,15 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         });
         let answer = SideAnswer {
             direction,
-            subject: judged.subject.clone(),
+            subject: judged.subject().to_owned(),
             outcome: judged.outcome,
-            text: judged.text.clone(),
-            summary: judged.shown.as_ref().map(|(lane, _)| lane.text.clone()).unwrap_or_default(),
+            text: judged.text().to_owned(),
+            summary: judged.summary(),
             policies: policies.collect(),
         };
         (judged, answer)
     };
-    let (egress, ingress) = (ask(Direction::Egress, src, dst), ask(Direction::Ingress, dst, src));
+    let (egress, ingress) = (ask(Direction::Egress, from, src, dst), ask(Direction::Ingress, to, dst, src));
     let denied = |d: Decision| [&egress.0, &ingress.0].into_iter().find(|j| j.judgement.decision == d);
     let given = set.given();
     let side = denied(Decision::Denied).or_else(|| denied(Decision::Unknown)).filter(|_| given);
@@ -97,7 +99,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         cluster: set.cluster().map(str::to_owned),
         outcome: if given { Outcome::Allowed } else { Outcome::Undecidable },
         direction: side.map(|s| s.direction),
-        subject: side.map(|s| s.subject.clone()),
+        subject: side.map(|s| s.subject().to_owned()),
         policies: Vec::new(),
         reported: None,
         nearest: None,
@@ -114,10 +116,10 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     match side {
         Some(s) => {
             why.outcome = s.outcome;
-            why.policies.clone_from(&s.policies);
-            why.nearest.clone_from(&s.nearest);
+            why.policies = s.judgement.deciding();
+            why.nearest = s.nearest().cloned();
             why.missing.clone_from(&s.judgement.missing);
-            why.text.clone_from(&s.text);
+            s.text().clone_into(&mut why.text);
             if s.judgement.decision == Decision::Unknown {
                 why.policies.clear();
                 let other = [&egress.0, &ingress.0].into_iter().filter(|o| o.direction != s.direction);
@@ -129,7 +131,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             }
         }
         None if given => {
-            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.policies.clone()).collect();
+            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.judgement.deciding()).collect();
             why.policies.sort();
             why.policies.dedup();
             let auth =
@@ -146,10 +148,10 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     for j in [&egress.0, &ingress.0] {
         why.sides.push(Side {
             direction: j.direction,
-            subject: j.subject.clone(),
+            subject: j.subject().to_owned(),
             outcome: j.outcome,
-            policies: j.policies.clone(),
-            nearest: j.nearest.clone(),
+            policies: j.judgement.deciding(),
+            nearest: j.nearest().cloned(),
             missing: j.judgement.missing.clone(),
         });
     }

@@ -6,11 +6,12 @@ use crate::model::observed::Direction;
 use crate::model::why::{Lane, LaneState, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::Request;
-use crate::policy::eval::{Case, Cause, Decision, Judgement, Required, judge, requirements, selects};
-use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Section, Tier};
+use crate::policy::eval::{Case, Cause, Chosen, Decision, End, Judgement, Required, judge_by, requirements};
+use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Tier};
 use crate::policy::selector::Tri;
 use crate::policy::{Engine, Options, PolicySet};
 use crate::world::{Endpoint, World};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Rules shown for one side.
@@ -19,28 +20,38 @@ const SHOWN: usize = 200;
 /// One side of a connection, before it is judged.
 pub struct Ask<'a> {
     pub direction: Direction,
-    pub subject: &'a Endpoint,
+    pub subject: &'a End,
     pub peer: &'a Endpoint,
     pub traffic: &'a Traffic,
     pub world: &'a World,
     pub set: &'a PolicySet,
-    pub opt: &'a Options,
+    pub opt: Options,
     /// Whether rules and lane are made, which only a screen shows; the rest is the same with or without.
     pub whole: bool,
 }
 
-/// One side, judged.
-pub struct Judged {
+impl<'a> Ask<'a> {
+    fn case(&self) -> Case<'_> {
+        let Self { direction, subject, peer, traffic, world, .. } = *self;
+        Case { direction, subject: &subject.endpoint, peer, traffic, world, opt: &self.opt }
+    }
+}
+
+/// One side, judged. Its words are made when somebody asks for them: of most sides nobody does.
+pub struct Judged<'a> {
     pub direction: Direction,
-    pub subject: String,
     pub judgement: Judgement,
     pub outcome: Outcome,
-    pub policies: Vec<PolicyRef>,
-    pub nearest: Option<Nearest>,
-    /// What of it only a screen shows.
-    pub shown: Option<(Lane, Vec<RuleView>)>,
-    /// Why it is denied, or that it is not.
-    pub text: String,
+    ask: Ask<'a>,
+    words: OnceCell<Words>,
+}
+
+/// What is said of one side.
+#[derive(Default)]
+struct Words {
+    nearest: Option<Nearest>,
+    text: String,
+    shown: Option<(Lane, Vec<RuleView>)>,
 }
 
 struct View<'p> {
@@ -49,29 +60,67 @@ struct View<'p> {
     checked: Checked,
 }
 
-pub fn look(ask: &Ask<'_>) -> Judged {
-    let case =
-        Case { direction: ask.direction, subject: ask.subject, peer: ask.peer, traffic: ask.traffic, world: ask.world, opt: ask.opt };
-    let judgement = judge(&case, ask.set);
-    let host = ask.subject.labels.is_host() || ask.subject.host_network;
+pub fn look(ask: Ask<'_>) -> Judged<'_> {
+    let (case, subject) = (ask.case(), &ask.subject.endpoint);
+    let judgement = judge_by(&case, || ask.subject.selected(&case, ask.set));
+    let host = subject.labels.is_host() || subject.host_network;
     let outcome = outcome(&judgement, host, ask.traffic);
+    Judged { direction: ask.direction, judgement, outcome, ask, words: OnceCell::new() }
+}
+
+impl<'a> Judged<'a> {
+    pub fn subject(&self) -> &'a str {
+        &self.ask.subject.endpoint.display
+    }
+
+    /// The rule that came nearest, where none allowed it.
+    pub fn nearest(&self) -> Option<&Nearest> {
+        self.words().nearest.as_ref()
+    }
+
+    /// Why it is denied, or that it is not.
+    pub fn text(&self) -> &str {
+        &self.words().text
+    }
+
+    /// How many policies select it and what comes of them; only where lane and rules are made.
+    pub fn summary(&self) -> String {
+        self.words().shown.as_ref().map(|(lane, _)| lane.text.clone()).unwrap_or_default()
+    }
+
+    /// Lane and rules, which only a screen shows.
+    pub fn shown(mut self) -> Option<(Lane, Vec<RuleView>)> {
+        self.words();
+        self.words.take()?.shown
+    }
+
+    fn words(&self) -> &Words {
+        self.words.get_or_init(|| said(&self.ask, &self.judgement))
+    }
+}
+
+fn said(ask: &Ask<'_>, judgement: &Judgement) -> Words {
+    let case = ask.case();
     let denying = judgement.decision == Decision::Denied;
     let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
     // Where a rule decided, the others are only shown.
     let decided = !matches!(judgement.cause, Cause::L7Deny | Cause::DefaultDeny);
-    let requires = required(&judgement.selecting, &case);
-    let mut views = if ask.whole || !decided { views(&judgement.selecting, &case, &requires, ask.whole) } else { Vec::new() };
+    let (mut requires, mut views) = (Vec::new(), Vec::new());
+    if ask.whole || !decided {
+        requires = required(judgement);
+        views = views_of(judgement, &case, &requires, ask.whole);
+    }
     let mut rules = Vec::new();
     let nearest = match judgement.cause {
         Cause::L7Deny => {
-            let found = l7_rules(&judgement, &views, &case);
+            let found = l7_rules(judgement, &views, &case);
             if ask.whole {
                 rules = shown_l7(&found);
             }
             found.first().and_then(|n| near(&n.policy.id, n.id.clone(), &n.policy.text.file, &n.checked))
         }
         Cause::DefaultDeny => {
-            views.retain(|v| could_allow(v, &judgement, ask.opt.engine));
+            views.retain(|v| could_allow(v, judgement, ask.opt.engine));
             views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
             if ask.whole {
                 rules = shown(selecting, &views);
@@ -91,11 +140,9 @@ pub fn look(ask: &Ask<'_>) -> Judged {
             None
         }
     };
-    let policies = judgement.deciding();
-    let text = words::sentence(&case, &judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
-    let shown = ask.whole.then(|| (lane(&case, &judgement, &views, &policies), rules));
-    let subject = ask.subject.display.clone();
-    Judged { direction: ask.direction, subject, outcome, policies, nearest, shown, text, judgement }
+    let text = words::sentence(&case, judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
+    let shown = ask.whole.then(|| (lane(&case, judgement, &views, &judgement.deciding()), rules));
+    Words { nearest, text, shown }
 }
 
 fn outcome(j: &Judgement, host: bool, traffic: &Traffic) -> Outcome {
@@ -136,25 +183,18 @@ fn could_allow(v: &View<'_>, j: &Judgement, engine: Engine) -> bool {
     asked && v.rule.action == Action::Allow
 }
 
-/// The sections of these policies that may speak of the subject.
-fn sections<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> impl Iterator<Item = (&'p Arc<Policy>, &'p Section)> {
-    let all = policies.iter().flat_map(|p| p.sections.iter().map(move |s| (p, s)));
-    all.filter(|(_, s)| selects(s, case, &mut Vec::new()) != Tri::No)
-}
-
 /// What older Cilium asks of the selectors of every rule for this subject.
-pub fn required<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>) -> Vec<Required<'p>> {
-    let any = policies.iter().flat_map(|p| &p.sections).any(|s| s.rules.iter().any(|r| !r.requires.is_empty()));
-    if any { requirements(sections(policies, case).map(|(_, s)| (s, Tri::Yes))) } else { Vec::new() }
+pub fn required(j: &Judgement) -> Vec<Required<'_>> {
+    requirements(j.sections().map(|c| (c.section, Tri::Yes)))
 }
 
-fn views<'p>(policies: &'p [Arc<Policy>], case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
+fn views_of<'p>(j: &'p Judgement, case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
     let check = if words { check } else { weigh };
-    let of = |(policy, section): (&'p Arc<Policy>, &'p Section)| {
+    let of = |Chosen { policy, section, .. }: Chosen<'p>| {
         let requires = if policy.tier == Tier::Normal { requires } else { &[] };
-        section.rules.iter().map(|rule| View { policy, rule, checked: check(rule, case, requires) }).collect::<Vec<_>>()
+        section.rules.iter().map(move |rule| View { policy, rule, checked: check(rule, case, requires) })
     };
-    sections(policies, case).flat_map(of).collect()
+    j.sections().flat_map(of).collect()
 }
 
 fn view(v: &View<'_>) -> RuleView {

@@ -73,7 +73,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
     let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
-        let one = rules.iter().find(|(_, c)| matches!(c.failed.as_slice(), [(f, _)] if f.on == "protocol"));
+        let one = rules.iter().find(|(_, c)| c.only("protocol"));
         if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case, &[]).failed.pop()) {
             return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
@@ -107,6 +107,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
             let way = if case.direction == Direction::Ingress { "from" } else { "to" };
             format!("no rule allows traffic {way} {peer}")
         }),
+        (false, false) if matches!(case.traffic.l4, Some(L4::Icmp4 | L4::Icmp6)) => "no rule mentions this peer or ICMP".to_owned(),
         (false, false) => "no rule mentions this peer or port".to_owned(),
     }
 }

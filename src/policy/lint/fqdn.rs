@@ -34,7 +34,7 @@ impl Lint for Fqdn {
         }
         // A rule by name whose port fits, of which the name cannot.
         let at = s.rules.iter().find(|a| names(a.rule).next().is_some() && fit::ports(a.rule, &s.ask) == Tri::Yes)?;
-        let all = allowing(&s.judgement.selecting, &s.ask);
+        let all = allowing(s.judgement.sections());
         let (peer, pattern) = names(at.rule).next()?;
         if names(at.rule).any(|(_, n)| all.iter().any(|a| feeds(a.rule, n))) {
             return None;

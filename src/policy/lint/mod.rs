@@ -24,9 +24,8 @@ mod testing;
 mod types;
 mod unknown;
 
-use super::eval::{self, Judgement, Traffic, selects};
+use super::eval::{self, Chosen, Judgement, Traffic};
 use super::ir::{Action, Policy, Rule, Section};
-use super::selector::Tri;
 use super::{Options, PolicySet};
 use crate::model::observed::{Direction, Observed};
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
@@ -79,22 +78,15 @@ impl<'a> Case<'a> {
         let (judgement, other) = if direction == Direction::Egress { (self.egress, self.ingress) } else { (self.ingress, self.egress) };
         let ask = self.ask(direction);
         let denied = matches!(self.why.outcome, Outcome::DefaultDeny | Outcome::HostFirewall);
-        let rules = if denied { allowing(&judgement.isolating, &ask) } else { Vec::new() };
+        let rules = if denied { allowing(judgement.isolating_sections()) } else { Vec::new() };
         Some(Side { ask, judgement, other, rules })
     }
 }
 
-/// The allow rules of these policies that speak about this side.
-fn allowing<'a>(policies: &'a [Arc<Policy>], ask: &eval::Case<'_>) -> Vec<At<'a>> {
-    let mut out = Vec::new();
-    for policy in policies {
-        for section in &policy.sections {
-            if selects(section, ask, &mut Vec::new()) != Tri::No {
-                out.extend(section.rules.iter().filter(|r| r.action == Action::Allow).map(|rule| At { policy, section, rule }));
-            }
-        }
-    }
-    out
+/// The allow rules of sections that speak about a side.
+fn allowing<'a>(sections: impl Iterator<Item = Chosen<'a>>) -> Vec<At<'a>> {
+    let rules = |c: Chosen<'a>| c.section.rules.iter().map(move |rule| At { policy: c.policy, section: c.section, rule });
+    sections.flat_map(rules).filter(|a| a.rule.action == Action::Allow).collect()
 }
 
 impl Side<'_> {
@@ -205,9 +197,9 @@ static OF_SETS: &[&dyn SetLint] = &[
 ];
 
 /// Every lint that fires on one explained flow, in the order of the table. Where the datapath contradicts our evaluation,
-/// nobody is sure of anything.
+/// nobody is sure of anything, and where it cannot be decided there is nothing to find a pattern in.
 pub fn of_flow(case: &Case<'_>) -> Vec<Diagnosis> {
-    if case.dropped && case.why.agreement == Agreement::Disagrees {
+    if case.why.outcome == Outcome::Undecidable || (case.dropped && case.why.agreement == Agreement::Disagrees) {
         return Vec::new();
     }
     let Some(side) = case.side() else { return Vec::new() };

@@ -63,7 +63,7 @@ impl Lint for Types {
         }
         // Mending one policy helps only where every one that isolates is like this.
         let mut first = None;
-        for policy in &s.judgement.isolating {
+        for policy in s.judgement.isolating.iter() {
             let section = policy.sections.iter().find(|x| x.direction == s.ask.direction)?;
             let found = match closed(policy, section) {
                 Some(text) => Diagnosis { id: "policy-type-without-rules", text },

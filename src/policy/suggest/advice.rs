@@ -13,6 +13,9 @@ use crate::policy::selector::{Op, Requirement};
 use crate::world::{Endpoint, Service, ServicePort, Target, World};
 use std::sync::Arc;
 
+/// What every client asks its name server at.
+const DNS: u16 = 53;
+
 /// Marks of tools that write objects, and what they are called.
 const WRITERS: &[(&str, &str)] = &[
     ("meta.helm.sh/release-name", "the Helm release"),
@@ -69,7 +72,13 @@ pub fn client(src: &Endpoint, dst: &Endpoint, what: What, world: &World) -> Opti
     }
     let words = |p: &ServicePort| if p.protocol.word() == proto { p.port.to_string() } else { format!("{}/{}", p.protocol.word(), p.port) };
     let ports: Vec<String> = service.ports.iter().map(words).collect();
-    Some(format!("service {ns}/{name} exposes only {}: is {port} a typo in {}?", ports.join(", "), src.display))
+    let (ports, client) = (ports.join(", "), &src.display);
+    Some(if port == DNS {
+        // Nobody types that port: a resolver is set to the wrong server.
+        format!("service {ns}/{name} exposes only {ports}, no DNS: is it the name server that {client} is to ask?")
+    } else {
+        format!("service {ns}/{name} exposes only {ports}: is {port} a typo in {client}?")
+    })
 }
 
 /// Which deny has to give way, and what would follow.

@@ -217,9 +217,12 @@ impl<'a> Ground<'a> {
         for section in new.sections.iter().filter(|s| s.default_deny) {
             for e in self.everybody().filter(|e| somebody(e)) {
                 let case = Case { direction: section.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
-                let isolates =
-                    |p: &Arc<Policy>| p.sections.iter().any(|s| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes);
-                if selects(section, &case, &mut Vec::new()) != Tri::No && !self.set.iter().any(isolates) {
+                if selects(section, &case, &mut Vec::new()) == Tri::No || out.contains(&e.display) {
+                    continue;
+                }
+                let isolates = |s: &Section| s.default_deny && selects(s, &case, &mut Vec::new()) == Tri::Yes;
+                let mut there = self.set.candidates(section.direction, e).into_iter();
+                if !there.any(|(p, _, s)| self.opt.enforces(&p.id.kind) && isolates(s)) {
                     out.insert(e.display.clone());
                 }
             }

@@ -17,7 +17,7 @@ const MOST_REQUESTS: usize = 8;
 /// Every edit worth trying.
 pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
     let mut out = Vec::new();
-    for policy in &s.judgement.selecting {
+    for policy in s.judgement.selecting.iter() {
         let sections = policy.sections.iter().filter(|x| selects(x, s.case, &mut Vec::new()) == Tri::Yes);
         for rule in sections.flat_map(|x| &x.rules) {
             let asked = s

@@ -1,7 +1,7 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
 use super::{remedy, row};
 use crate::engine::Engine;
-use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
+use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
 use crate::policy::Judging;
@@ -13,13 +13,22 @@ use ratatui::layout::Rect;
 /// From this width on the verdict stands left and the YAML right.
 const BESIDE: u16 = 120;
 
+/// The evidence, and how many of its lines are never cut: the sentence, the sides, and what the datapath says of it.
+struct Evidence {
+    lines: Vec<Vec<Seg>>,
+    head: usize,
+}
+
+/// Lines that the YAML is left at least.
+const LEAST: u16 = 4;
+
 /// Where the evidence and the YAML (its head line first) stand.
 struct Parts {
     evidence: Rect,
     yaml: Option<Rect>,
 }
 
-fn parts(area: Rect, lines: usize, yaml: bool) -> Parts {
+fn parts(area: Rect, e: &Evidence, yaml: bool) -> Parts {
     // Line 2 of the screen says which flow; the text comes below it.
     let text = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if !yaml {
@@ -32,7 +41,9 @@ fn parts(area: Rect, lines: usize, yaml: bool) -> Parts {
     }
     // The line to change is the point of the page: the evidence leaves it at least six lines, or half of a small screen.
     let keep = 7.min(text.height / 2);
-    let above = u16::try_from(lines).unwrap_or(u16::MAX).min(text.height.saturating_sub(keep));
+    let [lines, head] = [e.lines.len(), e.head].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+    let head = head.min(text.height.saturating_sub(LEAST));
+    let above = lines.min(text.height.saturating_sub(keep).max(head));
     let yaml = Rect { y: text.y + above, height: text.height - above, ..text };
     Parts { evidence: Rect { height: above, ..text }, yaml: Some(yaml) }
 }
@@ -51,9 +62,9 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
         c.sheet = Some((c.rule, sheet.unwrap_or_default()));
         c.placed = None;
     }
-    let n = lines(m, engine, c, text_width(area, has_yaml), below.height > 0).len();
-    let p = parts(area, n, has_yaml);
-    c.scroll.most = n.saturating_sub(usize::from(p.evidence.height));
+    let evidence = evidence(m, engine, c, text_width(area, has_yaml), below.height > 0);
+    let p = parts(area, &evidence, has_yaml);
+    c.scroll.most = evidence.lines.len().saturating_sub(usize::from(p.evidence.height));
     c.scroll.by(0);
     let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(head_lines(c, y.width))));
     let Some((_, sheet)) = &c.sheet else { return };
@@ -81,9 +92,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect)
     }
     title(pen, m, engine, c, row(area, 0));
     let has_yaml = !c.rules().is_empty();
-    let lines = lines(m, engine, c, text_width(area, has_yaml), below.height > 0);
-    let p = parts(area, lines.len(), has_yaml);
-    pen.lines(p.evidence, &lines, c.scroll.at);
+    let evidence = evidence(m, engine, c, text_width(area, has_yaml), below.height > 0);
+    let p = parts(area, &evidence, has_yaml);
+    pen.lines(p.evidence, &evidence.lines, c.scroll.at);
     let Some(at) = p.yaml else { return };
     if at.y < area.bottom() && at.width < area.width {
         for y in area.y + 1..area.bottom() {
@@ -174,7 +185,7 @@ fn request(l7: &L7) -> String {
 }
 
 /// The evidence, wrapped to a width; with the change to try, unless that stands apart.
-pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<Vec<Seg>> {
+fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Evidence {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
     let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
@@ -182,7 +193,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         for l in passed(c) {
             out.extend(wrap(&l, w).into_iter().map(|l| vec![seg(format!(" {l}"), look.plain())]));
         }
-        return out;
+        return Evidence { head: out.len(), lines: out };
     };
     out.extend(wrap(&sentence(why, c.observed.as_ref()), w).into_iter().map(|l| vec![seg(format!(" {l}"), look.strong())]));
     let note = |out: &mut Vec<Vec<Seg>>, head: &str, text: &str, style| {
@@ -232,6 +243,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         out.extend(self::lane(m, lane, subject, w));
     }
     out.extend(datapath(m, why, c.observed.as_ref(), subject, w));
+    let head = out.len();
     if let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)).filter(|c| c.is_shared()) {
         let (workloads, more) = cause.workloads();
         let mut names: Vec<&str> = workloads.iter().copied().take(MOST_NAMED).collect();
@@ -273,6 +285,9 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         if !names.is_empty() {
             note(&mut out, "agent names", &names.join(", "), look.plain());
         }
+        for (p, detail) in r.policies.iter().map(|p| (p, r.detail(p))).filter(|(_, d)| !d.is_empty()) {
+            note(&mut out, "agent had  ", &format!("{}: {detail}", p.path()), look.plain());
+        }
         for l in &r.log {
             note(&mut out, "policy log ", l, look.plain());
         }
@@ -311,7 +326,7 @@ pub fn lines(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Vec<V
         note(&mut out, "judged with", &format!("{} policies{tail}{unusual}", count(n as u64)), look.dim());
     }
     out.push(Vec::new());
-    out
+    Evidence { lines: out, head }
 }
 
 fn passed(c: &Case) -> Vec<String> {
@@ -436,7 +451,9 @@ fn unmarked(c: &Case) -> Option<String> {
         return Some("it has no rule for this direction: it only isolates".to_owned());
     }
     let failed: Vec<String> = rule.failed.iter().map(|f| format!("{}: wants {}, flow has {}", f.on, f.wanted, f.got)).collect();
-    Some(if failed.is_empty() { "no rule mentions this peer or port".to_owned() } else { failed.join("; ") })
+    let icmp = c.observed.as_ref().is_some_and(|o| matches!(o.l4, Some(L4::Icmp4 | L4::Icmp6)));
+    let what = if icmp { "ICMP" } else { "port" };
+    Some(if failed.is_empty() { format!("no rule mentions this peer or {what}") } else { failed.join("; ") })
 }
 
 fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
