@@ -48,7 +48,7 @@ pub struct Found {
 impl Outlook {
     /// `faults`: what of it could be read and not used.
     pub fn begin(edits: &Edits, faults: &[&Fault]) -> Self {
-        let unread = edits.files.iter().flat_map(|f| &f.faults).next().map(|f| format!("{f}; what stood there before stays"));
+        let unread = edits.files.iter().flat_map(|f| &f.faults).next().map(|f| format!("kept as it was: {f}"));
         let fault = unread.or_else(|| faults.first().map(ToString::to_string));
         let files = edits.files.iter().map(|f| f.file.clone()).collect();
         Self { open: true, found: Found { files, fault, ..Found::default() }, ..Self::default() }

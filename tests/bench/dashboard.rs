@@ -173,7 +173,12 @@ fn load() {
     let ledger = t.screen(vt100::Screen::contents);
     let frames = ledger.lines().find(|l| l.contains("frames")).unwrap_or_default().trim().to_owned();
     println!("{frames}");
-    println!("{:<40} {:>9}     goal: {}", "nothing lost", "", verdict(ledger.contains("0 lost") && ledger.contains("it balances")));
+    println!(
+        "{:<40} {:>9}     goal: {}",
+        "nothing lost by a slow reader",
+        "",
+        verdict(ledger.contains("it balances") && !ledger.contains("HUBBLE_RING_BUFFER"))
+    );
     t.keys("\x03");
 }
 

@@ -67,7 +67,8 @@ fn a_screen_left_open_keeps_its_size_and_its_books() {
     let ledger = t.screen(vt100::Screen::contents);
     let frames = number(&ledger, "frames");
     println!("{frames} flows in {seconds} s, {saved} policies saved, {} MB at last", samples.last().unwrap().1 >> 20);
-    assert!(ledger.contains("0 lost"), "{ledger}");
+    // The demo's nodes lose events by themselves; the server's ring loses what its reader is too slow for.
+    assert!(ledger.contains("malformed 0") && !ledger.contains("HUBBLE_RING_BUFFER"), "{ledger}");
     assert!(frames > 0 && samples.iter().all(|s| s.1 < MOST), "{samples:?}");
     if seconds >= 600 {
         let half = &samples[samples.len() / 2..];

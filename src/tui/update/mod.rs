@@ -277,7 +277,9 @@ pub fn fed(m: &mut Model, frames: u64) {
 pub fn edited(m: &mut Model, found: &Found) {
     let names: Vec<&str> = found.files.iter().map(|f| f.rsplit('/').next().unwrap_or(f)).collect();
     if let Some(fault) = &found.fault {
-        return toast(m, Tone::Error, fault.rsplit_once('/').filter(|(head, _)| !head.contains(' ')).map_or(fault.as_str(), |(_, t)| t));
+        // The name is enough where there is but one line.
+        let short = found.files.iter().zip(&names).fold(fault.clone(), |text, (file, name)| text.replace(file.as_str(), name));
+        return toast(m, Tone::Error, short);
     }
     let files = match names.as_slice() {
         [one] => (*one).to_owned(),
