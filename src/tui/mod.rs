@@ -181,6 +181,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             None => {}
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // The ring begins with a flow: from then on leaving loses nothing.
+        app.model.kept = tapes.keeps();
     }
     drop(guard);
     Ok(app.engine)
