@@ -66,6 +66,9 @@ pub struct Edits {
     pub files: Vec<Edited>,
 }
 
+/// An object as it was and as it is.
+pub type Pair = (Option<Arc<Doc>>, Option<Arc<Doc>>);
+
 /// One file that was written anew.
 #[derive(Debug)]
 pub struct Edited {
@@ -73,7 +76,7 @@ pub struct Edited {
     pub file: String,
     /// Objects as they stood in it, and as they stand now; one of the two is `None` where an object came or went. Empty where the text
     /// cannot be used: then what stood there stays.
-    pub pairs: Vec<(Option<Arc<Doc>>, Option<Arc<Doc>>)>,
+    pub pairs: Vec<Pair>,
     /// What of it cannot be read.
     pub faults: Vec<Fault>,
 }

@@ -7,7 +7,7 @@ use super::feed::Gone;
 use super::{Feed, Source, Stop, manifests};
 use crate::error::Error;
 use crate::model::doc::{Doc, Fault};
-use crate::model::input::{Edited, Edits, Input, ObjectId};
+use crate::model::input::{Edited, Edits, Input, ObjectId, Pair};
 use crate::world::yaml;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,7 @@ impl Watched {
 }
 
 /// Which object took whose place. Where one stands several times in a file they go by their order.
-fn pairs(old: &[Arc<Doc>], new: &[Arc<Doc>]) -> Vec<(Option<Arc<Doc>>, Option<Arc<Doc>>)> {
+fn pairs(old: &[Arc<Doc>], new: &[Arc<Doc>]) -> Vec<Pair> {
     let mut left: Vec<Option<&Arc<Doc>>> = old.iter().map(Some).collect();
     let mut out = Vec::new();
     for doc in new {
