@@ -29,7 +29,7 @@ fn saving_a_policy_fixes_its_cause_at_once_and_foretells_what_it_would_stop() {
         line(["5433", "fixed ~"]) && line(["5432", "foreseen"])
     });
     // Half a file takes nothing away.
-    fs::write(&file, &mended[..mended.find("deny-all").unwrap() + 4].replace("policyTypes: [Ingress]", "policyTypes: [Ingress")).unwrap();
+    fs::write(&file, mended[..mended.find("deny-all").unwrap() + 4].replace("policyTypes: [Ingress]", "policyTypes: [Ingress")).unwrap();
     t.wait_text("kept as it was: policies.yaml:");
     t.wait("nothing changed", |s| s.contents().contains("fixed ~") && s.contents().contains("foreseen"));
     // As it was: what was foretold is no more, and the drop stands.
