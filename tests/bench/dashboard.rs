@@ -43,7 +43,7 @@ fn held() {
         yaml::read(file, text).0.into_iter().for_each(|d| engine.give(Change::Apply(Arc::new(d))));
     }
     engine.policies_given();
-    let mut app = App::new(engine, tui::Options { color: true, title: "bench".to_owned(), ..tui::Options::default() });
+    let mut app = App::new(engine, tui::Options { depth: tui::Depth::True, title: "bench".to_owned(), ..tui::Options::default() });
     let mut simulation = Simulation::new(1, Nanos::from_parts(1_800_000_000, 0));
     let from: Arc<str> = Arc::from("demo");
     let mut feeding = Duration::ZERO;

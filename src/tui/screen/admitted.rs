@@ -25,7 +25,8 @@ pub fn order(x: &Admitted) -> Vec<usize> {
         Sort::Name => all.sort_by_key(|i| line(i).map(|l| (l.to.clone(), l.port, l.from.clone()))),
         Sort::New => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.first.0))),
         Sort::Drops => all.sort_by_key(|i| (line(i).map_or(9, rank), std::cmp::Reverse(line(i).map_or(0, |l| l.flows)))),
-        Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.flows))),
+        Sort::Last => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.last.0))),
+        Sort::Count | Sort::Allows => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.flows))),
     }
     if x.reverse {
         all.reverse();
