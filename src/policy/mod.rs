@@ -18,8 +18,8 @@ mod under;
 mod unread;
 pub mod versions;
 
-pub use eval::End;
-pub use explain::{evidence, explain, moment, why};
+pub use eval::{End, Kin, Selected};
+pub use explain::{Memory, evidence, explain, moment, why};
 pub use judging::Judging;
 pub use ruling::{Ruling, ruling, ruling_of};
 pub use set::{NotUnderstood, PolicySet, Standing, Turn};

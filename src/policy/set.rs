@@ -74,6 +74,8 @@ pub struct PolicySet {
     /// The cluster's name, where there are several.
     cluster: Option<Arc<str>>,
     by_name: bool,
+    /// How many of the policies an API server told of, with what only it knows.
+    live: usize,
 }
 
 impl Default for PolicySet {
@@ -90,7 +92,20 @@ impl PolicySet {
     /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
     pub fn for_cilium(cilium: u32) -> Self {
         let (policies, by_id, index, not_understood, refused, unread) = Default::default();
-        Self { cilium, policies, by_id, index, not_understood, refused, unread, given: false, generation: 0, cluster: None, by_name: false }
+        Self {
+            cilium,
+            policies,
+            by_id,
+            index,
+            not_understood,
+            refused,
+            unread,
+            given: false,
+            generation: 0,
+            cluster: None,
+            by_name: false,
+            live: 0,
+        }
     }
 
     /// Takes in what somebody gave as the cluster's state; what is no policy is left alone, and says that there is none.
@@ -215,6 +230,7 @@ impl PolicySet {
             Some(Standing::NotUnderstood(n)) => insert(&mut self.not_understood, n),
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
+                self.live += usize::from(p.doc.live.is_some());
                 let same = self.by_id.entry(p.id.clone()).or_default();
                 same.insert(same.partition_point(|s| *s < slot), slot);
                 if let Some(free) = self.policies.get_mut(slot) {
@@ -228,6 +244,7 @@ impl PolicySet {
     fn clear(&mut self, slot: usize) -> Option<Standing> {
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
+            self.live -= usize::from(old.doc.live.is_some());
             if let Some(same) = self.by_id.get_mut(&old.id) {
                 same.retain(|s| *s != slot);
                 if same.is_empty() {
@@ -328,6 +345,11 @@ impl PolicySet {
     /// Kinds of policy of which not everything is known: further policies may stand beside those at hand.
     pub fn unread(&self) -> &[Unread] {
         &self.unread
+    }
+
+    /// Whether an API server told of any of them.
+    pub fn is_live(&self) -> bool {
+        self.live > 0
     }
 
     /// The compiled policy of a reference, whatever its `rule`.

@@ -60,7 +60,10 @@ impl Scene {
         // The stream's short way says the same as the long way, but for what is true of this one packet.
         let timeless = explain(&Observed { at: None, ..o.clone() }, &self.world, &self.set, &self.opt);
         let [src, dst] = self.world.endpoints(o).map(flowhy::policy::End::new);
-        assert_eq!(flowhy::policy::why(o, [&src, &dst], &self.world, &self.set, &self.opt), timeless.why);
+        assert_eq!(
+            flowhy::policy::why(o, [&src, &dst], &self.world, &self.set, &self.opt, &mut flowhy::policy::Memory::of(4)),
+            timeless.why
+        );
         let json = serde_json::to_string(&e.why).unwrap();
         let why = reader::read(&json);
         for r in &e.rules {
