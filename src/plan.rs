@@ -39,9 +39,25 @@ pub struct Env {
 /// Where flows come from.
 #[derive(Debug, Clone)]
 pub enum From {
-    Files { paths: Vec<String>, pace: Pace },
-    Live { servers: Box<Servers>, request: Box<Request> },
-    Demo { seed: u64, start: Option<Nanos>, rate: Rate, count: Option<u64> },
+    Files {
+        paths: Vec<String>,
+        pace: Pace,
+    },
+    Live {
+        servers: Box<Servers>,
+        request: Box<Request>,
+    },
+    /// No flows: what is in the clusters behind the servers. `asked`: a flag names one, else only if a kubeconfig does.
+    Cluster {
+        servers: Box<Servers>,
+        asked: bool,
+    },
+    Demo {
+        seed: u64,
+        start: Option<Nanos>,
+        rate: Rate,
+        count: Option<u64>,
+    },
 }
 
 /// How fast a recording plays.

@@ -209,6 +209,9 @@ fn go(plan: Plan) -> Result<u8, Error> {
         // What is recorded is explained later.
         Front::Record(_) if policies.is_empty() => live::Look::Policies,
         Front::Record(_) => live::Look::World,
+        // A question is answered by what is in the cluster, with flows or without.
+        Front::Why { mode: plan::why::Mode::Question(_), .. } if policies.is_empty() => live::Look::Policies,
+        Front::Why { mode: plan::why::Mode::Question(_), .. } => live::Look::World,
         _ if !engine.explains() => live::Look::Nothing,
         // What is checked stands in place of what the cluster has, as policies that are given do.
         Front::Check(_) => live::Look::World,
@@ -223,7 +226,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
         }
         let sources = tokio::select! {
             biased;
-            started = sources::start(from, screen, look, feed, &stop) => started?,
+            started = sources::start(from, sources::Reader { screen, quiet }, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
@@ -255,7 +258,8 @@ fn go(plan: Plan) -> Result<u8, Error> {
                 };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();
                 let start: tui::Start = Box::new(|path, ground| {
-                    Recorder::start(record::Options { ground, ..record::options(path.to_owned(), Keep::One, false) })
+                    let path = session::expanded(path);
+                    Recorder::start(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) })
                 });
                 tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given)).await.map(|_| 0)
             }

@@ -112,7 +112,7 @@ fn by_scan(plan: &Plan, line: &str) -> Streams {
     let (_, options, _) = plan.scan().expect("no case needs the engine");
     let kept = Kept::default();
     let from = Box::new(Cursor::new(line.as_bytes().to_vec()));
-    let part = Part { name: "f".into(), from, live: false, why: Box::new(|e| e.to_string()) };
+    let part = Part { name: "f".into(), from, live: false, why: Box::new(|e| flowhy::scan::Ending::Failed(e.to_string())) };
     let plan = plan.clone();
     let scan = Arc::new(Scan::new(options, vec![part], move || Box::new(Printer(format_of(&plan))), Box::new(kept.clone())));
     scan.run(1);

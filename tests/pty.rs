@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #[path = "live/api/mod.rs"]
 mod api;
+#[path = "pty/tapes.rs"]
+mod tapes;
 
 use flowhy::serve::{self, Ring};
 use flowhy::source::Stop;

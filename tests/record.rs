@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 #[path = "record/change.rs"]
 mod change;
+#[path = "record/files.rs"]
+mod files;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo");
 const LONG: Duration = Duration::from_secs(60);
@@ -297,4 +299,11 @@ fn a_full_disk_ends_the_recording_with_a_message_and_leaves_it_readable() {
     let kept = text(&o.stdout);
     let whole = kept.lines().count();
     assert!(p.read("in.jsonl").starts_with(&kept), "{whole}");
+    // The line that found no room is gone, not torn: what was counted is what is there.
+    let written = p.read("full.jsonl");
+    assert!(whole > 100 && written.len() <= 1 << 20);
+    assert!(written.ends_with('\n') && !text(&o.stderr).contains("could not be read"), "{}", text(&o.stderr));
+    assert!(written.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
+    let lost: String = said.split("; ").nth(1).unwrap().chars().take_while(|c| *c != 'o').filter(char::is_ascii_digit).collect();
+    assert!((1..=2_000 - whole as u64).contains(&lost.parse().unwrap()), "{said}");
 }

@@ -10,7 +10,7 @@
 use flowhy::model::ledger::Ledger;
 use flowhy::model::time::Nanos;
 use flowhy::query::{self, Context, Predicate};
-use flowhy::scan::{Options, Outcome, Part, Print, Scan, Sink};
+use flowhy::scan::{Ending, Options, Outcome, Part, Print, Scan, Sink};
 use flowhy::wire::decode::Decoded;
 use flowhy::wire::json::read_line;
 use flowhy::wire::note::Notes;
@@ -69,7 +69,7 @@ fn part(name: &str, bytes: &[u8]) -> Part {
 }
 
 fn reading(name: &str, from: impl Read + Send + 'static) -> Part {
-    Part { name: name.into(), from: Box::new(from), live: false, why: Box::new(|e| e.kind().to_string()) }
+    Part { name: name.into(), from: Box::new(from), live: false, why: Box::new(|e| Ending::Failed(e.kind().to_string())) }
 }
 
 fn scan(options: Options, parts: Vec<Part>) -> (String, Outcome) {

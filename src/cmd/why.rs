@@ -243,6 +243,9 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
     if let Some(r) = &why.reported {
         let log = if r.log.is_empty() { String::new() } else { format!(" log: {}", r.log.join("; ")) };
         row("reported", &format!("{}{log}", names(&r.policies)))?;
+        for (p, detail) in r.policies.iter().map(|p| (p, r.detail(p))).filter(|(_, d)| !d.is_empty()) {
+            row("", &format!("{}: {detail}", p.path()))?;
+        }
     }
     for m in &why.missing {
         row("missing", m)?;

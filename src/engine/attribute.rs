@@ -78,7 +78,7 @@ impl Attribution {
     /// Sender and receiver. Who was looked up may be somebody else beside another one or under another verdict, and is not remembered.
     fn ends(&mut self, o: &Observed, stands: &[Stand<'_>; 2], world: &World, opt: &policy::Options) -> [Arc<End>; 2] {
         let [of_src, of_dst] = [(&o.src, &stands[0]), (&o.dst, &stands[1])].map(|(party, stand)| {
-            self.spell.begin().party(party, stand, world);
+            self.spell.begin().party(party, stand, world, o.at);
             (self.digest(self.spell.bytes()), !stand.is_some())
         });
         let mut known = |(digest, alone): (Digest, bool)| self.ends.get(&digest).filter(|_| alone);
@@ -113,7 +113,7 @@ impl Attribution {
     /// What stands for a flow without what differs among alike ones.
     fn key(&mut self, o: &Observed, stands: &[Stand<'_>; 2], world: &World) -> Digest {
         let [src, dst] = stands;
-        self.spell.begin().party(&o.src, src, world).party(&o.dst, dst, world).record(o);
+        self.spell.begin().party(&o.src, src, world, o.at).party(&o.dst, dst, world, o.at).record(o);
         self.digest(self.spell.bytes())
     }
 

@@ -339,6 +339,17 @@ impl Causes {
         Some(id)
     }
 
+    /// Another explanation of what a cause stands for, made when more was known; `o` is the record that shows it. The cause keeps its
+    /// number. Where another one stands for the same by now, further drops are that one's.
+    pub fn reconsider(&mut self, id: CauseId, o: &Observed, why: &Arc<Why>) {
+        let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) else { return };
+        let key = Key::of(o, why, &c.from, &c.to);
+        c.why = why.clone();
+        (c.ingress, c.shared) = (fold::at_receiver(o, why), key.is_shared());
+        self.by_key.retain(|_, other| *other != id);
+        self.by_key.entry(key).or_insert(id);
+    }
+
     /// Tells which record of the store shows the cause.
     pub fn shown_by(&mut self, id: CauseId, seq: u64) {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {

@@ -4,17 +4,25 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change};
+use crate::model::input::{At, Change, KindState};
 use crate::model::observed::Observed;
-use crate::model::why::{Explanation, Why};
+use crate::model::time::Nanos;
+use crate::model::why::{Explanation, Outcome, Why};
 use crate::policy::moment::{self, Settled, Window};
-use crate::policy::{self, PolicySet, Step, Versions};
+use crate::policy::{self, PolicySet, Step, Unread, Versions};
 use crate::world::World;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them.
 const MOST_PAST: usize = 6;
 const MOST_MEMOS: usize = 4_096;
+
+/// Older settings remembered of one cluster; with the oldest it was judged before that too.
+const MOST_JUDGED: usize = 64;
+
+/// Names of nodes remembered of one cluster, those that are gone among them.
+const MOST_NODES: usize = 16_384;
 
 /// One cluster.
 #[derive(Debug)]
@@ -23,24 +31,49 @@ pub struct Cluster {
     pub world: World,
     /// How its policies are judged, with what its own settings say.
     judge: policy::Options,
+    /// How they were judged, and until when; the oldest first.
+    judged: VecDeque<(Nanos, policy::Options)>,
     policies: Versions,
     memo: Attribution,
     /// The one used last comes last.
     past: Vec<Past>,
+    /// Kinds whose first list is on its way: (group, kind).
+    loading: BTreeSet<(String, String)>,
+    /// Nodes that were here; some may be gone.
+    nodes: BTreeSet<String>,
 }
 
-/// An older version of the policies.
+/// What policies are judged with, where that is not as it is now.
+#[derive(Debug, Clone, PartialEq)]
+struct Under {
+    /// Kinds of which not everything was known; `None`: the same as now.
+    unread: Option<Vec<Unread>>,
+    judge: policy::Options,
+}
+
+/// An older version of the policies, or today's judged as it was once.
 #[derive(Debug)]
 struct Past {
     number: u64,
+    under: Under,
     set: PolicySet,
     memo: Attribution,
 }
 
 impl Cluster {
     fn new(policies: PolicySet, judge: policy::Options) -> Self {
-        let (name, world, memo) = (Arc::from(""), World::default(), Attribution::default());
-        Self { name, world, judge, policies: Versions::new(policies), memo, past: Vec::new() }
+        let (name, world, memo, nodes) = (Arc::from(""), World::default(), Attribution::default(), BTreeSet::new());
+        Self {
+            name,
+            world,
+            judge,
+            judged: VecDeque::new(),
+            policies: Versions::new(policies),
+            memo,
+            past: Vec::new(),
+            loading: BTreeSet::new(),
+            nodes,
+        }
     }
 
     /// How its policies are judged.
@@ -53,39 +86,58 @@ impl Cluster {
         self.policies.now()
     }
 
+    /// What a flow of this time is judged with.
+    fn under(&self, at: Option<Nanos>) -> Under {
+        let was = at.and_then(|at| self.judged.iter().find(|(until, _)| at < *until));
+        Under { unread: at.and_then(|at| self.policies.unread_at(at)), judge: was.map_or(self.judge, |(_, judge)| *judge) }
+    }
+
+    /// Takes in that the cluster's own settings say something else.
+    fn rejudge(&mut self, judge: policy::Options, at: Option<Nanos>) {
+        let before = std::mem::replace(&mut self.judge, judge);
+        // Before anything was read of them, nothing was known of how it was; it has been so before.
+        let (Some(at), true) = (at, before != judge && before.read != policy::Which::default()) else { return };
+        let at = self.judged.back().map_or(at, |(last, _)| at.max(*last));
+        self.judged.push_back((at, before));
+        if self.judged.len() > MOST_JUDGED {
+            self.judged.pop_front();
+        }
+    }
+
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
     pub fn why(&mut self, o: &Observed) -> Arc<Why> {
-        let opt = &self.judge;
+        let under = self.under(o.at);
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else {
-            return self.memo.why(o, &self.world, self.policies.now(), opt);
+            return self.by(self.policies.number(), &under, o);
         };
         let mut judged = Vec::with_capacity(window.versions.len());
         for n in &window.versions {
-            judged.push(self.by(*n, o));
+            judged.push(self.by(*n, &under, o));
         }
-        let today = window.today().map(|n| self.by(n, o));
-        let set = window.versions.first().and_then(|n| self.past.iter().find(|p| p.number == *n)).map_or(self.policies.now(), |p| &p.set);
+        let today = window.today().map(|n| self.by(n, &under, o));
+        let first = window.versions.first().and_then(|n| self.past.iter().find(|p| p.number == *n && p.under == under));
+        let set = first.map_or(self.policies.now(), |p| &p.set);
         match moment::settle(o, &window, &judged, today.as_ref(), &self.policies, set) {
             Some(Settled { why, .. }) => why,
             None => self.memo.why(o, &self.world, self.policies.now(), &self.judge),
         }
     }
 
-    fn by(&mut self, number: u64, o: &Observed) -> Arc<Why> {
-        let opt = &self.judge;
-        if number == self.policies.number() {
-            return self.memo.why(o, &self.world, self.policies.now(), opt);
+    fn by(&mut self, number: u64, under: &Under, o: &Observed) -> Arc<Why> {
+        if number == self.policies.number() && under.unread.is_none() && under.judge == self.judge {
+            return self.memo.why(o, &self.world, self.policies.now(), &self.judge);
         }
-        let mut past = match self.past.iter().position(|p| p.number == number) {
+        let mut past = match self.past.iter().position(|p| p.number == number && p.under == *under) {
             Some(i) => self.past.remove(i),
             None => {
                 if self.past.len() >= MOST_PAST {
                     self.past.remove(0);
                 }
-                Past { number, set: self.policies.build(number), memo: Attribution::of(MOST_MEMOS) }
+                let set = self.policies.build(number, under.unread.as_deref());
+                Past { number, under: under.clone(), set, memo: Attribution::of(MOST_MEMOS) }
             }
         };
-        let why = past.memo.why(o, &self.world, &past.set, opt);
+        let why = past.memo.why(o, &self.world, &past.set, &under.judge);
         self.past.push(past);
         why
     }
@@ -97,18 +149,20 @@ impl Cluster {
 
     /// The whole explanation of a flow by the policies of its time, made now.
     pub fn explain(&self, o: &Observed) -> Explanation {
-        let plain = |set: &PolicySet| policy::explain(o, &self.world, set, &self.judge);
-        let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return plain(self.policies.now()) };
+        let under = self.under(o.at);
+        let plain = |set: &PolicySet| policy::explain(o, &self.world, set, &under.judge);
         let made = |n: &u64| {
-            let set = self.policies.build(*n);
+            let set = self.policies.build(*n, under.unread.as_deref());
             let e = plain(&set);
             (set, e)
         };
+        let now = || if under.unread.is_none() { plain(self.policies.now()) } else { made(&self.policies.number()).1 };
+        let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return now() };
         let all: Vec<(PolicySet, Explanation)> = window.versions.iter().map(made).collect();
         let judged: Vec<Arc<Why>> = all.iter().map(|(_, e)| Arc::new(e.why.clone())).collect();
-        let today = window.today().map(|_| Arc::new(plain(self.policies.now()).why));
+        let today = window.today().map(|_| Arc::new(now().why));
         let settled = all.first().and_then(|(set, _)| moment::settle(o, &window, &judged, today.as_ref(), &self.policies, set));
-        self.shown(&window, settled, all).unwrap_or_else(|| plain(self.policies.now()))
+        self.shown(&window, settled, all).unwrap_or_else(now)
     }
 
     fn shown(&self, window: &Window, settled: Option<Settled>, all: Vec<(PolicySet, Explanation)>) -> Option<Explanation> {
@@ -118,6 +172,17 @@ impl Cluster {
         let edits = moment::edits(&settled.why, window, &self.policies);
         Some(Explanation { why: Why::clone(&settled.why), edits, ..e })
     }
+}
+
+/// Of a flow of another cluster than those that are known: that it is judged by none of them.
+pub fn foreign(why: &Why, node: &str) -> Why {
+    let mut why = why.clone();
+    if why.outcome != Outcome::Undecidable {
+        return why;
+    }
+    let of = node.rsplit_once('/').map_or_else(|| format!("node {node}"), |(cluster, _)| format!("cluster {cluster}"));
+    why.because.insert(0, format!("it is of {of}, and no cluster that is known here is that one: none of their policies is asked"));
+    why
 }
 
 /// All clusters.
@@ -131,23 +196,70 @@ pub struct Clusters {
     live: Vec<Cluster>,
     /// Policies were given by hand: they stand in for those of the clusters.
     given: bool,
+    /// The first source of flows, and whether there are others.
+    sources: (Option<Arc<str>>, bool),
 }
 
 /// A cluster's place among them.
 pub type Home = usize;
 
+/// What a record says of the cluster that it is of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// The server or file it came from.
+    pub from: &'a str,
+    /// Its node, perhaps with the cluster's name before it: `east/node-1`.
+    pub node: &'a str,
+    /// The cluster that both its sides are said to be of.
+    pub cluster: &'a str,
+}
+
 impl Clusters {
     pub fn new(policies: PolicySet, typed: policy::Options) -> Self {
-        Self { typed, base: Cluster::new(policies, typed), live: Vec::new(), given: false }
+        Self { typed, base: Cluster::new(policies, typed), live: Vec::new(), given: false, sources: (None, false) }
     }
 
-    /// The cluster that a server or file speaks of: servers of several clusters are called as these are. Where there is only one, that.
-    pub fn home(&self, from: &str) -> Home {
-        match self.live.as_slice() {
-            [] => 0,
-            [_] => 1,
-            all => all.iter().position(|c| *c.name == *from).map_or(0, |i| i + 1),
+    /// Notes a source of flows.
+    pub fn heard(&mut self, from: &Arc<str>) {
+        match &self.sources.0 {
+            None => self.sources.0 = Some(from.clone()),
+            Some(first) => self.sources.1 |= first != from,
         }
+    }
+
+    /// The cluster that a record is of; 0 if that is none of those that are watched or recorded. Servers of several clusters are called as
+    /// these are; else the name before the node's tells, or the node itself. Where nothing tells and there is only one, it is meant.
+    pub fn home(&self, of: &Origin<'_>) -> Home {
+        if let Some(i) = self.live.iter().position(|c| *c.name == *of.from) {
+            return i + 1;
+        }
+        let (said, node) = of.node.rsplit_once('/').unwrap_or((of.cluster, of.node));
+        let mut all: Vec<(usize, &Cluster)> = self.live.iter().enumerate().collect();
+        if !said.is_empty() {
+            let own = |c: &Cluster| c.world.settings().cluster().map(|name| name == said);
+            let named = |c: &Cluster| *c.name == *said || own(c) == Some(true);
+            if all.iter().any(|(_, c)| named(c)) {
+                all.retain(|(_, c)| named(c));
+            } else {
+                // Of a cluster that is called otherwise it is not.
+                all.retain(|(_, c)| own(c).is_none());
+            }
+        }
+        let knows = |c: &Cluster| c.nodes.contains(node);
+        match all.as_slice() {
+            // Several servers, and one cluster of which the nodes are known.
+            [(_, one)] if said.is_empty() && self.sources.1 && !node.is_empty() && !one.nodes.is_empty() && !knows(one) => 0,
+            [(i, _)] => i + 1,
+            several => match several.iter().filter(|(_, c)| knows(c)).collect::<Vec<_>>().as_slice() {
+                [(i, _)] => i + 1,
+                _ => 0,
+            },
+        }
+    }
+
+    /// Whether a record of no known cluster is one of another than those that are known.
+    pub fn is_foreign(&self, home: Home) -> bool {
+        home == 0 && !self.live.is_empty() && !self.base.policies().given()
     }
 
     pub fn get(&self, home: Home) -> &Cluster {
@@ -193,22 +305,51 @@ impl Clusters {
         let (given, typed) = (self.given, self.typed);
         let c = self.live(&at.cluster);
         c.world.apply_at(&at.change, at.at);
-        c.judge = typed.under(c.world.settings());
+        // How well a kind is known changes what is known, not how it has been.
+        let since = at.at.filter(|_| !matches!(at.change, Change::Kind(_)));
+        c.rejudge(typed.under(c.world.settings()), since);
+        if let Change::Apply(doc) = &at.change
+            && doc.kind() == "Node"
+            && c.nodes.len() < MOST_NODES
+            && !c.nodes.contains(doc.name())
+        {
+            c.nodes.insert(doc.name().to_owned());
+        }
         if given {
             return Vec::new();
         }
-        if matches!(at.change, Change::Kind(_)) {
-            // How well a kind is known is known now, of every version.
+        let before = c.policies.renumbered();
+        let faults = c.policies.turn(&at.change, time);
+        if matches!(at.change, Change::Kind(_)) || c.policies.renumbered() != before {
+            // How well a kind is known is known now, of every version; and a number may mean another than before.
             c.past.clear();
         }
-        c.policies.turn(&at.change, time)
+        faults
+    }
+
+    /// Older versions of policies, and pods that once had an address, that were forgotten for want of room.
+    pub fn forgotten(&self) -> [u64; 2] {
+        self.live.iter().fold([0, 0], |[v, p], c| [v + c.policies.forgotten(), p + c.world.forgotten()])
+    }
+
+    /// Books how well a kind of a cluster is known; the cluster, if it was the last of which nothing was known yet.
+    pub fn complete(&mut self, at: &At) -> Option<Home> {
+        let (Change::Kind(kind), true) = (&at.change, at.at.is_some()) else { return None };
+        let of = (kind.group.clone(), kind.kind.clone());
+        let c = self.live(&at.cluster);
+        if matches!(kind.state, KindState::Loading) {
+            c.loading.insert(of);
+            return None;
+        }
+        let last = c.loading.remove(&of) && c.loading.is_empty();
+        last.then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
     }
 
     /// What has always been so, but for policies.
     pub fn describe(&mut self, change: &Change) {
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
             c.world.apply(change);
-            c.judge = self.typed.under(c.world.settings());
+            c.rejudge(self.typed.under(c.world.settings()), None);
         }
     }
 
@@ -228,8 +369,9 @@ impl Clusters {
         let place = match self.live.iter().position(|c| c.name == *name) {
             Some(i) => i,
             None => {
-                let (world, judge, policies) = (self.base.world.clone(), self.base.judge, self.base.policies.clone());
-                self.live.push(Cluster { name: name.clone(), world, judge, policies, memo: Attribution::default(), past: Vec::new() });
+                let (world, policies) = (self.base.world.clone(), self.base.policies.clone());
+                let new = Cluster { name: name.clone(), world, policies, ..Cluster::new(PolicySet::default(), self.base.judge) };
+                self.live.push(new);
                 if self.live.len() > 1 {
                     self.live.iter_mut().for_each(|c| {
                         c.policies.now_mut().set_cluster(c.name.clone());

@@ -129,7 +129,10 @@ fn owner_of(pod: &str) -> &str {
 
 /// The flat row of a flow. `reported`: as its record has it; `latency`: until the response, in nanoseconds.
 pub fn row(o: &Observed, reported: &Observed, [from, to]: [&Who; 2], at: Nanos, latency: u64, store: &mut Store) -> Row {
-    let inferred = |p: &Party, told: &Party| p.pod != told.pod || p.namespace != told.namespace || p.labels.len() != told.labels.len();
+    let inferred = |p: &Party, told: &Party| {
+        let facts = |p: &Party| (p.labels.len(), p.names.len());
+        p.pod != told.pod || p.namespace != told.namespace || facts(p) != facts(told)
+    };
     let mut sides = |p, told, who: &Who, port| End { inferred: inferred(p, told), ..end(p, &who.workload, port, store) };
     let (l7, status) = match &o.l7 {
         None => (None, 0),

@@ -1,6 +1,7 @@
 //! The one pipeline: `feed(Input)` → decode → enrich → admit → attribute → store. Plain, synchronous, one owner, no clock.
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
+mod again;
 pub mod attribute;
 pub mod causes;
 mod clusters;
@@ -35,12 +36,13 @@ use crate::wire::decode::{Decoded, decode};
 use crate::wire::lean::{Lean, Walk};
 use crate::wire::note::Notes;
 use crate::wire::observed::{is_dns, observed};
+use crate::wire::pb::flow::Endpoint;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
-use clusters::{Clusters, Home};
+use clusters::{Clusters, Home, Origin};
 use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
@@ -99,6 +101,15 @@ impl Options {
 pub struct Event<'a> {
     pub response: Response<'a>,
     pub why: Option<&'a Arc<Why>>,
+}
+
+/// What a response says of the cluster that it is of.
+fn origin<'a>(from: &'a str, response: &'a GetFlowsResponse) -> Origin<'a> {
+    let Some(ResponseTypes::Flow(f)) = &response.response_types else { return Origin { from, node: &response.node_name, cluster: "" } };
+    let cluster = |e: &'a Option<Endpoint>| e.as_ref().map_or("", |e| e.cluster_name.as_str());
+    let (src, dst) = (cluster(&f.source), cluster(&f.destination));
+    let node = if f.node_name.is_empty() { &response.node_name } else { &f.node_name };
+    Origin { from, node, cluster: if src == dst { src } else { "" } }
 }
 
 /// World, policies, store, causes and ledger, with one way in.
@@ -191,16 +202,20 @@ impl Engine {
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
         if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
-            let home = self.clusters.home(&frame.from);
+            let home = self.clusters.home(&origin(&frame.from, &response));
             self.learn(&response, home, None);
         }
     }
 
     fn change(&mut self, at: &At) {
         let mut faults = self.clusters.change(at);
+        if let Some(home) = self.clusters.complete(at) {
+            self.reconsider(home);
+        }
         if let Change::Fault(f) = &at.change {
             faults.push(f.clone());
         }
+        [self.ledger.versions_forgotten, self.ledger.addresses_forgotten] = self.clusters.forgotten();
         self.book(faults);
     }
 
@@ -248,7 +263,8 @@ impl Engine {
             Ok(Decoded::Blank) => self.ledger.skipped += 1,
             Ok(Decoded::Response(response)) => {
                 self.ledger.decoded += 1;
-                let home = self.clusters.home(&frame.from);
+                self.clusters.heard(&frame.from);
+                let home = self.clusters.home(&origin(&frame.from, &response));
                 self.response(&response, home, sink);
             }
             // What it says came as a change of the cluster already, if its source reads such lines.
@@ -410,8 +426,12 @@ impl Engine {
 
     /// The explanation of a flow, with what the records show about this one packet where policies and datapath differ.
     fn why(&mut self, reported: &Observed, home: Home) -> Arc<Why> {
+        let foreign = self.clusters.is_foreign(home);
         let cluster = self.clusters.get_mut(home);
         let why = cluster.why(reported);
+        if foreign {
+            return Arc::new(clusters::foreign(&why, &reported.node));
+        }
         if why.agreement != Agreement::Disagrees {
             return why;
         }
@@ -525,7 +545,7 @@ impl Engine {
     /// What came before its cluster was known is of the only one there is.
     fn home_of(&self, seq: u64) -> Home {
         match self.store.row(seq).map_or(0, |r| r.cluster) {
-            0 => self.clusters.home(""),
+            0 => self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() }),
             place => usize::from(place),
         }
     }
@@ -544,7 +564,12 @@ impl Engine {
     /// The whole explanation of a held flow, made now, by the policies of its time.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
         let o = observed(&self.store.response(seq)?);
-        Some(self.clusters.get(self.home_of(seq)).explain(&o))
+        let home = self.home_of(seq);
+        let explained = self.clusters.get(home).explain(&o);
+        if self.clusters.is_foreign(home) {
+            return Some(Explanation { why: clusters::foreign(&explained.why, &o.node), ..explained });
+        }
+        Some(explained)
     }
 
     /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.

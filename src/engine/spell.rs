@@ -1,6 +1,7 @@
 //! Values spelled as bytes, equal exactly where the values are equal, so that a flow is found again without building or comparing
 //! anything of its shape. Owns the spelling; remembers nothing.
-use crate::model::observed::{L4, L7, Named, Observed, Party, Reported};
+use crate::model::observed::{L4, L7, Named, Observed, Party, Reported, Told};
+use crate::model::time::Nanos;
 use crate::world::{Endpoint, Label, NamedPort, Stand, World};
 use std::net::IpAddr;
 
@@ -96,9 +97,9 @@ impl Spell {
 
     /// Everything that is known of one side: from its record, by where it stands, and what DNS taught about its address. Names inside
     /// a chain of CNAMEs are for people.
-    pub fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World) -> &mut Self {
+    pub fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World, at: Option<Nanos>) -> &mut Self {
         let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
-        self.told(p).stand(stand).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }))
+        self.told(p).stand(stand).number(world.era(p, stand, at)).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }))
     }
 
     /// Everything that a record says of one side.
@@ -138,12 +139,11 @@ impl Spell {
 
     /// What was found out about one side.
     fn stand(&mut self, s: &Stand<'_>) -> &mut Self {
-        if !s.is_some() {
+        let Some((numbers, words)) = s.told() else {
             self.0.push(0);
             return self;
-        }
+        };
         self.0.push(1);
-        let (numbers, words) = s.told();
         numbers.into_iter().for_each(|n| _ = self.number(n));
         words.into_iter().for_each(|w| _ = self.text(w));
         self
@@ -209,6 +209,11 @@ impl Spell {
         for list in [&r.egress_denied, &r.ingress_denied, &r.egress_allowed, &r.ingress_allowed] {
             self.count(list.len());
             list.iter().for_each(|Named { kind, namespace, name }| _ = self.text(kind).text(namespace).text(name));
+        }
+        self.count(r.told.len());
+        for Told { kind, namespace, name, rule_index, rule_name, tier, uid, generation } in &r.told {
+            self.text(kind).text(namespace).text(name).text(rule_name).text(tier).text(uid);
+            self.number(rule_index.map_or(0, |n| u64::from(n) + 1)).number(generation.map_or(0, |n| n.unsigned_abs().wrapping_add(1)));
         }
         self.labels(&r.log).text(&o.emitter)
     }

@@ -47,6 +47,10 @@ pub struct Ledger {
     pub reconnects: u64,
     /// Flows of several servers that came too late to stand in their order, by server. They are among the others all the same.
     pub late: BTreeMap<String, u64>,
+    /// Older versions of policies, and times in which they were not watched, that found no room.
+    pub versions_forgotten: u64,
+    /// Pods of which it was forgotten that they once had an address.
+    pub addresses_forgotten: u64,
 }
 
 impl Ledger {
@@ -82,6 +86,8 @@ impl Ledger {
             (&mut self.evicted, part.evicted),
             (&mut self.raw_evicted, part.raw_evicted),
             (&mut self.reconnects, part.reconnects),
+            (&mut self.versions_forgotten, part.versions_forgotten),
+            (&mut self.addresses_forgotten, part.addresses_forgotten),
         ] {
             *sum += n;
         }

@@ -195,6 +195,57 @@ pub struct Reported {
     pub egress_allowed: Vec<Named>,
     pub ingress_allowed: Vec<Named>,
     pub log: Vec<String>,
+    /// Of those that it says more of.
+    pub told: Vec<Told>,
+}
+
+/// What an agent says of a policy beyond its name, in labels that agents other than Cilium set: `rule-index=3`, `rule-name=…`, `tier=…`,
+/// `policy-uid=…`, `policy-generation=…`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, serde::Serialize)]
+pub struct Told {
+    pub kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_index: Option<u32>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tier: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+}
+
+impl Told {
+    /// Takes in a label; `false` if it says nothing that is known here.
+    pub fn label(&mut self, label: &str) -> bool {
+        let Some((key, value)) = label.split_once('=') else { return false };
+        match key {
+            "rule-index" => self.rule_index = value.parse().ok(),
+            "rule-name" => value.clone_into(&mut self.rule_name),
+            "tier" => value.clone_into(&mut self.tier),
+            "policy-uid" => value.clone_into(&mut self.uid),
+            "policy-generation" => self.generation = value.parse().ok(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// `rule 3 (allow-dns), generation 2`.
+    pub fn words(&self) -> String {
+        let rule = match (self.rule_index, self.rule_name.as_str()) {
+            (Some(n), "") => format!("rule {n}"),
+            (Some(n), name) => format!("rule {n} ({name})"),
+            (None, "") => String::new(),
+            (None, name) => format!("rule {name}"),
+        };
+        let tier = if self.tier.is_empty() { String::new() } else { format!("tier {}", self.tier) };
+        let generation = self.generation.map(|n| format!("generation {n}")).unwrap_or_default();
+        [rule, tier, generation].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Emitter of records made by Retina, which names itself only by how it fills them.

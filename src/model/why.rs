@@ -2,8 +2,9 @@
 //!
 //! Owns shapes, not judgement. Field order here is the order in the JSON; it is part of the interface.
 use super::doc::Text;
-use super::observed::Direction;
+use super::observed::{Direction, Told};
 use super::time::Nanos;
+use super::words::few;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -110,8 +111,24 @@ pub struct Nearest {
 pub struct ReportedCause {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyRef>,
+    /// Which rule and version of them it says it went by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Told>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+}
+
+impl ReportedCause {
+    /// Of a policy: `rule 3, generation 2`; empty if nothing was told.
+    pub fn detail(&self, policy: &PolicyRef) -> String {
+        self.details.iter().find(|t| t.is(policy)).map_or_else(String::new, Told::words)
+    }
+}
+
+impl Told {
+    pub fn is(&self, p: &PolicyRef) -> bool {
+        self.kind == p.kind && self.name == p.name && self.namespace == p.namespace.as_deref().unwrap_or("")
+    }
 }
 
 /// One side, where the flow does not say which was judged.
@@ -219,7 +236,28 @@ pub struct Why {
     pub text: String,
 }
 
+/// Missing facts named in a sentence.
+const NAMED: usize = 3;
+
 impl Why {
+    /// Leaves it undecided for want of these facts, besides those that are missing already: nobody is named, and nothing stays that
+    /// rests on an answer.
+    pub fn leave_open(&mut self, missing: impl IntoIterator<Item = String>) {
+        for fact in missing {
+            if !self.missing.contains(&fact) {
+                self.missing.push(fact);
+            }
+        }
+        (self.outcome, self.agreement) = (Outcome::Undecidable, Agreement::Unknown);
+        (self.policies, self.nearest, self.sides, self.diagnosis) = (Vec::new(), None, Vec::new(), Vec::new());
+        // Which side it was followed from the answer.
+        if let Some(at) = self.inferred.iter().position(|i| i == "direction") {
+            self.inferred.remove(at);
+            (self.direction, self.subject) = (None, None);
+        }
+        self.text = format!("cannot be decided without {}", few(self.missing.iter().cloned(), NAMED));
+    }
+
     /// What changed near the flow's time and since, in sentences.
     pub fn changes(&self) -> Vec<String> {
         let near = self.as_of.iter().flat_map(|a| &a.near).filter(|c| !self.changed_since.contains(c));

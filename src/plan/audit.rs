@@ -25,7 +25,7 @@ pub struct Audit {
 pub fn audit(source: &Source, judge: policy::Options, look: &Look<'_>, a: Args) -> Result<Audit, Error> {
     sound(source)?;
     if server::asks(&source.server).is_some() {
-        return Err(Error::usage("an audit asks no server").hint("record first: flowhy observe -o jsonpb > FILE, then --from FILE"));
+        return Err(Error::usage("an audit asks no server").hint("its traffic: flowhy record FILE, then --from FILE; its policies: kubectl get netpol,cnp,ccnp,ns,pods -A -o yaml > DIR/all.yaml"));
     }
     if source.policies.is_empty() {
         return Err(Error::usage("no manifests to audit").hint("flowhy audit --policies FOLDER"));

@@ -187,6 +187,11 @@ pub fn asks(s: &cli::server::Server) -> Option<&'static str> {
     }
 }
 
+/// Whether a flag asks for what a server says, and not only for what is in a cluster.
+pub fn asks_flows(s: &cli::server::Server) -> bool {
+    !s.server.is_empty() || s.agents || s.port_forward == Some(true)
+}
+
 fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
     let Some(text) = text else { return Ok(None) };
     match query::duration(text).map(u64::try_from) {

@@ -2,7 +2,7 @@
 //!
 //! Owns which of the three is meant, and from where flows come for it.
 use super::traffic::{Traffic, Typed, traffic};
-use super::{From, Front, Look, Plan, server, sound, texts};
+use super::{From, Front, Look, Plan, server, servers, sound, texts};
 use crate::cli::{self, Source, WhyArgs};
 use crate::cmd;
 use crate::engine::store::Limits;
@@ -28,10 +28,18 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
     }
     let files = !source.input_file.is_empty();
     let words: &[String] = if question.is_some() { &[] } else { &w.filter };
-    // A question is answered from manifests alone, unless flows are asked for too.
-    let Traffic { mut from, admit, window, filter, warnings } = if question.is_some() && !files && server::asks(&source.server).is_none() {
+    // A question is answered from manifests alone, or from what is in the cluster, unless flows are asked for too.
+    let Traffic { mut from, admit, window, filter, warnings } = if question.is_some() && !files && !server::asks_flows(&source.server) {
         sound(source)?;
-        Traffic::none()
+        let asked = server::asks(&source.server).is_some();
+        match source.policies.is_empty() || asked {
+            false => Traffic::none(),
+            true => {
+                let mut warnings = Vec::new();
+                let servers = servers(&source.server, false, &mut warnings)?;
+                Traffic { from: From::Cluster { servers, asked }, warnings, ..Traffic::none() }
+            }
+        }
     } else {
         traffic(source, look, Typed { flags: &w.flags.0, words, since: w.since, until: w.until })?
     };

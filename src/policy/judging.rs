@@ -22,6 +22,12 @@ pub struct Judging {
     /// Nothing is dropped, denials are only recorded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub audit: bool,
+    /// Policies with L7 rules are refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_l7: bool,
+    /// Minor version of Cilium that the agents run: `1.17`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
     /// What was read from the cluster's own settings.
     #[serde(skip)]
     read: super::Which,
@@ -47,6 +53,8 @@ impl Judging {
             host_firewall: opt.host_firewall,
             unenforced: opt.unenforced,
             audit: opt.audit,
+            without_l7: opt.without_l7,
+            runs: opt.runs.map(|minor| format!("1.{minor}")),
             read: opt.read,
             allow_localhost: if opt.allow_localhost { "always" } else { "policy" },
             policies: set.len(),
@@ -62,6 +70,12 @@ impl Judging {
         } else if self.cilium != format!("1.{CILIUM}") {
             out.push(format!("as Cilium {} does", self.cilium));
         }
+        // Before 1.19 some rules meant another thing; of the later versions all are read alike.
+        let differs =
+            self.runs.as_ref().filter(|runs| self.engine == "cilium" && **runs != self.cilium && (old(runs) || old(&self.cilium)));
+        if let Some(runs) = differs {
+            out.push(format!("the agents run Cilium {runs} and policies are read as {} does (--cilium-version {runs})", self.cilium));
+        }
         let from = |read: bool| if read { " (from cilium-config)" } else { "" };
         match self.unenforced {
             Some(network) => out.push(format!("{network} enforces no NetworkPolicy")),
@@ -70,6 +84,9 @@ impl Judging {
         }
         if self.audit {
             out.push("policy-audit-mode on: nothing is dropped (from cilium-config)".to_owned());
+        }
+        if self.without_l7 {
+            out.push("enable-l7-proxy off: policies with L7 rules are refused (from cilium-config)".to_owned());
         }
         if self.host_firewall {
             out.push(format!("host firewall on{}", from(self.read.host_firewall)));
@@ -93,6 +110,11 @@ impl Judging {
         }
         Some(parts.join(", "))
     }
+}
+
+/// Whether a version of Cilium still has the rules that were taken out later.
+fn old(version: &str) -> bool {
+    version.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 19)
 }
 
 #[cfg(test)]

@@ -65,6 +65,10 @@ pub struct Options {
     pub without_networkpolicy: bool,
     /// Policies of the admin tiers are not enforced (`enable-k8s-cluster-network-policy: false`).
     pub without_cluster_policy: bool,
+    /// Policies with L7 rules are refused (`enable-l7-proxy: false`).
+    pub without_l7: bool,
+    /// Minor version of Cilium that the cluster's agents run, which may not be the one whose reading counts here.
+    pub runs: Option<u32>,
     /// The cluster's network, where it enforces no policy.
     pub unenforced: Option<&'static str>,
     /// What somebody typed: the cluster's own settings do not change it.
@@ -88,6 +92,8 @@ impl Default for Options {
             cidr_nodes: false,
             without_networkpolicy: false,
             without_cluster_policy: false,
+            without_l7: false,
+            runs: None,
             unenforced: None,
             typed: Which::default(),
             read: Which::default(),

@@ -138,6 +138,12 @@ impl PolicySet {
         self.by_name = true;
     }
 
+    /// Of an older state: what of it is not known.
+    pub(super) fn set_unread(&mut self, unread: Vec<Unread>) {
+        self.unread = unread;
+        self.generation += 1;
+    }
+
     /// Makes a turn undone; everything that came after it has to be undone before.
     pub(super) fn undo(&mut self, turn: &Turn) {
         self.place(turn.slot, turn.before.clone());

@@ -21,7 +21,8 @@ impl Options {
             self.engine = if cilium { Engine::Cilium } else { Engine::Kubernetes };
             self.read.engine = true;
         }
-        let enforcement = match cluster.config("enable-policy") {
+        // Cilium reads it in any case.
+        let enforcement = match cluster.config("enable-policy").map(str::to_ascii_lowercase).as_deref() {
             Some("default") => Some(Enforcement::Default),
             Some("always") => Some(Enforcement::Always),
             Some("never") => Some(Enforcement::Never),
@@ -38,6 +39,8 @@ impl Options {
         if let (false, Some(is)) = (typed.allow_localhost, cluster.config("allow-localhost")) {
             (self.allow_localhost, self.read.allow_localhost) = (is != "policy", true);
         }
+        self.runs = cluster.cilium_minor();
+        self.without_l7 = cluster.flag("enable-l7-proxy") == Some(false);
         self.audit = cluster.flag("policy-audit-mode") == Some(true);
         self.cidr_nodes = cluster.config("policy-cidr-match-mode").is_some_and(|modes| modes.split([',', ' ']).any(|m| m == "nodes"));
         self.without_networkpolicy = cluster.flag("enable-k8s-networkpolicy") == Some(false);
@@ -103,5 +106,6 @@ mod tests {
         assert_eq!(["NetworkPolicy", "ClusterNetworkPolicy", "CiliumNetworkPolicy"].map(|k| told.enforces(k)), [false, true, true]);
         let told = Options::default().under(config("policy-cidr-match-mode: nodes, policy-audit-mode: 'true'").settings());
         assert!(told.cidr_nodes && told.audit);
+        assert_eq!(Options::default().under(config("enable-policy: Always").settings()).enforcement, Enforcement::Always, "in any case");
     }
 }

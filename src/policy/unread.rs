@@ -10,11 +10,15 @@ use super::kind::{KINDS, is_policy};
 use crate::model::input::{Kind, KindState};
 use crate::model::observed::Observed;
 use crate::model::reason::{self, Cause as Reason};
+use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, Why};
 use crate::model::words::few;
 
 /// Kinds named in a sentence.
 const NAMED: usize = 3;
+
+/// Of a watch that is mended, for a flow of the time when it was not.
+const STALE_THEN: &str = "stale then";
 
 /// A kind of policy, and why not all of it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +27,9 @@ pub struct Unread {
     kind: String,
     /// `networkpolicies`, and the group where several have the kind.
     pub name: String,
-    /// `loading`, `forbidden`, `stale`.
+    /// `loading`, `forbidden`, `stale`; `stale then` of a watch that is mended.
     pub how: &'static str,
-    /// The right that is missing, or how the watch broke; empty while loading.
+    /// The right that is missing, how the watch broke, or when; empty while loading.
     pub cause: String,
 }
 
@@ -35,11 +39,27 @@ impl Unread {
         format!("policies:{} {}", self.name, self.how)
     }
 
+    /// What was not known of a kind from one time to another.
+    pub(super) fn then(group: &str, kind: &str, from: Nanos, to: Nanos) -> Self {
+        let (name, cause) = (plural(group, kind), format!("from {from} to {to}"));
+        Self { group: group.to_owned(), kind: kind.to_owned(), name, how: STALE_THEN, cause }
+    }
+
+    pub(super) fn is(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+
+    /// What is known of it may be old, so that a policy at hand may have been gone.
+    fn is_stale(&self) -> bool {
+        matches!(self.how, "stale" | STALE_THEN)
+    }
+
     fn words(&self) -> String {
         match (self.how, self.cause.as_str()) {
             ("loading", _) => format!("{} are still being listed", self.name),
             ("forbidden", "") => format!("{} may not be read", self.name),
             ("forbidden", cause) => format!("{} may not be read ({cause})", self.name),
+            (STALE_THEN, cause) => format!("the watch of {} was broken then ({cause})", self.name),
             (_, "") => format!("the watch of {} is broken", self.name),
             (_, cause) => format!("the watch of {} is broken ({cause})", self.name),
         }
@@ -90,7 +110,7 @@ pub(super) fn qualify(why: &mut Why, o: &Observed, set: &PolicySet) {
     let sentence = format!("{}: further policies may isolate, allow or deny", few(list.iter().map(Unread::words), NAMED));
     let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && told(o);
     // Of a kind whose watch is broken the policy that is named may itself be gone.
-    let stale = list.iter().any(|u| u.how == "stale");
+    let stale = list.iter().any(Unread::is_stale);
     match why.outcome {
         // It passed, and a rule that allows it is at hand.
         Outcome::Allowed if !stale && why.agreement == Agreement::Agrees && !why.policies.is_empty() => return,
@@ -124,9 +144,7 @@ fn undecidable(why: &mut Why, list: &[Unread]) {
         why.outcome = Outcome::Undecidable;
     }
     // Nor is anything certain that one side by itself says.
-    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
-    why.missing.extend(list.iter().map(Unread::fact));
-    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+    why.leave_open(list.iter().map(Unread::fact));
 }
 
 /// Of a side that no datapath has judged: with a policy that nobody has read, nothing about it is certain.

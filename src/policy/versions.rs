@@ -1,12 +1,13 @@
 //! The policies of a cluster over time: as they are now, and every change that led there, so that a flow is judged by what was in force
 //! when it happened.
 //!
-//! Owns what counts as a change, how far back is remembered, and the way back: an older state is today's with the later changes undone,
-//! so that a change costs the two versions of one object and nothing else. Judges nothing.
+//! Owns what counts as a change, how far back is remembered, when a kind was not watched, and the way back: an older state is today's
+//! with the later changes undone, so that a change costs the two versions of one object and nothing else. Judges nothing.
 use super::PolicySet;
 use super::ir::Policy;
 use super::kind;
 use super::set::{Standing, Turn};
+use super::unread::Unread;
 use crate::model::doc::{Fault, Node, Value};
 use crate::model::input::{Change, KindState};
 use crate::model::time::Nanos;
@@ -14,8 +15,20 @@ use crate::model::why::PolicyRef;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// Changes remembered. When full the oldest goes, and what was before it is not known any more.
+/// Changes remembered, and about how many bytes their older versions may take. When full the oldest goes, and what was before it is not
+/// known any more.
 const MOST: usize = 4_096;
+const MOST_BYTES: usize = 64 << 20;
+
+/// What a version takes beside its text, and for each byte of it: its tree, its rules, their places.
+const OF_VERSION: usize = 1_024;
+const OF_BYTE: usize = 12;
+
+/// Times remembered in which a kind was not watched. When full, what lies before the end of the oldest is not known any more.
+const MOST_GAPS: usize = 256;
+
+/// How long after a change a node may not have it yet, and how far clocks may be apart; both sides of the flow.
+pub const DELAY: i64 = 30 * Nanos::SECOND;
 
 /// One change of one policy.
 #[derive(Debug, Clone)]
@@ -46,9 +59,35 @@ impl Step {
         self.turn.after.as_ref()?.policy()
     }
 
+    /// About how many bytes it keeps from being given back.
+    fn weight(&self) -> usize {
+        OF_VERSION + self.before().map_or(0, |p| p.text.body.len().saturating_mul(OF_BYTE))
+    }
+
     /// Who wrote the version that came, as the API keeps it: a program, not a person.
     pub fn by(&self) -> Option<&str> {
         self.after()?.doc.live.as_ref()?.changed.as_ref().map(|c| c.by.as_str())
+    }
+}
+
+/// A time in which a kind was not watched that had been listed before: what came and went in it, nobody knows.
+#[derive(Debug, Clone)]
+struct Gap {
+    group: String,
+    kind: String,
+    from: Nanos,
+    /// `None`: still.
+    to: Option<Nanos>,
+}
+
+impl Gap {
+    fn is(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+
+    /// Whether a node may have gone by something that was said in it.
+    fn covers(&self, at: Nanos) -> bool {
+        self.from.plus(-DELAY) <= at && self.to.is_none_or(|to| at <= to.plus(DELAY))
     }
 }
 
@@ -56,9 +95,16 @@ impl Step {
 #[derive(Debug, Clone, Default)]
 pub struct Versions {
     now: PolicySet,
+    /// By their times.
     log: VecDeque<Step>,
+    /// What the log weighs.
+    bytes: usize,
     /// Changes that are forgotten: a version's number is how many changes came before it.
     forgotten: u64,
+    /// How often a change came that is older than one before it: numbers mean other versions since.
+    renumbered: u64,
+    gaps: VecDeque<Gap>,
+    gaps_forgotten: u64,
     /// Since when every change is known; `None`: nothing here has a time.
     from: Option<Nanos>,
     /// Kinds of policy whose first list is in: (group, kind).
@@ -101,12 +147,11 @@ impl Versions {
             self.from = Some(at);
         }
         for turn in turns.into_iter().filter(|t| !first && matters(t)) {
-            // A clock that went back tells no order.
-            let at = self.log.back().map_or(at, |last| at.max(last.at));
-            self.log.push_back(Step { at, turn });
+            self.book(turn, at);
         }
-        while self.log.len() > MOST {
+        while self.log.len() > MOST || (self.bytes > MOST_BYTES && !self.log.is_empty()) {
             if let Some(step) = self.log.pop_front() {
+                self.bytes -= step.weight();
                 self.forgotten += 1;
                 self.from = self.from.max(Some(step.at));
             }
@@ -114,18 +159,91 @@ impl Versions {
         faults
     }
 
+    /// Puts a change where its time is. One object's changes stand in the order in which they came, whatever the clocks say; another
+    /// object's are not moved by that.
+    fn book(&mut self, turn: Turn, mut at: Nanos) {
+        let of = |turn: &Turn| turn.after.as_ref().or(turn.before.as_ref()).map(|s| s.id().clone());
+        let id = of(&turn);
+        let later = self.log.partition_point(|s| s.at <= at);
+        let mut own = (later..self.log.len()).rev().filter(|i| self.log.get(*i).is_some_and(|s| of(&s.turn) == id));
+        if let Some(last) = own.next() {
+            let floor = own.next().and_then(|i| self.log.get(i)).map_or(at, |s| s.at);
+            let went = self.log.get(last).is_some_and(|s| s.turn.after.is_none());
+            if went && turn.before.is_none() {
+                // When it went, nobody but us says; it was gone before it came again.
+                if let Some(gone) = self.log.remove(last) {
+                    at = floor;
+                    self.insert(Step { at, ..gone });
+                    self.renumbered += 1;
+                }
+            } else {
+                at = self.log.get(last).map_or(at, |s| s.at);
+            }
+        }
+        self.bytes += self.insert(Step { at, turn });
+    }
+
+    /// Returns what it weighs.
+    fn insert(&mut self, step: Step) -> usize {
+        let (weight, place) = (step.weight(), self.log.partition_point(|s| s.at <= step.at));
+        self.renumbered += u64::from(place < self.log.len());
+        self.log.insert(place, step);
+        weight
+    }
+
     fn known(&mut self, group: &str, kind: &str, state: &KindState, at: Nanos) {
         let of = (group.to_owned(), kind.to_owned());
-        match state {
-            KindState::Loading if !self.listed.contains(&of) => {
-                self.loading.insert(of);
-            }
-            KindState::Synced if self.listed.insert(of.clone()) => {
+        let open = self.gaps.iter_mut().find(|g| g.to.is_none() && g.is(group, kind));
+        match (state, open) {
+            (KindState::Synced | KindState::Absent, open) => {
+                if let Some(gap) = open {
+                    gap.to = Some(at.max(gap.from));
+                }
                 self.loading.remove(&of);
-                self.from = self.from.max(Some(at));
+                if self.listed.insert(of) {
+                    self.from = self.from.max(Some(at));
+                }
             }
+            (_, None) if self.listed.contains(&of) => {
+                self.gaps.push_back(Gap { group: of.0, kind: of.1, from: at, to: None });
+                if self.gaps.len() > MOST_GAPS
+                    && let Some(gap) = self.gaps.pop_front()
+                {
+                    self.gaps_forgotten += 1;
+                    self.from = self.from.max(gap.to.or(Some(gap.from)));
+                }
+            }
+            (KindState::Loading, None) => _ = self.loading.insert(of),
             _ => {}
         }
+    }
+
+    /// Kinds of policy of which not everything is known of a time; `None`: those that are not known now.
+    pub fn unread_at(&self, at: Nanos) -> Option<Vec<Unread>> {
+        let (past, ahead): (Vec<&Gap>, Vec<&Gap>) = {
+            let past = self.gaps.iter().filter(|g| g.to.is_some() && g.covers(at)).collect();
+            (past, self.gaps.iter().filter(|g| g.to.is_none() && !g.covers(at)).collect())
+        };
+        if past.is_empty() && ahead.is_empty() {
+            return None;
+        }
+        let mut list: Vec<Unread> = self.now.unread().iter().filter(|u| !ahead.iter().any(|g| u.is(&g.group, &g.kind))).cloned().collect();
+        for gap in past {
+            if !list.iter().any(|u| u.is(&gap.group, &gap.kind)) {
+                list.push(Unread::then(&gap.group, &gap.kind, gap.from, gap.to.unwrap_or(gap.from)));
+            }
+        }
+        Some(list)
+    }
+
+    /// Changes and broken watches that were forgotten, for want of room.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten + self.gaps_forgotten
+    }
+
+    /// Grows whenever numbers come to mean other versions than before.
+    pub fn renumbered(&self) -> u64 {
+        self.renumbered
     }
 
     /// Since when every change is known.
@@ -159,9 +277,12 @@ impl Versions {
         self.log.iter()
     }
 
-    /// The policies as they were in a version.
-    pub fn build(&self, number: u64) -> PolicySet {
+    /// The policies as they were in a version; `unread`: what of them was not known then, if not the same as now.
+    pub fn build(&self, number: u64, unread: Option<&[Unread]>) -> PolicySet {
         let mut set = self.now.clone();
+        if let Some(unread) = unread {
+            set.set_unread(unread.to_vec());
+        }
         let later: Vec<&Step> = self.between(number, self.number()).collect();
         later.into_iter().rev().for_each(|step| set.undo(&step.turn));
         set
@@ -229,7 +350,7 @@ mod tests {
         }
         assert_eq!((v.number(), v.from(), v.last()), (7, Some(Nanos(10)), Some(Nanos(70))), "what was not there cannot go");
         for n in 0..=7u64 {
-            assert_eq!(names(&v.build(n)), seen[n as usize], "{n}");
+            assert_eq!(names(&v.build(n, None)), seen[n as usize], "{n}");
         }
         assert_eq!((v.number_at(Nanos(9)), v.number_at(Nanos(10)), v.number_at(Nanos(35)), v.number_at(Nanos(999))), (0, 1, 3, 7));
         let told: Vec<_> = v.steps().map(|s| format!("{} {}", s.policy().unwrap().name, s.what())).collect();
@@ -258,12 +379,75 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_ahead_moves_no_other_objects_change() {
+        let mut v = Versions::default();
+        v.turn(&policy("a", "1"), Nanos(10));
+        v.turn(&policy("b", "1"), Nanos(20));
+        // Seen by a clock that is far ahead: the API does not say when an object went.
+        v.turn(&gone("a"), Nanos(5_000));
+        let before = v.renumbered();
+        v.turn(&policy("b", "2"), Nanos(100));
+        assert!(v.renumbered() > before, "what is kept by number is void");
+        let at = |v: &Versions, t| names(&v.build(v.number_at(Nanos(t)), None));
+        assert_eq!(at(&v, 50), ["a Some(\"a1\")", "b Some(\"a1\")"]);
+        assert_eq!(at(&v, 150), ["a Some(\"a1\")", "b Some(\"a2\")"]);
+        assert_eq!(at(&v, 5_001), ["b Some(\"a2\")"]);
+        // Made again: it had gone before that.
+        v.turn(&policy("a", "3"), Nanos(200));
+        let mut again = at(&v, 200);
+        again.sort();
+        assert_eq!((at(&v, 199).len(), again), (2, vec!["a Some(\"a3\")".to_owned(), "b Some(\"a2\")".into()]));
+        // One object's own changes stay in their order.
+        v.turn(&policy("a", "4"), Nanos(150));
+        assert_eq!(at(&v, 199).len(), 2);
+        assert!(at(&v, 200).contains(&"a Some(\"a4\")".to_owned()), "{:?}", at(&v, 200));
+        let n = v.number();
+        assert_eq!((0..=n).map(|n| v.build(n, None).len()).collect::<Vec<_>>(), [0, 1, 2, 2, 1, 2, 2]);
+    }
+
+    #[test]
+    fn long_texts_push_out_older_versions_and_that_is_counted() {
+        let mut v = Versions::default();
+        let long = "x".repeat(MOST_BYTES / OF_BYTE / 4);
+        for i in 0..10 {
+            v.turn(&policy("a", &format!("{i}{long}")), Nanos(i));
+        }
+        assert!(v.steps().count() <= 5 && v.bytes <= MOST_BYTES, "{} {}", v.steps().count(), v.bytes);
+        assert_eq!((v.forgotten() + v.steps().count() as u64, v.number()), (10, 10));
+        assert!(v.from() > Some(Nanos(3)));
+    }
+
+    #[test]
+    fn a_broken_watch_is_remembered_after_it_is_mended() {
+        let mut v = Versions::default();
+        let s = |n: i64| Nanos(n * Nanos::SECOND);
+        v.turn(&kind(KindState::Synced), s(0));
+        v.turn(&kind(KindState::Stale("gone".into())), s(1_000));
+        assert!(v.unread_at(s(1_100)).is_none(), "as it is now");
+        assert_eq!(v.unread_at(s(900)).map(|u| u.len()), Some(0), "before it broke all was known");
+        v.turn(&kind(KindState::Synced), s(2_000));
+        let then = v.unread_at(s(1_500)).unwrap();
+        assert_eq!(then[0].fact(), "policies:networkpolicies stale then");
+        assert!(v.unread_at(s(2_029)).is_some() && v.unread_at(s(2_031)).is_none() && v.unread_at(s(900)).is_none());
+        // A kind that was never there has no past of which nothing is known.
+        let cnp = |state| Change::Kind(Kind { group: "cilium.io".into(), kind: "CiliumNetworkPolicy".into(), state });
+        v.turn(&cnp(KindState::Absent), s(10));
+        v.turn(&cnp(KindState::Synced), s(3_000));
+        assert_eq!(v.from(), Some(s(10)));
+        for i in 0..MOST_GAPS as i64 + 5 {
+            v.turn(&kind(KindState::Stale("gone".into())), s(4_000 + 2 * i));
+            v.turn(&kind(KindState::Synced), s(4_001 + 2 * i));
+        }
+        assert_eq!((v.forgotten(), v.from()), (6, Some(s(4_009))));
+    }
+
+    #[test]
     fn what_is_forgotten_is_not_known() {
         let mut v = Versions::default();
         for i in 0..MOST + 10 {
             v.turn(&policy("a", &i.to_string()), Nanos(i as i64));
         }
         assert_eq!((v.steps().count(), v.number(), v.from()), (MOST, (MOST + 10) as u64, Some(Nanos(9))));
-        assert_eq!(names(&v.build(v.number_at(Nanos(0)))), names(&v.build(10)));
+        assert_eq!(names(&v.build(v.number_at(Nanos(0)), None)), names(&v.build(10, None)));
     }
 }

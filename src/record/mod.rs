@@ -5,7 +5,8 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `writer` | the thread that writes; its door is bounded and blocks, and after a disk error it only counts |
+//! | `door` | what is handed over to the thread that writes: bounded, it waits, or leaves out and counts |
+//! | `writer` | that thread; after a disk error it only counts |
 //! | `files` | one file, numbered segments, or a ring of them, on the disk |
 //! | `pack` | how a stretch of lines is compressed, so that it can be read without the one before |
 //! | `ground` | the cluster's state as lines, for the beginning of a file |
@@ -16,15 +17,16 @@
 //!
 //! Knows neither policies nor filters, reads no clock (one is handed in), and decodes no flow but to write it.
 pub mod around;
+mod door;
 pub mod files;
 mod ground;
 mod pack;
 pub mod redact;
 pub mod rejoin;
 pub mod set;
-pub mod writer;
+mod writer;
 
 pub use around::Around;
+pub use door::{Books, Clock, Options, Recorder};
 pub use files::Keep;
 pub use ground::Ground;
-pub use writer::{Books, Clock, Options, Recorder};

@@ -1,10 +1,15 @@
 //! How a stretch of lines is compressed: as a member that stands for itself, so that what was written before a kill can be read, and a
 //! reader can begin at any of them. Owns the choice by the file's ending.
+use super::writer::words;
+use crate::error::{Error, Kind};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Fast, and half as large again as the best.
 const ZSTD_LEVEL: i32 = 3;
+
+/// Endings that promise what we do not write.
+const OTHERS: &[&str] = &["7z", "br", "bz2", "lz", "lz4", "lzma", "rar", "sz", "tar", "tgz", "xz", "z", "zip"];
 
 pub enum Pack {
     Plain,
@@ -13,17 +18,28 @@ pub enum Pack {
 }
 
 impl Pack {
-    /// `.gz` and `.zst` are packed, everything else is not.
-    pub fn by_ending(path: &Path) -> io::Result<Self> {
-        Ok(match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => Self::Gzip,
-            Some("zst" | "zstd") => {
-                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-                compressor.include_checksum(true)?;
-                Self::Zstd(compressor)
+    /// `.gz` and `.zst` are packed; an ending of another packer is refused, everything else is written plain.
+    pub fn by_ending(path: &Path) -> Result<Self, Error> {
+        let cannot = || Error::new(Kind::Output, format!("cannot record to {}", path.display()));
+        let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).unwrap_or_default();
+        Ok(match ending.as_str() {
+            "gz" => Self::Gzip,
+            "zst" | "zstd" => Self::Zstd(zstd().map_err(|e| cannot().cause(words(&e)))?),
+            other if OTHERS.contains(&other) => {
+                return Err(cannot()
+                    .cause(format!("flowhy does not write .{other}"))
+                    .hint("end the name on .zst or .gz to have it compressed, on .jsonl to have it plain"));
             }
             _ => Self::Plain,
         })
+    }
+
+    /// How much of what was written of a member can be read without the rest: whole lines, or nothing.
+    pub fn whole(&self) -> fn(&[u8]) -> usize {
+        match self {
+            Self::Plain => |written| memchr::memrchr(b'\n', written).map_or(0, |end| end + 1),
+            Self::Gzip | Self::Zstd(_) => |_| 0,
+        }
     }
 
     /// The lines as they go to the disk.
@@ -40,6 +56,12 @@ impl Pack {
     }
 }
 
+fn zstd() -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    compressor.include_checksum(true)?;
+    Ok(compressor)
+}
+
 impl std::fmt::Debug for Pack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -47,5 +69,20 @@ impl std::fmt::Debug for Pack {
             Self::Gzip => "Gzip",
             Self::Zstd(_) => "Zstd",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_that_promises_another_packer_is_refused() {
+        let pack = |name: &str| Pack::by_ending(Path::new(name)).map(|p| format!("{p:?}"));
+        assert_eq!(["a.GZ", "a.zst", "a.jsonl", "a", "a.json"].map(|n| pack(n).unwrap()), ["Gzip", "Zstd", "Plain", "Plain", "Plain"]);
+        for name in ["a.bz2", "a.jsonl.xz", "a.XZ", "a.lz4", "a.zip"] {
+            let e = pack(name).unwrap_err();
+            assert!(e.cause.unwrap().starts_with("flowhy does not write .") && e.hint.unwrap().contains(".zst"), "{name}");
+        }
     }
 }

@@ -20,6 +20,11 @@ fn split(path: &str) -> Option<(&str, u32)> {
     if numbered { Some((base, digits.parse().ok()?)) } else { None }
 }
 
+/// Whether a file is one of several, by its name.
+pub fn is_segment(path: &str) -> bool {
+    split(path).is_some()
+}
+
 /// The segments that lie on the disk, in order. What cannot be listed has none.
 pub fn segments(base: &Path) -> BTreeMap<u32, PathBuf> {
     let folder = match base.parent() {

@@ -1,194 +1,39 @@
 //! The thread that writes a recording, and the door to it.
 //!
 //! Owns the order of lines in a file, when a member is closed (each second, so that a kill loses no more), when the cluster's state is said
-//! again, and what becomes of a disk error: the recording ends, what comes is counted, everybody else goes on. The door holds
-//! [`BATCHES`] batches and blocks when they are full. Reads no clock: it asks the one it was given.
-use super::files::{Files, Keep};
+//! again, and what becomes of a disk error: the recording ends, what comes is counted, everybody else goes on. The thread holds [`BATCHES`]
+//! batches; when they are full, the door waits, or for who cannot wait it leaves out records, counts them and says so in the file. Reads
+//! no clock: it asks the one it was given.
+use super::door::{Books, Clock, Item, Options, flows, lock};
+use super::files::{DEAR, Files};
 use super::ground::Ground;
 use super::pack::Pack;
 use super::redact::Redact;
-use crate::error::{Error, Kind};
-use crate::model::input::{At, Codec, Frame};
+use crate::error::Error;
+use crate::model::input::{Codec, Frame};
 use crate::model::time::Nanos;
 use crate::wire::clock::time_of;
 use crate::wire::decode::{Decoded, decode_bytes};
 use crate::wire::json::write_response;
 use crate::wire::note::Notes;
+use crate::wire::pb::flow::LostEvent;
+use crate::wire::pb::observer::GetFlowsResponse;
+use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::world::line;
 use std::io;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Batches on their way to the thread.
-pub const BATCHES: usize = 16;
-/// Items of a batch, and bytes after which it goes.
-const BATCH: usize = 256;
-const BATCH_BYTES: usize = 1 << 20;
 /// What a kill loses at most.
 const MEMBER: i64 = Nanos::SECOND;
 /// How often the thread looks at the clock while lines wait.
 const NAP: Duration = Duration::from_millis(100);
-/// The cluster's state is said again after so long, by the clock or by the recorded time,
+/// The cluster's state is said again after so long, by the clock or by the recorded time, but not before [`DEAR`] times its size was written.
 const REPEAT: i64 = 300 * Nanos::SECOND;
-/// but, where recorded time runs faster than the clock, not before so many times its size was written.
-const DEAR: u64 = 4;
 
-/// What time it is.
-pub type Clock = Arc<dyn Fn() -> Nanos + Send + Sync>;
-
-pub struct Options {
-    /// `.gz` and `.zst` are compressed.
-    pub path: PathBuf,
-    pub keep: Keep,
-    pub redact: Option<Redact>,
-    /// What is known of the cluster already.
-    pub ground: Ground,
-    pub clock: Clock,
-}
-
-/// What became of everything that was handed over.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Books {
-    /// Records on the disk: flows, and what else servers say.
-    pub flows: u64,
-    /// Lines of the cluster's state on the disk, repeated ones included.
-    pub state: u64,
-    /// Bytes on the disk, those that a ring has dropped since included.
-    pub bytes: u64,
-    /// Segments that a ring has dropped.
-    pub dropped: u64,
-    /// Records that came after the disk failed, or that were lost with it.
-    pub unrecorded: u64,
-    /// Records that cannot be written as JSON, or not without names.
-    pub unwritable: u64,
-    /// Why the recording ended early.
-    pub failed: Option<String>,
-}
-
-enum Item {
-    Frame(Frame),
-    World(At),
-}
-
-/// The door. Dropped, it waits until all is on the disk.
-pub struct Recorder {
-    tx: Option<SyncSender<Vec<Item>>>,
-    batch: Vec<Item>,
-    bytes: usize,
-    books: Arc<Mutex<Books>>,
-    thread: Option<JoinHandle<()>>,
-    path: PathBuf,
-}
-
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Recorder {
-    /// Opens the file; a path that cannot be written is an error now.
-    pub fn start(options: Options) -> Result<Self, Error> {
-        let cannot = |cause: String| Error::new(Kind::Output, format!("cannot record to {}", options.path.display())).cause(cause);
-        let pack = Pack::by_ending(&options.path).map_err(|e| cannot(words(&e)))?;
-        let now = (options.clock)();
-        let files = Files::open(&options.path, options.keep, now)?;
-        let (tx, rx) = mpsc::sync_channel(BATCHES);
-        let books = Arc::new(Mutex::new(Books::default()));
-        let writer = Writer {
-            files,
-            pack,
-            redact: options.redact,
-            clock: options.clock,
-            ground: options.ground,
-            taken: 0,
-            lines: Vec::new(),
-            waiting: Books::default(),
-            since: None,
-            fresh: true,
-            said: (now, None, 0, 0),
-            latest: None,
-            notes: Notes::default(),
-            books: books.clone(),
-        };
-        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || writer.run(&rx)).map_err(|e| cannot(words(&e)))?;
-        Ok(Self { tx: Some(tx), batch: Vec::new(), bytes: 0, books, thread: Some(thread), path: options.path })
-    }
-
-    pub fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-
-    pub fn frame(&mut self, frame: Frame) {
-        self.bytes += frame.bytes.len();
-        self.push(Item::Frame(frame));
-    }
-
-    pub fn world(&mut self, at: &At) {
-        self.push(Item::World(at.clone()));
-    }
-
-    /// Hands over what has been gathered. Whoever has nothing more to say for now calls it, or the last second gets longer.
-    pub fn flush(&mut self) {
-        self.bytes = 0;
-        if self.batch.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.batch);
-        if let Some(tx) = &self.tx
-            && let Err(mpsc::SendError(batch)) = tx.send(batch)
-        {
-            // The thread is gone, which a panic alone explains.
-            lock(&self.books).unrecorded += flows(&batch);
-        }
-    }
-
-    pub fn books(&self) -> Books {
-        lock(&self.books).clone()
-    }
-
-    /// Everything onto the disk, and the closed books.
-    pub fn finish(mut self) -> Books {
-        self.close();
-        self.books()
-    }
-
-    fn push(&mut self, item: Item) {
-        self.batch.push(item);
-        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES {
-            self.flush();
-        }
-    }
-
-    fn close(&mut self) {
-        self.flush();
-        self.tx = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            lock(&self.books).failed.get_or_insert_with(|| "the writer failed".to_owned());
-        }
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
-    books.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn flows(batch: &[Item]) -> u64 {
-    batch.iter().filter(|i| matches!(i, Item::Frame(_))).count() as u64
-}
-
-struct Writer {
+/// The thread's own.
+pub(super) struct Writer {
     files: Files,
     pack: Pack,
     redact: Option<Redact>,
@@ -213,7 +58,29 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, rx: &Receiver<Vec<Item>>) {
+    /// Opens the file.
+    pub(super) fn open(options: Options, books: Arc<Mutex<Books>>) -> Result<Self, Error> {
+        let pack = Pack::by_ending(&options.path)?;
+        let now = (options.clock)();
+        Ok(Self {
+            files: Files::open(&options.path, options.keep, now)?,
+            pack,
+            redact: options.redact,
+            clock: options.clock,
+            ground: options.ground,
+            taken: 0,
+            lines: Vec::new(),
+            waiting: Books::default(),
+            since: None,
+            fresh: true,
+            said: (now, None, 0, 0),
+            latest: None,
+            notes: Notes::default(),
+            books,
+        })
+    }
+
+    pub(super) fn run(mut self, rx: &Receiver<Vec<Item>>) {
         loop {
             let batch = if self.since.is_none() {
                 match rx.recv() {
@@ -266,12 +133,12 @@ impl Writer {
                     self.since.get_or_insert(now);
                     // The beginning of a file says it with all the rest.
                     if let Some(line) = line.filter(|l| !self.fresh && !l.is_empty()) {
-                        self.lines.extend_from_slice(&line);
-                        self.lines.push(b'\n');
+                        self.line(&line, now);
                         self.waiting.state += 1;
                     }
                 }
                 Item::Frame(f) => self.frame(&f, now)?,
+                Item::Missed(count) => self.missed(count, now)?,
             }
             if self.lines.len() >= self.files.member() {
                 self.cut()?;
@@ -286,7 +153,6 @@ impl Writer {
     }
 
     fn frame(&mut self, f: &Frame, now: Nanos) -> io::Result<()> {
-        self.since.get_or_insert(now);
         let mut line = Vec::new();
         let at = match (f.codec, &mut self.redact) {
             (Codec::HubbleJson, None) => {
@@ -308,9 +174,27 @@ impl Writer {
         self.latest = self.latest.max(at);
         self.begin()?;
         self.repeat(at, now);
-        self.lines.extend_from_slice(&line);
-        self.lines.push(b'\n');
+        self.line(&line, now);
         self.waiting.flows += 1;
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8], now: Nanos) {
+        self.since.get_or_insert(now);
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+    }
+
+    /// A gap, as Hubble says that events were lost.
+    fn missed(&mut self, count: u64, now: Nanos) -> io::Result<()> {
+        let at = self.latest.unwrap_or(now).parts();
+        let lost = LostEvent { num_events_lost: count, ..LostEvent::default() };
+        let time = Some(prost_types::Timestamp { seconds: at.0, nanos: at.1 });
+        let response = GetFlowsResponse { time, response_types: Some(ResponseTypes::LostEvents(lost)), ..GetFlowsResponse::default() };
+        let mut line = Vec::new();
+        write_response(&response, &mut line);
+        self.begin()?;
+        self.line(&line, now);
         Ok(())
     }
 
@@ -323,6 +207,10 @@ impl Writer {
         }
         if std::mem::take(&mut self.fresh) {
             self.snapshot();
+            if self.files.weighs() {
+                let member = self.pack.member(std::mem::take(&mut self.lines))?;
+                self.files.put_state(&member)?;
+            }
         }
         Ok(())
     }
@@ -333,7 +221,7 @@ impl Writer {
         let long = |a: Nanos, b: Nanos| a.since(b) >= REPEAT;
         let cheap = self.files.written + self.lines.len() as u64 >= bytes + DEAR * size;
         let played = at.zip(recorded).is_some_and(|(at, r)| long(at, r));
-        if long(now, clock) || (played && cheap) {
+        if (long(now, clock) || played) && cheap {
             self.snapshot();
         }
     }
@@ -346,12 +234,25 @@ impl Writer {
         self.said = (now, self.latest.or(Some(now)), self.files.written + self.lines.len() as u64, size);
     }
 
+    /// Books what of a member came to the disk before the disk failed.
+    fn torn(&self, lines: &[u8]) {
+        let all = lines.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+        let (state, flows): (Vec<_>, Vec<_>) = all.partition(|l| l.starts_with(b"{\"world\":"));
+        let mut books = lock(&self.books);
+        books.flows += flows.len() as u64;
+        books.state += state.len() as u64;
+        books.bytes = self.files.written;
+    }
+
     /// What has been gathered goes to the disk as one member, and is booked.
     fn cut(&mut self) -> io::Result<()> {
         self.since = None;
         if !self.lines.is_empty() {
             let member = self.pack.member(std::mem::take(&mut self.lines))?;
-            self.files.put(&member)?;
+            if let Err((e, kept)) = self.files.put(&member, self.pack.whole()) {
+                self.torn(member.get(..kept).unwrap_or_default());
+                return Err(e);
+            }
         }
         let done = std::mem::take(&mut self.waiting);
         let mut books = lock(&self.books);
@@ -369,7 +270,9 @@ pub(super) fn words(e: &io::Error) -> String {
         io::ErrorKind::NotFound => "no such file or folder".to_owned(),
         io::ErrorKind::AlreadyExists => "the file exists".to_owned(),
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::QuotaExceeded => "the user's share of the disk is used up".to_owned(),
         io::ErrorKind::FileTooLarge => "the file may not grow any more".to_owned(),
+        _ if e.raw_os_error().is_none() => e.to_string(),
         _ => e.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     }
 }

@@ -151,7 +151,7 @@ async fn recorded(from: crate::plan::From, take: Take, sink: &mut Sink, stop: &C
     let (feed, mut inbox) = feed::channel(feed::SLOTS);
     let _sources = tokio::select! {
         biased;
-        started = sources::start(from, false, live::Look::Nothing, feed, stop) => started?,
+        started = sources::start(from, sources::Reader { screen: false, quiet }, live::Look::Nothing, feed, stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let (mut ledger, mut notes) = (Ledger::default(), Notes::default());

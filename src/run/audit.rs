@@ -60,7 +60,7 @@ fn read(engine: &mut Engine, paths: &[String], quiet: bool) -> Result<(), Error>
         let from = From::Files { paths: paths.to_vec(), pace: Pace::Max };
         let _sources = tokio::select! {
             biased;
-            started = sources::start(from, false, super::live::Look::Nothing, feed, &stop) => started?,
+            started = sources::start(from, sources::Reader { screen: false, quiet }, super::live::Look::Nothing, feed, &stop) => started?,
             () = stop.cancelled() => return Err(interrupted()),
         };
         let each = |engine: &mut Engine, input| {

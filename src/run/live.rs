@@ -2,6 +2,7 @@
 //!
 //! Owns the way in: what listens here, else a port-forward through a cluster's API; and which clusters are watched for what. The one
 //! place where clients of clusters are made.
+use super::say;
 use crate::error::Error;
 use crate::plan::server::{Kube, Servers, Way};
 use crate::policy;
@@ -17,8 +18,10 @@ use std::time::Duration;
 /// So long is this machine asked whether something listens.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// So long flows that are explained as they come wait for the first lists of a cluster.
+/// So long flows that are explained as they come wait for the first lists of a cluster,
 const LISTS: Duration = Duration::from_secs(20);
+/// and so long without a word.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What of the clusters is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,16 @@ pub enum Look {
     /// Policies come from elsewhere, and stand in place of the clusters' own.
     World,
     Policies,
+}
+
+/// Whether flows wait for the first lists of the clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    No,
+    /// Until there is nothing to be said of any list any more, and a person is told so if it takes long.
+    Lists {
+        quiet: bool,
+    },
 }
 
 /// Who is asked, and where.
@@ -74,9 +87,9 @@ pub async fn reach(servers: &Servers) -> Result<Reach, Error> {
     }
 }
 
-/// Watches the clusters until `stop`. `wait`: the flows that follow are explained once and for all, so this returns when every kind of
-/// every cluster has been read, or cannot be.
-pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: bool, feed: &Feed, stop: &Stop) {
+/// Watches the clusters until `stop`. With [`Wait::Lists`] the flows that follow are explained once and for all, so this returns when every
+/// kind of every cluster has been read, or cannot be.
+pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: Wait, feed: &Feed, stop: &Stop) {
     let policies = |look| match look {
         Look::Nothing | Look::World => Vec::new(),
         Look::Policies => policy::kind::KINDS
@@ -93,11 +106,41 @@ pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: bool,
         settled
     };
     let settled: Vec<_> = clusters.iter().map(begin).collect();
-    if wait {
-        // Whatever has not come by then is explained as not known.
-        let all = futures::future::join_all(settled.into_iter().map(Settled::wait));
-        let _ = tokio::time::timeout(LISTS, stop.run_until_cancelled(all)).await;
+    let Wait::Lists { quiet } = wait else { return };
+    let all = stop.run_until_cancelled(futures::future::join_all(settled.into_iter().map(Settled::wait)));
+    tokio::pin!(all);
+    if tokio::time::timeout(PATIENCE, &mut all).await.is_ok() {
+        return;
     }
+    let tell = |sort, text: &str| {
+        if !quiet {
+            say::say(sort, text);
+        }
+    };
+    let names: Vec<_> = clusters.iter().map(|c| &*c.name).collect();
+    let (names, most) = (names.join(", "), LISTS.as_secs());
+    tell("note", &format!("reading what is in {names}; it is waited for {most} s at most"));
+    // Whatever has not come by then is explained as not known.
+    if tokio::time::timeout(LISTS - PATIENCE, all).await.is_err() {
+        tell(
+            "warning",
+            &format!("not everything in {names} has been read in {most} s: what depends on the rest is undecidable until it has"),
+        );
+    }
+}
+
+/// The clusters alone, without their flows: everything in them that somebody reads, and then the end. What nobody has asked for is not
+/// read where no cluster is named.
+pub async fn read(servers: &Servers, asked: bool, look: Look, quiet: bool, feed: Feed, stop: &Stop) -> Result<(), Error> {
+    let Some(kube) = &servers.kube else { return Ok(()) };
+    if !asked && !config::any(&kube.wish)? {
+        return Ok(());
+    }
+    let clusters = config::clusters(&kube.wish).await?;
+    let watching = stop.child_token();
+    self::look(&clusters, look, &kube.namespace, Wait::Lists { quiet }, &feed, &watching).await;
+    watching.cancel();
+    Ok(())
 }
 
 /// The one server that is meant.

@@ -10,6 +10,7 @@ use crate::model::view::{Field, Value, time_of};
 use crate::model::words::count;
 use crate::plan::record::Record;
 pub use crate::record::Options;
+use crate::record::files::bytes;
 use crate::record::redact::Redact;
 use crate::record::{Around, Books, Ground, Keep, Recorder};
 use crate::source::feed::Inbox;
@@ -105,7 +106,7 @@ impl Seen {
     }
 }
 
-/// The options of a writer with the world's clock, and with a key of its own where names are replaced.
+/// The options of a writer that is waited for, with the world's clock, and with a key of its own where names are replaced.
 pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
     let key = || {
         let mut key = [0; 16];
@@ -114,7 +115,7 @@ pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
         }
         Redact::new(key)
     };
-    Options { path, keep, redact: redact.then(key), ground: Ground::default(), clock: Arc::new(|| SystemTime::now().into()) }
+    Options { path, keep, redact: redact.then(key), ground: Ground::default(), waits: true, clock: Arc::new(|| SystemTime::now().into()) }
 }
 
 fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {
@@ -132,18 +133,4 @@ fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {
         text.push_str(&format!("; {} could not be written", count(books.unwritable)));
     }
     text
-}
-
-/// `1.2 MiB`.
-pub fn bytes(n: u64) -> String {
-    let mut size = n as f64;
-    let mut unit = "bytes";
-    for next in ["KiB", "MiB", "GiB", "TiB"] {
-        if size < 1024.0 {
-            break;
-        }
-        size /= 1024.0;
-        unit = next;
-    }
-    if unit == "bytes" { format!("{n} bytes") } else { format!("{size:.1} {unit}") }
 }

@@ -6,8 +6,8 @@ use crate::error::{Error, Kind};
 use crate::out;
 use crate::plan::Stream;
 use crate::record::set;
-use crate::scan::{Options, Outcome, Part, Print, Scan, Sink};
-use crate::source::file::Opened;
+use crate::scan::{Ending, Options, Outcome, Part, Print, Scan, Sink};
+use crate::source::file::{How, Opened};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::response::Response;
 use std::io::{self, IsTerminal, Write};
@@ -35,8 +35,8 @@ pub async fn run(paths: Vec<String>, options: Options, s: Stream, stop: &Cancell
         () = stop.cancelled() => return Ok(0),
     };
     let progress = Arc::new(Progress::new(&opened, s.quiet));
-    let parts =
-        opened.into_iter().map(|o| Part { name: o.name, from: o.from, live: o.live, why: Box::new(move |e| o.packed.why(e)) }).collect();
+    let why = |how: How| move |e: &io::Error| if how.is_loss(e) { Ending::Torn(how.why(e)) } else { Ending::Failed(how.why(e)) };
+    let parts = opened.into_iter().map(|o| Part { name: o.name, from: o.from, live: o.live, why: Box::new(why(o.how)) }).collect();
     let (format, print) = (s.format, s.print);
     let admit = options.admit.clone();
     let scan = Arc::new(Scan::new(

@@ -50,8 +50,17 @@ pub fn begin(ground: Ground) -> Option<(Recorder, File)> {
     private(&path).ok()?;
     let lock = File::create(path.join(LOCK)).ok()?;
     lock.try_lock().ok()?;
-    let ring = Recorder::start(tape::Options { ground, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
+    let ring = Recorder::start(tape::Options { ground, waits: false, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
     Some((ring, lock))
+}
+
+/// `~/x` as a shell has it: what is typed on the screen passes none.
+pub fn expanded(path: &Path) -> PathBuf {
+    let home = || std::env::var_os("HOME").filter(|h| !h.is_empty());
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 fn private(path: &Path) -> std::io::Result<()> {

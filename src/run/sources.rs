@@ -1,5 +1,5 @@
 //! From → running sources. Owns which task or thread each source runs on.
-use super::live::{self, Look};
+use super::live::{self, Look, Wait};
 use crate::demo::Simulation;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame, Input};
@@ -32,8 +32,16 @@ pub struct Running {
     pub title: Option<String>,
 }
 
+/// Who reads what comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    pub screen: bool,
+    /// Nothing on stderr.
+    pub quiet: bool,
+}
+
 /// Starts the sources.
-pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop) -> Result<Running, Error> {
+pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, feed: Feed, stop: &Stop) -> Result<Running, Error> {
     let stop = stop.clone();
     let (mut remote, mut title) = (None, None);
     let task = match from {
@@ -67,7 +75,8 @@ pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop
             // Flows that end end the watches: their reader waits for both.
             let watching = stop.child_token();
             let namespace = servers.kube.as_ref().map_or("", |k| &k.namespace);
-            live::look(&reach.clusters, look, namespace, !screen, &feed, &watching).await;
+            let wait = if screen { Wait::No } else { Wait::Lists { quiet } };
+            live::look(&reach.clusters, look, namespace, wait, &feed, &watching).await;
             let mut all = reach.servers.into_iter();
             let flows = match (all.next(), servers.agents) {
                 (Some(server), true) => {
@@ -92,6 +101,7 @@ pub async fn start(from: From, screen: bool, look: Look, feed: Feed, stop: &Stop
                 result
             })
         }
+        From::Cluster { servers, asked } => tokio::spawn(async move { live::read(&servers, asked, look, quiet, feed, &stop).await }),
         From::Demo { seed, start, rate, .. } if screen => {
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
             let target = Server::plain(server.address.parse()?);

@@ -44,8 +44,8 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     if let Mode::Question(q) = &ask.mode {
         let allowed = cmd::question::answer(&engine, q, ask.style, &mut stdout);
         let allowed = allowed.and_then(|a| stdout.flush().map(|()| a)).map_err(|e| failed(&e))?;
-        if !engine.policies().given() && !ask.quiet {
-            say::say("hint", "--policies PATH gives the policies to judge by");
+        if !engine.policies().given() && engine.clusters().next().is_none() && !ask.quiet {
+            say::say("hint", "--policies PATH gives the policies to judge by, --kube-context NAME reads those of a cluster");
         }
         return finish(engine.ended()).map(|code| if code == 0 && !allowed { 1 } else { code });
     }

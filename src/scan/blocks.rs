@@ -18,8 +18,17 @@ pub struct Part {
     pub from: Box<dyn Read + Send>,
     /// Whether a read may block for long: then lines are handed on as they come.
     pub live: bool,
-    /// Says in words why the end was not reached.
-    pub why: Box<dyn Fn(&io::Error) -> String + Send>,
+    /// What an error of reading means.
+    pub why: Box<dyn Fn(&io::Error) -> Ending + Send>,
+}
+
+/// How a file ended before its end, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It could not be read.
+    Failed(String),
+    /// It is torn there, which counts as one line that could not be read.
+    Torn(String),
 }
 
 /// Whole lines of one file. The buffer is longer than they are, so that it can be filled again without clearing it.
@@ -142,7 +151,7 @@ impl Blocks {
     }
 
     /// The file's last block.
-    fn finish(&mut self, block: &mut Block, newline: Option<usize>, end: usize, failed: Option<String>) {
+    fn finish(&mut self, block: &mut Block, newline: Option<usize>, end: usize, failed: Option<Ending>) {
         let cut = newline.unwrap_or(0);
         let mut whole = end;
         if end > cut && !self.skipping {
@@ -157,7 +166,14 @@ impl Blocks {
             }
         }
         self.hand_over(block, whole);
-        block.last = Some(failed.map_or(Ok(()), Err));
+        block.last = Some(match failed {
+            None => Ok(()),
+            Some(Ending::Failed(why)) => Err(why),
+            Some(Ending::Torn(why)) => {
+                block.broken.get_or_insert(why);
+                Ok(())
+            }
+        });
         self.parts.pop_front();
         (self.skipping, self.begun) = (false, false);
     }

@@ -13,7 +13,7 @@ mod find;
 mod order;
 mod work;
 
-pub use blocks::{Block, Blocks, Part};
+pub use blocks::{Block, Blocks, Ending, Part};
 
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;

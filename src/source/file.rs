@@ -1,9 +1,12 @@
 //! Recorded flows from files and standard input: plain, gzip or zstd, told apart by their first bytes, not by their names.
 //!
-//! Owns opening and decompression. Must not decode a line.
+//! Owns opening and decompression: a file is looked at when it is named, and opened again when its turn comes, because a set may have more
+//! files than a process may hold open. Must not decode a line.
 use super::lines::Lines;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame};
+use crate::record::set;
+use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -19,7 +22,7 @@ pub struct Opened {
     pub from: Box<dyn Read + Send>,
     /// Whether a read may block for long: then what has been read is handed on first.
     pub live: bool,
-    pub packed: Packed,
+    pub how: How,
     /// The bytes of the file as it lies on the disk, where that is known.
     pub size: Option<u64>,
     /// How many of them have been read.
@@ -31,7 +34,30 @@ pub struct Recording {
     name: Arc<str>,
     lines: Lines<Box<dyn Read + Send>>,
     live: bool,
-    packed: Packed,
+    how: How,
+    /// The last line was one that cannot be handed over.
+    broken: bool,
+}
+
+/// What an error of reading means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    pub packed: Packed,
+    /// One of the files of a recording.
+    pub segment: bool,
+}
+
+impl How {
+    /// Why the end was not reached, in words.
+    pub fn why(self, e: &io::Error) -> String {
+        self.packed.why(e)
+    }
+
+    /// Whether the others are read on as if this one ended here: a recorder that was killed leaves a torn segment and begins the next one,
+    /// and a ring drops its oldest while it is read.
+    pub fn is_loss(self, e: &io::Error) -> bool {
+        self.segment && matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+    }
 }
 
 /// How a file is compressed.
@@ -90,39 +116,72 @@ impl Opened {
                 .cause("it is a folder, not a recording")
                 .hint("give the file itself; folders are for --policies"));
         }
-        let size = meta.is_file().then_some(meta.len());
-        Ok(Self { size, ..Self::reader(path, Box::new(file), !meta.is_file())? })
+        if !meta.is_file() {
+            return Self::reader(path, Box::new(file), true);
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let packed = sniffed(&mut &file).map_err(|e| failed(&e))?.0;
+        let how = How { packed, segment: set::is_segment(path) };
+        let from = Box::new(Later { path: path.to_owned(), taken: taken.clone(), from: None });
+        Ok(Self { name: path.into(), from, live: false, how, size: Some(meta.len()), taken })
     }
 
     /// A recording from any reader.
     pub fn reader(name: &str, from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
-        let failed = |e: &io::Error| Error::new(Kind::Input, format!("cannot read {name}")).cause(words(e));
         let taken = Arc::new(AtomicU64::new(0));
-        let mut from = Counted { from, taken: taken.clone() };
-        let mut magic = [0; 4];
-        let mut n = 0;
-        // A plain pipe's first line may be shorter than any magic number; it tells by its first byte already.
-        while n < magic.len() && looks_packed(&magic[..n]) {
-            match from.read(&mut magic[n..]) {
-                Ok(0) => break,
-                Ok(k) => n = (n + k).min(magic.len()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(failed(&e)),
-            }
-        }
-        let packed = packed(&magic[..n]);
-        let whole = io::Cursor::new(magic[..n].to_vec()).chain(from);
-        let from: Box<dyn Read + Send> = match packed {
-            Packed::Plain => Box::new(whole),
-            Packed::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, whole))),
-            Packed::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::new(whole).map_err(|e| failed(&e))?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(|e| failed(&e))?;
-                Box::new(decoder)
-            }
-        };
-        Ok(Self { name: name.into(), from, live, packed, size: None, taken })
+        let (from, packed) =
+            unpacked(from, taken.clone()).map_err(|e| Error::new(Kind::Input, format!("cannot read {name}")).cause(words(&e)))?;
+        Ok(Self { name: name.into(), from, live, how: How { packed, segment: false }, size: None, taken })
     }
+}
+
+/// A file that is opened when its first byte is asked for.
+struct Later {
+    path: String,
+    taken: Arc<AtomicU64>,
+    from: Option<Box<dyn Read + Send>>,
+}
+
+impl Read for Later {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let from = match &mut self.from {
+            Some(from) => from,
+            none => none.insert(unpacked(Box::new(File::open(&self.path)?), self.taken.clone())?.0),
+        };
+        from.read(to)
+    }
+}
+
+/// The first bytes, and what they say.
+fn sniffed(from: &mut dyn Read) -> io::Result<(Packed, Vec<u8>)> {
+    let mut magic = [0; 4];
+    let mut n = 0;
+    // A plain pipe's first line may be shorter than any magic number; it tells by its first byte already.
+    while n < magic.len() && looks_packed(&magic[..n]) {
+        match from.read(&mut magic[n..]) {
+            Ok(0) => break,
+            Ok(k) => n = (n + k).min(magic.len()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((packed(&magic[..n]), magic[..n].to_vec()))
+}
+
+fn unpacked(from: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Packed)> {
+    let mut from = Counted { from, taken };
+    let (packed, begin) = sniffed(&mut from)?;
+    let whole = io::Cursor::new(begin).chain(from);
+    let from: Box<dyn Read + Send> = match packed {
+        Packed::Plain => Box::new(whole),
+        Packed::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, whole))),
+        Packed::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::new(whole)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+    };
+    Ok((from, packed))
 }
 
 impl Recording {
@@ -137,7 +196,7 @@ impl Recording {
     }
 
     fn of(o: Opened) -> Self {
-        Self { name: o.name, lines: Lines::new(o.from), live: o.live, packed: o.packed }
+        Self { name: o.name, lines: Lines::new(o.from), live: o.live, how: o.how, broken: false }
     }
 
     /// The path as given, `-` for standard input.
@@ -146,11 +205,17 @@ impl Recording {
     }
 
     /// The next line as a frame; a line that is there already does not block. `Ok(None)` at the end; `Err` says in words
-    /// why the end was not reached.
+    /// why the end was not reached. Of a torn segment the last frame is a broken one.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, String> {
         match self.lines.next_line() {
             Ok(line) => Ok(line.map(|l| self.frame(l))),
-            Err(e) => Err(self.packed.why(&e)),
+            Err(e) if self.how.is_loss(&e) && self.broken => Ok(None),
+            Err(e) if self.how.is_loss(&e) => {
+                let line = self.lines.number() + 1;
+                let broken = Some(self.how.why(&e));
+                Ok(Some(Frame { codec: Codec::HubbleJson, from: self.name.clone(), line, bytes: Bytes::new(), broken }))
+            }
+            Err(e) => Err(self.how.why(&e)),
         }
     }
 
@@ -169,7 +234,8 @@ impl Recording {
         self.live
     }
 
-    fn frame(&self, line: super::lines::Line) -> Frame {
+    fn frame(&mut self, line: super::lines::Line) -> Frame {
+        self.broken = line.broken.is_some();
         Frame { codec: Codec::HubbleJson, from: self.name.clone(), line: line.number, bytes: line.bytes, broken: line.broken }
     }
 }

@@ -120,6 +120,11 @@ impl<R: Read> Lines<R> {
         }
     }
 
+    /// How many lines there were so far.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The most bytes this reader has held at once.
     pub fn peak(&self) -> usize {
         self.peak

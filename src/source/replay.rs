@@ -11,8 +11,8 @@ use crate::error::{Error, Kind};
 use crate::model::input::{Input, Link};
 use crate::model::time::Nanos;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -55,7 +55,21 @@ pub enum To {
 #[derive(Debug, Clone)]
 pub struct Remote {
     pace: watch::Sender<Pace>,
-    ended: Arc<AtomicBool>,
+    state: Arc<State>,
+}
+
+/// What the player says of itself.
+#[derive(Debug, Default)]
+struct State {
+    ended: AtomicBool,
+    /// The recording's end, where a time behind it was asked for.
+    end: Mutex<Option<Nanos>>,
+}
+
+impl State {
+    fn end(&self) -> MutexGuard<'_, Option<Nanos>> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Remote {
@@ -83,7 +97,12 @@ impl Remote {
 
     /// Whether everything has been played.
     pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.state.ended.load(Ordering::Relaxed)
+    }
+
+    /// The recording's last time, if since the last question one behind it was asked for: then it was gone there.
+    pub fn overshot(&self) -> Option<Nanos> {
+        self.state.end().take()
     }
 }
 
@@ -94,15 +113,15 @@ pub struct Replay {
     tape: Tape,
     again: Option<Again>,
     pace: watch::Receiver<Pace>,
-    ended: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
 impl Replay {
     /// `speed` 1.0 plays as it was; infinite as fast as it can be read. Not a number, 0 or less counts as infinite. Ends with the tape.
     pub fn new(tape: Tape, speed: f64) -> (Self, Remote) {
         let (tx, pace) = watch::channel(Pace { speed: sound(speed), paused: false, steps: 0, sought: (0, To::Back) });
-        let ended = Arc::new(AtomicBool::new(false));
-        (Self { tape, again: None, pace, ended: ended.clone() }, Remote { pace: tx, ended })
+        let state = Arc::new(State::default());
+        (Self { tape, again: None, pace, state: state.clone() }, Remote { pace: tx, state })
     }
 
     /// With a way to read it again, so that one can go back, and after its end too: it ends with its remotes.
@@ -144,7 +163,7 @@ impl Until {
 impl Source for Replay {
     fn run(self: Box<Self>, mut feed: Feed, stop: Stop) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
         Box::pin(async move {
-            let Self { mut tape, again, pace, ended } = *self;
+            let Self { mut tape, again, pace, state } = *self;
             let sought = pace.borrow().sought.0;
             let mut player = Player {
                 pace,
@@ -155,6 +174,8 @@ impl Source for Replay {
                 steps: 0,
                 sought,
                 lines: 0,
+                latest: None,
+                empty: false,
                 until: None,
                 movable: again.is_some(),
             };
@@ -167,12 +188,18 @@ impl Source for Replay {
                         return Ok(Err(Error::new(Kind::Input, "cannot read").cause(format!("no thread for it: {e}"))));
                     }
                     let mut to = player.play(rx, &mut feed).await?;
+                    if to.is_none()
+                        && let Some(end) = player.overshot()
+                    {
+                        *state.end() = Some(end);
+                        to = Some(To::Time(end));
+                    }
                     if to.is_none() {
-                        ended.store(true, Ordering::Relaxed);
+                        state.ended.store(true, Ordering::Relaxed);
                         to = player.wait_for_another(&mut feed).await?;
                     }
                     let (Some(to), Some(again)) = (to, &again) else { return Ok(Ok(())) };
-                    ended.store(false, Ordering::Relaxed);
+                    state.ended.store(false, Ordering::Relaxed);
                     tape = match again() {
                         Ok(tape) => tape,
                         Err(e) => return Ok(Err(e)),
@@ -214,7 +241,7 @@ fn read_ahead(mut tape: Tape, until: Option<Until>, tx: &mpsc::Sender<Vec<Next>>
             next = match far {
                 false => Next::Line(frame, at),
                 true if memchr::memmem::find(&frame.bytes, b"\"dns\":").is_some() => Next::Learnt(frame),
-                true => Next::Passed,
+                true => Next::Passed(at),
             };
         }
         ahead.push(next);
@@ -238,6 +265,10 @@ struct Player {
     sought: u64,
     /// Lines that have been played, those passed over included.
     lines: u64,
+    /// The latest time of them.
+    latest: Option<Nanos>,
+    /// Another place was gone to, and nothing was played since.
+    empty: bool,
     /// Until there it goes as fast as it can be read.
     until: Option<Until>,
     movable: bool,
@@ -266,12 +297,15 @@ impl Player {
                             self.until = None;
                             self.due = Instant::now();
                         }
+                        // Where nothing lies before the place that was asked for, its first line is shown all the same.
                         if self.until.is_none()
+                            && !self.empty
                             && let Some(to) = self.wait(at, feed).await?
                         {
                             return Ok(Some(to));
                         }
-                        self.lines += 1;
+                        self.passed(at);
+                        self.empty = false;
                         feed.send(Input::Frame(frame)).await?;
                         self.clock(at, feed).await?;
                     }
@@ -279,7 +313,7 @@ impl Player {
                         self.lines += 1;
                         feed.send(Input::Learnt(frame)).await?;
                     }
-                    Next::Passed => self.lines += 1,
+                    Next::Passed(at) => self.passed(at),
                     Next::Changes(all) => {
                         for at in all {
                             feed.send(Input::World(at)).await?;
@@ -296,6 +330,19 @@ impl Player {
         }
         feed.flush().await?;
         Ok(None)
+    }
+
+    fn passed(&mut self, at: Option<Nanos>) {
+        self.lines += 1;
+        self.latest = self.latest.max(at);
+    }
+
+    /// The recording's end, where a time behind it was asked for.
+    fn overshot(&self) -> Option<Nanos> {
+        match self.until {
+            Some(Until::Time(t)) => self.latest.filter(|end| *end < t),
+            _ => None,
+        }
     }
 
     /// Another place that is asked for and was not gone to yet.
@@ -334,7 +381,7 @@ impl Player {
             To::Time(at) => Until::Time(at),
             To::Back => Until::Line(self.lines.saturating_sub(1)),
         });
-        (self.lines, self.last, self.told, self.shown) = (0, None, None, None);
+        (self.lines, self.last, self.told, self.shown, self.latest, self.empty) = (0, None, None, None, None, true);
         self.steps = self.pace.borrow().steps;
     }
 
@@ -519,5 +566,14 @@ mod tests {
         remote.pause(false);
         until_clock(&mut inbox, 999, &mut seen).await;
         assert_eq!((seen.last(), seen.iter().filter(|s| **s == (500, true)).count()), (Some(&(999, true)), 1));
+        // Outside of the recording lies its nearest line, and the clock stands there.
+        remote.pause(true);
+        remote.seek(To::Time(Nanos(5_000 * Nanos::SECOND)));
+        until_clock(&mut inbox, 998, &mut seen).await;
+        assert_eq!((seen.last(), seen.len(), remote.overshot()), (Some(&(998, true)), 301, Some(Nanos(999 * Nanos::SECOND))));
+        assert_eq!((remote.overshot(), remote.ended()), (None, false));
+        remote.seek(To::Time(Nanos(-5 * Nanos::SECOND)));
+        until_clock(&mut inbox, 0, &mut seen).await;
+        assert_eq!(seen, [(0, true)]);
     }
 }

@@ -22,9 +22,10 @@ const WORLD: &[u8] = b"{\"world\":";
 pub enum Next {
     /// A line, and its time where it has one.
     Line(Frame, Option<Nanos>),
-    /// A line of which only what it teaches counts, or not even that: a player makes these of lines that it passes over.
+    /// A line of which only what it teaches counts: a player makes it of one that it passes over.
     Learnt(Frame),
-    Passed,
+    /// Not even that, but for its time.
+    Passed(Option<Nanos>),
     /// What a line of the cluster's state says that is news.
     Changes(Vec<At>),
     /// A file came to its end; `Err` if it could not be read to it. Others go on.
@@ -45,13 +46,20 @@ struct Track {
     ended: Option<(Arc<str>, Result<(), String>)>,
     /// The time of the line before.
     at: Option<Nanos>,
+    /// Its first line was read for its time only; the file is opened again when its turn comes.
+    waits: bool,
 }
 
 impl Tape {
-    /// Opens everything at once: a wrong name is told before the first flow, not after an hour.
+    /// Looks at everything at once: a wrong name is told before the first flow, not after an hour. But only those are open at a time
+    /// whose times meet.
     pub fn open(paths: &[String]) -> Result<Self, Error> {
         let open = |files: Vec<String>| files.iter().map(|f| Recording::open(f)).collect::<Result<_, _>>();
-        Ok(Self { tracks: set::recordings(paths).into_iter().map(|f| open(f).map(Track::new)).collect::<Result<_, _>>()? })
+        let mut tracks: Vec<_> = set::recordings(paths).into_iter().map(|f| open(f).map(Track::new)).collect::<Result<_, _>>()?;
+        if tracks.len() > 1 {
+            tracks.iter_mut().try_for_each(Track::put_by)?;
+        }
+        Ok(Self { tracks })
     }
 
     /// Recordings that are open already, each by itself.
@@ -92,7 +100,7 @@ impl Tape {
                     }
                 }
                 Some(Next::End(name, how)) => feed.blocking_send(Input::End(name, how))?,
-                Some(Next::Learnt(_) | Next::Passed) => {}
+                Some(Next::Learnt(_) | Next::Passed(_)) => {}
                 None => return feed.blocking_flush(),
             }
         }
@@ -104,40 +112,58 @@ impl Iterator for Tape {
 
     /// The next one of all; `None` when everything has been read.
     fn next(&mut self) -> Option<Next> {
-        let mut first: Option<(usize, Option<Nanos>)> = None;
-        for (i, track) in self.tracks.iter_mut().enumerate() {
-            track.fill();
-            if track.ended.is_some() {
-                first = Some((i, None));
-                break;
+        loop {
+            let mut first: Option<(usize, Option<Nanos>)> = None;
+            for (i, track) in self.tracks.iter_mut().enumerate() {
+                track.fill();
+                if track.ended.is_some() {
+                    first = Some((i, None));
+                    break;
+                }
+                // Of equal times the recording that was named first; what has no time yet goes at once.
+                if (track.waits || track.head.is_some()) && first.is_none_or(|(_, at)| track.at < at) {
+                    first = Some((i, track.at));
+                }
             }
-            // Of equal times the recording that was named first; what has no time yet goes at once.
-            if track.head.is_some() && first.is_none_or(|(_, at)| track.at < at) {
-                first = Some((i, track.at));
+            let track = self.tracks.get_mut(first?.0)?;
+            if !std::mem::take(&mut track.waits) {
+                return track.next();
             }
         }
-        let track = self.tracks.get_mut(first?.0)?;
-        track.next()
     }
 }
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None }
+        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false }
+    }
+
+    /// Closes the file again, now that the time of its first line is known.
+    fn put_by(&mut self) -> Result<(), Error> {
+        if self.files.front().is_none_or(Recording::is_live) {
+            return Ok(());
+        }
+        self.fill();
+        if let (Some(_), Some(file)) = (self.head.take(), self.files.front_mut()) {
+            *file = Recording::open(&file.name())?;
+            self.waits = true;
+        }
+        Ok(())
     }
 
     fn is_ready(&mut self) -> bool {
         if self.head.is_none()
+            && !self.waits
             && let Some(frame) = self.files.front_mut().and_then(Recording::buffered_frame)
         {
             self.take(frame);
         }
-        self.head.is_some() || self.ended.is_some() || self.files.is_empty()
+        self.waits || self.head.is_some() || self.ended.is_some() || self.files.is_empty()
     }
 
     /// Reads on until there is a line, or an end to be told.
     fn fill(&mut self) {
-        if self.head.is_some() || self.ended.is_some() {
+        if self.waits || self.head.is_some() || self.ended.is_some() {
             return;
         }
         let Some(file) = self.files.front_mut() else { return };

@@ -51,6 +51,8 @@ const FRAME: Duration = Duration::from_millis(33);
 const SLICE: Duration = Duration::from_millis(4);
 /// Ages and rates move without data too.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a disk is looked at that something waits for.
+const NAP: Duration = Duration::from_millis(10);
 /// Set by the tests: panic after the first picture. Not in a user's build.
 const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 
@@ -159,6 +161,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 (app.model.tape, app.model.kept) = (tapes.state(), tapes.keeps());
                 dirty = true;
             }
+            () = tokio::time::sleep(NAP), if tapes.awaits() => {}
             () = std::future::ready(()), if !queue.is_empty() || app.behind() || tapes.is_saving() => {}
         }
         match asked {

@@ -1,7 +1,8 @@
 //! What is recorded while the screen is open: the session's ring, what `:record` asks for, what `:save` writes.
 //!
-//! Owns the writers. A disk that fails ends its recording with a message and nothing else. Draws nothing; the loop hands it everything
-//! that happens, and the messages that come back go to the last line.
+//! Owns the writers, none of which is waited for. A disk that fails ends its recording with a message and nothing else, one that is behind
+//! costs the recording some flows, which are counted. Draws nothing; the loop hands it everything that happens, and the messages that come
+//! back go to the last line.
 use super::model::Tone;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -27,10 +28,25 @@ pub struct Tapes<'a> {
     start: Start,
     /// Until the first flow.
     begin: Option<Begin<'a>>,
-    session: Option<Recorder>,
-    named: Option<Recorder>,
+    session: Option<Running>,
+    named: Option<Running>,
     saving: Option<Saving>,
+    closing: Vec<Closing>,
     ground: Ground,
+}
+
+/// A recording, and how many flows it was said to lack.
+struct Running {
+    to: Recorder,
+    said: u64,
+}
+
+/// A file that has been written but for what is on its way to the disk.
+struct Closing {
+    done: &'static str,
+    to: Recorder,
+    /// Rows whose frames were not held any more.
+    gone: u64,
 }
 
 /// What is held goes to a file, a little at a time.
@@ -46,7 +62,7 @@ struct Saving {
 impl<'a> Tapes<'a> {
     /// `begin`: begins the ring of this session, if there is to be one. `given`: what the engine was told before any source.
     pub fn new(start: Start, begin: Option<Begin<'a>>, given: &[At]) -> Self {
-        let mut all = Self { start, begin, session: None, named: None, saving: None, ground: Ground::default() };
+        let mut all = Self { start, begin, session: None, named: None, saving: None, closing: Vec::new(), ground: Ground::default() };
         given.iter().for_each(|at| all.world(at));
         all
     }
@@ -58,7 +74,7 @@ impl<'a> Tapes<'a> {
 
     /// What line 1 says.
     pub fn state(&self) -> Option<String> {
-        let books = self.named.as_ref()?.books();
+        let books = self.named.as_ref()?.to.books();
         Some(format!("rec {}", count(books.flows)))
     }
 
@@ -67,10 +83,10 @@ impl<'a> Tapes<'a> {
         match input {
             Input::Frame(f) if f.broken.is_none() => {
                 if let Some(begin) = self.begin.take() {
-                    self.session = begin(self.ground.clone());
+                    self.session = begin(self.ground.clone()).map(|to| Running { to, said: 0 });
                 }
                 for r in [&mut self.session, &mut self.named].into_iter().flatten() {
-                    r.frame(f.clone());
+                    r.to.frame(f.clone());
                 }
             }
             Input::World(at) => self.world(at),
@@ -81,7 +97,7 @@ impl<'a> Tapes<'a> {
     fn world(&mut self, at: &At) {
         self.ground.take(at, line::write);
         for r in [&mut self.session, &mut self.named].into_iter().flatten() {
-            r.world(at);
+            r.to.world(at);
         }
     }
 
@@ -89,28 +105,40 @@ impl<'a> Tapes<'a> {
     pub fn flush(&mut self) -> Option<(Tone, String)> {
         let mut said = None;
         for (r, session) in [(&mut self.session, true), (&mut self.named, false)] {
-            let Some(recorder) = r else { continue };
-            recorder.flush();
-            let books = recorder.books();
+            let Some(running) = r else { continue };
+            running.to.flush();
+            let books = running.to.books();
+            let what = if session { "the session's ring" } else { "the recording" };
             if let Some(cause) = &books.failed {
-                let what = if session { "the session's ring" } else { "the recording" };
-                let path = recorder.path().display().to_string();
+                let path = running.to.path().display().to_string();
                 said = Some((Tone::Error, format!("{what} ended: {cause}; {} can be read, the rest is held only here", path)));
                 *r = None;
+            } else if books.missed > running.said && (running.said == 0 || running.to.has_room()) {
+                // Once when it begins, and once what it came to.
+                running.said = books.missed;
+                said = Some((Tone::Error, format!("the disk is behind: {what} lacks {} flows", count(books.missed))));
             }
         }
-        said
+        said.or_else(|| self.closed())
+    }
+
+    /// What has come to the disk since, one at a time.
+    fn closed(&mut self) -> Option<(Tone, String)> {
+        let i = self.closing.iter_mut().position(|c| c.to.ends())?;
+        Some(finished(self.closing.remove(i)))
     }
 
     /// Begins to record, or ends what is being recorded.
     pub fn toggle(&mut self, path: Option<&str>) -> (Tone, String) {
-        if let Some(r) = self.named.take() {
-            return finished("recorded", r, 0);
+        if let Some(Running { to, .. }) = self.named.take() {
+            let path = to.path().display().to_string();
+            self.closing.push(Closing { done: "recorded", to, gone: 0 });
+            return self.closed().unwrap_or((Tone::Info, format!("closing {path}")));
         }
         let Some(path) = path else { return (Tone::Info, "nothing is being recorded".to_owned()) };
         match (self.start)(Path::new(path), self.ground.clone()) {
-            Ok(r) => {
-                self.named = Some(r);
+            Ok(to) => {
+                self.named = Some(Running { to, said: 0 });
                 (Tone::Info, format!("recording to {path}; :record ends it"))
             }
             Err(e) => (Tone::Error, e.line()),
@@ -132,19 +160,32 @@ impl<'a> Tapes<'a> {
         }
     }
 
+    /// Whether saving can go on at once.
     pub fn is_saving(&self) -> bool {
-        self.saving.is_some()
+        self.saving.as_ref().is_some_and(|s| s.to.has_room())
+    }
+
+    /// Whether a disk is waited for.
+    pub fn awaits(&self) -> bool {
+        !self.closing.is_empty() || self.saving.is_some() && !self.is_saving()
     }
 
     /// Goes on saving while `more` allows; says so at the end.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> Option<(Tone, String)> {
+        if let Some(said) = self.closed() {
+            return Some(said);
+        }
         let s = self.saving.as_mut()?;
+        s.to.flush();
         let from: Arc<str> = Arc::from("");
         // What fell out meanwhile is not there any more.
         let first = engine.store().seqs().start;
         s.gone += first.saturating_sub(s.next).min(s.end.saturating_sub(s.next));
         s.next = s.next.max(first);
         while s.next < s.end && s.to.books().failed.is_none() {
+            if !s.to.has_room() {
+                return None;
+            }
             let seq = s.next;
             s.next += 1;
             if engine.matches(seq, &s.filter) {
@@ -160,19 +201,24 @@ impl<'a> Tapes<'a> {
                 return None;
             }
         }
-        self.saving.take().map(|s| finished("saved", s.to, s.gone))
+        let Saving { to, gone, .. } = self.saving.take()?;
+        self.closing.push(Closing { done: "saved", to, gone });
+        None
     }
 }
 
-fn finished(done: &str, r: Recorder, gone: u64) -> (Tone, String) {
-    let path = r.path().display().to_string();
-    let Books { flows, failed, unrecorded, .. } = r.finish();
+fn finished(Closing { done, to, gone }: Closing) -> (Tone, String) {
+    let path = to.path().display().to_string();
+    let Books { flows, failed, unrecorded, missed, .. } = to.finish();
     if let Some(cause) = failed {
         return (Tone::Error, format!("{path} ended early: {cause}; {} flows are not in it", count(unrecorded)));
     }
     let mut text = format!("{done} {} flows to {path}", count(flows));
     if gone > 0 {
         text.push_str(&format!("; {} were not held any more", count(gone)));
+    }
+    if missed > 0 {
+        text.push_str(&format!("; {} are not in it, the disk was behind", count(missed)));
     }
     (Tone::Info, text)
 }

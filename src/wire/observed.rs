@@ -4,9 +4,10 @@ use super::pb::flow::layer7::Record;
 use super::pb::flow::{self, CiliumEventType, Endpoint, Flow, Layer7, Policy, Service};
 use super::pb::observer::GetFlowsResponse;
 use super::pb::observer::get_flows_response::ResponseTypes;
-use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, RETINA, Reported};
+use crate::model::observed::{Direction, L4, L7, Named, Observed, Party, RETINA, Reported, Told};
 use crate::model::time::Nanos;
-use prost_types::Timestamp;
+use prost::Message as _;
+use prost_types::{Struct, Timestamp};
 
 /// Monitor event type of a drop.
 const DROP: i32 = 1;
@@ -57,6 +58,11 @@ pub fn of_flow(f: &Flow) -> Observed {
             egress_allowed: named(&f.egress_allowed_by),
             ingress_allowed: named(&f.ingress_allowed_by),
             log: f.policy_log.clone(),
+            told: [&f.egress_denied_by, &f.ingress_denied_by, &f.egress_allowed_by, &f.ingress_allowed_by]
+                .into_iter()
+                .flatten()
+                .filter_map(told)
+                .collect(),
         },
         ..Observed::default()
     };
@@ -74,7 +80,11 @@ pub fn of_flow(f: &Flow) -> Observed {
 fn emitter(f: &Flow) -> String {
     let named = f.emitter.as_ref().map(|e| e.name.clone()).unwrap_or_default();
     let point = f.trace_observation_point != 0 && matches!(f.event_type, Some(CiliumEventType { r#type: DROP, .. }));
-    let extension = f.extensions.as_ref().is_some_and(|e| e.type_url.ends_with("RetinaMetadata"));
+    // Its older versions had a message of their own; to the newer ones' map nobody else has such a key.
+    let extension = f.extensions.as_ref().is_some_and(|e| {
+        let map = || Struct::decode(&*e.value).is_ok_and(|map| map.fields.contains_key("drop_reason"));
+        e.type_url.ends_with("RetinaMetadata") || (e.type_url.ends_with("/google.protobuf.Struct") && map())
+    });
     if point || extension { RETINA.to_owned() } else { named }
 }
 
@@ -159,6 +169,13 @@ fn named(policies: &[Policy]) -> Vec<Named> {
     policies.iter().map(|p| Named { kind: p.kind.clone(), namespace: p.namespace.clone(), name: p.name.clone() }).collect()
 }
 
+/// What its labels say of a policy. Cilium's own say where it comes from, and nothing of this.
+fn told(p: &Policy) -> Option<Told> {
+    let mut told = Told { kind: p.kind.clone(), namespace: p.namespace.clone(), name: p.name.clone(), ..Told::default() };
+    let known = p.labels.iter().filter(|l| told.label(l)).count();
+    (known > 0).then_some(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn what_labels_say_of_a_policy() {
+        let o = of(r#"{"flow":{"ingress_denied_by":[{"name":"a","kind":"NetworkPolicy","namespace":"b",
+            "labels":["rule-index=3","rule-name=x","policy-generation=7","policy-uid=u","k8s:io.cilium.k8s.policy.name=a"]},
+            {"name":"c","kind":"CiliumNetworkPolicy","labels":["k8s:io.cilium.k8s.policy.derived-from=CiliumNetworkPolicy"]}]}}"#);
+        let [told] = o.reported.told.as_slice() else { panic!("{:?}", o.reported) };
+        assert_eq!(
+            (told.rule_index, told.generation, told.uid.as_str(), told.words().as_str()),
+            (Some(3), Some(7), "u", "rule 3 (x), generation 7")
+        );
+    }
+
+    #[test]
     fn the_reason_falls_back() {
         let reason = |rest: &str| of(&format!(r#"{{"flow":{{"verdict":"DROPPED"{rest}}}}}"#)).drop_reason;
         assert_eq!(reason(r#","drop_reason":169,"event_type":{"type":1,"sub_type":134}"#), 169);
@@ -209,6 +238,11 @@ mod tests {
         let o = who(r#","event_type":{"type":1,"sub_type":133}"#);
         assert_eq!((o.emitter.as_str(), o.side()), ("Hubble", Some(Direction::Ingress)));
         assert!(!who(r#","event_type":{"type":4},"trace_observation_point":"FROM_NETWORK""#).of_retina());
+        let map = |key: &str| {
+            let value = format!(r#"{{"{key}":"IPTABLE_RULE_DROP"}}"#);
+            who(&format!(r#","extensions":{{"@type":"type.googleapis.com/google.protobuf.Struct","value":{value}}}"#)).of_retina()
+        };
+        assert!(map("drop_reason") && !map("other"));
     }
 
     #[test]

@@ -126,11 +126,8 @@ impl Addresses {
     /// Who held an address. `node`: where its holder was, if that is known.
     pub fn holder(&self, ip: IpAddr, at: Option<Nanos>, node: &str) -> Holder<'_> {
         let Some(list) = self.holds.get(&ip) else { return Holder::Nobody };
-        let of = |lag: i64| list.iter().filter(|h| h.at(at, lag)).collect::<Vec<_>>();
-        let mut found = of(0);
-        if found.is_empty() {
-            found = of(LAG);
-        }
+        // Where one takes over from another, either may have had it by the clock of the record's node.
+        let mut found: Vec<&Hold> = list.iter().filter(|h| h.at(at, LAG)).collect();
         if !node.is_empty() && found.iter().any(|h| h.pod.node == node) {
             found.retain(|h| h.pod.node == node);
         }
@@ -230,6 +227,19 @@ mod tests {
         a.change(&key("a"), None, Some(&pod("n1", "cart")), minute(1));
         a.change(&key("b"), None, Some(&pod("n2", "db")), minute(1));
         assert_eq!([app(&a, minute(2), "n2"), app(&a, minute(2), ""), app(&a, minute(2), "n9")], ["b db", "Several", "Several"]);
+    }
+
+    #[test]
+    fn where_an_address_is_handed_over_either_may_have_had_it() {
+        let mut a = Addresses::default();
+        let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
+        a.change(&key("a"), None, Some(&first), minute(10));
+        a.change(&key("a"), Some(&first), None, minute(20));
+        a.change(&key("b"), None, Some(&second), minute(20));
+        let at = |s: i64| Some(Nanos(20 * MINUTE + s * Nanos::SECOND));
+        let told: Vec<_> = [-6, -4, 0, 4, 6].map(|s| app(&a, at(s), "")).into();
+        assert_eq!(told, ["a cart", "Several", "Several", "Several", "b db"]);
+        assert_eq!([app(&a, at(1), "n1"), app(&a, at(-1), "n2")], ["a cart", "b db"], "its node tells");
     }
 
     #[test]

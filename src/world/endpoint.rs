@@ -1,13 +1,15 @@
 //! One side of a flow with all that is known of it. Owns how labels are filled in from manifests, and what counts as unknown.
+use super::aged::Then;
 use super::labels::{self, CLUSTER, Labels, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE, SERVICE_ACCOUNT};
 use super::objects::{PodLike, ServicePort, Target};
 use super::stand::{self, Other, Seen, Stand};
 use super::{Key, NamedPort, World};
 use crate::model::observed::{L4, Observed, Party, Verdict};
+use crate::model::time::Nanos;
 use std::net::IpAddr;
 
 /// The service whose endpoints are the API servers.
-const API: (&str, &str) = ("default", "kubernetes");
+pub(super) const API: (&str, &str) = ("default", "kubernetes");
 
 /// A service whose address stands in a record that was made before it was translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl Endpoint {
 impl World {
     /// All that is known about one side, whatever the record around it.
     pub fn endpoint(&self, p: &Party) -> Endpoint {
-        self.endpoint_of(p, &self.stand(p, Seen { called: true, ..Seen::default() }), Other::default())
+        self.endpoint_of(p, &self.stand(p, Seen { called: true, ..Seen::default() }), Other::default(), None)
     }
 
     /// All that is known about both sides of a record, at its time and seen from its node.
@@ -84,15 +86,15 @@ impl World {
         let [src, dst] = self.stands(o);
         let [seen_src, seen_dst] = stand::seen(o);
         let (of_src, of_dst) = (self.other(&o.src, &src, seen_src), self.other(&o.dst, &dst, seen_dst));
-        let mut ends = [self.endpoint_of(&o.src, &src, of_dst), self.endpoint_of(&o.dst, &dst, of_src)];
+        let mut ends = [self.endpoint_of(&o.src, &src, of_dst, o.at), self.endpoint_of(&o.dst, &dst, of_src, o.at)];
         // What rules by name allow was not dropped for want of a rule: then it has no name that they know.
         let dropped = matches!(o.verdict, Verdict::Dropped | Verdict::Audit);
         ends.iter_mut().zip([src, dst]).filter(|(_, s)| s.outside).for_each(|(e, _)| e.masked = !dropped);
         ends
     }
 
-    fn endpoint_of(&self, p: &Party, s: &Stand<'_>, other: Other<'_>) -> Endpoint {
-        if let Some(backend) = s.frontend.and_then(|key| self.backend(p, key, other)) {
+    fn endpoint_of(&self, p: &Party, s: &Stand<'_>, other: Other<'_>, at: Option<Nanos>) -> Endpoint {
+        if let Some(backend) = s.frontend.and_then(|key| self.backend(p, key, other, at)) {
             return backend;
         }
         let (mut namespace, mut pod) = (p.namespace.clone(), p.pod.clone());
@@ -152,10 +154,10 @@ impl World {
                 } else if !reserved.is_empty() {
                     e.labels.push("reserved", reserved, "");
                     e.known = true;
-                    match self.service_endpoints(API.0, API.1) {
-                        Some(all) if p.ip.is_some_and(|ip| all.contains(&ip)) => e.labels.push("reserved", "kube-apiserver", ""),
-                        Some(_) => {}
-                        None => e.maybe_apiserver = true,
+                    match self.endpoints_at(API.0, API.1, at) {
+                        Then::Known(all) if p.ip.is_some_and(|ip| all.contains(&ip)) => e.labels.push("reserved", "kube-apiserver", ""),
+                        Then::Known(_) => {}
+                        Then::Nothing | Then::Forgotten => e.maybe_apiserver = true,
                     }
                 } else if !namespace.is_empty() && !host_network {
                     // A pod nobody describes: its namespace at least is certain.
@@ -164,7 +166,7 @@ impl World {
             }
         }
         if e.labels.is_pod() {
-            self.complete_namespace(&mut e, &namespace);
+            self.complete_namespace(&mut e, &namespace, at);
         } else {
             e.namespace_labels = true;
         }
@@ -175,23 +177,25 @@ impl World {
     }
 
     /// The one that stands for whatever is behind a service, if that is all of one kind: policies judge the backend.
-    fn backend(&self, p: &Party, key: &Key, other: Other<'_>) -> Option<Endpoint> {
+    fn backend(&self, p: &Party, key: &Key, other: Other<'_>, at: Option<Nanos>) -> Option<Endpoint> {
         let service = self.services.get(key)?;
-        let ips = match self.service_endpoints(&key.0, &key.1) {
-            Some(ips) => ips.to_vec(),
-            None if service.selector.is_empty() => return None,
-            None => {
+        let ips = match self.endpoints_at(&key.0, &key.1, at) {
+            Then::Known(ips) => ips.clone(),
+            // Behind it may have stood others then.
+            Then::Forgotten => return None,
+            Then::Nothing if service.selector.is_empty() => return None,
+            Then::Nothing => {
                 let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));
                 let mine = self.pods.iter().filter(|(k, t)| k.0 == key.0 && !t.finished && fits(t));
                 mine.filter_map(|(_, t)| t.ips.first().copied()).collect()
             }
         };
-        let called = Seen { called: false, ..Seen::default() };
+        let called = Seen { called: false, at, ..Seen::default() };
         let mut all = ips.iter().map(|ip| {
             let one = Party { present: p.present, ip: Some(*ip), ..Party::default() };
             let mut s = self.stand(&one, called);
             s.home = stand::home(&s, called, other);
-            self.endpoint_of(&one, &s, other)
+            self.endpoint_of(&one, &s, other, at)
         });
         let first = all.next()?;
         let facts = |e: &Endpoint| {
@@ -228,10 +232,10 @@ impl World {
     }
 
     /// Adds the namespace's labels where the flow lacks them.
-    fn complete_namespace(&self, e: &mut Endpoint, namespace: &str) {
+    fn complete_namespace(&self, e: &mut Endpoint, namespace: &str, at: Option<Nanos>) {
         e.namespace_labels = e.labels.0.iter().any(|l| l.key.starts_with(NAMESPACE_LABELS));
         if !e.namespace_labels
-            && let Some(known) = self.namespace_labels(namespace)
+            && let Some(known) = self.namespace_labels_at(namespace, at)
         {
             for (k, v) in known {
                 e.labels.push("k8s", &format!("{NAMESPACE_LABELS}{k}"), v);

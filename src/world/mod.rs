@@ -2,9 +2,11 @@
 //!
 //! Owns the state that `apply` builds from manifests and the answer to "whose labels are these" (`endpoint`). Judges nothing.
 mod addresses;
+mod aged;
 pub mod dns;
 pub mod endpoint;
 mod json;
+mod kinds;
 pub mod labels;
 pub mod line;
 mod objects;
@@ -20,9 +22,10 @@ pub use stand::Stand;
 
 use crate::model::doc::Doc;
 use crate::model::input::{Change, ObjectId};
-use crate::model::observed::{L4, L7, Observed};
+use crate::model::observed::{L4, L7, Observed, Party};
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
+use aged::{Aged, Then};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,7 +47,7 @@ pub type Key = (String, String);
 /// The cluster as known.
 #[derive(Debug, Clone, Default)]
 pub struct World {
-    namespaces: HashMap<String, BTreeMap<String, String>>,
+    namespaces: HashMap<String, Aged<BTreeMap<String, String>>>,
     pods: HashMap<Arc<Key>, Arc<PodLike>>,
     addresses: Addresses,
     /// By namespace: (kind, name, template).
@@ -59,11 +62,13 @@ pub struct World {
     service_accounts: HashMap<Key, ()>,
     cidr_groups: BTreeMap<String, CidrGroup>,
     /// Addresses behind each service.
-    endpoints: HashMap<Key, Vec<IpAddr>>,
+    endpoints: HashMap<Key, Aged<Vec<IpAddr>>>,
     /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
     slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
     dns: dns::Names,
     settings: settings::Settings,
+    /// How well each kind is known.
+    kinds: kinds::Kinds,
     generation: u64,
 }
 
@@ -88,7 +93,12 @@ impl World {
         let changed = match change {
             Change::Apply(doc) => self.settings.take(doc) | self.take(doc, at),
             Change::Remove(id) => self.settings.remove(&id.kind, &id.namespace, &id.name) | self.remove(id, at),
-            Change::Fault(_) | Change::Kind(_) => false,
+            Change::Kind(kind) => {
+                let changed = self.kinds.note(kind, at);
+                self.settings.complete(self.kinds.missing("daemonsets", None).is_none());
+                changed
+            }
+            Change::Fault(_) => false,
         };
         self.generation += u64::from(changed);
     }
@@ -106,7 +116,8 @@ impl World {
                 let mut labels = objects::string_map(doc.root.at(&["metadata", "labels"]));
                 // The API server sets it, whatever the manifest says.
                 labels.insert(labels::METADATA_NAME.to_owned(), key.1.clone());
-                replaced(self.namespaces.insert(key.1, labels.clone()), &labels)
+                let first = at.is_some_and(|at| self.kinds.is_first("namespaces", at));
+                self.namespaces.entry(key.1).or_default().set(Some(labels), at, first)
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
@@ -138,10 +149,10 @@ impl World {
                 let old = self.slices.insert(slice, told.clone());
                 let changed = replaced(old.clone(), &told);
                 if let Some((before, _)) = old.filter(|(before, _)| changed && *before != service) {
-                    self.gather_endpoints(&namespace, &before);
+                    self.gather_endpoints(&namespace, &before, at);
                 }
                 if changed {
-                    self.gather_endpoints(&namespace, &service);
+                    self.gather_endpoints(&namespace, &service, at);
                 }
                 changed
             }
@@ -160,7 +171,8 @@ impl World {
             ("", "ServiceAccount") => self.service_accounts.insert(key, ()).is_none(),
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
-                let Some(pod) = PodLike::of_workload(kind, &doc.root) else { return false };
+                // Of a watched DaemonSet only the names of its containers are kept, which is no template.
+                let Some(pod) = PodLike::of_workload(kind, &doc.root).filter(|_| doc.live.is_none()) else { return false };
                 let list = self.workloads.entry(key.0).or_default();
                 let same = |(k, n, t): &(String, String, PodLike)| k == kind && *n == key.1 && *t == pod;
                 if list.iter().any(same) {
@@ -182,13 +194,20 @@ impl World {
         let namespace = if id.namespace.is_empty() { DEFAULT_NAMESPACE } else { id.namespace.as_str() };
         let key = (namespace.to_owned(), id.name.clone());
         match (id.group.as_str(), id.kind.as_str()) {
-            ("", "Namespace") => self.namespaces.remove(&id.name).is_some(),
+            ("", "Namespace") => {
+                let Some(labels) = self.namespaces.get_mut(&id.name) else { return false };
+                let changed = labels.set(None, at, false);
+                if labels.is_over() {
+                    self.namespaces.remove(&id.name);
+                }
+                changed
+            }
             ("", "Pod") => self.remove_pod(key, at),
             ("", "Service") => self.forget_service(&key),
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
                 let slice = (id.kind.clone(), key.0.clone(), key.1);
                 let Some((service, _)) = self.slices.remove(&slice) else { return false };
-                self.gather_endpoints(&key.0, &service);
+                self.gather_endpoints(&key.0, &service, at);
                 true
             }
             ("", "Node") => self.forget_node(&id.name),
@@ -238,7 +257,7 @@ impl World {
     }
 
     /// What all slices of a service say together, each address once.
-    fn gather_endpoints(&mut self, namespace: &str, service: &str) {
+    fn gather_endpoints(&mut self, namespace: &str, service: &str, at: Option<Nanos>) {
         let (mut known, mut all) = (false, Vec::new());
         for kind in ["Endpoints", "EndpointSlice"] {
             let first = (kind.to_owned(), namespace.to_owned(), String::new());
@@ -253,21 +272,30 @@ impl World {
             }
         }
         let key = (namespace.to_owned(), service.to_owned());
-        if known {
-            self.endpoints.insert(key, all)
-        } else {
-            self.endpoints.remove(&key)
-        };
+        let first = at.is_some_and(|at| self.kinds.is_first("endpointslices", at));
+        let told = self.endpoints.entry(key.clone()).or_default();
+        told.set(known.then_some(all), at, first);
+        if told.is_over() {
+            self.endpoints.remove(&key);
+        }
     }
 
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
     pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
-        self.namespaces.get(namespace)
+        self.namespaces.get(namespace)?.now()
+    }
+
+    /// The same as they were at a time; `None` also where that is not known.
+    fn namespace_labels_at(&self, namespace: &str, at: Option<Nanos>) -> Option<&BTreeMap<String, String>> {
+        match self.namespaces.get(namespace)?.at(at) {
+            Then::Known(labels) => Some(labels),
+            Then::Nothing | Then::Forgotten => None,
+        }
     }
 
     /// Every namespace that a manifest speaks of, by name.
     pub fn namespaces(&self) -> Vec<&str> {
-        sorted(self.namespaces.keys().map(String::as_str))
+        sorted(self.namespaces.iter().filter(|(_, labels)| labels.now().is_some()).map(|(name, _)| name.as_str()))
     }
 
     /// Every pod that a manifest speaks of, by namespace and name.
@@ -307,6 +335,19 @@ impl World {
         &self.settings
     }
 
+    /// A number that differs wherever what was so at a time differs from what is so now, for all that this side is judged by.
+    pub fn era(&self, p: &Party, s: &Stand<'_>, at: Option<Nanos>) -> u64 {
+        let namespace = s.pod().map_or(p.namespace.as_str(), |(namespace, _)| namespace);
+        // What the record says itself is not looked up.
+        let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
+        let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
+        let of_service = |key: &Key| self.endpoints.get(key).map_or(0, |all| all.era(at));
+        let backends = s.frontend().map_or(0, |key| of_namespace(&key.0).wrapping_mul(31).wrapping_add(of_service(key)));
+        let (api, name) = endpoint::API;
+        let servers = if s.host || s.outside { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
+        [of_namespace(namespace), backends, servers].into_iter().fold(0, |n, e| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(e))
+    }
+
     /// Pods of which it was forgotten, for want of room, that they once had an address.
     pub fn forgotten(&self) -> u64 {
         self.addresses.forgotten
@@ -326,7 +367,17 @@ impl World {
     }
 
     pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
-        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice)
+        self.endpoints.get(&(namespace.to_owned(), name.to_owned()))?.now().map(Vec::as_slice)
+    }
+
+    /// The same as they were at a time.
+    fn endpoints_at(&self, namespace: &str, name: &str, at: Option<Nanos>) -> Then<'_, Vec<IpAddr>> {
+        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map_or(Then::Nothing, |all| all.at(at))
+    }
+
+    /// How this kind (`pods`) was not known at a time, as a fact that is missing; `None` asks for now.
+    pub fn unread(&self, kind: &str, at: Option<Nanos>) -> Option<String> {
+        Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
@@ -404,7 +455,6 @@ pub fn group(api_version: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::observed::Party;
     use std::sync::Arc;
 
     fn world(yaml: &str) -> World {

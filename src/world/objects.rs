@@ -189,12 +189,18 @@ impl Service {
         let field = |k| spec.and_then(|s| s.get(k));
         let ports = field("ports").map(doc::Node::seq).unwrap_or(&[]).iter();
         let cluster_ips = field("clusterIPs").map(doc::Node::seq).unwrap_or(&[]).iter();
+        let direct = |b: &&doc::Node| b.get("ipMode").and_then(doc::Node::str) != Some("Proxy");
         let balancers = root.at(&["status", "loadBalancer", "ingress"]).map(doc::Node::seq).unwrap_or(&[]).iter();
         Self {
             labels: string_map(root.at(&["metadata", "labels"])),
             selector: string_map(field("selector")),
             ips: ips(field("clusterIP").into_iter().chain(cluster_ips)),
-            outer: ips(field("externalIPs").map(doc::Node::seq).unwrap_or(&[]).iter().chain(balancers.filter_map(|b| b.get("ip")))),
+            // To a balancer that is a proxy pods go as they go to anybody outside; who comes from there is the proxy's business.
+            outer: ips(field("externalIPs")
+                .map(doc::Node::seq)
+                .unwrap_or(&[])
+                .iter()
+                .chain(balancers.filter(direct).filter_map(|b| b.get("ip")))),
             ports: ports.filter_map(ServicePort::read).collect(),
         }
     }

@@ -5,12 +5,25 @@
 use super::addresses::{Hold, Holder, can_be_outside};
 use super::objects::PodLike;
 use super::{Key, World, labels};
-use crate::model::observed::{Direction, Observed, Party};
+use crate::model::observed::{Direction, Observed, Party, Verdict};
 use crate::model::time::Nanos;
 use std::net::IpAddr;
 
 /// Steps from a pod to its topmost owner.
 const MOST_OWNERS: usize = 4;
+
+/// Why it is not certain who a side is, though its address is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Doubt<'w> {
+    /// Several pods had it about then.
+    Several,
+    /// The pod that has it is on another node than the one whose policy was asked.
+    Elsewhere(&'w Hold),
+    /// The record names a pod that never had it; this one had.
+    Another(&'w Hold),
+    /// Which kind is not known, and how: somebody of it may have the address.
+    Unread(&'static str, &'static str),
+}
 
 /// What the world knows of a side beyond its record.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,15 +42,54 @@ pub struct Stand<'w> {
     pub(super) frontend: Option<&'w Key>,
     /// No address of the cluster.
     pub(super) outside: bool,
+    pub(super) doubt: Option<Doubt<'w>>,
 }
 
-impl Stand<'_> {
-    /// Numbers and words that differ wherever what was found differs.
-    pub fn told(&self) -> ([u64; 2], [&str; 3]) {
+impl<'w> Stand<'w> {
+    /// Numbers and words that differ wherever what was found differs; `None`: nothing was found.
+    pub fn told(&self) -> Option<([u64; 3], [&'w str; 5])> {
+        if !self.is_some() && self.doubt.is_none() {
+            return None;
+        }
         let home = self.home.map_or(2, u64::from);
         let flags = [self.by_address, self.host, self.outside].into_iter().fold(0, |n, b| n * 2 + u64::from(b));
         let (namespace, name) = self.frontend.map_or(("", ""), |(ns, n)| (ns.as_str(), n.as_str()));
-        ([self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags], [self.node, namespace, name])
+        let (doubt, kind, how) = match self.doubt {
+            None => (0, "", ""),
+            Some(Doubt::Several) => (1, "", ""),
+            Some(Doubt::Elsewhere(h)) => (4 * h.id + 2, "", ""),
+            Some(Doubt::Another(h)) => (4 * h.id + 3, "", ""),
+            Some(Doubt::Unread(kind, how)) => (4, kind, how),
+        };
+        let numbers = [self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags, doubt];
+        Some((numbers, [self.node, namespace, name, kind, how]))
+    }
+
+    /// The service that the record shows.
+    pub(super) fn frontend(&self) -> Option<&'w Key> {
+        self.frontend
+    }
+
+    /// Whether the record names another pod than the one that had its address.
+    pub fn contradicts(&self) -> bool {
+        matches!(self.doubt, Some(Doubt::Another(_)))
+    }
+
+    /// Why it is not certain who this is: a sentence, and the fact that would tell.
+    pub fn doubt(&self, p: &Party) -> Option<(String, Option<String>)> {
+        let ip = p.ip.map_or_else(|| "its address".to_owned(), |ip| ip.to_string());
+        let path = |h: &Hold| format!("{}/{}", h.key.0, h.key.1);
+        Some(match self.doubt? {
+            Doubt::Several => (format!("more than one pod had {ip} about then, and which it was is not told"), None),
+            Doubt::Elsewhere(h) => {
+                (format!("{ip} was {}'s, on another node than the one that made the record: one of the two is not so", path(h)), None)
+            }
+            Doubt::Another(h) => (format!("the record names {} at {ip}, which was {}'s then", p.display(), path(h)), None),
+            Doubt::Unread(kind, how) => {
+                let fact = format!("{kind} {how}");
+                (format!("whose {ip} was is not certain: not all {kind} are known ({how})"), Some(fact))
+            }
+        })
     }
 
     /// Whether anything was found.
@@ -72,6 +124,8 @@ pub(super) struct Seen<'a> {
     pub subject: bool,
     /// It was called, it did not begin.
     pub called: bool,
+    /// That its policy was asked there is certain: of what passes an agent may tell the connection's direction.
+    pub local: bool,
 }
 
 /// The other side, as far as it tells a node from another.
@@ -123,10 +177,12 @@ impl World {
         }
         if !p.pod.is_empty() {
             let hold = p.ip.and_then(|ip| self.addresses.named(ip, &p.namespace, &p.pod, seen.at));
+            let other = p.ip.filter(|_| hold.is_none()).map(|ip| self.addresses.holder(ip, seen.at, ""));
+            let doubt = other.and_then(|h| if let Holder::Pod(h) = h { Some(Doubt::Another(h)) } else { None });
             let pod = hold.map(|h| &*h.pod).or_else(|| self.pod(&p.namespace, &p.pod));
             return match pod {
                 Some(t) if t.host_network => Stand { hold, host: true, node: &t.node, pods: 1, ..none },
-                _ => Stand { hold, node: pod.map_or("", |t| &t.node), ..none },
+                _ => Stand { hold, node: pod.map_or("", |t| &t.node), doubt, ..none },
             };
         }
         // An identity that no pod has says more than an address that a pod once had.
@@ -135,10 +191,15 @@ impl World {
         }
         let Some(ip) = p.ip else { return none };
         let found = Stand { by_address: true, ..none };
+        let unread = |kind| self.kinds.missing(kind, seen.at).map(|how| Doubt::Unread(kind, how));
+        let doubtful = |doubt| Stand { doubt: Some(doubt), ..none };
         match self.addresses.holder(ip, seen.at, seen.here) {
+            // Whoever has it by what is at hand may have lost it to another since.
+            Holder::Pod(_) if self.kinds.missing("pods", seen.at) == Some("stale") => return doubtful(Doubt::Unread("pods", "stale")),
+            Holder::Pod(hold) if seen.local && self.is_elsewhere(hold, seen.here) => return doubtful(Doubt::Elsewhere(hold)),
             Holder::Pod(hold) => return Stand { hold: Some(hold), node: &hold.pod.node, ..found },
             Holder::Host(node, pods) => return Stand { host: true, node, pods, ..found },
-            Holder::Several => return none,
+            Holder::Several => return doubtful(Doubt::Several),
             Holder::Nobody => {}
         }
         if let Some(node) = self.node_ips.get(&ip) {
@@ -147,8 +208,17 @@ impl World {
         match self.service_ips.get(&ip).or_else(|| self.outer_ips.get(&ip)).map(Vec::as_slice) {
             Some([one]) if seen.called => Stand { frontend: Some(one), ..found },
             Some(_) => none,
-            None => Stand { outside: self.is_outside(ip), ..found },
+            None => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
+                Some(doubt) => doubtful(doubt),
+                None => Stand { outside: self.is_outside(ip), ..found },
+            },
         }
+    }
+
+    /// Whether a pod is not on the node that asked its policy. Of a node that nobody describes the name may be spelt another way.
+    fn is_elsewhere(&self, hold: &Hold, here: &str) -> bool {
+        let node = hold.pod.node.as_str();
+        !here.is_empty() && !node.is_empty() && node != here && self.nodes.contains_key(here) && self.nodes.contains_key(node)
     }
 
     /// The workload that a pod belongs to, as (kind, name), by its owners and theirs.
@@ -189,11 +259,12 @@ impl World {
 pub(super) fn seen(o: &Observed) -> [Seen<'_>; 2] {
     // Names of nodes carry the cluster's before them.
     let node = o.node.rsplit('/').next().unwrap_or("");
+    let reply = o.reply() == Some(true);
+    let denied = matches!(o.verdict, Verdict::Dropped | Verdict::Audit) && !reply;
     let of = |direction, called| {
         let subject = o.side() == Some(direction);
-        Seen { at: o.at, here: if subject { node } else { "" }, subject, called }
+        Seen { at: o.at, here: if subject { node } else { "" }, subject, called, local: subject && denied }
     };
-    let reply = o.reply() == Some(true);
     [of(Direction::Egress, reply), of(Direction::Ingress, !reply)]
 }
 
@@ -215,7 +286,7 @@ pub(super) fn home(s: &Stand<'_>, seen: Seen<'_>, other: Other<'_>) -> Option<bo
 mod tests {
     use super::*;
     use crate::model::input::{Change, ObjectId};
-    use crate::model::observed::{L4, Verdict};
+    use crate::model::observed::L4;
     use crate::world::yaml;
     use std::sync::Arc;
 

@@ -2,13 +2,14 @@
 //!
 //! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
-//! `cargo bench -- attribution` measures only how fast drops are explained.
+//! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- record` only recording.
 //! Goals stand beside the figures: a missed one is printed as missed, it does not fail the run, because machines differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench says what broke by panicking")]
 #![allow(clippy::print_stdout, reason = "the tables are its data")]
 
 mod attribution;
 mod measure;
+mod record;
 mod recordings;
 mod start;
 mod streams;
@@ -27,12 +28,17 @@ fn main() {
         return;
     }
     // First and by itself, so that the peak of memory is its own.
-    attribution::run();
+    if !std::env::args().any(|a| a == "record") {
+        attribution::run();
+    }
     if std::env::args().any(|a| a == "attribution") {
         return;
     }
     let mb: u64 = std::env::var("FLOWHY_BENCH_MB").ok().and_then(|n| n.parse().ok()).unwrap_or(500);
     let file = recording(mb);
+    if std::env::args().any(|a| a == "record") {
+        return record::run(&file);
+    }
     println!("flowhy {}, {} cores", env!("CARGO_PKG_VERSION"), std::thread::available_parallelism().map_or(1, usize::from));
     for tool in ["rg", "jq", "jaq"] {
         println!("{tool}: {}", version(tool).unwrap_or_else(|| "not installed".to_owned()));
@@ -40,6 +46,7 @@ fn main() {
     start::run();
     recordings::run(&file);
     streams::run(&file);
+    record::run(&file);
 }
 
 /// A recording of the demo cluster, made once and kept.

@@ -3,7 +3,7 @@
 //! The numbers of flows are those of five thousand a second: for twenty seconds, or for ten minutes with
 //! `cargo test --release --test live -- --ignored ten_minutes`. They come as fast as they are read.
 use super::api::Api;
-use super::{Reaped, ring, runtime, serve_at};
+use super::{Reaped, ring, runtime, serve_at, way};
 use flowhy::serve::Listen;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use serde_json::{Value, json};
@@ -48,6 +48,29 @@ fn rss(pid: u32) -> Option<u64> {
     Some(kib << 10)
 }
 
+/// Bytes an hour by which memory grows, as the straight line nearest to the samples has it. Of each the nominal second and the bytes.
+fn slope(samples: &[(f64, u64)]) -> f64 {
+    let n = samples.len() as f64;
+    let mean = |f: &dyn Fn(&(f64, u64)) -> f64| samples.iter().map(f).sum::<f64>() / n;
+    let (at, bytes) = (mean(&|s| s.0), mean(&|s| s.1 as f64));
+    let over: f64 = samples.iter().map(|s| (s.0 - at) * (s.1 as f64 - bytes)).sum();
+    let under: f64 = samples.iter().map(|s| (s.0 - at).powi(2)).sum();
+    3_600.0 * over / under
+}
+
+/// How long the first flow takes through a port-forward, in a cluster of this size.
+fn first(api: &Api, server: &flowhy::serve::Running, home: &std::path::Path, kubeconfig: &std::path::Path) -> Duration {
+    api.put(&way::relay("kube-system", "hubble-relay", 80, &[("relay-1", true)]));
+    api.listen("kube-system/relay-1:4245", way::at(server));
+    let began = Instant::now();
+    let args = ["observe", "-P", "-f", "--last", "1", "-o", "jsonpb"];
+    let mut child = Reaped(super::flowhy(&args).env("KUBECONFIG", kubeconfig).env("HOME", home).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{'), "{line}");
+    began.elapsed()
+}
+
 /// Reads the flows of so many seconds; says what it cost.
 fn load(seconds: usize) -> String {
     let runtime = runtime();
@@ -68,9 +91,10 @@ fn load(seconds: usize) -> String {
     }
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = api.kubeconfig(dir.path(), "large");
+    let first = first(&api, &server, dir.path(), &kubeconfig);
     let began = Instant::now();
     let args = ["observe", "--server", &server.address, "--kube-context", "large", "-f", "--last", "1", "--why", "-o", "jsonpb"];
-    let mut child = Reaped(super::flowhy(&args).env("KUBECONFIG", kubeconfig).env("HOME", dir.path()).spawn().unwrap());
+    let mut child = Reaped(super::flowhy(&args).env("KUBECONFIG", &kubeconfig).env("HOME", dir.path()).spawn().unwrap());
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let (mut line, mut explained) = (String::new(), 0u64);
     let mut read = |n: usize| {
@@ -84,7 +108,7 @@ fn load(seconds: usize) -> String {
     };
     read(1);
     let ready = began.elapsed();
-    let (mut half, began) = (0, Instant::now());
+    let (mut half, mut samples, began) = (0, Vec::new(), Instant::now());
     let chunks = seconds * 5_000 / CHUNK;
     for chunk in 0..chunks {
         let mut flows = 0;
@@ -94,8 +118,10 @@ fn load(seconds: usize) -> String {
             ring.push(at, &r);
         }
         read(flows);
-        if chunk == chunks / 2 {
-            half = rss(child.0.id()).unwrap_or(0);
+        if chunk >= chunks / 2 {
+            let bytes = rss(child.0.id()).unwrap_or(0);
+            half = if chunk == chunks / 2 { bytes } else { half };
+            samples.push(((chunk * CHUNK) as f64 / 5_000.0, bytes));
         }
     }
     let rate = (chunks * CHUNK) as f64 / began.elapsed().as_secs_f64();
@@ -115,8 +141,14 @@ fn load(seconds: usize) -> String {
     if !cfg!(debug_assertions) {
         assert!(ready < Duration::from_secs(5), "{ready:?}");
         assert!(rate > 5_000.0, "{rate} flows/s");
+        assert!(first < Duration::from_secs(3), "{first:?}");
     }
-    format!("ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half", memory >> 20, half >> 20)
+    let growth = slope(&samples) / 1e6;
+    format!(
+        "first flow after {first:?}; grows by {growth:.1} MB/h in the second half; ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half",
+        memory >> 20,
+        half >> 20
+    )
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn watch(api: &Api) -> Watch {
 }
 
 pub fn settling(api: &Api) -> (Watch, Settled) {
-    let cluster = Cluster { client: api.client(), name: Arc::from("here"), kubectl: "kubectl".to_owned() };
+    let cluster = Cluster { client: api.client(), name: Arc::from("here"), namespace: "shop".to_owned(), kubectl: "kubectl".to_owned() };
     // Fast where something comes back; a question that only an administrator answers differently is repeated when a test says so.
     let pace = Pace { first: Duration::from_millis(5), cap: Duration::from_millis(20), slow: Duration::from_secs(3600) };
     let (mut watch, settled) = Watch::new(cluster, policies(), "kube-system".to_owned());
@@ -172,6 +172,32 @@ async fn a_kind_that_may_not_be_read_is_told_once_with_the_right_that_is_missing
     api.put(&policy("db", 1));
     api.forbid("networkpolicies.networking.k8s.io", false);
     assert_eq!(seen.word("NetworkPolicy/shop/db").await, "apply", "and nothing was told twice in between");
+    assert_eq!(seen.word("NetworkPolicy").await, "synced");
+}
+
+#[tokio::test]
+async fn who_may_read_one_namespace_only_gets_that_one_and_is_told_so() {
+    let api = Api::start().await;
+    api.put(&format!("{}---\n{}", policy("db", 1), policy("far", 1).replace("namespace: shop", "namespace: other")));
+    api.put(&pod("a", "Running"));
+    api.change(|s| s.only = Some("shop".to_owned()));
+    let mut watch = watch(&api);
+    watch.pace.slow = Duration::from_millis(5);
+    let mut seen = Seen::of(watch);
+    let (states, objects) = seen.settled().await;
+    assert_eq!(objects, ["NetworkPolicy/shop/db", "Pod/shop/a"]);
+    // As a whole the kind is one that may not be read: a policy of another namespace may be the one that matters.
+    let policies = &states["NetworkPolicy networking.k8s.io"];
+    assert!(
+        policies.starts_with("forbidden: the right to list networkpolicies.networking.k8s.io in all namespaces is missing"),
+        "{policies}"
+    );
+    assert!(policies.ends_with("; only those in shop are read"), "{policies}");
+    assert!(states["Namespace "].starts_with("forbidden: ") && !states["Namespace "].contains("only those"), "{states:?}");
+    api.put(&policy("db", 2));
+    assert_eq!(seen.word("NetworkPolicy/shop/db").await, "apply", "its changes are followed");
+    api.change(|s| s.only = None);
+    assert_eq!(seen.word("NetworkPolicy/other/far").await, "apply");
     assert_eq!(seen.word("NetworkPolicy").await, "synced");
 }
 

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 /// Relay's service and its pods as the chart makes them, `ready` or not.
-fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
+pub fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
     let mut out = format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{namespace: {namespace}, name: {name}, labels: {{k8s-app: hubble-relay, app.kubernetes.io/part-of: cilium}}}}\n\
          spec: {{selector: {{k8s-app: hubble-relay}}, ports: [{{port: {port}, targetPort: grpc}}]}}\n"
@@ -30,7 +30,7 @@ fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> Strin
     out
 }
 
-fn at(server: &Running) -> SocketAddr {
+pub fn at(server: &Running) -> SocketAddr {
     server.address.trim_start_matches("tls://").parse().unwrap()
 }
 
@@ -339,6 +339,116 @@ fn two_contexts_are_two_servers_of_one_stream() {
     assert!(text(&o.stderr).contains("stage") && text(&o.stderr).contains("pods/portforward"), "{}", text(&o.stderr));
     let o = one.command(&["status", "--kube-context", "prod", "--kube-context", "stage"]).env("KUBECONFIG", &list).output().unwrap();
     assert_eq!(o.status.code(), Some(2), "{}", text(&o.stderr));
+}
+
+#[test]
+fn a_question_is_answered_from_the_cluster_without_a_flow() {
+    // There is no Relay, and none is asked for.
+    let cluster = Cluster::new(Listen::loopback());
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: {name}-1, labels: {{app: {name}}}}}\nspec: {{containers: []}}\nstatus: {{phase: Running}}\n---\n"
+        )
+    };
+    cluster.api.put(&format!(
+        "{}{}{}apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{namespace: shop, name: db-ingress}}\n\
+         spec: {{podSelector: {{matchLabels: {{app: db}}}}, ingress: [{{from: [{{podSelector: {{matchLabels: {{app: cart}}}}}}], ports: [{{port: 5432}}]}}]}}\n",
+        pod("web"),
+        pod("cart"),
+        pod("db")
+    ));
+    let ask = |src: &str, more: &[&str]| {
+        let o = cluster.run(&[&["why", src, "shop/db-1:5432/tcp"], more].concat());
+        (o.status.code(), text(&o.stdout), text(&o.stderr))
+    };
+    for more in [&[][..], &["--kube-context", "prod"]] {
+        let (code, out, err) = ask("shop/web-1", more);
+        assert_eq!((code, err.as_str()), (Some(1), ""), "{out}");
+        assert!(out.contains("default-deny") && out.contains("shop/db-ingress"), "{out}");
+        assert_eq!(ask("shop/cart-1", more).0, Some(0));
+    }
+    // What is given by hand stands in place of the cluster's policies; alone, nothing of the cluster is read.
+    let before = cluster.api.requests("/api/v1/pods");
+    let open = cluster.dir.path().join("open.yaml");
+    std::fs::write(&open, pod("web") + &pod("db")).unwrap();
+    assert_eq!(ask("shop/web-1", &["--policies", open.to_str().unwrap()]).0, Some(0));
+    assert_eq!(cluster.api.requests("/api/v1/pods"), before);
+    // Nobody has a cluster: as if nothing were known, with what would help.
+    let none = command(cluster.dir.path(), &cluster.dir.path().join("none"), &["why", "shop/web-1", "shop/db-1"]).output().unwrap();
+    assert!(text(&none.stderr).contains("--kube-context NAME reads those of a cluster"), "{}", text(&none.stderr));
+    // A policy that may not be read leaves no certain answer.
+    cluster.api.forbid("networkpolicies.networking.k8s.io", true);
+    let (_, out, _) = ask("shop/cart-1", &[]);
+    assert!(out.contains("undecidable") && out.contains("policies:networkpolicies forbidden"), "{out}");
+}
+
+#[test]
+fn who_waits_for_the_first_lists_is_told_so() {
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    cluster.api.hold("/api/v1/namespaces?");
+    cluster.api.hold("/api/v1/pods");
+    let mut child = Reaped(cluster.command(&["observe", "-P", "--last", "3", "--why", "-o", "jsonpb"]).spawn().unwrap());
+    let mut err = BufReader::new(child.0.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.starts_with("note: reading what is in prod; it is waited for 20 s at most"), "{line}");
+    cluster.api.release("/api/v1/namespaces?");
+    cluster.api.release("/api/v1/pods");
+    let mut seen = Vec::new();
+    read(&mut BufReader::new(child.0.stdout.take().unwrap()), 3, &mut seen);
+}
+
+/// The lines of the README's first block under a heading.
+fn block(heading: &str) -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    let section = readme.split_once(&format!("\n## {heading}\n")).unwrap().1;
+    let block = section.split("```").nth(1).unwrap();
+    let words = |l: &str| l.split('#').next().unwrap().trim().to_owned();
+    block.lines().map(words).filter(|l| !l.is_empty()).collect()
+}
+
+#[test]
+fn what_the_readme_says_of_a_cluster_is_what_happens() {
+    let (mut one, two) = (Cluster::usual(Listen::loopback(), 80), Cluster::usual(Listen::loopback(), 80));
+    let stage = two.api.kubeconfig(two.dir.path(), "stage");
+    let list = std::env::join_paths([&one.config, &stage]).unwrap();
+    let socket = one.dir.path().join("hubble.sock");
+    let agent = one.runtime.block_on(serve_at(&one.ring, Listen::Unix(socket.clone())));
+    let taken = std::net::TcpStream::connect("localhost:4245").is_ok();
+    let mut ran = 0;
+    for line in block("On a cluster") {
+        let line = line.replace("unix:///var/run/cilium/hubble.sock", &agent.address);
+        let args: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(args[0], "flowhy", "{line}");
+        // The screen is driven in a terminal (tests/pty.rs); a stranger's server on this machine would be asked instead of the cluster.
+        if args.len() == 1 || taken && !line.contains("--kube-context") && !line.contains("--server") {
+            continue;
+        }
+        ran += 1;
+        let mut child = Reaped(one.command(&args[1..]).env("KUBECONFIG", &list).spawn().unwrap());
+        let (mut out, mut first) = (BufReader::new(child.0.stdout.take().unwrap()), String::new());
+        if args.contains(&"-f") {
+            // Flows come as long as nobody has seen one.
+            let (tx, rx) = std::sync::mpsc::sync_channel(1);
+            let reader = std::thread::spawn(move || {
+                out.read_line(&mut first).unwrap();
+                let _ = tx.send(());
+                first
+            });
+            while rx.recv_timeout(std::time::Duration::from_millis(20)).is_err() && !reader.is_finished() {
+                one.push(20);
+            }
+            first = reader.join().unwrap();
+            assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+        } else {
+            out.read_to_string(&mut first).unwrap();
+        }
+        let mut err = String::new();
+        child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!(child.0.wait().unwrap().code(), Some(0), "{line}: {err}");
+        assert!(!first.is_empty(), "{line} prints nothing: {err}");
+    }
+    assert!(ran >= 3, "{ran}");
 }
 
 #[test]

@@ -80,8 +80,14 @@ fn whys(engine: &mut Engine, input: Input, out: &mut Vec<(Nanos, String)>) {
 }
 
 fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
-    let options =
-        record::Options { path: path.to_owned(), keep, redact: None, ground: record::Ground::default(), clock: Arc::new(|| Nanos(0)) };
+    let options = record::Options {
+        path: path.to_owned(),
+        keep,
+        redact: None,
+        ground: record::Ground::default(),
+        waits: true,
+        clock: Arc::new(|| Nanos(0)),
+    };
     let mut recorder = Recorder::start(options).unwrap();
     for input in inputs {
         match input {

@@ -174,3 +174,148 @@ fn a_question_is_not_answered_for_policies_that_nobody_has_read() {
     tell(&mut s, &kind(CNP.0, CNP.1, KindState::Loading));
     assert_eq!(ask(&s), ("undecidable", vec!["policies:ciliumnetworkpolicies loading".to_owned()]));
 }
+
+/// A Cilium policy by which pods of `app: cart` may go outside, and a cluster with a pod and a node.
+fn outward() -> Scene {
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: out, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: cart}}, egress: [{toEntities: [world]}]}\n";
+    let cluster = "kind: Pod\napiVersion: v1\nmetadata: {name: cart-0, namespace: shop, labels: {app: cart}}\nspec: {nodeName: n1}\nstatus: {podIP: 10.0.0.7}\n---\nkind: Node\napiVersion: v1\nmetadata: {name: n1}\nstatus: {addresses: [{address: 172.18.0.2}]}\n---\nkind: Node\napiVersion: v1\nmetadata: {name: n2}\nstatus: {addresses: [{address: 172.18.0.3}]}\n";
+    Scene::new(&[("out.yaml", policy), ("w.yaml", cluster)])
+}
+
+fn to(ip: &str) -> flowhy::model::observed::Observed {
+    let dst = flowhy::model::observed::Party { ip: ip.parse().ok(), ..Default::default() };
+    drop(cart(), dst, L4::Tcp, 443, Some(D::Egress))
+}
+
+#[test]
+fn while_pods_nodes_or_services_are_not_all_known_no_address_is_called_outside() {
+    let mut s = outward();
+    let o = to("198.51.100.7");
+    assert_eq!(s.why(&o).outcome, Outcome::NowAllowed, "it is outside");
+    for (name, fact) in [("Pod", "pods"), ("Node", "nodes"), ("Service", "services")] {
+        for (state, how) in [
+            (KindState::Loading, "loading"),
+            (KindState::Forbidden("list".into()), "forbidden"),
+            (KindState::Stale("gone".into()), "stale"),
+        ] {
+            tell(&mut s, &kind("", name, state));
+            let w = s.why(&o);
+            let wanted = vec!["labels:198.51.100.7".to_owned(), format!("{fact} {how}")];
+            assert_eq!((w.outcome, w.missing), (Outcome::Undecidable, wanted));
+            assert!(w.because.iter().any(|b| b.starts_with("whose 198.51.100.7 was is not certain")), "{:?}", w.because);
+        }
+        tell(&mut s, &kind("", name, KindState::Synced));
+        assert_eq!(s.why(&o).outcome, Outcome::NowAllowed);
+    }
+}
+
+#[test]
+fn a_pod_found_by_its_address_is_not_believed_against_node_or_name() {
+    let mut s = outward();
+    s.opt.engine = flowhy::policy::Engine::Cilium;
+    let bare = |o: &flowhy::model::observed::Observed| {
+        let src = flowhy::model::observed::Party { ip: "10.0.0.7".parse().ok(), ..Default::default() };
+        flowhy::model::observed::Observed { src, dst_port: 80, ..o.clone() }
+    };
+    let o = flowhy::model::observed::Observed { node: "default/n1".into(), ..bare(&to("172.18.0.3")) };
+    assert_eq!((s.why(&o).outcome, s.why(&o).names()), (Outcome::DefaultDeny, vec!["shop/out".to_owned()]));
+    let o = flowhy::model::observed::Observed { node: "default/n2".into(), ..o };
+    let w = s.why(&o);
+    assert_eq!((w.outcome, w.policies.len()), (Outcome::Undecidable, 0));
+    assert!(w.because.iter().any(|b| b.starts_with("10.0.0.7 was shop/cart-0's, on another node")), "{:?}", w.because);
+    // The record names a pod that never had the address: both are said.
+    let mut o = flowhy::model::observed::Observed { node: "default/n1".into(), ..o };
+    (o.src.namespace, o.src.pod) = ("shop".into(), "mail-0".into());
+    s.add("m.yaml", "kind: Pod\napiVersion: v1\nmetadata: {name: mail-0, namespace: shop, labels: {app: cart}}\nspec: {nodeName: n1}\nstatus: {podIP: 10.0.0.9}\n");
+    let w = s.why(&o);
+    let told = w.because.iter().any(|b| b == "the record names shop/mail-0 at 10.0.0.7, which was shop/cart-0's then");
+    assert_eq!((w.outcome, w.agreement, told), (Outcome::DefaultDeny, Agreement::Unknown, true), "{:?}", w.because);
+}
+
+#[test]
+fn a_namespaces_labels_are_those_of_the_flows_time() {
+    use flowhy::model::time::Nanos;
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    let at = |n: i64| Some(Nanos(n * Nanos::SECOND));
+    let labelled = |team: &str| {
+        let text = format!("kind: Namespace\napiVersion: v1\nmetadata: {{name: jobs, labels: {{team: {team}}}}}\n");
+        Change::Apply(Arc::new(yaml::read("Namespace/jobs", &text).0.remove(0)))
+    };
+    let src = flowhy::model::observed::Party {
+        labels: vec!["k8s:app=etl".into(), "k8s:io.kubernetes.pod.namespace=jobs".into()],
+        ..pod("jobs", "etl", "")
+    };
+    let why = |s: &Scene, n| {
+        let o = flowhy::model::observed::Observed { at: at(n), ..drop(src.clone(), db(), L4::Tcp, 5432, Some(D::Ingress)) };
+        flowhy::policy::explain(&o, &s.world, &s.set, &s.opt).why.outcome.word()
+    };
+    s.world.apply_at(&labelled("data"), at(100));
+    s.world.apply_at(&labelled("ops"), at(1_000));
+    // By the first it may, by the second not, and about the change either may have been known.
+    assert_eq!([why(&s, 500), why(&s, 1_000), why(&s, 2_000)], ["now-allowed", "undecidable", "default-deny"]);
+    // Found so by a first list: what it was before its last write, nobody knows.
+    let mut s = Scene::new(&[("p.yaml", SHOP)]);
+    s.world.apply_at(&kind("", "Namespace", KindState::Loading), at(5_000));
+    s.world.apply_at(&labelled("ops"), at(1_000));
+    s.world.apply_at(&kind("", "Namespace", KindState::Synced), at(5_001));
+    assert_eq!([why(&s, 500), why(&s, 2_000)], ["undecidable", "default-deny"]);
+}
+
+#[test]
+fn a_balancer_that_is_a_proxy_is_outside() {
+    let service = |mode: &str| {
+        format!(
+            "kind: Service\napiVersion: v1\nmetadata: {{name: db, namespace: shop}}\nspec: {{selector: {{app: cart}}}}\nstatus: {{loadBalancer: {{ingress: [{{ip: 198.51.100.7{mode}}}]}}}}\n"
+        )
+    };
+    let stand = |mode: &str| {
+        let mut s = outward();
+        s.add("s.yaml", &service(mode));
+        s.world.endpoints(&to("198.51.100.7"))[1].display.clone()
+    };
+    assert_eq!((stand(", ipMode: VIP"), stand(", ipMode: Proxy")), ("shop/db".to_owned(), "198.51.100.7".to_owned()));
+}
+
+#[test]
+fn without_ciliums_proxy_a_policy_with_l7_rules_is_not_what_it_went_by() {
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: l7, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET}]}}]}]}\n";
+    let mut s = Scene::new(&[("p.yaml", policy)]);
+    let o = drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress));
+    assert_eq!(s.why(&o).agreement, Agreement::Agrees);
+    s.opt.without_l7 = true;
+    let w = s.why(&o);
+    assert_eq!((w.outcome, w.agreement), (Outcome::DefaultDeny, Agreement::Unknown));
+    assert!(w.because[0].starts_with("enable-l7-proxy is off"), "{:?}", w.because);
+}
+
+#[test]
+fn an_agent_that_went_by_another_version_or_rule_is_heard() {
+    use flowhy::model::observed::Told;
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}\n";
+    let mut s = Scene::new(&[]);
+    let live = Live { generation: Some(4), uid: "u".into(), ..Live::default() };
+    let doc = yaml::read("p", deny).0.remove(0);
+    tell(&mut s, &Change::Apply(Arc::new(flowhy::model::doc::Doc { live: Some(Arc::new(live)), ..doc })));
+    let named = flowhy::model::observed::Named { kind: "CiliumNetworkPolicy".into(), namespace: "shop".into(), name: "p".into() };
+    let ask = |told: Told| {
+        let told = Told { kind: named.kind.clone(), namespace: named.namespace.clone(), name: named.name.clone(), ..told };
+        let mut o = flowhy::model::observed::Observed { drop_reason: 181, ..drop(cart(), db(), L4::Tcp, 5433, Some(D::Ingress)) };
+        (o.reported.ingress_denied, o.reported.told) = (vec![named.clone()], vec![told]);
+        let w = s.why(&o);
+        (w.agreement, w.because.join("; "), w.reported.unwrap().details.unwrap()[0].clone())
+    };
+    let (agreement, _, details) = ask(Told { generation: Some(4), rule_index: Some(0), uid: "u".into(), ..Told::default() });
+    assert_eq!((agreement, &details["generation"], &details["rule_index"]), (Agreement::Agrees, &4.into(), &0.into()));
+    for (told, wanted) in [
+        (
+            Told { generation: Some(3), ..Told::default() },
+            "the agent had generation 3 of CiliumNetworkPolicy shop/p, at hand is generation 4",
+        ),
+        (Told { rule_index: Some(2), ..Told::default() }, "the agent names rule 2 of CiliumNetworkPolicy shop/p"),
+        (Told { uid: "v".into(), ..Told::default() }, "the agent went by another CiliumNetworkPolicy shop/p (uid v), at hand is uid u"),
+    ] {
+        let (agreement, because, _) = ask(told);
+        assert_eq!(agreement, Agreement::Disagrees);
+        assert!(because.contains(wanted), "{because}");
+    }
+}

@@ -196,6 +196,34 @@ fn what_enforcement_would_do() {
     assert_eq!((reported.policies[0].name.as_str(), reported.log), ("api", vec!["for the auditor".to_owned()]));
 }
 
+/// Retina's flows with the policies of their pods: side and cause, in the words of what is known.
+#[test]
+fn the_recording_of_retina() {
+    let Some(shared) = super::scene::shared() else { return };
+    let text = std::fs::read_to_string(shared.join("data/other/synthetic/retina-hubble-flows.ndjson")).unwrap();
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: production}\nspec: {podSelector: {matchLabels: {tier: database}}, ingress: [{from: [{podSelector: {matchLabels: {app: api}}}]}]}\n";
+    let s = Scene::new(&[("db.yaml", policy)]);
+    let mut seen = 0;
+    for line in text.lines() {
+        let decoded = read_line(line.as_bytes(), &mut Notes::default()).unwrap_or_else(|e| panic!("{e:?}: {line}"));
+        let Decoded::Response(r) = decoded else { panic!("{line}") };
+        let o = observed(&r);
+        assert!(o.of_retina());
+        let w = s.why(&o);
+        assert_eq!((w.outcome, w.names(), w.direction), (Outcome::DefaultDeny, vec!["production/db".to_owned()], Some(Direction::Ingress)));
+        assert!(w.text.starts_with("dropped by iptables; "), "{}", w.text);
+        let bare = Scene::new(&[]);
+        assert_eq!(bare.why(&o).outcome, Outcome::Undecidable, "no policies");
+        // What it holds comes out as it went in.
+        let mut out = Vec::new();
+        flowhy::wire::json::Writer::new(&mut out).message(&r);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains(r#""extensions":{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"bytes":60,"drop_reason":"IPTABLE_RULE_DROP"}}"#), "{out}");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
 /// Retina's own form: no reason but netfilter's, always INGRESS, and camel case.
 #[test]
 fn a_record_of_retina() {

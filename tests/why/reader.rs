@@ -88,6 +88,7 @@ pub struct Nearest {
 pub struct Reported {
     #[serde(default)]
     pub policies: Vec<Policy>,
+    pub details: Option<serde_json::Value>,
     #[serde(default)]
     pub log: Vec<String>,
 }

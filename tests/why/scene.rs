@@ -1,6 +1,7 @@
 //! What the tests of explanations share: manifests in, flows from JSON or from Hubble's compact text, an explanation out and through the strict reader.
 #![allow(dead_code)]
 use super::reader;
+use flowhy::engine::attribute::Attribution;
 use flowhy::model::input::Change;
 use flowhy::model::observed::{Direction, L4, L7, Named, Observed, Party, Reported, Verdict};
 use flowhy::model::why::Explanation;
@@ -240,6 +241,7 @@ pub fn flow(line: &str) -> Option<Observed> {
             egress_allowed: named("egress_allowed_by"),
             ingress_allowed: named("ingress_allowed_by"),
             log: texts(&f["policy_log"]),
+            ..Reported::default()
         },
         ..Observed::default()
     })

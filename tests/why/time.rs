@@ -344,3 +344,104 @@ fn a_recording_explains_with_the_policies_of_that_moment_unless_others_are_given
     let mine = (Outcome::DefaultDeny, vec!["shop/mine".to_owned()]);
     assert_eq!(outcomes(&mut e), [mine.clone(), mine.clone(), mine.clone(), mine]);
 }
+
+#[test]
+fn a_laptops_clock_on_one_object_does_not_move_the_changes_of_others() {
+    let mut e = engine();
+    tell(&mut e, "", 0, policy("db", 5432));
+    tell(&mut e, "", 0, policy("other", 5433));
+    // That it is gone was seen by a clock that is an hour ahead; when `db` was written the cluster says.
+    tell(&mut e, "", 3_600, gone("other"));
+    tell(&mut e, "", 200, policy("db", 5433));
+    let w = dropped(&mut e, 300, 5432);
+    assert_eq!((w.outcome, w.agreement, w.names().contains(&"shop/db".to_owned())), (Outcome::DefaultDeny, Agreement::Agrees, true));
+    assert_eq!(dropped(&mut e, 100, 5433).outcome, Outcome::NowAllowed, "the other allowed it then");
+    let order: Vec<_> = e.changes().map(|(_, s)| format!("{} {}", s.policy().unwrap().name, s.what())).collect();
+    assert_eq!(order, ["db added", "other added", "db changed", "other removed"]);
+}
+
+#[test]
+fn what_a_broken_watch_did_not_see_stays_unknown_after_it_is_mended() {
+    let mut e = engine();
+    let of = |state| kind("networking.k8s.io", "NetworkPolicy", state);
+    tell(&mut e, "", -3, of(KindState::Loading));
+    tell(&mut e, "", -2, policy("db", 5432));
+    tell(&mut e, "", -1, of(KindState::Synced));
+    tell(&mut e, "", 1_000, of(KindState::Stale("connection refused".into())));
+    let stale = dropped(&mut e, 1_500, 5433);
+    assert_eq!((stale.outcome, &stale.missing), (Outcome::Undecidable, &vec!["policies:networkpolicies stale".to_owned()]));
+    assert_eq!(dropped(&mut e, 500, 5433).agreement, Agreement::Agrees, "before it broke all was known");
+    tell(&mut e, "", 2_000, of(KindState::Synced));
+    for w in [held(&e, 1).0, dropped(&mut e, 1_500, 5433)] {
+        assert_eq!(
+            (w.outcome, &w.missing, w.policies.len()),
+            (Outcome::Undecidable, &vec!["policies:networkpolicies stale then".to_owned()], 0)
+        );
+        assert!(w.because[0].contains("the watch of networkpolicies was broken then (from 2026-01-01T10:16:40Z"), "{:?}", w.because);
+    }
+    for at in [500, 2_500] {
+        let w = dropped(&mut e, at, 5433);
+        assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Agrees), "{at}");
+    }
+}
+
+#[test]
+fn forgotten_versions_are_in_the_ledger() {
+    let mut e = engine();
+    for i in 0..4_200u16 {
+        tell(&mut e, "", i64::from(i), policy("db", i + 1));
+    }
+    assert!(e.ledger().versions_forgotten > 90, "{:?}", e.ledger());
+}
+
+#[test]
+fn settings_of_then_judge_flows_of_then() {
+    let mut e = engine();
+    let config = |mode: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
+        );
+        Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
+    };
+    tell(&mut e, "", 0, policy("db", 5432));
+    tell(&mut e, "", 1, config("default"));
+    tell(&mut e, "", 1_000, config("never"));
+    let first = dropped(&mut e, 500, 5433);
+    assert_eq!((first.outcome, first.names()), (Outcome::DefaultDeny, vec!["shop/db".to_owned()]), "it was enforced then");
+    assert_eq!(held(&e, 0).0.outcome, Outcome::DefaultDeny);
+    assert_eq!(dropped(&mut e, 1_500, 5433).outcome, Outcome::NowAllowed);
+}
+
+#[test]
+fn with_one_cluster_known_a_flow_of_another_is_judged_by_none() {
+    let mut e = engine();
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {cluster-name: east}\n";
+    tell(&mut e, "kind-dev", 0, policy("db", 5432));
+    tell(&mut e, "kind-dev", 0, Change::Apply(Arc::new(yaml::read("c", config).0.remove(0))));
+    let ask = |e: &mut Engine, from: &str, node: &str| {
+        let text = record(100, 5433, "DROPPED").replace(r#""node_name":"n""#, &format!(r#""node_name":"{node}""#));
+        read(&feed(e, from, &text).unwrap())
+    };
+    for node in ["east/n", "n"] {
+        assert_eq!(ask(&mut e, "file", node).names(), ["shop/db"], "{node}");
+    }
+    let w = ask(&mut e, "file", "west/n");
+    assert_eq!((w.outcome, w.missing.as_slice(), w.policies.len()), (Outcome::Undecidable, &["policies".to_owned()][..], 0));
+    assert!(w.because[0].starts_with("it is of cluster west, and no cluster that is known here is that one"), "{:?}", w.because);
+    assert_eq!((held(&e, 0).0.because, e.cluster_of(e.store().seqs().end - 1)), (w.because, ""));
+    // Two servers that say no cluster, and one cluster of which the nodes are known.
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: aks-1}\n";
+    tell(&mut e, "kind-dev", 0, Change::Apply(Arc::new(yaml::read("n", node).0.remove(0))));
+    assert_eq!(
+        (ask(&mut e, "relay-a", "aks-1").outcome, ask(&mut e, "relay-b", "gke-1").outcome),
+        (Outcome::DefaultDeny, Outcome::Undecidable)
+    );
+    // Both in one recording: the name before the node's tells.
+    tell(&mut e, "kind-two", 0, policy("other", 80));
+    tell(&mut e, "kind-two", 0, Change::Apply(Arc::new(yaml::read("c", &config.replace("east", "west")).0.remove(0))));
+    assert_eq!(
+        (ask(&mut e, "file", "east/n").names(), ask(&mut e, "file", "west/n").names()),
+        (vec!["shop/db".into()], vec!["shop/other".into()])
+    );
+    assert_eq!(ask(&mut e, "file", "north/n").outcome, Outcome::Undecidable);
+}

@@ -31,6 +31,15 @@ fn a_side_that_cannot_be_trusted_is_not_taken() {
     let w = s.why(&retina(db(), pod("web", "x", "app=x"), 80));
     assert_eq!(w.outcome, Outcome::NowAllowed);
     assert!(w.because[0].contains("netfilter"), "{:?}", w.because);
+    assert_eq!(w.text, "dropped by iptables, but no policy explains it");
+    let mut windows = retina(cart(), db(), 5433);
+    windows.drop_reason = 0;
+    let w = s.why(&windows);
+    assert_eq!(
+        (w.outcome, w.missing, w.policies.len()),
+        (Outcome::Undecidable, vec!["drop-reason".to_owned()], 0),
+        "no rule of netfilter's"
+    );
     // Its reason tells default deny and deny rules not apart.
     let s = Scene::new(&[("c.yaml", CNP)]);
     let w = s.why(&retina(pod("shop", "evil", "app=evil"), api(), 80));

@@ -128,9 +128,13 @@ pub fn host(rule: &HttpRule, h: &Http, missing: &mut Vec<String>) -> Tri {
     }
 }
 
+/// What an agent writes instead of a value that is nobody's business (`hubble-redact-enabled`).
+const REDACTED: &str = "HUBBLE_REDACTED";
+
 pub fn header(wanted: &crate::policy::ir::Header, h: &Http, missing: &mut Vec<String>) -> Tri {
     let mut found = h.headers.iter().filter(|(k, _)| k.eq_ignore_ascii_case(&wanted.name)).peekable();
-    if found.peek().is_none() && !h.all_headers {
+    let hidden = wanted.value.is_some() && found.peek().is_some_and(|(_, v)| v == REDACTED);
+    if hidden || (found.peek().is_none() && !h.all_headers) {
         missing.push(format!("http-header:{}", wanted.name));
         return Tri::Unknown;
     }

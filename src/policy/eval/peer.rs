@@ -8,6 +8,9 @@ use crate::world::labels::POD_NAMESPACE;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+/// The kind of which address groups are.
+const GROUPS: &str = "ciliumcidrgroups";
+
 fn note(missing: &mut Vec<String>, fact: String) -> Tri {
     if !missing.contains(&fact) {
         missing.push(fact);
@@ -26,8 +29,9 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         PeerIs::Endpoints(s) => endpoints(s, case, missing),
         PeerIs::Cidr { net, except } => cidr(&[*net], except, case, missing),
         PeerIs::CidrGroup { name, except } => match case.world.cidr_group(name) {
-            Some(g) => cidr(&g.cidrs, except, case, missing),
-            None => if_outside(case, missing, format!("cidr-group:{name}")),
+            // Of a group whose watch is broken the ranges may be others by now.
+            Some(g) if case.world.unread(GROUPS, None).is_none_or(|u| !u.ends_with("stale")) => cidr(&g.cidrs, except, case, missing),
+            _ => if_outside(case, missing, format!("cidr-group:{name}")),
         },
         PeerIs::CidrGroups { selector, except } => {
             let mut any = false;
@@ -38,7 +42,11 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
                 .filter(|(_, g)| selector.matches_map(&g.labels))
                 .flat_map(|(_, g)| g.cidrs.iter().copied())
                 .collect();
-            if any { cidr(&nets, except, case, missing) } else { if_outside(case, missing, "cidr-groups".to_owned()) }
+            if any && case.world.unread(GROUPS, None).is_none() {
+                cidr(&nets, except, case, missing)
+            } else {
+                if_outside(case, missing, "cidr-groups".to_owned())
+            }
         }
         PeerIs::Entity(e) => entity(e, case, missing),
         PeerIs::Fqdn(pattern) => {
@@ -55,7 +63,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         PeerIs::Service { namespace, name } => service(namespace, name, case, missing),
         PeerIs::Services { namespace, selector } => {
             let found: Vec<_> = case.world.services().filter(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns)).collect();
-            if found.is_empty() {
+            if found.is_empty() || case.world.unread("services", None).is_some() {
                 return note(missing, "services".to_owned());
             }
             let chosen = found.into_iter().filter(|(_, s)| selector.matches_map(&s.labels));

@@ -9,6 +9,7 @@ use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::model::words::few;
 use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
+use crate::policy::ir::{Ports, Rule};
 use crate::world::labels::Labels;
 use crate::world::{Endpoint, World};
 
@@ -25,6 +26,9 @@ pub(super) struct Sight<'a> {
     pub world: &'a World,
     pub set: &'a PolicySet,
 }
+
+/// What Retina's word is worth.
+pub(super) const NETFILTER: &str = "Retina reports whatever netfilter drops as a policy's, which shows that it was dropped, not by whom";
 
 fn disagree(why: &mut Why, because: impl Into<String>) {
     why.agreement = Agreement::Disagrees;
@@ -84,6 +88,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
     let what = sides.iter().find(|s| s.judgement().cause == Cause::AllowRule).or(sides.first());
     let verb = if facts.audit { "would be dropped" } else { "was dropped" };
     why.text = match what {
+        _ if o.of_retina() => "dropped by iptables, but no policy explains it".to_owned(),
         Some(s) => format!("it {verb}, yet {}", s.text()),
         None => format!("it {verb}, yet the policies at hand allow it"),
     };
@@ -93,7 +98,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
         likely.push("the packet is not the first of its connection: the node may not have known the connection any more".to_owned());
     }
     if o.of_retina() {
-        likely.push("Retina reports whatever netfilter drops as a policy's: it may have been another rule of the node's".to_owned());
+        likely.push(format!("{NETFILTER}: it may have been another rule of the node's"));
     }
     likely.extend(sight.ends.iter().filter_map(|(p, e)| unresolved(p, e, sight)));
     let named = sides.iter().find_map(|s| s.judgement().attributed.iter().find(|p| by_name(p, set)));
@@ -176,6 +181,51 @@ fn invalid(policies: &[PolicyRef], set: &PolicySet) -> Vec<String> {
     out.dedup();
     out.truncate(NAMED);
     out
+}
+
+/// What the agent says it went by, against what is at hand: another version of a policy, or another rule, is not what decided.
+pub(super) fn told(why: &mut Why, o: &Observed, set: &PolicySet) {
+    if matches!(why.outcome, Outcome::Undecidable | Outcome::NotPolicy) {
+        return;
+    }
+    let mut differs = Vec::new();
+    for told in &o.reported.told {
+        let Some(p) = why.policies.iter().find(|p| told.is(p)) else { continue };
+        let live = set.find(p).and_then(|p| p.doc.live.as_ref());
+        match (told.generation, live.and_then(|l| l.generation)) {
+            (Some(then), Some(here)) if then != here => {
+                differs.push(format!("the agent had generation {then} of {} {}, at hand is generation {here}", p.kind, p.path()));
+            }
+            _ => {}
+        }
+        if let Some(l) = live.filter(|l| !told.uid.is_empty() && !l.uid.is_empty() && l.uid != told.uid) {
+            differs.push(format!("the agent went by another {} {} (uid {}), at hand is uid {}", p.kind, p.path(), told.uid, l.uid));
+        }
+        // `ingress[3]`, `specs[1].egressDeny[0]`.
+        let index = p.rule.as_deref().and_then(|r| r.split(['[', ']']).filter_map(|n| n.parse::<u32>().ok()).next_back());
+        if let (Some(named), Some(ours), true) = (told.rule_index, index, why.outcome == Outcome::DeniedByRule)
+            && named != ours
+        {
+            differs.push(format!("the agent names rule {named} of {} {}", p.kind, p.path()));
+        }
+    }
+    for sentence in differs {
+        disagree(why, sentence);
+    }
+}
+
+/// Without its proxy Cilium refuses policies with L7 rules: what they would say is not what the datapath went by.
+pub(super) fn refused_l7(why: &mut Why, set: &PolicySet) {
+    let has = |r: &Rule| matches!(&r.ports, Ports::Of(list) if list.iter().any(|p| p.l7.is_some()));
+    let l7 = |p: &&PolicyRef| set.find(p).is_some_and(|p| p.sections.iter().flat_map(|s| &s.rules).any(has));
+    let named: Vec<String> = why.policies.iter().filter(l7).map(|p| format!("{} {}", p.kind, p.path())).collect();
+    if named.is_empty() {
+        return;
+    }
+    if why.agreement == Agreement::Agrees {
+        why.agreement = Agreement::Unknown;
+    }
+    why.because.push(format!("enable-l7-proxy is off, and then Cilium refuses policies with L7 rules: {}", few(named.into_iter(), NAMED)));
 }
 
 /// What Cilium reports of a policy that is not valid. Of a live one the status is kept beside the object, in a file it stands in it.

@@ -19,7 +19,7 @@ use super::ruling::traffic_to;
 use super::selector::Tri;
 use super::{Options, PolicySet, lint, unread};
 use crate::model::monitor;
-use crate::model::observed::{Direction, Named, Observed, Party, Verdict};
+use crate::model::observed::{Direction, Named, Observed, Party, Told, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::why::{Agreement, Explanation, Outcome, PolicyRef, ReportedCause, Side, Why};
 use crate::world::labels::{Label, Labels};
@@ -44,19 +44,24 @@ pub(crate) struct Facts {
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
     let [src, dst] = world.endpoints(o).map(End::new);
-    finished(explained(o, [&src, &dst], world, set, opt, None), o, set)
+    finished(explained(o, [&src, &dst], world, set, opt, None), (o, world), set, opt)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
 /// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them; `memory` is of
 /// the same world, set and reading of policies.
 pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, memory: &mut Memory) -> Why {
-    finished(explained(o, ends, world, set, opt, Some(memory)), o, set).why
+    finished(explained(o, ends, world, set, opt, Some(memory)), (o, world), set, opt).why
 }
 
-/// With what is left of it where kinds of policy could not be read.
-fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
+/// With what is left of it where kinds of policy, or the cluster, could not be read.
+fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet, opt: &Options) -> Explanation {
     if set.given() {
+        doubts(&mut e.why, o, world);
+        agree::told(&mut e.why, o, set);
+        if opt.without_l7 {
+            agree::refused_l7(&mut e.why, set);
+        }
         unread::qualify(&mut e.why, o, set);
     }
     e.why.cluster = set.cluster().map(str::to_owned);
@@ -66,6 +71,24 @@ fn finished(mut e: Explanation, o: &Observed, set: &PolicySet) -> Explanation {
         e.why.as_of = moment::as_of(&e.why, set);
     }
     e
+}
+
+/// Why it is not certain who a side is, where that is what is missing; and that a record contradicts the cluster, in any case.
+fn doubts(why: &mut Why, o: &Observed, world: &World) {
+    for (party, stand) in [&o.src, &o.dst].into_iter().zip(world.stands(o)) {
+        let Some((sentence, fact)) = stand.doubt(party) else { continue };
+        let who = format!("labels:{}", party.display());
+        let open = why.outcome == Outcome::Undecidable && why.missing.contains(&who);
+        if open {
+            why.leave_open(fact);
+        }
+        if stand.contradicts() && why.agreement == Agreement::Agrees {
+            why.agreement = Agreement::Unknown;
+        }
+        if open || stand.contradicts() {
+            why.because.push(sentence);
+        }
+    }
 }
 
 /// Without a memory it is made whole, with what only a screen shows.
@@ -97,6 +120,12 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
         why.outcome = Outcome::NotPolicy;
         why.agreement = Agreement::Agrees;
         why.text = "the proxy reported an error, not a decision of a policy".to_owned();
+        return bare(why);
+    }
+    if facts.dropped && o.of_retina() && o.drop_reason == 0 {
+        // All that Retina has no name for, on Windows nearly everything.
+        why.because.push("Retina gives no reason of netfilter's, through which policies would have dropped it".to_owned());
+        why.leave_open(["drop-reason".to_owned()]);
         return bare(why);
     }
     if !set.given() {
@@ -354,7 +383,8 @@ fn reported(o: &Observed, facts: &Facts) -> Option<ReportedCause> {
         rule: None,
     };
     let policies: Vec<PolicyRef> = lists.into_iter().flatten().map(name).collect();
-    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, log: r.log.clone() })
+    let details: Vec<Told> = r.told.iter().filter(|t| policies.iter().any(|p| t.is(p))).cloned().collect();
+    (!policies.is_empty() || !r.log.is_empty()).then(|| ReportedCause { policies, details, log: r.log.clone() })
 }
 
 fn not_policy(o: &Observed, mut why: Why) -> Explanation {
@@ -413,6 +443,9 @@ fn conclude(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
         Decision::Denied => {
             why.outcome = s.outcome;
             agree::denied(why, s, sight);
+            if facts.dropped && sight.o.of_retina() {
+                why.text = format!("dropped by iptables; {}", s.text());
+            }
         }
         Decision::Allowed | Decision::NotManaged => {
             let auth = s.judgement().auth;

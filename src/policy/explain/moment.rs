@@ -11,11 +11,8 @@ use crate::model::words::few;
 use crate::policy::PolicySet;
 use crate::policy::ir::Policy;
 use crate::policy::unread;
-use crate::policy::versions::{Step, Versions};
+use crate::policy::versions::{DELAY, Step, Versions};
 use std::sync::Arc;
-
-/// How long after a change a node may not have it yet, and how far clocks may be apart; both sides of the flow.
-pub const DELAY: i64 = 30 * Nanos::SECOND;
 
 /// Versions judged for one flow. Between two that say the same, others may say another thing; with so many changes within a minute only
 /// the nearest are asked, and the first and last.
@@ -122,15 +119,8 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
     if let Some((i, open)) = judged.iter().enumerate().find(|(_, w)| w.outcome == Outcome::Undecidable) {
         // What cannot be decided is not ruled out: whoever another version names may not have been there yet, or not any more.
         let mut why = Why::clone(open);
-        for fact in judged.iter().filter(|w| w.outcome == Outcome::Undecidable).flat_map(|w| &w.missing) {
-            if !why.missing.contains(fact) {
-                why.missing.push(fact.clone());
-            }
-        }
+        why.leave_open(judged.iter().filter(|w| w.outcome == Outcome::Undecidable).flat_map(|w| w.missing.clone()));
         why.because.insert(0, format!("{changes}: by one of the versions about this time it cannot be decided"));
-        why.agreement = Agreement::Unknown;
-        (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
-        why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
         return (why, i);
     }
     let Some(((i, first), rest)) = fitting.split_first().map(|((i, w), rest)| ((*i, *w), rest)) else {
@@ -166,13 +156,8 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
     let versions = std::iter::once(first).chain(others.iter().copied());
     let said: Vec<String> = versions.map(|w| format!("{} ({})", w.text, few(w.policies.iter().map(PolicyRef::path), NAMED))).collect();
     why.because = vec![format!("{changes}, and the packet would be stopped either way: {}", said.join(", or "))];
-    why.outcome = Outcome::Undecidable;
-    why.missing = near.iter().map(|c| format!("version:{} {}", c.kind, path(c))).collect();
-    if why.missing.is_empty() {
-        why.missing.push("version:policies".to_owned());
-    }
-    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
-    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+    why.missing.clear();
+    why.leave_open(versions_of(near.iter().map(|c| format!("version:{} {}", c.kind, path(c)))));
     (why, i)
 }
 
@@ -203,18 +188,19 @@ fn unsure(why: &mut Why, o: &Observed, (at, from): (Nanos, Nanos), set: &PolicyS
     }
     if why.outcome == Outcome::Undecidable {
         why.because.push(known);
-        why.sides.clear();
+        (why.sides, why.diagnosis) = (Vec::new(), Vec::new());
         return;
     }
     why.because.insert(0, why.text.clone());
     why.because.splice(0..0, late.iter().take(NAMED).map(|(_, told)| told.clone()).chain([known]));
-    why.missing = late.iter().map(|(p, _)| format!("version:{} {}", p.kind, p.path())).collect();
-    if why.missing.is_empty() {
-        why.missing.push("version:policies".to_owned());
-    }
-    (why.outcome, why.agreement) = (Outcome::Undecidable, Agreement::Unknown);
-    (why.policies, why.nearest, why.sides) = (Vec::new(), None, Vec::new());
-    why.text = format!("cannot be decided without {}", few(why.missing.iter().cloned(), NAMED));
+    why.missing.clear();
+    why.leave_open(versions_of(late.iter().map(|(p, _)| format!("version:{} {}", p.kind, p.path()))));
+}
+
+/// The facts that are missing where it is not known which version it was; of none that is known, of all.
+fn versions_of(named: impl Iterator<Item = String>) -> Vec<String> {
+    let named: Vec<String> = named.collect();
+    if named.is_empty() { vec!["version:policies".to_owned()] } else { named }
 }
 
 /// The versions of the policies that decide, where they have one.

@@ -202,9 +202,9 @@ static OF_SETS: &[&dyn SetLint] = &[
 ];
 
 /// Every lint that fires on one explained flow, in the order of the table. Where the datapath contradicts our evaluation,
-/// nobody is sure of anything.
+/// nobody is sure of anything, and where it cannot be decided there is nothing to find a pattern in.
 pub fn of_flow(case: &Case<'_>) -> Vec<Diagnosis> {
-    if case.dropped && case.why.agreement == Agreement::Disagrees {
+    if case.why.outcome == Outcome::Undecidable || (case.dropped && case.why.agreement == Agreement::Disagrees) {
         return Vec::new();
     }
     let Some(side) = case.side() else { return Vec::new() };

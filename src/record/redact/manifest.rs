@@ -79,7 +79,7 @@ fn value(w: &mut Words, node: &Node, key: &str, settings: bool) -> Json {
                 }
                 let new = match (&e.value.value, e.key.as_str()) {
                     (Value::Str(s), _) if labels => Json::from(label_value(w, &e.key, s)),
-                    (Value::Map(_), "data") if settings => kept(&e.value),
+                    (Value::Map(_), "data") if settings => kept(w, &e.value),
                     (_, "data" | "binaryData" | "stringData") => continue,
                     // As flows have it: under another name nobody could tell whether a request carries it.
                     (Value::Str(s), "name") if key == "headerMatches" => Json::from(s.clone()),
@@ -121,8 +121,17 @@ fn text(w: &mut Words, s: &str, key: &str) -> String {
     }
 }
 
-/// Settings of Cilium that decide something; they are words. The others name clusters, servers and networks.
-fn kept(node: &Node) -> Json {
-    let read = node.map().iter().filter(|e| settings::READ.contains(&e.key.as_str()));
-    Json::Object(read.map(|e| (e.key.clone(), Json::from(e.value.str().unwrap_or_default()))).collect())
+/// Settings of Cilium that decide something; they are words, but for the cluster's name, which is called as in flows. The others name
+/// servers and networks.
+fn kept(w: &mut Words, node: &Node) -> Json {
+    let mut kept = Map::new();
+    for e in node.map() {
+        let value = e.value.str().unwrap_or_default();
+        match e.key.as_str() {
+            settings::CLUSTER => _ = kept.insert(e.key.clone(), Json::from(w.name(value))),
+            key if settings::READ.contains(&key) => _ = kept.insert(e.key.clone(), Json::from(value)),
+            _ => {}
+        }
+    }
+    Json::Object(kept)
 }

@@ -1,6 +1,7 @@
 //! Addresses inside texts: where one stands in a URL, a header's value or a name, and how it is spelled there.
 //!
 //! Owns finding and spelling; which address stands for which belongs to `address`.
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address at the beginning of a text.
@@ -18,6 +19,7 @@ enum Spelling {
         reversed: bool,
     },
     Groups {
+        by: &'static str,
         upper: bool,
     },
     /// Before `ip6.arpa`.
@@ -26,18 +28,42 @@ enum Spelling {
     },
 }
 
-/// What stands between octets: dots, dashes (as in nodes' names), and dots as expressions escape them.
-const BETWEEN: &[&str] = &[".", "-", r"\."];
+/// What stands between octets: dots, dashes (as in nodes' names), and dots as expressions and URLs escape them.
+const BETWEEN: &[&str] = &[".", "-", r"\.", "%2E", "%2e"];
+/// What stands between groups: colons, and as the names of pods and URLs have them.
+const COLONS: &[&str] = &[":", "-", "%3A", "%3a"];
 
 /// The address that `rest` begins with; `before` is what stands before it.
 pub fn at(before: &str, rest: &str) -> Option<Found> {
-    if before.ends_with(char::is_alphanumeric) || !rest.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':') {
+    let inside = before.ends_with(char::is_alphanumeric) && !before.get(before.len().saturating_sub(3)..).is_some_and(is_mark);
+    if inside || !rest.starts_with(|c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '%')) {
         return None;
     }
-    nibbles(rest).or_else(|| groups(rest)).or_else(|| BETWEEN.iter().find_map(|by| octets(before, rest, by)))
+    nibbles(rest)
+        .or_else(|| COLONS.iter().find_map(|by| groups(rest, by)))
+        .or_else(|| BETWEEN.iter().find_map(|by| octets(before, rest, by)))
+}
+
+/// Whether a text is an escaped character of a URL that is neither letter nor digit: it parts words as the character itself does.
+pub fn is_mark(text: &str) -> bool {
+    let code = text.strip_prefix('%').filter(|h| h.len() == 2 && h.bytes().all(|b| b.is_ascii_hexdigit()));
+    code.and_then(|h| u8::from_str_radix(h, 16).ok()).is_some_and(|b| b.is_ascii() && !b.is_ascii_alphanumeric())
 }
 
 impl Found {
+    /// The bits of the network whose address this is, if `after` goes on with `/BITS`, and the bytes that takes.
+    pub fn prefix(&self, after: &str) -> Option<(IpNet, usize)> {
+        if !matches!(self.spelling, Spelling::Octets { by: ".", reversed: false } | Spelling::Groups { by: ":", .. }) {
+            return None;
+        }
+        let rest = after.strip_prefix('/')?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (bits, more) = rest.split_at(digits);
+        let net = IpNet::new(self.ip, bits.parse().ok()?).ok()?;
+        // What is no network's own address is the first part of a path.
+        (net.trunc() == net && !more.starts_with(char::is_alphanumeric)).then_some((net, 1 + digits))
+    }
+
     /// Another address, spelled as this one was.
     pub fn like(&self, new: IpAddr) -> String {
         let cased = |text: String, upper: bool| if upper { text.to_ascii_uppercase() } else { text };
@@ -53,7 +79,7 @@ impl Found {
                 let nibbles: Vec<String> = format!("{:032x}", u128::from(v6)).chars().rev().map(String::from).collect();
                 cased(nibbles.join("."), *upper)
             }
-            (Spelling::Groups { upper }, _) => cased(new.to_string(), *upper),
+            (Spelling::Groups { by, upper }, _) => cased(new.to_string(), *upper).replace(':', by),
             _ => new.to_string(),
         }
     }
@@ -89,17 +115,30 @@ fn octets(before: &str, rest: &str, by: &'static str) -> Option<Found> {
     Some(Found { length: rest.len() - tail.len(), ip, spelling: Spelling::Octets { by, reversed } })
 }
 
-fn groups(rest: &str) -> Option<Found> {
-    let end = rest.find(|c: char| !c.is_ascii_hexdigit() && c != ':' && c != '.').unwrap_or(rest.len());
+fn groups(rest: &str, by: &'static str) -> Option<Found> {
+    let mut end = 0;
+    loop {
+        let tail = rest.get(end..).unwrap_or_default();
+        end += match tail.chars().next() {
+            _ if tail.starts_with(by) => by.len(),
+            Some(c) if c.is_ascii_hexdigit() || c == '.' && by == ":" => 1,
+            _ => break,
+        };
+    }
     let (run, after) = rest.split_at(end);
-    if run.matches(':').count() < 2 || after.starts_with(char::is_alphanumeric) {
+    let parts = run.matches(by).count();
+    // Names have dashes, too: with them only what is whole, or has a gap, is an address.
+    if parts < 2 || after.starts_with(char::is_alphanumeric) || by == "-" && parts != 7 && !run.contains("--") {
+        return None;
+    }
+    if by == "-" && !run.bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
     // A sentence may go on behind it.
-    let found = [run, run.trim_end_matches(['.', ':'])].into_iter().find_map(|r| r.parse::<Ipv6Addr>().ok().map(|ip| (r, ip)));
-    let (run, ip) = found?;
-    let upper = run.bytes().any(|b| b.is_ascii_uppercase());
-    Some(Found { length: run.len(), ip: IpAddr::V6(ip), spelling: Spelling::Groups { upper } })
+    let read = |run: &str| run.replace(by, ":").parse::<Ipv6Addr>().ok();
+    let (run, ip) = [run, run.trim_end_matches(['.', ':'])].into_iter().find_map(|r| Some((r, read(r)?)))?;
+    let upper = run.replace(by, "").bytes().any(|b| b.is_ascii_uppercase());
+    Some(Found { length: run.len(), ip: IpAddr::V6(ip), spelling: Spelling::Groups { by, upper } })
 }
 
 fn nibbles(rest: &str) -> Option<Found> {

@@ -62,6 +62,39 @@ fn an_address_inside_a_text_is_replaced_as_it_is_where_it_stands_alone() {
 }
 
 #[test]
+fn an_address_is_found_however_it_is_spelled() {
+    let mut w = words();
+    let (b, six) = (w.name("198.51.100.7"), w.name("2001:db8::7"));
+    let escaped = |ip: &str, mark: &str, by: &str| ip.replace(mark, by);
+    // As the names of pods and nodes have it.
+    for name in ["2001-db8--7.default.pod.cluster.local", "2001-db8-0-0-0-0-0-7.default.pod.cluster.local"] {
+        assert_eq!(w.name(name), format!("{}.default.pod.cluster.local", six.replace(':', "-")), "{name}");
+    }
+    assert!(w.name("ip-2001-db8--7").ends_with(&six.replace(':', "-")));
+    assert!(!w.name("web--backend").contains("backend"), "a name with two dashes is one");
+    // As URLs have it.
+    for (ip, new, mark, by) in [("2001:db8::7", &six, ":", "%3A"), ("2001:db8::7", &six, ":", "%3a"), ("198.51.100.7", &b, ".", "%2E")] {
+        let text = format!("/x?ip={}", escaped(ip, mark, by));
+        assert!(w.url(&text).ends_with(&format!("={}", escaped(new, mark, by))), "{text} {}", w.url(&text));
+        let text = format!("/x?ip=%5B{}%5D%3A8080", escaped(ip, mark, by));
+        assert!(w.url(&text).contains(&format!("%5B{}%5D", escaped(new, mark, by))), "{text} {}", w.url(&text));
+    }
+    // What is spelled letter by letter is not let through.
+    assert!(!w.url("/%61%63%6D%65").contains("%61%63%6D%65"));
+    // A network is the one that policies name.
+    let net = w.name("10.2.0.0/16");
+    assert_eq!(w.header("X-Net", "10.2.0.0/16, 10.2.0.0/16"), format!("{net}, {net}"));
+    let host = w.name("10.2.7.9");
+    assert!(w.header("X-Path", "10.2.7.9/16").starts_with(&format!("{host}/")), "the first part of a path");
+    let v6 = w.name("2001:db8::/32");
+    assert_eq!(w.header("X-Net", "2001:db8::/32"), v6);
+    // In a selector, too, where it is a key.
+    let body = "apiVersion: v1\nkind: X\nspec: {matchLabels: {'cidr:10.2.0.0/16': '', 'cidr.203.0.113.0/24': ''}}\n";
+    let labels = &written(&mut w, body)["spec"]["matchLabels"];
+    assert!(labels.get(format!("cidr:{net}")).is_some() && !labels.to_string().contains("203.0.113.0"), "{labels}");
+}
+
+#[test]
 fn a_short_number_stays_only_as_the_ordinal_of_a_name() {
     let mut w = words();
     let web = w.name("web");
@@ -100,7 +133,11 @@ fn why_a_kind_may_not_be_read_names_nobody() {
 #[test]
 fn of_ciliums_configuration_only_what_is_read_is_kept() {
     let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-policy: always, cluster-name: acme, k8s-api-server: 'https://acme:6443', ipv4-native-routing-cidr: '203.0.113.0/24,198.51.100.0/24'}\n";
-    assert_eq!(written(&mut words(), body)["data"], serde_json::json!({"enable-policy": "always"}));
+    let mut w = words();
+    let node = w.name("acme/node-1");
+    let cluster = node.split('/').next().unwrap();
+    assert_ne!(cluster, "acme");
+    assert_eq!(written(&mut w, body)["data"], serde_json::json!({"cluster-name": cluster, "enable-policy": "always"}));
 }
 
 #[test]

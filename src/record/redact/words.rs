@@ -132,8 +132,13 @@ impl Words {
         }
     }
 
-    /// A label's key stays, but for the name of a CIDR group that Cilium puts into one.
+    /// A label's key stays, but for the network or the name of a CIDR group that Cilium puts into one.
     pub fn label_key(&mut self, key: &str) -> String {
+        for source in ["cidr:", "cidr."] {
+            if let Some(net) = key.strip_prefix(source).and_then(|net| address::label(&self.key, net)) {
+                return format!("{source}{net}");
+            }
+        }
         match key.split_once(CIDR_GROUP) {
             Some((source, name)) => format!("{source}{CIDR_GROUP}{}", self.name(name)),
             None => key.to_owned(),
@@ -171,8 +176,22 @@ impl Words {
         while let Some(c) = rest.chars().next() {
             let (before, _) = text.split_at(text.len() - rest.len());
             if let Some(found) = spelled::at(before, rest) {
-                out.push_str(&found.like(self.address(found.ip)));
-                rest = rest.split_at(found.length).1;
+                let after = rest.split_at(found.length).1;
+                match found.prefix(after) {
+                    Some((net, length)) => {
+                        out.push_str(&self.name(&net.to_string()));
+                        rest = after.split_at(length).1;
+                    }
+                    None => {
+                        out.push_str(&found.like(self.address(found.ip)));
+                        rest = after;
+                    }
+                }
+                continue;
+            }
+            if let Some((mark, after)) = rest.split_at_checked(3).filter(|(mark, _)| spelled::is_mark(mark)) {
+                out.push_str(mark);
+                rest = after;
                 continue;
             }
             if c.is_alphanumeric() {

@@ -22,6 +22,8 @@ pub enum Form {
     Service,
     Slice,
     Node,
+    /// A network's agent, of which version and arguments may matter.
+    Agent,
 }
 
 impl Form {
@@ -92,6 +94,7 @@ fn tree(of: Type<'_>, form: Form, object: Value) -> Tree {
             let endpoints = items(object.remove("endpoints")).map(endpoint).collect::<Vec<_>>();
             together([("endpoints", Some(Value::from(endpoints))), ("ports", object.remove("ports"))])
         }
+        Form::Agent => agent(object),
         Form::Node => {
             let status = picked(object.remove("status"), &["addresses"]);
             together([("spec", picked(object.remove("spec"), &["podCIDR", "podCIDRs"])), ("status", status)])
@@ -106,7 +109,7 @@ fn metadata(metadata: Option<Value>, form: Form) -> Tree {
     let mut out = Vec::new();
     for key in ["name", "namespace", "labels", "annotations", "ownerReferences"] {
         let value = match (key, all.remove(key), form) {
-            (_, None, _) | ("annotations", _, Form::Named | Form::Pod | Form::Service | Form::Slice | Form::Node) => continue,
+            (_, None, _) | ("annotations", _, Form::Named | Form::Pod | Form::Service | Form::Slice | Form::Node | Form::Agent) => continue,
             ("annotations", Some(Value::Object(mut notes)), _) => {
                 notes.remove(LAST_APPLIED);
                 Value::Object(notes)
@@ -142,6 +145,21 @@ fn pod(mut object: Map<String, Value>) -> Map<String, Value> {
     };
     kept.extend([("containers", main), ("initContainers", init)].into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))));
     together([("spec", Some(Value::Object(kept))), ("status", picked(object.remove("status"), &["phase", "podIP", "podIPs", "startTime"]))])
+}
+
+/// The names of a DaemonSet's containers; of those that somebody asks for, what is asked. Arguments of others may hold anything.
+fn agent(mut object: Map<String, Value>) -> Map<String, Value> {
+    let list = object.get_mut("spec").and_then(|s| s.pointer_mut("/template/spec/containers")).map(Value::take);
+    let kept = |c: Value| {
+        let keys: &[&str] = match c.get("name").and_then(Value::as_str) {
+            Some("cilium-agent") => &["name", "image"],
+            Some("aws-eks-nodeagent") => &["name", "args"],
+            _ => &["name"],
+        };
+        picked(Some(c), keys)
+    };
+    let containers: Vec<Value> = items(list).filter_map(kept).collect();
+    together([("spec", Some(serde_json::json!({"template": {"spec": {"containers": containers}}})))])
 }
 
 /// Some keys of a map; `None` if it has none of them.

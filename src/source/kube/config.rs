@@ -31,6 +31,8 @@ pub struct Cluster {
     /// The context; harmless on a terminal.
     pub name: Arc<str>,
     pub client: Client,
+    /// The one that the context is in.
+    pub namespace: String,
     /// What a user types to reach it from a shell.
     pub kubectl: String,
 }
@@ -49,6 +51,13 @@ pub async fn clusters(wish: &Wish) -> Result<Vec<Cluster>, Error> {
         clusters.push(chosen.connect(wish).await?);
     }
     Ok(clusters)
+}
+
+/// Whether any cluster is named, so that one who did not ask for it can be told something of it.
+pub fn any(wish: &Wish) -> Result<bool, Error> {
+    let found = read(wish.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG"), std::env::var_os("HOME"))?;
+    let current = found.and_then(|c| c.current_context).is_some_and(|c| !c.is_empty());
+    Ok(current || !wish.contexts.is_empty() || wish.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())
 }
 
 /// A context of a file, or the account of the pod that we run in.
@@ -77,7 +86,9 @@ fn read(given: Option<&Path>, variable: Option<std::ffi::OsString>, home: Option
         all = Some(match all {
             None => next,
             Some(before) => before.merge(next).map_err(|e| {
-                Error::usage(format!("cannot join {} to the kubeconfig before it", path.display())).cause(clean(&e.to_string()))
+                Error::usage(format!("cannot join {} to the kubeconfig before it", path.display()))
+                    .cause(clean(&e.to_string()))
+                    .hint("$KUBECONFIG lists both; `kubectl config view` shows what comes of them")
             })?,
         });
     }
@@ -150,6 +161,14 @@ impl Chosen {
             }
         };
         let label: Arc<str> = clean(&name).into();
+        let namespace = config.default_namespace.clone();
+        if let Some(proxy) = config.proxy_url.as_ref().and_then(|p| p.scheme_str()).filter(|s| s.starts_with("socks")) {
+            return Err(Error::usage(format!("cannot reach the cluster of context {label}"))
+                .cause(format!("its proxy is a SOCKS proxy ({}), and flowhy speaks to HTTP proxies only", clean(proxy)))
+                .hint("through `kubectl port-forward -n kube-system svc/hubble-relay 4245:80` flowhy needs no proxy, but sees no policies; give them with --policies"));
+        }
+        let plugin =
+            config.auth_info.exec.as_ref().map(|e| (clean(e.command.as_deref().unwrap_or_default()).into_owned(), e.install_hint.clone()));
         let mut kubectl = "kubectl".to_owned();
         if let Some(file) = &wish.kubeconfig {
             kubectl.push_str(&format!(" --kubeconfig {}", file.display()));
@@ -166,12 +185,25 @@ impl Chosen {
                 .cause(cause)
                 .hint(format!("does `{kubectl} get pods` work? It uses the same login"))
         };
-        match made {
-            Ok(Ok(client)) => Ok(Cluster { name: label, client, kubectl }),
-            Ok(Err(e)) => Err(failed(deepest(&e))),
-            Err(e) => Err(failed(e.to_string())),
+        match (made, plugin) {
+            (Ok(Ok(client)), _) => Ok(Cluster { name: label, client, namespace, kubectl }),
+            (Ok(Err(e)), Some((plugin, hint))) if is_missing(&e) => {
+                // What its makers say of it, which may be many lines.
+                let lines = hint.iter().flat_map(|h| h.lines()).map(str::trim).filter(|l| !l.is_empty());
+                let hint = clean(&lines.collect::<Vec<_>>().join(" ")).into_owned();
+                let hint = if hint.is_empty() { format!("install it, or is it on $PATH? `{plugin} --help`") } else { hint };
+                Err(failed(format!("the login plugin {plugin} is not there")).hint(hint))
+            }
+            (Ok(Err(e)), _) => Err(failed(deepest(&e))),
+            (Err(e), _) => Err(failed(e.to_string())),
         }
     }
+}
+
+/// Whether a program could not be started because there is none of its name.
+fn is_missing(e: &kube::Error) -> bool {
+    use kube::client::AuthError;
+    matches!(e, kube::Error::Auth(AuthError::AuthExecStart(e)) if e.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -235,6 +267,36 @@ mod tests {
         let wish = Wish { kubeconfig: Some(path), contexts: vec!["b".to_owned()] };
         let e = clusters(&wish).await.unwrap_err();
         assert_eq!((e.what.as_str(), e.exit_code()), ("cannot log in to the cluster of context b", 3));
-        assert!(e.hint.unwrap().contains("--context b get pods"));
+        assert_eq!(e.cause.as_deref(), Some("the login plugin /none/such-plugin is not there"));
+        assert!(e.hint.unwrap().contains("is it on $PATH?"));
+        let hinted = user.replace("interactiveMode", "installHint: \"Get it.\\n\\n  brew install it\", interactiveMode");
+        std::fs::write(wish.kubeconfig.as_ref().unwrap(), format!("{}{hinted}", TWO.replace("{cluster: c}", "{cluster: c, user: u}")))
+            .unwrap();
+        assert_eq!(clusters(&wish).await.unwrap_err().hint.as_deref(), Some("Get it. brew install it"));
+        // One that is there and fails speaks for itself.
+        let fails = user.replace("/none/such-plugin", "/bin/false");
+        std::fs::write(wish.kubeconfig.as_ref().unwrap(), format!("{}{fails}", TWO.replace("{cluster: c}", "{cluster: c, user: u}")))
+            .unwrap();
+        assert!(clusters(&wish).await.unwrap_err().hint.unwrap().contains("--context b get pods"));
+    }
+
+    #[tokio::test]
+    async fn what_is_broken_in_a_kubeconfig_is_said_in_three_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let socks = TWO.replace("server: 'http://127.0.0.1:1'", "server: 'https://127.0.0.1:1', proxy-url: 'socks5://127.0.0.1:1080'");
+        let torn = TWO.replace("contexts:", "contexts: [{");
+        for (text, what, cause) in [
+            (socks.as_str(), "cannot reach the cluster of context b", "its proxy is a SOCKS proxy (socks5)"),
+            (torn.as_str(), "cannot read the kubeconfig", ""),
+            ("contexts: 7\n", "cannot read the kubeconfig", ""),
+            (&TWO.replace("{name: b, context: {cluster: c}}", "{name: b, context: {cluster: gone}}"), "cannot use the context \"b\"", ""),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let wish = Wish { kubeconfig: Some(path.clone()), contexts: vec!["b".to_owned()] };
+            let e = clusters(&wish).await.unwrap_err();
+            assert_eq!((e.what.starts_with(what), e.exit_code()), (true, 2), "{e:?}");
+            assert!(e.cause.unwrap().starts_with(cause) && !e.hint.unwrap().is_empty(), "{text}");
+        }
     }
 }

@@ -20,14 +20,14 @@ pub struct Wanted {
     pub only: Option<(String, String)>,
 }
 
-/// Kinds of the core group are where they always were.
-const CORE: &[(&str, &str)] = &[
-    ("Namespace", "namespaces"),
-    ("Pod", "pods"),
-    ("Service", "services"),
-    ("Node", "nodes"),
-    ("ServiceAccount", "serviceaccounts"),
-    ("ConfigMap", "configmaps"),
+/// Kinds of the core group are where they always were; whether in namespaces.
+const CORE: &[(&str, &str, bool)] = &[
+    ("Namespace", "namespaces", false),
+    ("Pod", "pods", true),
+    ("Service", "services", true),
+    ("Node", "nodes", false),
+    ("ServiceAccount", "serviceaccounts", true),
+    ("ConfigMap", "configmaps", true),
 ];
 
 /// What the world is made of, and what says whether policies are enforced: the network plugins' DaemonSets, and Cilium's settings.
@@ -42,7 +42,7 @@ pub fn world(cilium_namespace: &str) -> Vec<Wanted> {
         kind("", "ServiceAccount", Form::Named),
         kind("discovery.k8s.io", "EndpointSlice", Form::Slice),
         kind("cilium.io", "CiliumCIDRGroup", Form::Whole),
-        kind("apps", "DaemonSet", Form::Named),
+        kind("apps", "DaemonSet", Form::Agent),
         Wanted { only: settings, ..kind("", "ConfigMap", Form::Whole) },
     ]
 }
@@ -52,6 +52,8 @@ pub fn world(cilium_namespace: &str) -> Vec<Wanted> {
 pub struct Place {
     pub version: String,
     pub plural: String,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
 }
 
 /// What is known of a kind.
@@ -87,16 +89,16 @@ impl Found {
         }
     }
 
-    fn add(&mut self, group: &str, version: &str, kind: &str, plural: &str) {
-        let place = || Place { version: version.to_owned(), plural: plural.to_owned() };
+    fn add(&mut self, (group, version): (&str, &str), kind: &str, plural: &str, namespaced: bool) {
+        let place = || Place { version: version.to_owned(), plural: plural.to_owned(), namespaced };
         self.places.entry((group.to_owned(), kind.to_owned())).or_insert_with(place);
     }
 }
 
 /// A kind of the core group needs no question.
 pub fn core(wanted: &Wanted) -> Option<Place> {
-    let known = wanted.group.is_empty().then(|| CORE.iter().find(|(kind, _)| *kind == wanted.kind)).flatten()?;
-    Some(Place { version: "v1".to_owned(), plural: known.1.to_owned() })
+    let known = wanted.group.is_empty().then(|| CORE.iter().find(|(kind, ..)| *kind == wanted.kind)).flatten()?;
+    Some(Place { version: "v1".to_owned(), plural: known.1.to_owned(), namespaced: known.2 })
 }
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
@@ -118,9 +120,11 @@ pub async fn ask(client: &Client, wanted: &[Wanted]) -> Result<Found, Error> {
             let path = format!("/apis/{}/{version}", group.name);
             let request = http::Request::get(path).body(Vec::new()).map_err(Error::HttpError)?;
             match client.request::<Resources>(request).await {
-                Ok(list) => {
-                    list.resources.iter().filter(|r| !r.name.contains('/')).for_each(|r| found.add(&group.name, version, &r.kind, &r.name))
-                }
+                Ok(list) => list
+                    .resources
+                    .iter()
+                    .filter(|r| !r.name.contains('/'))
+                    .for_each(|r| found.add((&group.name, version), &r.kind, &r.name, r.namespaced)),
                 // The others may still be known; what this one has is not.
                 Err(e) => {
                     let why = format!("the cluster does not say what {}/{version} has: {}", group.name, super::refusal::deepest(&e));
@@ -165,6 +169,8 @@ struct Version {
 struct Served {
     resource: String,
     response_kind: Option<Kind>,
+    #[serde(default)]
+    scope: String,
 }
 
 #[derive(Deserialize)]
@@ -177,7 +183,7 @@ impl Group {
         let group = &self.metadata.name;
         for v in &self.versions {
             let known = v.resources.iter().filter_map(|r| Some((r, r.response_kind.as_ref()?)));
-            known.for_each(|(r, k)| found.add(group, &v.version, &k.kind, &r.resource));
+            known.for_each(|(r, k)| found.add((group, &v.version), &k.kind, &r.resource, r.scope == "Namespaced"));
             if v.freshness == "Stale" {
                 found.unclear.insert(group.clone(), format!("the server of {group}/{} does not answer the cluster", v.version));
             }
@@ -224,4 +230,6 @@ struct Resources {
 struct Resource {
     name: String,
     kind: String,
+    #[serde(default)]
+    namespaced: bool,
 }

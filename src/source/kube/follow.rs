@@ -1,7 +1,8 @@
 //! One kind of object: listed in pages, then watched from there; resumed when the watch ends, listed again when the cluster has
 //! forgotten the place.
 //!
-//! Owns what is told of the kind and of its objects, each once. A version whose kept text is the same as before is not told again: pods
+//! Owns what is told of the kind and of its objects, each once. Who may read one namespace only gets that one's objects, and is told that the
+//! kind as a whole may not be read: what is certain without the others stays certain, and nothing else is. A version whose kept text is the same as before is not told again: pods
 //! and policies get new statuses all day. Must not guess: what could not be read is said to be unknown.
 use super::canon::{self, Type};
 use super::config::Cluster;
@@ -57,6 +58,8 @@ pub struct Follow {
     cluster: Cluster,
     wanted: Wanted,
     place: Place,
+    /// The only namespace that may be read, and what was said of the others.
+    within: Option<(String, String)>,
     pace: Pace,
     backoff: Backoff,
     feed: Feed,
@@ -133,7 +136,7 @@ impl Follow {
     pub fn new(cluster: Cluster, (wanted, place): (Wanted, Place), pace: Pace, feed: Feed, ticket: Option<Ticket>, seed: u64) -> Self {
         let backoff = Backoff::new(pace.first, pace.cap, seed);
         let (said, known) = (KindState::Loading, HashMap::new());
-        Self { cluster, wanted, place, pace, backoff, feed, said, ticket, known, round: 0 }
+        Self { cluster, wanted, place, within: None, pace, backoff, feed, said, ticket, known, round: 0 }
     }
 
     /// Ends when the cluster does not have the kind any more; with what is known of it being gone. The kind was said to be loading.
@@ -147,22 +150,56 @@ impl Follow {
                     self.forget_others().await?;
                     return self.say(KindState::Absent).await;
                 }
+                Err(Failed::Api(e)) if is_forbidden(&e) && self.narrow(&e) => continue,
                 Err(failed) => {
                     self.failed(failed, "list").await?;
                     continue;
                 }
             };
-            self.say(KindState::Synced).await?;
+            self.say(self.readable()).await?;
             self.watch(version).await?;
+            self.within = None;
         }
     }
 
     fn path(&self) -> String {
         let (group, place) = (&self.wanted.group, &self.place);
         let base = if group.is_empty() { format!("/api/{}", place.version) } else { format!("/apis/{group}/{}", place.version) };
-        match &self.wanted.only {
-            Some((namespace, _)) => format!("{base}/namespaces/{namespace}/{}", place.plural),
+        match self.namespace() {
+            Some(namespace) => format!("{base}/namespaces/{namespace}/{}", place.plural),
             None => format!("{base}/{}", place.plural),
+        }
+    }
+
+    /// The one that is asked for.
+    fn namespace(&self) -> Option<&str> {
+        let only = self.wanted.only.as_ref().map(|(namespace, _)| namespace.as_str());
+        only.or(self.within.as_ref().map(|(namespace, _)| namespace.as_str()))
+    }
+
+    /// Asks for the context's own namespace from now on, where that makes a difference.
+    fn narrow(&mut self, e: &Error) -> bool {
+        let all = self.place.namespaced && self.namespace().is_none();
+        if all {
+            let resource = self.resource();
+            let right = Right { verb: "list", resource: &resource, namespace: None };
+            self.within = Some((self.cluster.namespace.clone(), trouble(e, right, &self.cluster.kubectl).cause));
+        }
+        all
+    }
+
+    /// What is known of the kind when a list of it is in.
+    fn readable(&self) -> KindState {
+        match &self.within {
+            None => KindState::Synced,
+            Some((namespace, why)) => KindState::Forbidden(format!("{why}; only those in {} are read", clean(namespace))),
+        }
+    }
+
+    fn resource(&self) -> String {
+        match self.wanted.group.as_str() {
+            "" => self.place.plural.clone(),
+            group => format!("{}.{group}", self.place.plural),
         }
     }
 
@@ -222,10 +259,11 @@ impl Follow {
                 Err(_) => Failed::Silent,
                 Ok(Err(e)) => Failed::Api(e),
                 Ok(Ok(events)) => {
-                    self.say(KindState::Synced).await?;
+                    self.say(self.readable()).await?;
                     match self.events(events.boxed(), version).await? {
-                        Ended::At(next) => version = next,
-                        Ended::Forgotten => return Ok(()),
+                        Ended::At(next) if self.within.is_none() => version = next,
+                        // The right to read all may have come meanwhile.
+                        Ended::At(_) | Ended::Forgotten => return Ok(()),
                     }
                     continue;
                 }
@@ -240,12 +278,18 @@ impl Follow {
     /// What comes on one connection.
     async fn events(&mut self, mut events: BoxStream<'_, Result<WatchEvent<Value>, Error>>, mut version: String) -> Result<Ended, Gone> {
         let mut heard = false;
+        let again = tokio::time::sleep(self.pace.slow);
+        tokio::pin!(again);
         loop {
             let next = tokio::select! {
                 next = events.next() => next,
                 () = self.feed.due() => {
                     self.feed.flush().await?;
                     continue;
+                }
+                () = &mut again, if self.within.is_some() => {
+                    self.feed.flush().await?;
+                    return Ok(Ended::At(version));
                 }
                 () = tokio::time::sleep(SILENCE) => None,
             };
@@ -302,12 +346,9 @@ impl Follow {
 
     /// Says why nothing is known, or nothing new, and waits.
     async fn failed(&mut self, failed: Failed, verb: &str) -> Result<(), Gone> {
-        let resource = match self.wanted.group.as_str() {
-            "" => self.place.plural.clone(),
-            group => format!("{}.{group}", self.place.plural),
-        };
-        let namespace = self.wanted.only.as_ref().map(|(namespace, _)| namespace.as_str());
-        let right = Right { verb, resource: &resource, namespace };
+        let resource = self.resource();
+        let namespace = self.namespace().map(str::to_owned);
+        let right = Right { verb, resource: &resource, namespace: namespace.as_deref() };
         let pause = match failed {
             Failed::Gone => return Err(Gone),
             Failed::Silent => {
@@ -318,7 +359,9 @@ impl Follow {
             Failed::Api(e) => {
                 let why = trouble(&e, right, &self.cluster.kubectl).cause;
                 if is_forbidden(&e) {
-                    self.say(KindState::Forbidden(why)).await?;
+                    // Of both refusals the one of all namespaces says more, and is tried again first.
+                    let all = if verb == "list" { self.within.take() } else { None };
+                    self.say(KindState::Forbidden(all.map_or(why, |(_, all)| all))).await?;
                     self.pace.slow
                 } else {
                     self.say(KindState::Stale(why)).await?;

@@ -3,6 +3,7 @@ use crate::tui::action;
 use crate::tui::key::Key;
 use crate::tui::model::Model;
 use crate::tui::text::wrap;
+use crate::tui::widget::name::INFERRED;
 use crate::tui::widget::pen::{Seg, seg};
 
 pub fn lines(m: &Model, of: u16, w: u16) -> Vec<Vec<Seg>> {
@@ -24,6 +25,11 @@ pub fn lines(m: &Model, of: u16, w: u16) -> Vec<Vec<Seg>> {
     ];
     for (glyph, style, word) in glyphs {
         out.push(vec![seg(format!("   {glyph:<16} "), style), seg(word, look.plain())]);
+    }
+    let inferred = "before a name: the flow does not say it, it follows from the cluster's state or a DNS answer";
+    for (i, text) in wrap(inferred, room).into_iter().enumerate() {
+        let mark = if i == 0 { INFERRED } else { ' ' };
+        out.push(vec![seg(format!("   {mark:<16} "), look.dim()), seg(text, look.plain())]);
     }
     out
 }

@@ -80,6 +80,15 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if !p.given() {
         out.push(vec![seg("   none were given: --policies FILE|DIR", look.warn())]);
     }
+    let forgotten = [
+        (l.versions_forgotten, "older versions of policies are forgotten, for want of room: what is older is not judged by them"),
+        (l.addresses_forgotten, "pods are forgotten that once had an address, for want of room: flows of then may lack their names"),
+    ];
+    for (n, what) in forgotten.into_iter().filter(|(n, _)| *n > 0) {
+        out.extend(
+            wrap(&format!("{} {what}", count(n)), w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]),
+        );
+    }
     for f in engine.faults().iter().take(MOST) {
         for (i, part) in wrap(&f.to_string(), w.saturating_sub(5)).into_iter().enumerate() {
             out.push(vec![seg(format!("   {}{part}", if i == 0 { "" } else { "  " }), look.warn())]);

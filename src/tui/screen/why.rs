@@ -258,6 +258,9 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
         if !names.is_empty() {
             note(&mut out, "agent names", &names.join(", "), look.plain());
         }
+        for (p, detail) in r.policies.iter().map(|p| (p, r.detail(p))).filter(|(_, d)| !d.is_empty()) {
+            note(&mut out, "agent had  ", &format!("{}: {detail}", p.path()), look.plain());
+        }
         for l in &r.log {
             note(&mut out, "policy log ", l, look.plain());
         }

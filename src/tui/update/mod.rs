@@ -259,6 +259,7 @@ pub fn tick(m: &mut Model, ms: u64) -> bool {
     if let Some(remote) = &m.options.remote {
         m.closed = remote.ended();
     }
+    tape::overshot(m);
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);
     if over {
         m.toast = None;

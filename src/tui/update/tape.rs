@@ -4,7 +4,7 @@ use super::{Tone, toast};
 use crate::engine::Engine;
 use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
-use crate::source::replay::To;
+use crate::source::replay::{Remote, To};
 use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
 use crate::tui::view::View;
 
@@ -29,6 +29,13 @@ pub fn goto(m: &mut Model, engine: &Engine, time: &str) -> bool {
     }
     m.effects.push(Effect::Seek(To::Time(at)));
     true
+}
+
+/// A time behind the recording was asked for.
+pub fn overshot(m: &mut Model) {
+    let Some(end) = m.options.remote.as_ref().and_then(Remote::overshot) else { return };
+    let local = end.plus(i64::from(m.options.offset) * Nanos::SECOND);
+    toast(m, Tone::Info, format!("the recording ends at {}", local.utc().format("%H:%M:%S")));
 }
 
 /// One line back, or on. The clock stands then.

@@ -1,9 +1,18 @@
-//! Who stands at an end of a flow, in one word: workload (or pod), reserved identity, DNS name or address.
+//! Who stands at an end of a flow, in one word: workload (or pod), reserved identity, DNS name or address. What the flow itself does not
+//! say has `~` before it.
 use crate::engine::store::Store;
 use crate::model::row::{End, Row};
 
+/// Before a name that was looked up, not reported.
+pub const INFERRED: char = '~';
+
 /// `ns/name`; without the namespace where the filter fixes it to `fixed`. `pods`: the pod rather than its workload.
 pub fn name(store: &Store, end: &End, fixed: Option<&str>, pods: bool) -> String {
+    let name = plain(store, end, fixed, pods);
+    if end.inferred { format!("{INFERRED}{name}") } else { name }
+}
+
+fn plain(store: &Store, end: &End, fixed: Option<&str>, pods: bool) -> String {
     let (pod, workload, ns) = (store.name(end.pod), store.name(end.workload), store.name(end.ns));
     let first = if pods { [pod, workload] } else { [workload, pod] };
     if let Some(n) = first.into_iter().find(|n| !n.is_empty()) {

@@ -54,6 +54,9 @@ pub fn cell(look: Look, engine: &Engine, seq: u64, row: &Row, l7: bool, short: b
         (Verdict::Traced, _) => out.push(seg("traced", look.dim())),
         (Verdict::Translated, _) => out.push(seg("translated", look.dim())),
         (Verdict::Unknown, _) => out.push(seg("unknown", look.dim())),
+        // Numbers of Retina's own.
+        (Verdict::Other(15), _) => out.push(seg("sent again", look.dim())),
+        (Verdict::Other(16), _) => out.push(seg("dns", look.dim())),
         (Verdict::Other(n), _) => out.push(seg(format!("verdict {n}"), look.dim())),
         (Verdict::Forwarded, _) => {}
     }

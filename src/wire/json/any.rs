@@ -1,9 +1,11 @@
 //! `google.protobuf.Any` and `FieldMask`.
 //!
-//! An `Any` of a message that we know is read into the message and kept as its bytes, so that it comes out again. One that we do
-//! not know makes its line unreadable, as it does for Hubble: what it holds cannot be turned into bytes without its descriptor.
+//! An `Any` of a message that we know is read into the message and kept as its bytes, so that it comes out again; JSON of any form is a
+//! message too (`structure`). One that we do not know makes its line unreadable, as it does for Hubble: what it holds cannot be turned
+//! into bytes without its descriptor.
 use super::generated;
 use super::read::{ReadJson, Reader};
+use super::structure::Shape;
 use super::write::{WriteJson, Writer};
 use crate::wire::note::Bad;
 use prost_types::{Any, FieldMask};
@@ -27,7 +29,10 @@ impl Reader<'_, '_> {
         }
         self.anys += 1;
         let outer = std::mem::replace(&mut self.any_at, self.depth + 1);
-        let value = generated::encode_any(name_of(&type_url), self)?;
+        let value = match Shape::of(name_of(&type_url)) {
+            Some(shape) => Some(self.spelt(shape)?),
+            None => generated::encode_any(name_of(&type_url), self)?,
+        };
         self.any_at = outer;
         self.anys -= 1;
         match value {
@@ -55,6 +60,20 @@ impl Reader<'_, '_> {
             return Err(self.bad_at(begin, "an extension without \"@type\""));
         }
         Ok(found)
+    }
+
+    /// A message that is spelt as a value of its own, beside its type.
+    fn spelt(&mut self, shape: Shape) -> Result<Vec<u8>, Bad> {
+        let (begin, mut first, mut found) = (self.at, self.object()?, None);
+        while let Some(key) = self.key(&mut first)? {
+            match &*key {
+                "@type" => self.skip()?,
+                "value" if found.is_none() => found = Some(self.shaped(shape)?),
+                "value" => return Err(self.bad("the field \"value\" is there twice")),
+                other => return Err(self.bad(format!("an extension of this type has no field {other:?}"))),
+            }
+        }
+        found.ok_or_else(|| self.bad_at(begin, "an extension without \"value\""))
     }
 
     /// The message here, as bytes.
@@ -91,6 +110,14 @@ impl Writer<'_> {
             }
             w.raw(",\"@type\":");
             w.string(&any.type_url);
+            if let Some(shape) = Shape::of(name_of(&any.type_url)) {
+                let begin = w.out.len();
+                w.raw(",\"value\":");
+                if w.shape(shape, &any.value) {
+                    return;
+                }
+                w.out.truncate(begin);
+            }
             if w.depth > NESTED || !generated::decode_any(name_of(&any.type_url), &any.value, w) {
                 w.raw(",\"value\":\"");
                 w.base64(&any.value);

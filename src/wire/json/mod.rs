@@ -7,6 +7,7 @@ mod any;
 mod generated;
 mod read;
 mod scalar;
+mod structure;
 pub mod time;
 mod write;
 

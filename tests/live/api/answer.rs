@@ -65,7 +65,7 @@ pub fn answer(state: &Arc<State>, path: &str, query: &Query, watch: bool, accept
         _ => match (resources(&s, path), wanted(&s, path)) {
             (Some(list), _) => (200, list),
             (None, None) => (404, status(404, "NotFound", "the server could not find the requested resource")),
-            (None, Some(w)) if s.forbidden.contains(&w.kind.resource()) => {
+            (None, Some(w)) if s.forbidden.contains(&w.kind.resource()) || s.only.as_ref().is_some_and(|n| *n != w.namespace) => {
                 let verb = if watch { "watch" } else { "list" };
                 let what = format!(
                     "{} is forbidden: User \"tester\" cannot {verb} resource \"{}\" in API group \"{}\" at the cluster scope",

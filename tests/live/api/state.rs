@@ -42,6 +42,8 @@ pub struct Inner {
     pub page: u64,
     /// Resources that nobody may read.
     pub forbidden: BTreeSet<String>,
+    /// Nobody may read anything but what is in this namespace.
+    pub only: Option<String>,
     /// Beginnings of paths whose requests wait.
     pub held: BTreeSet<String>,
     /// Requests that wait.
@@ -79,6 +81,7 @@ impl State {
             pages: BTreeMap::new(),
             page: 0,
             forbidden: BTreeSet::new(),
+            only: None,
             held: BTreeSet::new(),
             waiting: 0,
             counts: BTreeMap::new(),

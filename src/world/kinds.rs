@@ -1,0 +1,132 @@
+//! How well each kind of object that the world is made of is known, now and at the time of a flow.
+//!
+//! Owns the states of kinds and the times in which they were not watched. What follows from it for an answer is the business of who asks.
+use crate::model::input::{Kind, KindState};
+use crate::model::time::Nanos;
+use std::collections::{BTreeMap, VecDeque};
+
+/// By so much a node's clock and what is seen of the API may be apart.
+const SLACK: i64 = 30 * Nanos::SECOND;
+
+/// Times remembered of one kind in which it was not watched; the oldest go, and what they end is not known any more.
+const MOST_GAPS: usize = 64;
+
+/// Kinds whose state is followed, and what they are called.
+const FOLLOWED: &[(&str, &str, &str)] = &[
+    ("", "Pod", "pods"),
+    ("", "Node", "nodes"),
+    ("", "Service", "services"),
+    ("", "Namespace", "namespaces"),
+    ("", "ConfigMap", "configmaps"),
+    ("apps", "DaemonSet", "daemonsets"),
+    ("discovery.k8s.io", "EndpointSlice", "endpointslices"),
+    ("cilium.io", "CiliumCIDRGroup", "ciliumcidrgroups"),
+];
+
+/// One kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Known {
+    /// `loading`, `forbidden`, `stale`; `None`: every object is known.
+    how: Option<&'static str>,
+    /// Since when that is so.
+    since: Option<Nanos>,
+    /// When its first list was in.
+    listed: Option<Nanos>,
+    /// From and to when it was not watched, after it had been.
+    gaps: VecDeque<(Nanos, Nanos)>,
+}
+
+/// All kinds of which anything was said. Of the others everything is taken for known: manifests say what there is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kinds(BTreeMap<&'static str, Known>);
+
+impl Kinds {
+    /// Takes in how well a kind is known; `true` if that changes anything.
+    pub fn note(&mut self, kind: &Kind, at: Option<Nanos>) -> bool {
+        let Some((_, _, name)) = FOLLOWED.iter().find(|(g, k, _)| *g == kind.group && *k == kind.kind) else { return false };
+        let how = match kind.state {
+            KindState::Synced | KindState::Absent => None,
+            KindState::Loading => Some("loading"),
+            KindState::Forbidden(_) => Some("forbidden"),
+            KindState::Stale(_) => Some("stale"),
+        };
+        let known = self.0.entry(name).or_default();
+        let before = (known.how, known.listed);
+        match (how, known.listed) {
+            (None, None) => known.listed = at,
+            (None, Some(_)) => {
+                if let (Some(_), Some(from), Some(to)) = (known.how, known.since, at) {
+                    known.gaps.push_back((from, to.max(from)));
+                    if known.gaps.len() > MOST_GAPS {
+                        let gone = known.gaps.pop_front().map(|(_, to)| to);
+                        known.listed = known.listed.max(gone);
+                    }
+                }
+            }
+            // From one way of not being known to another: it is not known since the first.
+            (Some(_), _) if known.how.is_some() => {
+                known.how = how;
+                return before.0 != how;
+            }
+            (Some(_), _) => {}
+        }
+        (known.how, known.since) = (how, at);
+        before != (known.how, known.listed)
+    }
+
+    /// How a kind was not known at a time: `stale`, `stale then`. `at`: `None` asks for now.
+    pub fn missing(&self, name: &str, at: Option<Nanos>) -> Option<&'static str> {
+        let known = self.0.get(name)?;
+        let near = |from: Nanos, to: Option<Nanos>| {
+            let before_end = |at| to.is_none_or(|to: Nanos| at <= to.plus(SLACK));
+            at.is_none_or(|at| from.plus(-SLACK) <= at && before_end(at))
+        };
+        if let Some(how) = known.how {
+            // Before the watch broke all was known.
+            let was = known.listed.is_some() && known.since.is_some_and(|since| !near(since, None));
+            return (!was).then_some(how);
+        }
+        let then = at.is_some() && known.gaps.iter().any(|(from, to)| near(*from, Some(*to)));
+        then.then_some("stale then")
+    }
+
+    /// Whether a change of that time is what the first list of a kind says: it has been so before.
+    pub fn is_first(&self, name: &str, at: Nanos) -> bool {
+        self.0.get(name).is_some_and(|k| match k.listed {
+            Some(listed) => at <= listed,
+            None => k.how.is_some(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(n: i64) -> Option<Nanos> {
+        Some(Nanos(n * Nanos::SECOND))
+    }
+
+    fn note(k: &mut Kinds, state: KindState, at: i64) -> bool {
+        k.note(&Kind { group: String::new(), kind: "Pod".into(), state }, s(at))
+    }
+
+    #[test]
+    fn what_was_not_watched_stays_unknown_of_that_time() {
+        let mut k = Kinds::default();
+        assert_eq!(k.missing("pods", None), None, "nobody speaks of kinds");
+        assert!(note(&mut k, KindState::Loading, 0) && k.is_first("pods", Nanos(1)));
+        assert_eq!(k.missing("pods", None), Some("loading"));
+        assert!(note(&mut k, KindState::Synced, 10) && !note(&mut k, KindState::Synced, 11));
+        assert!(k.missing("pods", None).is_none() && k.is_first("pods", Nanos(5 * Nanos::SECOND)) && !k.is_first("pods", s(20).unwrap()));
+        note(&mut k, KindState::Stale("gone".into()), 1_000);
+        note(&mut k, KindState::Forbidden("no".into()), 1_100);
+        assert_eq!((k.missing("pods", s(1_050)), k.missing("pods", s(900))), (Some("forbidden"), None));
+        note(&mut k, KindState::Synced, 2_000);
+        let then = [900, 980, 1_500, 2_020, 2_040].map(|at| k.missing("pods", s(at)));
+        assert_eq!(then, [None, Some("stale then"), Some("stale then"), Some("stale then"), None]);
+        assert_eq!(k.missing("pods", None), None);
+        let other = Kind { group: String::new(), kind: "Secret".into(), state: KindState::Loading };
+        assert!(!k.note(&other, s(1)));
+    }
+}

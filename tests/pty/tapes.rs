@@ -1,0 +1,123 @@
+//! What a screen leaves on the disk: the session's ring and `@last`, `:save`, `:record`.
+use super::{Observer, Tui};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A home of its own, and a server.
+struct Place {
+    home: tempfile::TempDir,
+    server: Observer,
+}
+
+impl Place {
+    fn new() -> Self {
+        let server = Observer::start();
+        server.named("before");
+        Self { home: tempfile::tempdir().unwrap(), server }
+    }
+
+    fn screen(&self, more: &[&str]) -> Tui {
+        let home = self.home.path().to_str().unwrap();
+        Tui::start(&[&["--server", &self.server.running.address], more].concat(), &[("HOME", home)])
+    }
+
+    /// The pods that the flows of a recording come from.
+    fn pods(&self, file: &str) -> Result<Vec<String>, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowhy"));
+        let o = command.args(["observe", "--from", file, "-o", "jsonpb"]).env("HOME", self.home.path()).output().unwrap();
+        if !o.status.success() {
+            return Err(String::from_utf8(o.stderr).unwrap());
+        }
+        let pod = |l: &str| {
+            let line: serde_json::Value = serde_json::from_str(l).unwrap();
+            line["flow"]["source"]["pod_name"].as_str().unwrap_or_default().to_owned()
+        };
+        Ok(String::from_utf8(o.stdout).unwrap().lines().map(pod).collect())
+    }
+
+    fn sessions(&self) -> Vec<PathBuf> {
+        let folder = self.home.path().join(".local/state/flowhy/sessions");
+        let mut all: Vec<_> = std::fs::read_dir(folder).map(|d| d.map(|e| e.unwrap().path()).collect()).unwrap_or_default();
+        all.sort();
+        all
+    }
+}
+
+fn leave(mut t: Tui) {
+    t.keys("q");
+    assert!(t.gone().success());
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_the_last_screen_saw_is_replayed_as_last() {
+    let p = Place::new();
+    assert!(p.pods("@last").unwrap_err().contains("there is no last session"));
+    let t = p.screen(&[]);
+    t.wait_text("before");
+    p.server.named("after");
+    t.wait_text("after");
+    leave(t);
+    assert_eq!(p.pods("@last").unwrap(), ["before", "after"]);
+    // It is the user's alone.
+    let sessions = p.sessions();
+    assert_eq!((sessions.len(), mode(&sessions[0])), (1, 0o700));
+    assert_eq!(mode(&sessions[0].join("flows.jsonl.zst.0001")), 0o600);
+    // A screen that reaches nobody, and one whose ring is switched off, take nobody's place.
+    let t = Tui::start(&["--server", "127.0.0.1:1"], &[("HOME", p.home.path().to_str().unwrap())]);
+    t.wait_text("cannot reach");
+    leave(t);
+    assert_eq!(p.sessions(), sessions);
+    // Of the sessions before it the newest one stays.
+    for _ in 0..3 {
+        let t = p.screen(&[]);
+        t.wait_text("after");
+        leave(t);
+    }
+    assert_eq!(p.sessions().len(), 2);
+    assert_eq!(p.pods("@last").unwrap(), ["before", "after"]);
+}
+
+#[test]
+fn what_is_held_is_saved_and_what_comes_is_recorded() {
+    let p = Place::new();
+    p.server.named("other");
+    let mut t = p.screen(&[]);
+    t.wait_text("other");
+    t.keys("/from.pod:before\r");
+    t.wait_text("1 of 2");
+    t.keys(":save ~/one.jsonl.gz\r");
+    t.wait_text("saved 1 flows");
+    let home = |name: &str| p.home.path().join(name).to_str().unwrap().to_owned();
+    assert_eq!(p.pods(&home("one.jsonl.gz")).unwrap(), ["before"]);
+    // Nothing is overwritten, nothing is written under a wrong name.
+    t.keys(":save ~/one.jsonl.gz\r");
+    t.wait_text("the file exists");
+    t.keys(":save ~/one.jsonl.xz\r");
+    t.wait_text("does not write .xz");
+    t.keys(":record ~/two.jsonl\r");
+    t.wait_text("recording to ~/two.jsonl");
+    p.server.named("before");
+    t.wait_text("2 of 3");
+    t.keys(":record\r");
+    t.wait_text("recorded 1 flows");
+    assert_eq!(p.pods(&home("two.jsonl")).unwrap(), ["before"]);
+    leave(t);
+}
+
+#[test]
+fn a_time_outside_of_a_recording_leads_to_its_nearest_line() {
+    let mut t = Tui::replay(&[]);
+    t.keys(":goto 2031-01-01T00:00:00Z\r");
+    t.wait_text("the recording ends at ");
+    t.wait("its flows", |s| s.contents().contains("16 flows") || s.contents().contains("17 flows"));
+    t.keys(":goto 2001-01-01T00:00:00Z\r");
+    t.wait_text("1 flow");
+    t.keys("q");
+    assert!(t.gone().success());
+}

@@ -1,0 +1,98 @@
+//! The files of recordings as a reader meets them: torn, many, too small for what they must hold, with an ending that promises too much.
+use super::{DEMO, Place, fine, flowhy, text};
+use std::process::Command;
+
+/// A set of segments, of which the third ends in the middle of a compressed stretch: its recorder was killed, and another one went on.
+fn torn(p: &Place) -> (String, String) {
+    fine(&["record", "-q", &p.at("t.jsonl.zst"), "--from", &p.at("in.jsonl"), "--policies", DEMO, "--max-size", "64KiB"]);
+    let segments = p.files("t.jsonl.zst.");
+    assert!(segments.len() > 4, "{segments:?}");
+    let alone = |i: usize| fine(&["observe", "--from", segments[i].to_str().unwrap(), "-o", "jsonpb"]);
+    let (before, after) = (alone(0) + &alone(1), (3..segments.len()).map(alone).collect());
+    let bytes = std::fs::read(&segments[2]).unwrap();
+    std::fs::write(&segments[2], &bytes[..bytes.len() - 9]).unwrap();
+    (before, after)
+}
+
+#[test]
+fn a_torn_segment_is_a_counted_loss_and_the_others_are_read_on() {
+    let p = Place::new(3_000);
+    let (before, after) = torn(&p);
+    // By the scan of files, and by the engine.
+    for more in [&[][..], &["--policies", DEMO, "--why"]] {
+        let o = flowhy(&[&["observe", "--from", &p.at("t.jsonl.zst"), "-o", "jsonpb"], more].concat());
+        let said = text(&o.stderr);
+        assert_eq!(o.status.code(), Some(0), "{said}");
+        assert!(said.contains("1 line could not be read") && said.contains("t.jsonl.zst.0003:"), "{said}");
+        assert!(said.contains("the zstd data is cut off"), "{said}");
+        let all = text(&o.stdout);
+        assert!(!more.is_empty() || (all.starts_with(&before) && all.ends_with(&after)));
+        assert!(all.lines().count() > (before.lines().count() + after.lines().count()));
+    }
+    // A file that is no segment of anything is an error all the same.
+    std::fs::copy(p.at("t.jsonl.zst.0003"), p.at("alone.zst")).unwrap();
+    assert_eq!(flowhy(&["observe", "--from", &p.at("alone.zst")]).status.code(), Some(4));
+}
+
+#[cfg(unix)]
+#[test]
+fn more_files_than_a_process_may_open_are_read_one_after_the_other() {
+    let p = Place::new(900);
+    let input = p.read("in.jsonl");
+    let lines: Vec<&str> = input.split_inclusive('\n').collect();
+    for (i, part) in lines.chunks(6).enumerate() {
+        std::fs::write(p.at(&format!("set.jsonl.{:04}", i + 1)), part.concat()).unwrap();
+        std::fs::write(p.at(&format!("day{i:03}.jsonl")), part.concat()).unwrap();
+    }
+    let limited = |args: &str| {
+        let script = format!("ulimit -n 40; cd {}; exec {} {args}", p.at(""), env!("CARGO_BIN_EXE_flowhy"));
+        let o = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(o.status.success(), "{args}: {}", text(&o.stderr));
+        text(&o.stdout)
+    };
+    assert!(limited("observe -o jsonpb --from set.jsonl") == input);
+    let why = limited("observe -o jsonpb --why --policies none --from set.jsonl".replace("none", DEMO).as_str());
+    assert!(why.lines().filter(|l| l.starts_with("{\"flow\"")).count() >= 900);
+    // As recordings of their own: merged by time, each opened when its time comes.
+    let days = (0..150).rev().map(|i| format!(" --from day{i:03}.jsonl")).collect::<String>();
+    assert!(limited(&format!("observe -o jsonpb{days}")) == input);
+}
+
+/// A folder of policies of so many bytes.
+fn policies(p: &Place, bytes: usize) -> String {
+    let text =
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: pN, namespace: shop}\nspec: {podSelector: {}}\n---\n";
+    let all: String = (0..bytes / text.len()).map(|n| text.replace("pN", &format!("p{n}"))).collect();
+    std::fs::create_dir_all(p.at("policies")).unwrap();
+    std::fs::write(p.at("policies/all.yaml"), all).unwrap();
+    p.at("policies")
+}
+
+#[test]
+fn a_ring_is_not_filled_with_the_clusters_state() {
+    let p = Place::new(3_000);
+    let record = |name: &str, bytes| {
+        flowhy(&["record", &p.at(name), "--from", &p.at("in.jsonl"), "--policies", &policies(&p, bytes), "--ring", "1MiB"])
+    };
+    // As large as two of the sixteen parts that a ring has otherwise.
+    let o = record("ring.jsonl", 120 << 10);
+    assert!(o.status.success(), "{}", text(&o.stderr));
+    let files = p.files("ring.jsonl.");
+    let size: u64 = files.iter().map(|f| f.metadata().unwrap().len()).sum();
+    assert!(size <= 1 << 20, "{size}");
+    let flows: usize = p.observed("ring.jsonl").len();
+    assert!(files.len() > 1 && flows as u64 > size / 2, "{flows} of {size} in {files:?}");
+    let o = record("small.jsonl", 400 << 10);
+    let said = text(&o.stderr);
+    assert_eq!(o.status.code(), Some(1), "{said}");
+    assert!(said.contains("the cluster's state alone takes") && said.contains("a ring of"), "{said}");
+}
+
+#[test]
+fn a_name_that_promises_another_packer_is_refused_before_anything_is_read() {
+    let p = Place::new(1);
+    let o = flowhy(&["record", &p.at("a.jsonl.xz"), "--from", &p.at("in.jsonl")]);
+    let said = text(&o.stderr);
+    assert!(!o.status.success() && said.contains("flowhy does not write .xz") && said.contains("hint: "), "{said}");
+    assert!(p.files("a.").is_empty());
+}
