@@ -14,6 +14,7 @@ use crate::{demo, tui};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ mod called;
 mod check;
 mod config;
 mod counting;
+mod desk;
 mod headless;
 mod line;
 mod live;
@@ -63,11 +65,12 @@ pub fn main() -> u8 {
         if debug {
             config::tell(&settings);
         }
-        let job = plan::plan(cli, &env()).map_err(|e| settings.blame(e))?;
+        let file = cli.display.config.clone();
+        let job = plan::plan(cli, &Env { filters: settings.filters.clone(), ..env() }).map_err(|e| settings.blame(e))?;
         if debug && let Some(line) = job.asks() {
             say::say("debug", &line);
         }
-        work(job)
+        work(job, file)
     }) {
         Ok(code) => code,
         Err(e) => {
@@ -86,7 +89,9 @@ fn env() -> Env {
         no_color: !var("NO_COLOR").is_empty(),
         force_color: !matches!(var("CLICOLOR_FORCE").as_str(), "" | "0"),
         term: var("TERM"),
+        colorterm: var("COLORTERM"),
         // No locale at all is what containers have, and their terminals are UTF-8.
+        filters: Vec::new(),
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
         legacy_json: var("HUBBLE_COMPAT").split(',').any(|w| w.trim() == "legacy-json-output"),
         now: SystemTime::now().into(),
@@ -107,9 +112,10 @@ fn stdin_piped() -> bool {
     !io::stdin().is_terminal()
 }
 
-fn work(job: Job) -> Result<u8, Error> {
+/// `file`: flowhy's own settings file, where another one is named.
+fn work(job: Job, file: Option<PathBuf>) -> Result<u8, Error> {
     match job {
-        Job::Flows(plan) => go(plan),
+        Job::Flows(plan) => go(plan, file),
         Job::Ask(a) => small()?.block_on(ask::ask(&a)),
         Job::Events(e) => {
             let runtime = small()?;
@@ -158,7 +164,7 @@ fn rim() -> Result<tokio::runtime::Runtime, Error> {
     built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
 }
 
-fn go(plan: Plan) -> Result<u8, Error> {
+fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     let mut plan = plan;
     if let From::Files { paths, .. } = &mut plan.from {
         session::resolve(paths)?;
@@ -230,21 +236,10 @@ fn go(plan: Plan) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
-            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command, ring } => {
-                let title = sources.title.unwrap_or(title);
-                let options = tui::Options {
-                    filter,
-                    color,
-                    ascii,
-                    keymap,
-                    bell,
-                    mouse,
-                    title,
-                    live,
-                    command,
-                    remote: sources.remote,
-                    ..tui::Options::default()
-                };
+            Front::Tui { screen, ring, history } => {
+                let title = sources.title.unwrap_or(screen.title);
+                let mut desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
+                let options = tui::Options { title, live, remote: sources.remote, history: desk.history(), ..*screen };
                 // The demo comes again whenever it is asked to.
                 let mut _lock = None;
                 let session: Option<tui::Begin<'_>> = if ring && live {
@@ -261,7 +256,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
                     let path = session::expanded(path);
                     Recorder::start(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) })
                 });
-                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given)).await.map(|_| 0)
+                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), &mut desk).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter, mode } => {

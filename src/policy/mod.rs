@@ -16,6 +16,7 @@ mod set;
 pub mod suggest;
 mod under;
 mod unread;
+pub mod valid;
 pub mod versions;
 
 pub use eval::{End, Kin, Selected};

@@ -61,6 +61,10 @@ pub enum Action {
     LastScreen,
     Suspend,
     Redraw,
+    Addresses,
+    Columns,
+    Toggle,
+    Reverse,
 }
 
 /// Bits of [`Entry::on`].
@@ -76,6 +80,7 @@ pub const STATS: u16 = 256;
 pub const TIMELINE: u16 = 512;
 pub const POLICIES: u16 = 1024;
 pub const YAML: u16 = 2048;
+pub const COLUMNS: u16 = 4096;
 /// Every screen and its name.
 pub const SCREENS: &[(u16, &str)] = &[
     (FLOWS, "flows"),
@@ -90,6 +95,7 @@ pub const SCREENS: &[(u16, &str)] = &[
     (TIMELINE, "timeline"),
     (POLICIES, "policies"),
     (YAML, "yaml"),
+    (COLUMNS, "columns"),
 ];
 /// Screens that show sums over the flows of the filter.
 const SUMS: u16 = MAP | MATRIX | STATS | TIMELINE;
@@ -117,6 +123,9 @@ const fn e(action: Action, name: &'static str, keys: &'static [&'static str], hi
 pub static ACTIONS: &[Entry] = &[
     e(Action::Enter, "enter", &["<cr>"], "why", "go in: the drop's cause and the policy line", FLOWS | DROPS),
     e(Action::Enter, "flows-of-cause", &["<cr>"], "all such flows", "the flows of this cause", WHY),
+    e(Action::Toggle, "column-toggle", &["<space>", "<cr>"], "show or hide", "show or hide the column", COLUMNS),
+    e(Action::Left, "column-left", &["h", "<left>"], "further left", "the column further left", COLUMNS),
+    e(Action::Right, "column-right", &["l", "<right>"], "further right", "the column further right", COLUMNS),
     e(Action::Enter, "go-there", &["<cr>"], "go there", "put the party under the finger into the middle", MAP),
     e(Action::Enter, "flows-of-cell", &["<cr>"], "flows", "the flows of the cell under the finger", MATRIX),
     e(Action::Enter, "flows-of-bar", &["<cr>"], "flows", "the flows of the line or time under the finger", STATS | TIMELINE),
@@ -128,9 +137,10 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Other, "workloads", &["o"], "workloads", "workloads instead of namespaces, and back", MATRIX),
     e(Action::Show, "show", &["v"], "rate/drops", "drops instead of rates, and back", MATRIX),
     e(Action::Sort, "sort", &["s"], "sort", "sort: a letter says by what", MAP | POLICIES | DROPS),
+    e(Action::Reverse, "sort-reverse", &["S"], "", "the other way round", MAP | POLICIES | DROPS),
     e(Action::Show, "drops-or-audits", &["v"], "", "only what was dropped; only what enforcement would drop; both", DROPS),
-    e(Action::Plus, "filter-by", &["+"], "", "only flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
-    e(Action::Minus, "filter-out", &["-"], "", "no flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
+    e(Action::Plus, "filter-by", &["+"], "", "only flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS | DESCRIBE),
+    e(Action::Minus, "filter-out", &["-"], "", "no flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS | DESCRIBE),
     e(Action::Mark, "mark", &["m"], "", "mark the flow with a letter", FLOWS),
     e(Action::Jump, "jump", &["'"], "", "jump to a marked flow", FLOWS),
     e(Action::Brush, "brush", &["b"], "brush", "begin a span of time here; moving extends it, Enter shows its flows", TIMELINE),
@@ -154,6 +164,8 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Other, "list-next", &["<tab>", "<s-tab>"], "", "the other list", MAP),
     e(Action::Maximise, "maximise", &["\\"], "", "maximise the pane, and back", FLOWS | DROPS),
     e(Action::Wide, "wide", &["w"], "", "wide: pods instead of workloads, and the node", FLOWS),
+    e(Action::Addresses, "addresses", &["r"], "", "addresses instead of names, and back", FLOWS | TIMELINE),
+    e(Action::Columns, "columns", &["C"], "", "choose the columns and their order", FLOWS),
     e(Action::Time, "time", &["t"], "", "time relative or absolute", FLOWS | DROPS | WHY | TIMELINE),
     e(
         Action::Copy,

@@ -123,6 +123,12 @@ impl App {
         std::mem::take(&mut self.model.ring)
     }
 
+    /// What the title of the terminal has to say now; once.
+    pub fn headline(&mut self) -> Option<String> {
+        let usual = format!("flowhy {}", self.model.options.title);
+        self.model.headline.take().map(|h| if h.is_empty() { usual } else { h })
+    }
+
     pub fn done(&self) -> bool {
         self.model.done
     }

@@ -71,6 +71,10 @@ pub enum Sort {
     Name,
     /// By when it was first seen, newest first.
     New,
+    /// By when it was seen last, newest first.
+    Last,
+    /// By how many flows it lets through.
+    Allows,
 }
 
 /// One service, who calls it and whom it calls.

@@ -2,7 +2,7 @@
 use flowhy::engine::store::Limits;
 use flowhy::engine::{Engine, Explain, Options as Run};
 use flowhy::model::input::{Change, Codec, Frame, Input};
-use flowhy::tui::{App, Options, key};
+use flowhy::tui::{App, Depth, Options, key};
 use flowhy::world::yaml;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -36,7 +36,12 @@ pub fn lines(text: &str) -> Vec<Input> {
 }
 
 pub fn options() -> Options {
-    Options { color: true, title: "flows.jsonl".to_owned(), command: "flowhy replay flows.jsonl".to_owned(), ..Options::default() }
+    Options {
+        depth: Depth::Sixteen,
+        title: "flows.jsonl".to_owned(),
+        command: "flowhy replay flows.jsonl".to_owned(),
+        ..Options::default()
+    }
 }
 
 /// An app with everything read.

@@ -6,4 +6,6 @@ mod hostile;
 mod kit;
 mod pictures;
 mod recordings;
+mod screens;
 mod speed;
+mod tables;

@@ -2,14 +2,13 @@
 use super::Facts;
 use super::evidence::by_name;
 use super::side::Judged;
-use crate::model::doc::{Node, Value};
 use crate::model::observed::{Direction, Observed, Party};
 use crate::model::reason::Cause as Reason;
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::model::words::few;
-use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
 use crate::policy::ir::{Ports, Rule};
+use crate::policy::{PolicySet, valid};
 use crate::world::labels::Labels;
 use crate::world::{Endpoint, World};
 
@@ -228,21 +227,8 @@ pub(super) fn refused_l7(why: &mut Why, set: &PolicySet) {
     why.because.push(format!("enable-l7-proxy is off, and then Cilium refuses policies with L7 rules: {}", few(named.into_iter(), NAMED)));
 }
 
-/// What Cilium reports of a policy that is not valid. Of a live one the status is kept beside the object, in a file it stands in it.
 fn not_valid(p: &PolicyRef, set: &PolicySet) -> Option<String> {
-    let doc = &set.find(p)?.doc;
-    let live = doc.live.as_ref().and_then(|l| l.condition("Valid")).filter(|c| c.status == "False").map(|c| c.message.clone());
-    let written = || {
-        let conditions = doc.root.at(&["status", "conditions"])?.seq();
-        let bad = conditions.iter().find(|c| {
-            let no = |n: &Node| n.str() == Some("False") || n.value == Value::Bool(false);
-            c.get("type").and_then(Node::str) == Some("Valid") && c.get("status").is_some_and(no)
-        })?;
-        Some(bad.get("message").and_then(Node::str).unwrap_or_default().to_owned())
-    };
-    let message = live.or_else(written)?;
-    let message = if message.is_empty() { message } else { format!(" ({message})") };
-    Some(format!("Cilium reports {} {} as not valid{message}, so it may not be enforced", p.kind, p.path()))
+    valid::not_valid(set.find(p)?)
 }
 
 /// Neither yes nor no can be said.

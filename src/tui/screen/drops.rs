@@ -190,7 +190,7 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
 }
 
 /// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
-fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
+pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
     let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let half = room / 2;

@@ -8,7 +8,8 @@ use crate::tui::board::{Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Only, Screen, Scroll};
 use crate::tui::screen::timeline::Axis;
-use crate::tui::screen::{flows, map, matrix, policies, stats, timeline};
+use crate::tui::screen::{describe, flows, map, matrix, policies, stats, timeline};
+use crate::tui::widget::cell::Flow;
 use crate::tui::widget::yaml::Sheet;
 
 const SECOND_MS: u64 = 1_000;
@@ -20,7 +21,10 @@ type Sorts = &'static [(char, &'static str, Sort)];
 /// The sort menu: (key, what, by what).
 pub fn sorts(m: &Model) -> Sorts {
     match m.screen() {
-        Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New)],
+        Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New), ('l', "last seen", Sort::Last)],
+        Some(Screen::Policies(_)) => {
+            &[('c', "count", Sort::Count), ('a', "allows", Sort::Allows), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)]
+        }
         _ => &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)],
     }
 }
@@ -106,7 +110,14 @@ pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
 /// Left and right.
 pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
     match m.stack.last_mut() {
-        Some(Screen::Flows(_)) => m.column = m.column.saturating_add_signed(by).min(flows::COLUMNS.len() - 1),
+        Some(Screen::Flows(_)) => {
+            let shown = flows::columns(m, m.width);
+            let here = shown.iter().position(|p| p.column == m.finger).unwrap_or(0);
+            if let Some(to) = shown.get(here.saturating_add_signed(by).min(shown.len().saturating_sub(1))) {
+                m.finger = to.column;
+            }
+        }
+        Some(Screen::Columns(_)) => super::column::shift(m, by),
         Some(Screen::Map(x)) => x.out = by > 0,
         Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
         Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
@@ -173,7 +184,8 @@ pub fn term(m: &Model, engine: &Engine) -> Option<String> {
     let term = match m.screen()? {
         Screen::Flows(_) if m.in_pane => format!("cause:{}", go::selected_cause(m)?.0),
         Screen::Drops => format!("cause:{}", go::selected_cause(m)?.0),
-        Screen::Flows(v) => return flows::term(engine, v.selected(engine)?, m.column),
+        Screen::Flows(v) => return Flow::of(m, engine, v, v.selected(engine)?)?.term(m.finger),
+        Screen::Describe(d) => d.here().and_then(|(path, value)| describe::term(path, value))?,
         Screen::Map(x) => {
             let edges = &tally?.edges;
             map::filter_of(edges, edges.get(x.list().here()?)?)
@@ -263,11 +275,17 @@ pub fn show(m: &mut Model) {
 pub fn sort(m: &mut Model, key: Key) {
     let Some(c) = key.typed() else { return };
     let to = sorts(m).iter().find(|s| s.0 == c).map(|s| s.2);
+    if to.is_some() || c == 'S' {
+        sort_by(m, to);
+    }
+}
+
+/// Sorts by that, or the other way round where it is so already, or nothing else is named.
+pub fn sort_by(m: &mut Model, to: Option<Sort>) {
     let set = |sort: &mut Sort, reverse: &mut bool| match to {
         Some(to) if to == *sort => *reverse = !*reverse,
         Some(to) => (*sort, *reverse) = (to, false),
-        None if c == 'S' => *reverse = !*reverse,
-        None => {}
+        None => *reverse = !*reverse,
     };
     match m.stack.last_mut() {
         Some(Screen::Drops) => {
@@ -286,6 +304,11 @@ pub fn sort(m: &mut Model, key: Key) {
         }
         _ => {}
     }
+}
+
+/// The same the other way round.
+pub fn reverse(m: &mut Model) {
+    sort_by(m, None);
 }
 
 /// The policy in question.

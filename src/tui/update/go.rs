@@ -81,8 +81,8 @@ pub fn describe(m: &mut Model, engine: &Engine) {
 }
 
 fn fields(engine: &Engine, seq: u64) -> Screen {
-    let title = engine.observed(seq).map_or_else(String::new, |o| format!("{} > {}", o.src.display(), o.dst.display()));
-    Screen::Describe(Box::new(Fields { seq, title, fields: describe::fields(engine, seq), scroll: Scroll::default() }))
+    let title = engine.observed(seq).map_or_else(String::new, |o| format!("{} → {}", o.src.display(), o.dst.display()));
+    Screen::Describe(Box::new(Fields { seq, title, fields: describe::fields(engine, seq), at: 0, scroll: Scroll::default() }))
 }
 
 pub fn help(m: &mut Model) {

@@ -1,5 +1,6 @@
 //! The only writer of the model: what each action does, and what follows from new data and a new size.
 pub mod board;
+mod column;
 mod complete;
 pub mod copy;
 mod filter;
@@ -29,6 +30,9 @@ const RESORT_MS: u64 = 1_000;
 /// One key.
 pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     m.toast = None;
+    if std::mem::take(&mut m.titled) {
+        m.headline = Some(String::new());
+    }
     let asked = std::mem::take(&mut m.asked);
     if key == Key::ctrl('c') {
         m.done = true;
@@ -114,6 +118,10 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Wide => m.wide = !m.wide,
         Action::Maximise => go::maximise(m),
         Action::Copy => m.menu = Some(Menu::Copy),
+        Action::Addresses => m.addresses = !m.addresses,
+        Action::Columns => column::open(m),
+        Action::Toggle => column::toggle(m),
+        Action::Reverse => board::reverse(m),
         Action::Sort => m.menu = Some(Menu::Sort),
         Action::Left => board::sideways(m, engine, -1),
         Action::Right => board::sideways(m, engine, 1),
@@ -208,7 +216,8 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
             let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
             if evidence { c.scroll.by(by) } else { c.yaml.by(by) }
         }
-        Some(Screen::Describe(d)) => d.scroll.by(by),
+        Some(Screen::Describe(d)) => d.step(by),
+        Some(Screen::Columns(c)) => column::step(c, by),
         Some(Screen::Ledger(s) | Screen::Help { scroll: s, .. }) => s.by(by),
         _ => {}
     }
@@ -301,6 +310,7 @@ fn causes(m: &mut Model, engine: &Engine) {
         state: c.state(now),
         audit: c.audit,
         first: c.first,
+        last: c.last,
         age: now.since(c.first),
         rate: c.rate(now),
     };
@@ -311,9 +321,14 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
     // What is there at once when a recording is opened is no news.
-    if m.options.bell && m.streams(engine) && m.drops.rung < engine.causes().len() {
+    if (m.options.bell || m.options.news) && m.streams(engine) && m.drops.rung < engine.causes().len() {
         if m.drops.rung > 0 || m.ms > QUIET_MS {
-            m.ring = true;
+            m.ring = m.options.bell;
+            if let Some(c) = engine.causes().iter().last().filter(|_| m.options.news) {
+                let glyph = if c.audit { m.look.g.audit } else { m.look.g.no };
+                m.headline = Some(format!("{glyph} {}", drops::sentence(c)));
+                m.titled = true;
+            }
         }
         m.drops.rung = engine.causes().len();
     }
@@ -333,6 +348,7 @@ fn sort_causes(m: &mut Model) {
     };
     match m.drops.sort {
         Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.first), l.id)),
+        Sort::Last => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.last), l.id)),
         _ => m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id)),
     }
     if m.drops.reverse {
