@@ -319,6 +319,7 @@ fn judge_options(j: &cli::Judge) -> policy::Options {
             enforcement: j.policy_enforcement.is_some(),
             host_firewall: j.host_firewall,
             allow_localhost: j.allow_localhost.is_some(),
+            cilium: j.cilium_version.is_some(),
         },
         ..policy::Options::default()
     }

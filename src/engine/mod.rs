@@ -181,7 +181,10 @@ impl Engine {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
             // Manifests of a recording: those that are given stand in for them.
-            Input::World(at) if at.at.is_none() && self.given_policies => self.clusters.describe(&at.change),
+            Input::World(at) if at.at.is_none() && self.given_policies => {
+                let faults = self.clusters.describe(&at.change);
+                self.book(faults);
+            }
             Input::World(at) => self.change(&at),
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
