@@ -77,6 +77,8 @@ pub struct PolicySet {
     /// The cluster's name, where there are several.
     cluster: Option<Arc<str>>,
     by_name: bool,
+    /// How many of the policies an API server told of, with what only it knows.
+    live: usize,
 }
 
 impl Default for PolicySet {
@@ -106,6 +108,7 @@ impl PolicySet {
             generation: 0,
             cluster: None,
             by_name: false,
+            live: 0,
         }
     }
 
@@ -149,6 +152,40 @@ impl PolicySet {
     pub(super) fn undo(&mut self, turn: &Turn) {
         self.place(turn.slot, turn.before.clone());
         self.generation += 1;
+    }
+
+    /// Puts an object of a manifest that was written anew into the place of the one that stood there. One that would be refused takes
+    /// nobody's place: the cluster would not take it either.
+    pub(super) fn edit(&mut self, old: Option<&Doc>, new: Option<&Arc<Doc>>) -> (Vec<Fault>, Option<Turn>) {
+        let slot = old.and_then(|old| {
+            let (id, file) = (ObjectId::of(old), &old.text.file);
+            let policies = self.policies.iter().enumerate().filter_map(|(slot, p)| Some((slot, p.as_ref()?)));
+            let policies = policies.filter(|(_, p)| p.text.file == *file && ObjectId::of(&p.doc) == id).map(|(slot, p)| (p.lines.0, slot));
+            let unable =
+                self.refused.iter().chain(&self.not_understood).filter(|n| n.object == id && n.file == *file).map(|n| (n.line, n.slot));
+            // Where it stands several times in the file, its line says which; what was refused last time left an older text in its place.
+            policies.chain(unable).min_by_key(|(line, _)| line.abs_diff(old.root.line)).map(|(_, slot)| slot)
+        });
+        let (Some(slot), new) = (slot, new) else { return new.map_or_else(Default::default, |new| self.take(new)) };
+        let mut faults = Vec::new();
+        let after = match new {
+            None => None,
+            Some(doc) => match self.compiled(doc, &mut faults) {
+                Some(Standing::Refused(n)) if self.policies.get(slot).is_some_and(Option::is_some) => {
+                    faults.pop();
+                    let what = format!("{} {} is refused, so it stays as it was: {}", n.policy.kind, n.policy.path(), n.what);
+                    faults.push(Fault { file: n.file, line: n.line, what });
+                    return (faults, None);
+                }
+                standing => standing,
+            },
+        };
+        let before = match (after.clone(), new) {
+            (Some(standing), Some(doc)) => self.put(slot, doc, standing),
+            _ => self.place(slot, None),
+        };
+        self.generation += 1;
+        (faults, Some(Turn { before, after, slot }))
     }
 
     fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
@@ -270,6 +307,7 @@ impl PolicySet {
             Some(Standing::NotUnderstood(n)) => insert(&mut self.not_understood, n),
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
+                self.live += usize::from(p.doc.live.is_some());
                 let same = self.by_id.entry(p.id.clone()).or_default();
                 same.insert(same.partition_point(|s| *s < slot), slot);
                 if let Some(free) = self.policies.get_mut(slot) {
@@ -284,6 +322,7 @@ impl PolicySet {
         self.unable.remove(&slot);
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
+            self.live -= usize::from(old.doc.live.is_some());
             if let Some(same) = self.by_id.get_mut(&old.id) {
                 same.retain(|s| *s != slot);
                 if same.is_empty() {
@@ -384,6 +423,11 @@ impl PolicySet {
     /// Kinds of policy of which not everything is known: further policies may stand beside those at hand.
     pub fn unread(&self) -> &[Unread] {
         &self.unread
+    }
+
+    /// Whether an API server told of any of them.
+    pub fn is_live(&self) -> bool {
+        self.live > 0
     }
 
     /// The compiled policy of a reference, whatever its `rule`.

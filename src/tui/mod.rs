@@ -119,6 +119,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }
+                        Effect::Export(path, text) => {
+                            let (tone, text) = tapes::write(&path, &text);
+                            app.say(tone, text);
+                        }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);
@@ -191,6 +195,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             None => {}
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // The ring begins with a flow: from then on leaving loses nothing.
+        app.model.kept = tapes.keeps();
     }
     drop(guard);
     Ok(app.engine)

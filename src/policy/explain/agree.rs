@@ -47,10 +47,10 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
     if facts.proxy && !l7 && s.subject() != "ingress" {
         disagree(why, "the proxy refused a request, so the datapath had let the connection pass");
     }
-    match (facts.reason, s.judgement.cause) {
+    match (facts.reason, s.judgement().cause) {
         (Reason::DefaultDeny, Cause::DenyRule) => disagree(why, "the datapath says that no rule allowed it, not that one denied it"),
         // Where a rule passes a flow on, Cilium writes default deny down as a rule of its own.
-        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement.passed_on.is_empty() => {}
+        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement().passed_on.is_empty() => {}
         (Reason::DenyRule, Cause::DefaultDeny) => {
             disagree(why, "the datapath says that a deny rule matched; none of the policies at hand does")
         }
@@ -64,7 +64,7 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
         Direction::Ingress => &o.reported.ingress_denied,
     };
     let ours = |name: &str, ns: &str| why.policies.iter().any(|p| p.name == name && p.namespace.as_deref().unwrap_or("") == ns);
-    if s.judgement.cause == Cause::DenyRule
+    if s.judgement().cause == Cause::DenyRule
         && let Some(n) = named.iter().find(|n| !n.name.is_empty() && !ours(&n.name, &n.namespace))
     {
         let path = if n.namespace.is_empty() { n.name.clone() } else { format!("{}/{}", n.namespace, n.name) };
@@ -84,7 +84,7 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
 pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_>) {
     let Sight { o, facts, set, .. } = *sight;
     why.agreement = Agreement::Disagrees;
-    let what = sides.iter().find(|s| s.judgement.cause == Cause::AllowRule).or(sides.first());
+    let what = sides.iter().find(|s| s.judgement().cause == Cause::AllowRule).or(sides.first());
     let verb = if facts.audit { "would be dropped" } else { "was dropped" };
     why.text = match what {
         _ if o.of_retina() => "dropped by iptables, but no policy explains it".to_owned(),
@@ -100,7 +100,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
         likely.push(format!("{NETFILTER}: it may have been another rule of the node's"));
     }
     likely.extend(sight.ends.iter().filter_map(|(p, e)| unresolved(p, e, sight)));
-    let named = sides.iter().find_map(|s| s.judgement.attributed.iter().find(|p| by_name(p, set)));
+    let named = sides.iter().find_map(|s| s.judgement().attributed.iter().find(|p| by_name(p, set)));
     if let Some(p) = named {
         let peer = sight.ends[1].1;
         let world =
@@ -115,13 +115,13 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
     for (_, e) in sight.ends.iter().filter(|(_, e)| e.host_network && !e.by_address) {
         likely.push(format!("{} is on the host's network: to the agent it is its node, and no policy of pods applies to it", e.display));
     }
-    if facts.proxy && sides.iter().all(|s| s.judgement.l7_rules.is_empty()) {
+    if facts.proxy && sides.iter().all(|s| s.judgement().l7_rules.is_empty()) {
         likely.push("no policy at hand has L7 rules for this port".to_owned());
     }
     let sure = !likely.is_empty();
     why.because.append(&mut likely);
     for s in sides {
-        if s.judgement.decision != Decision::NotManaged || sides.len() == 1 {
+        if s.judgement().decision != Decision::NotManaged || sides.len() == 1 {
             why.because.push(s.text().to_owned());
         }
     }
