@@ -48,19 +48,24 @@ pub const SETTINGS: &[Spec] = &[
     spec("basic-auth-username", Holds::Text, ""),
     Spec { key: "bell", holds: Holds::Bool, default: "false", hubbles: false },
     Spec { key: "color", holds: Holds::When, default: "auto", hubbles: false },
+    Spec { key: "columns", holds: Holds::Text, default: "", hubbles: false },
     spec("debug", Holds::Bool, "false"),
     spec("denylist", Holds::List, ""),
     Spec { key: "key", holds: Holds::List, default: "", hubbles: false },
     spec("kube-context", Holds::Text, ""),
     spec("kube-namespace", Holds::Text, "kube-system"),
     spec("kubeconfig", Holds::Text, ""),
+    Spec { key: "no-history", holds: Holds::Bool, default: "false", hubbles: false },
     Spec { key: "no-mouse", holds: Holds::Bool, default: "false", hubbles: false },
     Spec { key: "no-session-ring", holds: Holds::Bool, default: "false", hubbles: false },
     spec("port-forward", Holds::Bool, "false"),
     spec("port-forward-port", Holds::Number, "4245"),
+    Spec { key: "relative-time", holds: Holds::Bool, default: "false", hubbles: false },
     spec("request-timeout", Holds::Duration, "12s"),
     spec("server", Holds::List, "localhost:4245"),
+    Spec { key: "theme", holds: Holds::Text, default: "auto", hubbles: false },
     spec("timeout", Holds::Duration, "5s"),
+    Spec { key: "title", holds: Holds::Bool, default: "false", hubbles: false },
     spec("tls", Holds::Bool, "false"),
     spec("tls-allow-insecure", Holds::Bool, "false"),
     spec("tls-ca-cert-files", Holds::List, ""),
@@ -83,7 +88,8 @@ impl Spec {
 
     /// Whether it says how a server is reached: nothing for a run that asks none.
     pub fn of_servers(&self) -> bool {
-        !matches!(self.key, "allowlist" | "bell" | "color" | "debug" | "denylist" | "key" | "no-mouse" | "no-session-ring")
+        let screens = ["bell", "color", "columns", "key", "no-history", "no-mouse", "no-session-ring", "relative-time", "theme", "title"];
+        !matches!(self.key, "allowlist" | "debug" | "denylist") && !screens.contains(&self.key)
     }
 
     fn variable(&self, prefix: &str) -> String {
@@ -148,6 +154,8 @@ pub struct Around<'a> {
 pub struct Settings {
     /// One for each of [`SETTINGS`].
     pub all: Vec<Setting>,
+    /// Filters with names, in order of these.
+    pub filters: Vec<(String, String)>,
     /// What was passed over, for those who debug.
     pub notes: Vec<String>,
 }
@@ -156,7 +164,7 @@ pub struct Settings {
 /// come first, so that what was set for flowhy is not undone by what happens to be exported for Hubble.
 pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
     let mut notes = Vec::new();
-    let own = around.own.map(|(path, text)| own(path, text)).transpose()?.unwrap_or_default();
+    let (own, filters) = around.own.map(|(path, text)| own(path, text)).transpose()?.unwrap_or_default();
     let hubbles = around.hubbles.map(|(path, text)| theirs(path, text, &mut notes)).unwrap_or_default();
     let of_file = |found: &[(&'static Spec, Vec<String>)], spec: &Spec, file: Option<(&str, &str)>| {
         let values = found.iter().find(|(s, _)| s.key == spec.key)?.1.clone();
@@ -186,14 +194,24 @@ pub fn resolve(around: Around<'_>) -> Result<Settings, Error> {
         });
         all.push(Setting { spec, values, origin });
     }
-    Ok(Settings { all, notes })
+    Ok(Settings { all, filters, notes })
 }
 
+/// The table of our file that holds filters with names.
+const FILTERS: &str = "filters";
+
+/// What our file says: settings with their values, and filters with their names.
+type Own = (Vec<(&'static Spec, Vec<String>)>, Vec<(String, String)>);
+
 /// flowhy's file: what it does not know is an error.
-fn own(path: &str, text: &str) -> Result<Vec<(&'static Spec, Vec<String>)>, Error> {
+fn own(path: &str, text: &str) -> Result<Own, Error> {
     let document = parse(path, text)?;
-    let mut found = Vec::new();
+    let (mut found, mut filters) = (Vec::new(), Vec::new());
     for (key, item) in document.iter() {
+        if key == FILTERS {
+            filters = named(path, item)?;
+            continue;
+        }
         let spec = Spec::named(key).map_err(|e| Error { what: format!("{path}: {}", e.what), ..e })?;
         let wrong = |cause: String| Error::usage(format!("{path}: cannot use {key}")).cause(cause);
         let scalar = |v: &toml_edit::Value| {
@@ -212,7 +230,22 @@ fn own(path: &str, text: &str) -> Result<Vec<(&'static Spec, Vec<String>)>, Erro
         };
         found.push((spec, values.map_err(wrong)?));
     }
-    Ok(found)
+    Ok((found, filters))
+}
+
+/// The table of filters: a name and a filter's text each.
+fn named(path: &str, item: &Item) -> Result<Vec<(String, String)>, Error> {
+    let wrong = |cause: String| {
+        Error::usage(format!("{path}: cannot use {FILTERS}")).cause(cause).hint("[filters] and below it lines such as shop = \"ns:shop\"")
+    };
+    let table = item.as_table_like().ok_or_else(|| wrong(format!("a {} is no table of filters", item.type_name())))?;
+    let mut all = Vec::new();
+    for (name, item) in table.iter() {
+        let text = item.as_str().ok_or_else(|| wrong(format!("{name} is a {}, not a filter's text", item.type_name())))?;
+        all.push((name.to_owned(), text.to_owned()));
+    }
+    all.sort();
+    Ok(all)
 }
 
 fn parse(path: &str, text: &str) -> Result<DocumentMut, Error> {
@@ -307,7 +340,12 @@ impl Settings {
                 (origin, false) => format!("{} = {value}  # {origin}\n", s.spec.key),
             }
         };
-        self.all.iter().map(line).collect()
+        let mut out: String = self.all.iter().map(line).collect();
+        if !self.filters.is_empty() {
+            out.push_str("\n[filters]\n");
+            out.extend(self.filters.iter().map(|(name, text)| format!("{name} = {}\n", toml_edit::Value::from(text.as_str()))));
+        }
+        out
     }
 
     /// `config get KEY`: the value as a flag would take it, one line each.
@@ -347,6 +385,15 @@ pub fn changed(path: &str, text: &str, spec: &Spec, values: &[String]) -> Result
     let wrong = |v: &String, cause| Error::usage(format!("cannot assign value={v} for key={}", spec.key)).cause(cause);
     let read = values.iter().map(|v| spec.read(v).map_err(|cause| wrong(v, cause))).collect::<Result<Vec<_>, _>>()?;
     document[spec.key] = Item::Value(value(spec, &read));
+    Ok(document.to_string())
+}
+
+/// The text of our file with a filter under a name.
+pub fn with_filter(path: &str, text: &str, name: &str, filter: &str) -> Result<String, Error> {
+    let mut document = parse(path, text)?;
+    let table = document.entry(FILTERS).or_insert_with(|| Item::Table(toml_edit::Table::new()));
+    let table = table.as_table_like_mut().ok_or_else(|| Error::usage(format!("{path}: {FILTERS} is no table")))?;
+    table.insert(name, toml_edit::value(filter));
     Ok(document.to_string())
 }
 
@@ -415,6 +462,23 @@ mod tests {
         assert_eq!(set("timeout", &["xx"]).unwrap_err().cause.as_deref(), Some("\"xx\" is no time to wait, such as 5s or 500ms"));
         assert!(set("color", &["sometimes"]).is_err() && set("request-timeout", &["0"]).is_err());
         assert!(set("timeout", &["a", "b"]).is_err() && set("port-forward-port", &["99999"]).is_err());
+    }
+
+    #[test]
+    fn filters_have_names_and_stand_below_the_settings() {
+        let text = "tls = true\n\n[filters]\nshop = \"ns:shop\" # mine\n";
+        let more = with_filter("f", text, "dns", "port:53 \"a b\"").unwrap();
+        assert!(more.starts_with(text), "{more}");
+        let s = found(&[], &more, "").unwrap();
+        assert_eq!(s.filters, [("dns".to_owned(), "port:53 \"a b\"".to_owned()), ("shop".to_owned(), "ns:shop".to_owned())]);
+        assert!(s.view().ends_with("[filters]\ndns = 'port:53 \"a b\"'\nshop = \"ns:shop\"\n"), "{}", s.view());
+        assert_eq!(with_filter("f", "", "a", "b").unwrap(), "[filters]\na = \"b\"\n");
+        for wrong in ["filters = 1", "[filters]\na = 1", "[filters.a]\nb = 'c'"] {
+            assert!(found(&[], wrong, "").unwrap_err().what.contains("cannot use filters"), "{wrong}");
+        }
+        // A setting that is changed stays above the table.
+        let changed = changed("f", &more, Spec::named("theme").unwrap(), &["dark".to_owned()]).unwrap();
+        assert_eq!(found(&[], &changed, "").unwrap().filters.len(), 2);
     }
 
     #[test]

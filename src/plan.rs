@@ -12,7 +12,7 @@ use crate::query::group::Column;
 use crate::query::{self, Context, Filters, Flag, Predicate};
 use crate::serve::Rate;
 use crate::source::hubble::Request;
-use crate::tui::Keymap;
+use crate::tui::{self, Depth, Keymap, THEMES, Theme, column};
 use server::Servers;
 
 pub use ask::{Ask, Events, EventsFrom, Question, Sort};
@@ -28,9 +28,12 @@ pub struct Env {
     pub stdin_piped: bool,
     pub no_color: bool,
     pub force_color: bool,
-    /// `$TERM`.
+    /// `$TERM` and `$COLORTERM`.
     pub term: String,
+    pub colorterm: String,
     pub utf8: bool,
+    /// Filters with names, from the settings.
+    pub filters: Vec<(String, String)>,
     /// `HUBBLE_COMPAT` asks for bare objects in JSON.
     pub legacy_json: bool,
     pub now: Nanos,
@@ -71,17 +74,11 @@ pub enum Pace {
 #[derive(Debug, Clone)]
 pub enum Front {
     Tui {
-        title: String,
-        filter: String,
-        color: bool,
-        ascii: bool,
-        keymap: Keymap,
-        bell: bool,
-        mouse: bool,
-        /// What opens this picture again, without the filter.
-        command: String,
+        screen: Box<tui::Options>,
         /// What a server says is kept on the disk as well.
         ring: bool,
+        /// Filters are remembered from one session to the next.
+        history: bool,
     },
     Stream(Stream),
     Why {
@@ -263,6 +260,14 @@ impl Look<'_> {
         }
     }
 
+    fn theme(&self) -> Result<&'static Theme, Error> {
+        let Some(name) = self.display.theme.as_deref() else { return Ok(Default::default()) };
+        Theme::named(name).ok_or_else(|| {
+            let known: Vec<_> = THEMES.iter().map(|t| t.name).collect();
+            Error::usage(format!("--theme {name} is no theme")).hint(format!("one of {}", known.join(", ")))
+        })
+    }
+
     fn ascii(&self) -> bool {
         self.ascii || !self.env.utf8 || matches!(self.env.term.as_str(), "linux" | "dumb")
     }
@@ -272,8 +277,26 @@ impl Look<'_> {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
         let (keymap, bell, mouse) = (self.keymap()?, self.display.bell, !self.display.no_mouse);
-        let ring = !self.display.no_session_ring;
-        Ok(Front::Tui { title, filter, color: self.color(), ascii: self.ascii(), keymap, bell, mouse, command, ring })
+        let depth = if self.color() { Depth::of(&self.env.colorterm, &self.env.term) } else { Depth::None };
+        let columns = self.display.columns.as_deref().map(column::parse).transpose();
+        let screen = tui::Options {
+            title,
+            filter,
+            command,
+            theme: self.theme()?,
+            depth,
+            ascii: self.ascii(),
+            keymap,
+            bell,
+            news: self.display.title,
+            mouse,
+            columns: columns.map_err(|e| Error::usage(format!("--columns: {e}")))?.unwrap_or_default(),
+            relative: self.display.relative_time,
+            filters: self.env.filters.clone(),
+            ..tui::Options::default()
+        };
+        let (ring, history) = (!self.display.no_session_ring, !self.display.no_history);
+        Ok(Front::Tui { screen: Box::new(screen), ring, history })
     }
 }
 
@@ -296,6 +319,7 @@ fn judge_options(j: &cli::Judge) -> policy::Options {
             enforcement: j.policy_enforcement.is_some(),
             host_firewall: j.host_firewall,
             allow_localhost: j.allow_localhost.is_some(),
+            cilium: j.cilium_version.is_some(),
         },
         ..policy::Options::default()
     }

@@ -4,9 +4,12 @@
 use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::model::doc::Doc;
 use crate::model::input::{At, Change};
 use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::record::{Keep, Recorder};
+use crate::source::Source as _;
+use crate::source::edits::Watched;
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
@@ -14,6 +17,7 @@ use crate::{demo, tui};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +28,7 @@ mod called;
 mod check;
 mod config;
 mod counting;
+mod desk;
 mod headless;
 mod line;
 mod live;
@@ -63,11 +68,12 @@ pub fn main() -> u8 {
         if debug {
             config::tell(&settings);
         }
-        let job = plan::plan(cli, &env()).map_err(|e| settings.blame(e))?;
+        let file = cli.display.config.clone();
+        let job = plan::plan(cli, &Env { filters: settings.filters.clone(), ..env() }).map_err(|e| settings.blame(e))?;
         if debug && let Some(line) = job.asks() {
             say::say("debug", &line);
         }
-        work(job)
+        work(job, file)
     }) {
         Ok(code) => code,
         Err(e) => {
@@ -86,7 +92,9 @@ fn env() -> Env {
         no_color: !var("NO_COLOR").is_empty(),
         force_color: !matches!(var("CLICOLOR_FORCE").as_str(), "" | "0"),
         term: var("TERM"),
+        colorterm: var("COLORTERM"),
         // No locale at all is what containers have, and their terminals are UTF-8.
+        filters: Vec::new(),
         utf8: locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"),
         legacy_json: var("HUBBLE_COMPAT").split(',').any(|w| w.trim() == "legacy-json-output"),
         now: SystemTime::now().into(),
@@ -107,9 +115,10 @@ fn stdin_piped() -> bool {
     !io::stdin().is_terminal()
 }
 
-fn work(job: Job) -> Result<u8, Error> {
+/// `file`: flowhy's own settings file, where another one is named.
+fn work(job: Job, file: Option<PathBuf>) -> Result<u8, Error> {
     match job {
-        Job::Flows(plan) => go(plan),
+        Job::Flows(plan) => go(plan, file),
         Job::Ask(a) => small()?.block_on(ask::ask(&a)),
         Job::Events(e) => {
             let runtime = small()?;
@@ -158,7 +167,7 @@ fn rim() -> Result<tokio::runtime::Runtime, Error> {
     built.map_err(|e| Error::new(Kind::Output, "cannot start").cause(e.to_string()))
 }
 
-fn go(plan: Plan) -> Result<u8, Error> {
+fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     let mut plan = plan;
     if let From::Files { paths, .. } = &mut plan.from {
         session::resolve(paths)?;
@@ -224,27 +233,20 @@ fn go(plan: Plan) -> Result<u8, Error> {
         if !screen {
             headless::heed_signals(&stop);
         }
+        let watched = Watched::new(&policies, docs_of(&given), engine.faults());
+        if screen && !watched.is_empty() {
+            tokio::spawn(Box::new(watched).run(feed.clone(), stop.clone()));
+        }
         let sources = tokio::select! {
             biased;
             started = sources::start(from, sources::Reader { screen, quiet }, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
         let result = match front {
-            Front::Tui { title, filter, color, ascii, keymap, bell, mouse, command, ring } => {
-                let title = sources.title.unwrap_or(title);
-                let options = tui::Options {
-                    filter,
-                    color,
-                    ascii,
-                    keymap,
-                    bell,
-                    mouse,
-                    title,
-                    live,
-                    command,
-                    remote: sources.remote,
-                    ..tui::Options::default()
-                };
+            Front::Tui { screen, ring, history } => {
+                let title = sources.title.unwrap_or(screen.title);
+                let mut desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
+                let options = tui::Options { title, live, remote: sources.remote, history: desk.history(), ..*screen };
                 // The demo comes again whenever it is asked to.
                 let mut _lock = None;
                 let session: Option<tui::Begin<'_>> = if ring && live {
@@ -261,7 +263,7 @@ fn go(plan: Plan) -> Result<u8, Error> {
                     let path = session::expanded(path);
                     Recorder::start(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) })
                 });
-                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given)).await.map(|_| 0)
+                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), &mut desk).await.map(|_| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter, mode } => {
@@ -283,6 +285,10 @@ fn go(plan: Plan) -> Result<u8, Error> {
     // A thread that waits for standard input cannot be waited for.
     runtime.shutdown_background();
     result
+}
+
+fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {
+    given.iter().filter_map(|change| if let Change::Apply(doc) = change { Some(doc.clone()) } else { None })
 }
 
 /// Loads the manifests before the first flow, so that the same files give the same answers. Returns what was read, and what of it

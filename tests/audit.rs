@@ -183,6 +183,19 @@ fn a_refused_policy_counts_as_absent_and_is_named_with_its_place() {
 }
 
 #[test]
+fn a_policy_that_cilium_calls_not_valid_closes_nothing_for_certain() {
+    let deny = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{}], egress: [{}]}\n";
+    let manifests = |status: &str| {
+        format!("{}{}{deny}status: {{conditions: [{{type: Valid, status: '{status}'}}]}}\n", namespace("shop"), pod("shop", "db", "db"))
+    };
+    let (good, _) = report(&manifests("True"), &[]);
+    assert_eq!((good["ingress"]["closed"].as_u64(), good["ingress"]["unknown"].as_u64()), (Some(1), Some(0)));
+    let (bad, _) = report(&manifests("False"), &[]);
+    assert_eq!((bad["ingress"]["closed"].as_u64(), bad["ingress"]["unknown"].as_u64()), (Some(0), Some(1)));
+    assert!(text_of(&bad, "policy-not-valid").contains("so it may not be enforced"));
+}
+
+#[test]
 fn a_rule_for_everybody_is_open_unless_something_denies_it() {
     let base = pod("a", "p", "p") + &policy("a", "all", DENY_ALL);
     let ids = |rule: &str| {

@@ -43,6 +43,9 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["source", "serve", "tui/mod.rs", "run"], "the core has no clock: the same input gives the same output"),
     ("Utc::now", &["source", "serve", "tui/mod.rs", "run"], "the core has no clock: the same input gives the same output"),
     ("Instant::now", &["source", "serve", "tui/mod.rs", "run"], "the core has no clock: the same input gives the same output"),
+    ("Color::", &["tui/theme.rs"], "one file says how roles look"),
+    ("Modifier::", &["tui/theme.rs"], "one file says how roles look"),
+    ("Style::new", &["tui/theme.rs"], "one file says how roles look"),
 ];
 
 /// Rooms that must not know each other although their floors would allow it: (room, must not use).

@@ -212,6 +212,18 @@ pub struct Display {
     /// Do not keep what the screen sees on the disk (256 MiB, for replay @last)
     #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub no_session_ring: bool,
+    /// Colours of the screen: auto, dark, light, contrast, plain [default: auto, the terminal's own]
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub theme: Option<String>,
+    /// Columns of the screen's flow table, in order: time,from,to,port,verdict,node and others (C on the screen lists them)
+    #[arg(long, global = true, value_name = "NAMES", hide_short_help = true)]
+    pub columns: Option<String>,
+    /// Show times on the screen as ages
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub relative_time: bool,
+    /// Do not keep the filters of the screen for the next session
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub no_history: bool,
     /// Draw with ASCII only
     #[arg(long, global = true, hide_short_help = true)]
     pub ascii: bool,
@@ -221,6 +233,9 @@ pub struct Display {
     /// Ring when a new cause of drops comes up on the screen
     #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub bell: bool,
+    /// Say a new cause of drops in the title of the terminal too, until a key is pressed
+    #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
+    pub title: bool,
     /// Leave the mouse to the terminal
     #[arg(long, global = true, hide_short_help = true, default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = yes_or_no, action = ArgAction::Set)]
     pub no_mouse: bool,

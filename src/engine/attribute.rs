@@ -5,48 +5,26 @@
 //! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation;
 //! whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
-use crate::model::observed::{Direction, L4, Observed, Party, Reported, Verdict};
-use crate::model::time::Nanos;
+use crate::model::observed::Observed;
+use crate::model::recent::Recent;
 use crate::model::why::Why;
-use crate::policy::{self, End, PolicySet};
-use crate::world::{Stand, World};
-use foldhash::HashMap;
+use crate::policy::{self, End, Kin, Memory, PolicySet, Selected};
+use crate::world::{Endpoint, Stand, World};
 use foldhash::quality::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Explanations remembered, about 1 KB each.
 const MOST_MEMOS: usize = 1 << 17;
 /// Endpoints remembered, about 1 KB each: whoever is in one conversation is in others too.
 const MOST_ENDS: usize = 1 << 15;
+/// Sides judged and remembered, about 1 KB each: what a replica may do the others may.
+const MOST_SIDES: usize = 1 << 15;
 
 /// What stands for a long text: 128 bits, of which two texts have the same by no chance that matters (one in 10²⁸ among a million),
 /// and by no design either, since the seeds are this process's own. Comparing the texts themselves would cost a walk through memory
 /// that lies in no cache.
-type Digest = u128;
-
-/// A flow without what differs among alike ones. Long texts stand in it as digests, and its own digest stands for it: what is compared
-/// when a flow is looked up is one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    src: Digest,
-    dst: Digest,
-    /// L7 record, policies that the agent names, the agent; 0: none of them.
-    words: Digest,
-    drop_reason: u32,
-    auth_type: i32,
-    event: Option<(i32, i32)>,
-    verdict: Verdict,
-    /// Of the one who was called.
-    port: u16,
-    icmp: Option<(u8, u8)>,
-    l4: Option<L4>,
-    direction: Option<Direction>,
-    is_reply: Option<bool>,
-    syn: Option<bool>,
-    syn_ack: bool,
-    l7_response: bool,
-}
+type Digest = (u64, u64);
 
 /// What explanations were made under.
 type Basis = (u64, u64, policy::Options);
@@ -56,6 +34,8 @@ type Basis = (u64, u64, policy::Options);
 pub struct Attribution {
     memo: Recent<Digest, Arc<Why>>,
     ends: Recent<Digest, Arc<End>>,
+    kin: Recent<Kin, Arc<Selected>>,
+    sides: Memory,
     basis: Option<Basis>,
     spell: Spell,
     seeds: [RandomState; 2],
@@ -70,8 +50,8 @@ impl Default for Attribution {
 impl Attribution {
     /// One that remembers no more than so many explanations.
     pub fn of(most: usize) -> Self {
-        let (memo, ends) = (Recent::new(most), Recent::new(most.min(MOST_ENDS)));
-        Self { memo, ends, basis: None, spell: Spell::default(), seeds: Default::default() }
+        let (memo, ends, kin) = (Recent::new(most), Recent::new(most.min(MOST_ENDS)), Recent::new(most.min(MOST_ENDS)));
+        Self { memo, ends, kin, sides: Memory::of(most.min(MOST_SIDES)), basis: None, spell: Spell::default(), seeds: Default::default() }
     }
 
     /// The explanation of a flow as it was reported. World and policies have to be the same ones each time; that they change is noticed.
@@ -80,109 +60,66 @@ impl Attribution {
         if self.basis != basis {
             self.memo.clear();
             self.ends.clear();
+            self.kin.clear();
+            self.sides.clear();
             self.basis = basis;
         }
-        let key = self.key(o, world);
-        let digest = self.digest(key);
+        let stands = world.stands(o);
+        let digest = self.key(o, &stands, world);
         if let Some(why) = self.memo.get(&digest) {
             return why;
         }
-        let ends = self.ends(&key, o, world);
-        let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt));
+        let ends = self.ends(o, &stands, world, opt);
+        let why = Arc::new(policy::why(o, ends.each_ref().map(Arc::as_ref), world, set, opt, &mut self.sides));
         self.memo.insert(digest, why.clone());
         why
     }
 
     /// Sender and receiver. Who was looked up may be somebody else beside another one or under another verdict, and is not remembered.
-    fn ends(&mut self, key: &Key, o: &Observed, world: &World) -> [Arc<End>; 2] {
-        let [alone_src, alone_dst] = world.stands(o).map(|s| !s.is_some());
-        let (src, dst) = (self.ends.get(&key.src).filter(|_| alone_src), self.ends.get(&key.dst).filter(|_| alone_dst));
+    fn ends(&mut self, o: &Observed, stands: &[Stand<'_>; 2], world: &World, opt: &policy::Options) -> [Arc<End>; 2] {
+        let [of_src, of_dst] = [(&o.src, &stands[0]), (&o.dst, &stands[1])].map(|(party, stand)| {
+            self.spell.begin().party(party, stand, world, o.at);
+            (self.digest(self.spell.bytes()), !stand.is_some())
+        });
+        let mut known = |(digest, alone): (Digest, bool)| self.ends.get(&digest).filter(|_| alone);
+        let (src, dst) = (known(of_src), known(of_dst));
         if let (Some(src), Some(dst)) = (&src, &dst) {
             return [src.clone(), dst.clone()];
         }
-        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(End::new(e)));
-        for (digest, end, alone) in [(key.src, &new_src, alone_src && src.is_none()), (key.dst, &new_dst, alone_dst && dst.is_none())] {
-            if alone {
+        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(self.end(e, opt)));
+        for ((digest, alone), end, old) in [(of_src, &new_src, &src), (of_dst, &new_dst, &dst)] {
+            if alone && old.is_none() {
                 self.ends.insert(digest, end.clone());
             }
         }
         [src.unwrap_or(new_src), dst.unwrap_or(new_dst)]
     }
 
-    fn key(&mut self, o: &Observed, world: &World) -> Key {
-        let silent = o.l7.is_none() && o.emitter.is_empty() && o.reported == Reported::default();
-        let words = if silent {
-            0
-        } else {
-            self.spell.begin().l7(o.l7.as_ref()).said(o);
-            self.digest(self.spell.bytes())
-        };
-        let [src, dst] = world.stands(o);
-        Key {
-            src: self.party(&o.src, &src, world, o.at),
-            dst: self.party(&o.dst, &dst, world, o.at),
-            words,
-            drop_reason: o.drop_reason,
-            auth_type: o.auth_type,
-            event: o.event,
-            verdict: o.verdict,
-            port: if o.reply() == Some(true) { o.src_port } else { o.dst_port },
-            icmp: o.icmp,
-            l4: o.l4,
-            direction: o.direction,
-            is_reply: o.is_reply,
-            syn: o.syn,
-            syn_ack: o.syn_ack,
-            l7_response: o.l7_response,
+    /// With what selects it, where its replicas have asked for that already.
+    fn end(&mut self, e: Endpoint, opt: &policy::Options) -> End {
+        if !End::is_by_labels(&e, opt) {
+            return End::new(e);
         }
+        self.spell.begin().kin(&e);
+        let kin = self.digest(self.spell.bytes());
+        let selected = self.kin.get(&kin).unwrap_or_else(|| {
+            let new = Arc::default();
+            self.kin.insert(kin, Arc::clone(&new));
+            new
+        });
+        End::of(e, kin, selected)
     }
 
-    fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World, at: Option<Nanos>) -> Digest {
-        let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
-        // Names inside a chain of CNAMEs are for people.
-        let names = learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() });
-        self.spell.begin().party(p).stand(stand).number(world.era(p, stand, at)).texts(names);
+    /// What stands for a flow without what differs among alike ones.
+    fn key(&mut self, o: &Observed, stands: &[Stand<'_>; 2], world: &World) -> Digest {
+        let [src, dst] = stands;
+        self.spell.begin().party(&o.src, src, world, o.at).party(&o.dst, dst, world, o.at).record(o);
         self.digest(self.spell.bytes())
     }
 
-    fn digest(&self, of: impl Hash) -> Digest {
-        let [high, low] = self.seeds.each_ref().map(|s| u128::from(s.hash_one(&of)));
-        (high << 64) | low
-    }
-}
-
-/// A bounded memory. When its younger half is full the older half is forgotten: whatever is asked for now and then stays.
-#[derive(Debug)]
-struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
-    most: usize,
-}
-
-impl<K: Hash + Eq, V: Clone> Recent<K, V> {
-    fn new(most: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), most }
-    }
-
-    fn get(&mut self, key: &K) -> Option<V> {
-        if let Some(v) = self.young.get(key) {
-            return Some(v.clone());
-        }
-        let (key, v) = self.old.remove_entry(key)?;
-        self.insert(key, v.clone());
-        Some(v)
-    }
-
-    fn insert(&mut self, key: K, v: V) {
-        if self.young.len() >= self.most / 2 {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, v);
-    }
-
-    fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
+    fn digest(&self, of: &[u8]) -> Digest {
+        let [a, b] = self.seeds.each_ref().map(|s| s.hash_one(of));
+        (a, b)
     }
 }
 
@@ -190,7 +127,8 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
 mod tests {
     use super::*;
     use crate::model::input::Change;
-    use crate::model::observed::{L7, Named};
+    use crate::model::observed::{Direction, L4, L7, Named, Party, Verdict};
+    use crate::model::time::Nanos;
     use crate::world::yaml;
 
     fn flow() -> Observed {
@@ -209,11 +147,12 @@ mod tests {
     #[test]
     fn whatever_a_record_says_makes_another_key_but_time_node_and_the_initiators_port() {
         let (mut a, world) = (Attribution::default(), World::new());
-        let first = a.key(&flow(), &world);
+        let mut key = |o: &Observed| a.key(o, &world.stands(o), &world);
+        let first = key(&flow());
         for change in [(|o: &mut Observed| o.at = Some(Nanos(7))) as fn(&mut Observed), |o| o.node = "n".into(), |o| o.src_port = 40_001] {
             let mut o = flow();
             change(&mut o);
-            assert_eq!(a.key(&o, &world), first, "{o:?}");
+            assert_eq!(key(&o), first, "{o:?}");
         }
         let changes: &[fn(&mut Observed)] = &[
             |o| o.verdict = Verdict::Audit,
@@ -255,10 +194,10 @@ mod tests {
         for change in changes {
             let mut o = flow();
             change(&mut o);
-            let key = a.key(&o, &world);
-            assert!(!keys.contains(&key), "{o:?}");
-            assert_eq!(a.key(&o, &world), key);
-            keys.push(key);
+            let made = key(&o);
+            assert!(!keys.contains(&made), "{o:?}");
+            assert_eq!(key(&o), made);
+            keys.push(made);
         }
     }
 
@@ -282,17 +221,5 @@ mod tests {
             last = next;
         }
         assert_eq!(last.policies.len(), 1);
-    }
-
-    #[test]
-    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
-        let mut r: Recent<u32, u32> = Recent::new(8);
-        for i in 0..100 {
-            assert_eq!(r.get(&i), None);
-            r.insert(i, i);
-            assert_eq!(r.get(&0), Some(0), "{i}");
-            assert!(r.young.len() + r.old.len() <= 8);
-        }
-        assert_eq!((r.get(&50), r.get(&99)), (None, Some(99)));
     }
 }

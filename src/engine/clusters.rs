@@ -4,7 +4,7 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, KindState};
+use crate::model::input::{At, Change, Edits, KindState, ObjectId};
 use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
@@ -86,22 +86,33 @@ impl Cluster {
         self.policies.now()
     }
 
+    /// The policies as they were before the first change that is remembered.
+    pub fn first_policies(&self) -> PolicySet {
+        self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None)
+    }
+
     /// What a flow of this time is judged with.
     fn under(&self, at: Option<Nanos>) -> Under {
         let was = at.and_then(|at| self.judged.iter().find(|(until, _)| at < *until));
         Under { unread: at.and_then(|at| self.policies.unread_at(at)), judge: was.map_or(self.judge, |(_, judge)| *judge) }
     }
 
-    /// Takes in that the cluster's own settings say something else.
-    fn rejudge(&mut self, judge: policy::Options, at: Option<Nanos>) {
+    /// Takes in that the cluster's own settings say something else; what of the policies another version of Cilium would not take.
+    fn rejudge(&mut self, judge: policy::Options, at: Option<Nanos>) -> Vec<Fault> {
         let before = std::mem::replace(&mut self.judge, judge);
-        // Before anything was read of them, nothing was known of how it was; it has been so before.
-        let (Some(at), true) = (at, before != judge && before.read != policy::Which::default()) else { return };
-        let at = self.judged.back().map_or(at, |(last, _)| at.max(*last));
-        self.judged.push_back((at, before));
-        if self.judged.len() > MOST_JUDGED {
-            self.judged.pop_front();
+        let faults = self.policies.now_mut().set_cilium(judge.cilium);
+        if before.cilium != judge.cilium {
+            self.past.clear();
         }
+        // Before anything was read of them, nothing was known of how it was; it has been so before.
+        if let (Some(at), true) = (at, before != judge && before.read != policy::Which::default()) {
+            let at = self.judged.back().map_or(at, |(last, _)| at.max(*last));
+            self.judged.push_back((at, before));
+            if self.judged.len() > MOST_JUDGED {
+                self.judged.pop_front();
+            }
+        }
+        faults
     }
 
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
@@ -289,7 +300,26 @@ impl Clusters {
 
     /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
     pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
-        self.live.iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+        let all = if self.live.is_empty() { std::slice::from_ref(&self.base) } else { &self.live };
+        all.iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+    }
+
+    /// Takes in manifests that were written anew, and says what of them could not be used. What each cluster says of itself goes on.
+    pub fn edit(&mut self, edits: &Edits) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for c in std::iter::once(&mut self.base).chain(&mut self.live) {
+            faults.clear();
+            for (old, new) in edits.files.iter().flat_map(|f| &f.pairs) {
+                match (old, new) {
+                    (_, Some(new)) => c.world.apply_at(&Change::Apply(new.clone()), Some(edits.at)),
+                    (Some(old), None) => c.world.apply_at(&Change::Remove(ObjectId::of(old)), Some(edits.at)),
+                    (None, None) => {}
+                }
+                faults.extend(c.policies.edit(old.as_deref(), new.as_ref(), edits.at));
+            }
+            c.rejudge(self.typed.under(c.world.settings()), Some(edits.at));
+        }
+        faults
     }
 
     /// Says that policies were given by hand, even if none: they are judged, and none of a cluster's own.
@@ -307,7 +337,7 @@ impl Clusters {
         c.world.apply_at(&at.change, at.at);
         // How well a kind is known changes what is known, not how it has been.
         let since = at.at.filter(|_| !matches!(at.change, Change::Kind(_)));
-        c.rejudge(typed.under(c.world.settings()), since);
+        let mut faults = c.rejudge(typed.under(c.world.settings()), since);
         if let Change::Apply(doc) = &at.change
             && doc.kind() == "Node"
             && c.nodes.len() < MOST_NODES
@@ -316,10 +346,10 @@ impl Clusters {
             c.nodes.insert(doc.name().to_owned());
         }
         if given {
-            return Vec::new();
+            return faults;
         }
         let before = c.policies.renumbered();
-        let faults = c.policies.turn(&at.change, time);
+        faults.extend(c.policies.turn(&at.change, time));
         if matches!(at.change, Change::Kind(_)) || c.policies.renumbered() != before {
             // How well a kind is known is known now, of every version; and a number may mean another than before.
             c.past.clear();
@@ -346,22 +376,24 @@ impl Clusters {
     }
 
     /// What has always been so, but for policies.
-    pub fn describe(&mut self, change: &Change) {
+    pub fn describe(&mut self, change: &Change) -> Vec<Fault> {
+        let mut faults = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
             c.world.apply(change);
-            c.rejudge(self.typed.under(c.world.settings()), None);
+            faults = c.rejudge(self.typed.under(c.world.settings()), None);
         }
+        faults
     }
 
     /// What has always been so, as far as anybody knows.
     fn always(&mut self, change: &Change) -> Vec<Fault> {
-        self.describe(change);
-        let mut faults = Vec::new();
+        let mut faults = self.describe(change);
+        let mut told = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
-            let told = c.policies.now_mut().apply(change);
+            told = c.policies.now_mut().apply(change);
             c.past.clear();
-            faults = told;
         }
+        faults.extend(told);
         faults
     }
 

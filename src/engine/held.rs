@@ -206,11 +206,13 @@ fn transport(l: L4) -> i64 {
     }
 }
 
-/// Whether a held flow passes: by its row if that suffices, else by its frame. A row whose frame is gone answers by its row.
+/// Whether a row passes, where rows alone can answer what the filter asks.
+pub fn by_row(store: &Store, causes: &Causes, row: &Row, predicate: &Predicate) -> Option<bool> {
+    predicate.fields().is_subset(*FLAT).then(|| predicate.matches(&Flat { row, store, causes }))
+}
+
+/// Whether a held flow passes: by its frame. A row whose frame is gone answers by its row.
 pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Row, predicate: &Predicate) -> bool {
-    if predicate.fields().is_subset(*FLAT) {
-        return predicate.matches(&Flat { row, store, causes });
-    }
     let Some(response) = store.response(seq) else { return predicate.matches(&Flat { row, store, causes }) };
     let o = observed(&response);
     let o = enrich::named(&o, world);

@@ -1,7 +1,8 @@
 //! Values spelled as bytes, equal exactly where the values are equal, so that a flow is found again without building or comparing
 //! anything of its shape. Owns the spelling; remembers nothing.
-use crate::model::observed::{L4, L7, Named, Observed, Party, Told};
-use crate::world::Stand;
+use crate::model::observed::{L4, L7, Named, Observed, Party, Reported, Told};
+use crate::model::time::Nanos;
+use crate::world::{Endpoint, Label, NamedPort, Stand, World};
 use std::net::IpAddr;
 
 /// A spelling under way; its buffer is used again and again.
@@ -18,7 +19,7 @@ impl Spell {
         &self.0
     }
 
-    pub fn number(&mut self, n: impl Into<u64>) -> &mut Self {
+    fn number(&mut self, n: impl Into<u64>) -> &mut Self {
         self.0.extend_from_slice(&n.into().to_le_bytes());
         self
     }
@@ -28,9 +29,21 @@ impl Spell {
         self
     }
 
+    /// How many follow; most often few, so one byte says it.
+    fn count(&mut self, n: usize) -> &mut Self {
+        match u8::try_from(n) {
+            Ok(few) if few < u8::MAX => self.0.push(few),
+            _ => {
+                self.0.push(u8::MAX);
+                self.number(n as u64);
+            }
+        }
+        self
+    }
+
     /// The length goes first: nothing that a text holds can be taken for its end.
     pub fn text(&mut self, s: &str) -> &mut Self {
-        self.number(s.len() as u64);
+        self.count(s.len());
         self.0.extend_from_slice(s.as_bytes());
         self
     }
@@ -52,13 +65,13 @@ impl Spell {
     }
 
     pub fn texts<'a>(&mut self, all: impl ExactSizeIterator<Item = &'a str>) -> &mut Self {
-        self.number(all.len() as u64);
+        self.count(all.len());
         all.for_each(|s| _ = self.text(s));
         self
     }
 
     fn pairs(&mut self, all: &[(String, String)]) -> &mut Self {
-        self.number(all.len() as u64);
+        self.count(all.len());
         all.iter().for_each(|(a, b)| _ = self.text(a).text(b));
         self
     }
@@ -82,8 +95,15 @@ impl Spell {
         self.texts(labels.iter().map(String::as_str))
     }
 
+    /// Everything that is known of one side: from its record, by where it stands, and what DNS taught about its address. Names inside
+    /// a chain of CNAMEs are for people.
+    pub fn party(&mut self, p: &Party, stand: &Stand<'_>, world: &World, at: Option<Nanos>) -> &mut Self {
+        let learnt = p.ip.map(|ip| world.names_of(ip)).unwrap_or_default();
+        self.told(p).stand(stand).number(world.era(p, stand, at)).texts(learnt.iter().map(|l| if l.alias { "" } else { l.name.as_str() }))
+    }
+
     /// Everything that a record says of one side.
-    pub fn party(&mut self, p: &Party) -> &mut Self {
+    fn told(&mut self, p: &Party) -> &mut Self {
         let Party { present, ip, identity, namespace, pod, labels, workloads, names, service, cluster } = p;
         self.0.push(u8::from(*present));
         self.ip(*ip).number(*identity).text(namespace).text(pod).labels(labels).pairs(workloads).labels(names).text(cluster);
@@ -97,8 +117,28 @@ impl Spell {
         self
     }
 
+    /// What policies go by in a pod that is nothing else to them.
+    pub fn kin(&mut self, e: &Endpoint) -> &mut Self {
+        self.count(e.labels.0.len());
+        for Label { source, key, value } in &e.labels.0 {
+            self.text(source).text(key).text(value);
+        }
+        self.text(&e.namespace).text(&e.cluster);
+        match &e.named_ports {
+            None => self.0.push(0),
+            Some(ports) => {
+                self.0.push(1);
+                self.count(ports.len());
+                for NamedPort { name, port, proto } in ports {
+                    self.text(name).transport(Some(*proto), *port, None);
+                }
+            }
+        }
+        self
+    }
+
     /// What was found out about one side.
-    pub fn stand(&mut self, s: &Stand<'_>) -> &mut Self {
+    fn stand(&mut self, s: &Stand<'_>) -> &mut Self {
         let Some((numbers, words)) = s.told() else {
             self.0.push(0);
             return self;
@@ -110,7 +150,7 @@ impl Spell {
     }
 
     /// What the proxy saw.
-    pub fn l7(&mut self, l7: Option<&L7>) -> &mut Self {
+    fn l7(&mut self, l7: Option<&L7>) -> &mut Self {
         match l7 {
             None => self.0.push(0),
             Some(L7::Http { method, url, code, headers }) => {
@@ -145,14 +185,32 @@ impl Spell {
         }
     }
 
+    /// What a record says of itself, but for its time, its node and the ports of its initiator.
+    pub fn record(&mut self, o: &Observed) -> &mut Self {
+        let port = if o.reply() == Some(true) { o.src_port } else { o.dst_port };
+        self.transport(o.l4, port, o.icmp).number(o.drop_reason).signed(o.auth_type);
+        let (kind, sub) = o.event.map_or((i32::MIN, i32::MIN), |e| e);
+        self.signed(kind).signed(sub).maybe(o.is_reply).maybe(o.syn);
+        // The place of a direction among both.
+        let direction = o.direction.map_or(2, |d| d as u8);
+        let flags = u8::from(o.syn_ack) | u8::from(o.l7_response) << 1;
+        self.signed(o.verdict.number()).0.extend_from_slice(&[direction, flags]);
+        if o.l7.is_none() && o.emitter.is_empty() && o.reported == Reported::default() {
+            self.0.push(0);
+            return self;
+        }
+        self.0.push(1);
+        self.l7(o.l7.as_ref()).said(o)
+    }
+
     /// What the agent itself says of the cause, and who the agent is.
-    pub fn said(&mut self, o: &Observed) -> &mut Self {
+    fn said(&mut self, o: &Observed) -> &mut Self {
         let r = &o.reported;
         for list in [&r.egress_denied, &r.ingress_denied, &r.egress_allowed, &r.ingress_allowed] {
-            self.number(list.len() as u64);
+            self.count(list.len());
             list.iter().for_each(|Named { kind, namespace, name }| _ = self.text(kind).text(namespace).text(name));
         }
-        self.number(r.told.len() as u64);
+        self.count(r.told.len());
         for Told { kind, namespace, name, rule_index, rule_name, tier, uid, generation } in &r.told {
             self.text(kind).text(namespace).text(name).text(rule_name).text(tier).text(uid);
             self.number(rule_index.map_or(0, |n| u64::from(n) + 1)).number(generation.map_or(0, |n| n.unsigned_abs().wrapping_add(1)));

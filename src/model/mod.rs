@@ -8,6 +8,7 @@ pub mod monitor;
 pub mod near;
 pub mod observed;
 pub mod reason;
+pub mod recent;
 pub mod reflect;
 pub mod row;
 pub mod suggestion;

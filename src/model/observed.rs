@@ -20,6 +20,23 @@ pub enum Verdict {
     Other(i32),
 }
 
+impl Verdict {
+    /// As the API counts them.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Unknown => 0,
+            Self::Forwarded => 1,
+            Self::Dropped => 2,
+            Self::Error => 3,
+            Self::Audit => 4,
+            Self::Redirected => 5,
+            Self::Traced => 6,
+            Self::Translated => 7,
+            Self::Other(n) => n,
+        }
+    }
+}
+
 impl From<i32> for Verdict {
     fn from(n: i32) -> Self {
         match n {

@@ -91,8 +91,8 @@ fn conflicts_are_usage_errors() {
 fn replay_tells_files_from_filters() {
     let p = planned("replay a.jsonl dir/b.gz ns:shop not port:53 --speed 4x").unwrap();
     assert!(matches!(&p.from, From::Files { paths, pace: Pace::Times(4.0) } if *paths == ["a.jsonl", "dir/b.gz"]), "{:?}", p.from);
-    assert!(matches!(&p.front, Front::Tui { command, .. } if command == "flowhy replay a.jsonl dir/b.gz"));
-    assert!(matches!(&p.front, Front::Tui { filter, title, .. } if filter == "ns:shop not port:53" && title == "a.jsonl +1"));
+    assert!(matches!(&p.front, Front::Tui { screen, .. } if screen.command == "flowhy replay a.jsonl dir/b.gz"));
+    assert!(matches!(&p.front, Front::Tui { screen, .. } if screen.filter == "ns:shop not port:53" && screen.title == "a.jsonl +1"));
 }
 
 #[test]

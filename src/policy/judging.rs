@@ -68,7 +68,8 @@ impl Judging {
         if self.engine != "cilium" {
             out.push("as the Kubernetes API says".to_owned());
         } else if self.cilium != format!("1.{CILIUM}") {
-            out.push(format!("as Cilium {} does", self.cilium));
+            let from = if self.read.cilium { " (from the agents' image)" } else { "" };
+            out.push(format!("as Cilium {} does{from}", self.cilium));
         }
         // Before 1.19 some rules meant another thing; of the later versions all are read alike.
         let differs =

@@ -16,12 +16,13 @@ mod set;
 pub mod suggest;
 mod under;
 mod unread;
+pub mod valid;
 pub mod versions;
 
-pub use eval::End;
-pub use explain::{evidence, explain, moment, why};
+pub use eval::{End, Kin, Selected};
+pub use explain::{Memory, evidence, explain, moment, why};
 pub use judging::Judging;
-pub use ruling::{Ruling, ruling, ruling_of};
+pub use ruling::{Ruling, ruling, ruling_between, ruling_of};
 pub use set::{NotUnderstood, PolicySet, Standing, Turn};
 pub use under::Which;
 pub use unread::Unread;

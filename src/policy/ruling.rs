@@ -2,7 +2,7 @@
 //!
 //! Owns nothing but the asking; unlike `explain` it does not care what the datapath did.
 use super::eval::l7::Request;
-use super::eval::{Case, Decision, Judgement, Traffic, judge};
+use super::eval::{Case, Decision, End, Judgement, Traffic, judge, judge_by};
 use super::{Options, PolicySet};
 use crate::model::observed::{Direction, L7, Observed};
 use crate::world::{Endpoint, World};
@@ -40,12 +40,22 @@ impl Ruling {
 
 /// Judges a connection given by its two sides.
 pub fn ruling(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
-    let side = |direction, subject, peer| {
-        let mut judgement = judge(&Case { direction, subject, peer, traffic, world, opt }, set);
-        super::unread::leave_open(&mut judgement, set);
-        judgement
+    let side = |direction, subject, peer| settled(judge(&Case { direction, subject, peer, traffic, world, opt }, set), set);
+    Ruling { egress: side(Direction::Egress, src, dst), ingress: side(Direction::Ingress, dst, src) }
+}
+
+/// The same for sides that are asked about often, always with this set.
+pub fn ruling_between(src: &End, dst: &End, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Ruling {
+    let side = |direction, subject: &End, peer: &End| {
+        let case = Case { direction, subject: &subject.endpoint, peer: &peer.endpoint, traffic, world, opt };
+        settled(judge_by(&case, || subject.selected(&case, set)), set)
     };
     Ruling { egress: side(Direction::Egress, src, dst), ingress: side(Direction::Ingress, dst, src) }
+}
+
+fn settled(mut judgement: Judgement, set: &PolicySet) -> Judgement {
+    super::unread::leave_open(&mut judgement, set);
+    judgement
 }
 
 /// Judges the connection that a flow belongs to; a reply's sides change places.

@@ -10,6 +10,7 @@ use crate::model::observed::Direction;
 use crate::model::why::PolicyRef;
 use crate::world::Endpoint;
 use foldhash::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A policy object of a kind that cannot be judged yet, or one that the API would refuse.
@@ -68,12 +69,16 @@ pub struct PolicySet {
     /// Each by slot.
     not_understood: Vec<NotUnderstood>,
     refused: Vec<NotUnderstood>,
+    /// The objects of those two, which another version may read.
+    unable: BTreeMap<usize, Arc<Doc>>,
     unread: Vec<Unread>,
     given: bool,
     generation: u64,
     /// The cluster's name, where there are several.
     cluster: Option<Arc<str>>,
     by_name: bool,
+    /// How many of the policies an API server told of, with what only it knows.
+    live: usize,
 }
 
 impl Default for PolicySet {
@@ -89,8 +94,22 @@ impl PolicySet {
 
     /// A set whose policies are read as this minor version of Cilium 1.x reads them (`Options.cilium`).
     pub fn for_cilium(cilium: u32) -> Self {
-        let (policies, by_id, index, not_understood, refused, unread) = Default::default();
-        Self { cilium, policies, by_id, index, not_understood, refused, unread, given: false, generation: 0, cluster: None, by_name: false }
+        let (policies, by_id, index, not_understood, refused, unread, unable) = Default::default();
+        Self {
+            cilium,
+            policies,
+            by_id,
+            index,
+            not_understood,
+            refused,
+            unread,
+            unable,
+            given: false,
+            generation: 0,
+            cluster: None,
+            by_name: false,
+            live: 0,
+        }
     }
 
     /// Takes in what somebody gave as the cluster's state; what is no policy is left alone, and says that there is none.
@@ -135,15 +154,64 @@ impl PolicySet {
         self.generation += 1;
     }
 
+    /// Puts an object of a manifest that was written anew into the place of the one that stood there. One that would be refused takes
+    /// nobody's place: the cluster would not take it either.
+    pub(super) fn edit(&mut self, old: Option<&Doc>, new: Option<&Arc<Doc>>) -> (Vec<Fault>, Option<Turn>) {
+        let slot = old.and_then(|old| {
+            let (id, file) = (ObjectId::of(old), &old.text.file);
+            let policies = self.policies.iter().enumerate().filter_map(|(slot, p)| Some((slot, p.as_ref()?)));
+            let policies = policies.filter(|(_, p)| p.text.file == *file && ObjectId::of(&p.doc) == id).map(|(slot, p)| (p.lines.0, slot));
+            let unable =
+                self.refused.iter().chain(&self.not_understood).filter(|n| n.object == id && n.file == *file).map(|n| (n.line, n.slot));
+            // Where it stands several times in the file, its line says which; what was refused last time left an older text in its place.
+            policies.chain(unable).min_by_key(|(line, _)| line.abs_diff(old.root.line)).map(|(_, slot)| slot)
+        });
+        let (Some(slot), new) = (slot, new) else { return new.map_or_else(Default::default, |new| self.take(new)) };
+        let mut faults = Vec::new();
+        let after = match new {
+            None => None,
+            Some(doc) => match self.compiled(doc, &mut faults) {
+                Some(Standing::Refused(n)) if self.policies.get(slot).is_some_and(Option::is_some) => {
+                    faults.pop();
+                    let what = format!("{} {} is refused, so it stays as it was: {}", n.policy.kind, n.policy.path(), n.what);
+                    faults.push(Fault { file: n.file, line: n.line, what });
+                    return (faults, None);
+                }
+                standing => standing,
+            },
+        };
+        let before = match (after.clone(), new) {
+            (Some(standing), Some(doc)) => self.put(slot, doc, standing),
+            _ => self.place(slot, None),
+        };
+        self.generation += 1;
+        (faults, Some(Turn { before, after, slot }))
+    }
+
     fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
         let (mut faults, line, file) = (Vec::new(), doc.root.line, &doc.text.file);
-        let unable = |policy, line, what| NotUnderstood { policy, file: file.clone(), line, what, object: ObjectId::of(doc), slot: 0 };
-        let after = match kind::compile(doc, self.cilium, &mut faults) {
-            Verdict::NoPolicy => return (faults, None),
+        let Some(after) = self.compiled(doc, &mut faults) else { return (faults, None) };
+        self.set_given();
+        let slot = self.slot_of(after.id(), file, line);
+        if slot.is_none() {
+            faults.extend(self.twin(&after));
+        }
+        let slot = slot.unwrap_or(self.policies.len());
+        let before = self.put(slot, doc, after.clone());
+        self.generation += 1;
+        (faults, Some(Turn { before, after: Some(after), slot }))
+    }
+
+    /// What an object is; `None` if it is no policy.
+    fn compiled(&self, doc: &Arc<Doc>, faults: &mut Vec<Fault>) -> Option<Standing> {
+        let (line, file) = (doc.root.line, &doc.text.file);
+        let unable = |policy, what| NotUnderstood { policy, file: file.clone(), line, what, object: ObjectId::of(doc), slot: 0 };
+        Some(match kind::compile(doc, self.cilium, faults) {
+            Verdict::NoPolicy => return None,
             Verdict::NotUnderstood(policy) => {
                 let what = format!("kind {} is not understood yet", policy.kind);
                 faults.push(Fault { file: file.clone(), line, what: what.clone() });
-                Standing::NotUnderstood(unable(policy, line, what))
+                Standing::NotUnderstood(unable(policy, what))
             }
             Verdict::Refused(policy, fault) => {
                 let what = fault.what.clone();
@@ -151,19 +219,37 @@ impl PolicySet {
                     what: format!("{} {} is refused, so it isolates nothing: {}", policy.kind, policy.path(), fault.what),
                     ..fault
                 });
-                Standing::Refused(unable(policy, line, what))
+                Standing::Refused(unable(policy, what))
             }
             Verdict::Policy(policy) => Standing::Policy(Arc::new(policy)),
-        };
-        self.set_given();
-        let slot = self.slot_of(after.id(), file, line);
-        if slot.is_none() {
-            faults.extend(self.twin(&after));
+        })
+    }
+
+    /// Reads every policy as this minor version of Cilium does, and says what of them it would not take.
+    pub fn set_cilium(&mut self, minor: u32) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if std::mem::replace(&mut self.cilium, minor) == minor {
+            return faults;
         }
-        let slot = slot.unwrap_or(self.policies.len());
-        let before = self.place(slot, Some(after.clone()));
+        let policies = self.policies.iter().enumerate().filter_map(|(slot, p)| Some((slot, p.as_ref()?.doc.clone())));
+        let all: Vec<(usize, Arc<Doc>)> = policies.chain(self.unable.iter().map(|(slot, doc)| (*slot, doc.clone()))).collect();
+        for (slot, doc) in all {
+            if let Some(standing) = self.compiled(&doc, &mut faults) {
+                self.put(slot, &doc, standing);
+            }
+        }
         self.generation += 1;
-        (faults, Some(Turn { before, after: Some(after), slot }))
+        faults
+    }
+
+    /// Puts an object into a slot as it stands now.
+    fn put(&mut self, slot: usize, doc: &Arc<Doc>, standing: Standing) -> Option<Standing> {
+        let unable = standing.policy().is_none();
+        let before = self.place(slot, Some(standing));
+        if unable {
+            self.unable.insert(slot, doc.clone());
+        }
+        before
     }
 
     /// The same place read again is the same object; another place is another object, and both count.
@@ -221,6 +307,7 @@ impl PolicySet {
             Some(Standing::NotUnderstood(n)) => insert(&mut self.not_understood, n),
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
+                self.live += usize::from(p.doc.live.is_some());
                 let same = self.by_id.entry(p.id.clone()).or_default();
                 same.insert(same.partition_point(|s| *s < slot), slot);
                 if let Some(free) = self.policies.get_mut(slot) {
@@ -232,8 +319,10 @@ impl PolicySet {
     }
 
     fn clear(&mut self, slot: usize) -> Option<Standing> {
+        self.unable.remove(&slot);
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
+            self.live -= usize::from(old.doc.live.is_some());
             if let Some(same) = self.by_id.get_mut(&old.id) {
                 same.retain(|s| *s != slot);
                 if same.is_empty() {
@@ -334,6 +423,11 @@ impl PolicySet {
     /// Kinds of policy of which not everything is known: further policies may stand beside those at hand.
     pub fn unread(&self) -> &[Unread] {
         &self.unread
+    }
+
+    /// Whether an API server told of any of them.
+    pub fn is_live(&self) -> bool {
+        self.live > 0
     }
 
     /// The compiled policy of a reference, whatever its `rule`.

@@ -1,6 +1,6 @@
 //! What the cluster's own settings make of the options of judging. Owns which setting means which option, and that what somebody typed
 //! wins.
-use super::{Enforcement, Engine, Options};
+use super::{CILIUM, Enforcement, Engine, Options};
 use crate::world::settings::Settings;
 
 /// Where options come from, one by one.
@@ -10,6 +10,7 @@ pub struct Which {
     pub enforcement: bool,
     pub host_firewall: bool,
     pub allow_localhost: bool,
+    pub cilium: bool,
 }
 
 impl Options {
@@ -40,6 +41,10 @@ impl Options {
             (self.allow_localhost, self.read.allow_localhost) = (is != "policy", true);
         }
         self.runs = cluster.cilium_minor();
+        if let (false, Some(runs)) = (typed.cilium, self.runs) {
+            // Of a version that is newer than what is known here nothing is known that differs.
+            (self.cilium, self.read.cilium) = (runs.min(CILIUM), true);
+        }
         self.without_l7 = cluster.flag("enable-l7-proxy") == Some(false);
         self.audit = cluster.flag("policy-audit-mode") == Some(true);
         self.cidr_nodes = cluster.config("policy-cidr-match-mode").is_some_and(|modes| modes.split([',', ' ']).any(|m| m == "nodes"));
@@ -98,6 +103,16 @@ mod tests {
         assert_eq!((told.unenforced, told.enforcement, told.engine), (Some("kube-flannel"), Enforcement::Never, Engine::Kubernetes));
         let told = Options::default().under(world(&(daemon("kube-flannel-ds") + &daemon("calico-node"))).settings());
         assert_eq!((told.unenforced, told.enforcement, told.engine), (None, Enforcement::Default, Engine::Kubernetes));
+    }
+
+    #[test]
+    fn the_version_that_the_agents_run_is_read_unless_one_is_typed() {
+        let w = world(
+            "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: cilium, namespace: kube-system}\nspec: {template: {spec: {containers: [{name: cilium-agent, image: 'quay.io/cilium/cilium:v1.17.4'}]}}}\n",
+        );
+        assert_eq!(Options::default().under(w.settings()).cilium, 17);
+        let typed = Options { typed: Which { cilium: true, ..Which::default() }, ..Options::default() }.under(w.settings());
+        assert_eq!((typed.cilium, typed.runs), (CILIUM, Some(17)));
     }
 
     #[test]

@@ -40,6 +40,15 @@ pub fn complete(text: &str, cursor: usize) -> Completions {
     Completions { start: value, kind: Kind::Values(name, side), items: items.collect() }
 }
 
+/// A value as the language reads it back.
+pub fn quoted(v: &str) -> String {
+    if v.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '"')) {
+        format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        v.to_owned()
+    }
+}
+
 /// Where the last word begins, and, behind a field's operator, its field, side, and where the last value begins.
 fn token(text: &str) -> (usize, Option<(Name, Option<End>, usize)>) {
     let (mut start, mut quoted, mut escaped, mut value) = (0, false, false, None);
@@ -98,6 +107,12 @@ mod tests {
     fn at(text: &str) -> (usize, Kind, Vec<String>) {
         let c = complete(text, text.len());
         (c.start, c.kind, c.items)
+    }
+
+    #[test]
+    fn values_that_would_end_a_word_are_quoted() {
+        assert_eq!(quoted("kube-system"), "kube-system");
+        assert_eq!(quoted("a b"), "\"a b\"");
     }
 
     #[test]

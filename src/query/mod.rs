@@ -33,7 +33,7 @@ mod url;
 mod value;
 mod when;
 
-pub use complete::{Completions, Kind as CompletionKind, complete};
+pub use complete::{Completions, Kind as CompletionKind, complete, quoted};
 pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
 pub use hubble::compile;
 pub use parse::parse_expr;

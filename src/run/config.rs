@@ -141,7 +141,7 @@ pub fn command(what: What, given: Option<&Path>) -> Result<u8, Error> {
 }
 
 /// Our file, changed: whole or not at all.
-fn write(given: Option<&Path>, change: impl FnOnce(&str, &str) -> Result<String, Error>) -> Result<PathBuf, Error> {
+pub fn write(given: Option<&Path>, change: impl FnOnce(&str, &str) -> Result<String, Error>) -> Result<PathBuf, Error> {
     let (path, _) = own_path(given).ok_or_else(|| {
         Error::usage("there is no place for a configuration file")
             .cause("neither $XDG_CONFIG_HOME nor $HOME is set")

@@ -17,10 +17,14 @@ const FILE: &str = "flows.jsonl.zst";
 /// Locked while its session runs.
 const LOCK: &str = "lock";
 
-/// `$XDG_STATE_HOME`, else `~/.local/state`.
-fn folder() -> Option<PathBuf> {
+/// Where what is no setting lies: `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn state() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    Some(var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?.join("flowhy/sessions"))
+    Some(var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")))?.join("flowhy"))
+}
+
+fn folder() -> Option<PathBuf> {
+    Some(state()?.join("sessions"))
 }
 
 /// Sessions that have recorded something, oldest first.
@@ -63,7 +67,7 @@ pub fn expanded(path: &Path) -> PathBuf {
     }
 }
 
-fn private(path: &Path) -> std::io::Result<()> {
+pub fn private(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -39,6 +39,11 @@ pub enum Action {
     Timeline,
     Policies,
     Ledger,
+    Admitted,
+    NextChange,
+    PrevChange,
+    Seek,
+    Contrast,
     Left,
     Right,
     Other,
@@ -61,6 +66,10 @@ pub enum Action {
     LastScreen,
     Suspend,
     Redraw,
+    Addresses,
+    Columns,
+    Toggle,
+    Reverse,
 }
 
 /// Bits of [`Entry::on`].
@@ -76,6 +85,8 @@ pub const STATS: u16 = 256;
 pub const TIMELINE: u16 = 512;
 pub const POLICIES: u16 = 1024;
 pub const YAML: u16 = 2048;
+pub const ADMITTED: u16 = 8192;
+pub const COLUMNS: u16 = 4096;
 /// Every screen and its name.
 pub const SCREENS: &[(u16, &str)] = &[
     (FLOWS, "flows"),
@@ -90,6 +101,8 @@ pub const SCREENS: &[(u16, &str)] = &[
     (TIMELINE, "timeline"),
     (POLICIES, "policies"),
     (YAML, "yaml"),
+    (ADMITTED, "admitted"),
+    (COLUMNS, "columns"),
 ];
 /// Screens that show sums over the flows of the filter.
 const SUMS: u16 = MAP | MATRIX | STATS | TIMELINE;
@@ -117,29 +130,52 @@ const fn e(action: Action, name: &'static str, keys: &'static [&'static str], hi
 pub static ACTIONS: &[Entry] = &[
     e(Action::Enter, "enter", &["<cr>"], "why", "go in: the drop's cause and the policy line", FLOWS | DROPS),
     e(Action::Enter, "flows-of-cause", &["<cr>"], "all such flows", "the flows of this cause", WHY),
+    e(Action::Toggle, "column-toggle", &["<space>", "<cr>"], "show or hide", "show or hide the column", COLUMNS),
+    e(Action::Left, "column-left", &["h", "<left>"], "further left", "the column further left", COLUMNS),
+    e(Action::Right, "column-right", &["l", "<right>"], "further right", "the column further right", COLUMNS),
     e(Action::Enter, "go-there", &["<cr>"], "go there", "put the party under the finger into the middle", MAP),
     e(Action::Enter, "flows-of-cell", &["<cr>"], "flows", "the flows of the cell under the finger", MATRIX),
     e(Action::Enter, "flows-of-bar", &["<cr>"], "flows", "the flows of the line or time under the finger", STATS | TIMELINE),
     e(Action::Enter, "flows-of-policy", &["<cr>"], "its drops", "the flows that the policy stopped", POLICIES),
+    e(Action::Enter, "flows-of-line", &["<cr>"], "flows", "the flows that were let in so", ADMITTED),
     e(Action::FlowsOf, "flows-of-pair", &["F"], "flows", "the flows of the pair under the finger", MAP),
-    e(Action::Filter, "filter", &["/"], "filter", "filter the flows, live; Enter keeps, Esc restores, Ctrl-u clears", FLOWS | DROPS | SUMS),
+    e(
+        Action::Filter,
+        "filter",
+        &["/"],
+        "filter",
+        "filter the flows, live; Enter keeps, Esc restores, Ctrl-u clears",
+        FLOWS | DROPS | SUMS | ADMITTED,
+    ),
     e(Action::Yaml, "yaml", &["e"], "YAML", "the whole text of the policy", POLICIES | WHY),
     e(Action::Other, "other-side", &["o"], "in/out", "from the callers to whom it calls, and back", MAP),
     e(Action::Other, "workloads", &["o"], "workloads", "workloads instead of namespaces, and back", MATRIX),
     e(Action::Show, "show", &["v"], "rate/drops", "drops instead of rates, and back", MATRIX),
-    e(Action::Sort, "sort", &["s"], "sort", "sort: a letter says by what", MAP | POLICIES | DROPS),
+    e(Action::Sort, "sort", &["s"], "sort", "sort: a letter says by what", MAP | POLICIES | DROPS | ADMITTED),
+    e(Action::Reverse, "sort-reverse", &["S"], "", "the other way round", MAP | POLICIES | DROPS | ADMITTED),
     e(Action::Show, "drops-or-audits", &["v"], "", "only what was dropped; only what enforcement would drop; both", DROPS),
-    e(Action::Plus, "filter-by", &["+"], "", "only flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
-    e(Action::Minus, "filter-out", &["-"], "", "no flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS),
+    e(Action::Plus, "filter-by", &["+"], "", "only flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS | DESCRIBE),
+    e(Action::Minus, "filter-out", &["-"], "", "no flows with the value under the finger", FLOWS | DROPS | MAP | MATRIX | STATS | DESCRIBE),
     e(Action::Mark, "mark", &["m"], "", "mark the flow with a letter", FLOWS),
     e(Action::Jump, "jump", &["'"], "", "jump to a marked flow", FLOWS),
     e(Action::Brush, "brush", &["b"], "brush", "begin a span of time here; moving extends it, Enter shows its flows", TIMELINE),
+    e(Action::NextChange, "change-next", &["c"], "next change", "the next change of a policy", TIMELINE),
+    e(Action::PrevChange, "change-previous", &["C"], "", "the previous change of a policy", TIMELINE),
+    e(Action::Seek, "play-from-here", &["J"], "", "in a replay: play on from the time under the finger", TIMELINE),
+    e(Action::Contrast, "contrast", &["c"], "contrast", "what tells the dropped flows of this cause from the forwarded ones", WHY),
     e(Action::PrevRule, "rule-previous", &["("], "", "previous rule", WHY),
     e(Action::NextRule, "rule-next", &[")"], "next rule", "next rule", WHY),
     e(Action::NextCause, "cause-next", &["n"], "next cause", "next cause of drops", ALL),
     e(Action::PrevCause, "cause-previous", &["N"], "", "previous cause of drops", ALL),
     e(Action::Describe, "describe", &["d"], "describe", "every field of the flow", FLOWS | DROPS | WHY),
-    e(Action::Pause, "pause", &["<space>", "p"], "pause", "pause or resume the picture; collecting goes on", FLOWS | DROPS | SUMS),
+    e(
+        Action::Pause,
+        "pause",
+        &["<space>", "p"],
+        "pause",
+        "pause or resume the picture; collecting goes on",
+        FLOWS | DROPS | SUMS | ADMITTED,
+    ),
     e(Action::Follow, "follow", &["f"], "", "follow the newest flow on/off", FLOWS),
     e(Action::Down, "down", &["j", "<down>"], "", "down", ALL),
     e(Action::Up, "up", &["k", "<up>"], "", "up", ALL),
@@ -154,6 +190,8 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Other, "list-next", &["<tab>", "<s-tab>"], "", "the other list", MAP),
     e(Action::Maximise, "maximise", &["\\"], "", "maximise the pane, and back", FLOWS | DROPS),
     e(Action::Wide, "wide", &["w"], "", "wide: pods instead of workloads, and the node", FLOWS),
+    e(Action::Addresses, "addresses", &["r"], "", "addresses instead of names, and back", FLOWS | TIMELINE),
+    e(Action::Columns, "columns", &["C"], "", "choose the columns and their order", FLOWS),
     e(Action::Time, "time", &["t"], "", "time relative or absolute", FLOWS | DROPS | WHY | TIMELINE),
     e(
         Action::Copy,
@@ -161,7 +199,7 @@ pub static ACTIONS: &[Entry] = &[
         &["y"],
         "copy",
         "copy by OSC 52: row, JSON, filter, command line, a policy's YAML, or the patch of a cause",
-        FLOWS | DROPS | WHY | DESCRIBE | SUMS | POLICIES | YAML,
+        FLOWS | DROPS | WHY | DESCRIBE | SUMS | POLICIES | YAML | ADMITTED,
     ),
     e(Action::Flows, "flows", &["1"], "", "flows", ALL),
     e(Action::Drops, "drops", &["2"], "", "drops by cause", ALL),
@@ -171,6 +209,7 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Timeline, "timeline", &["6"], "", "timeline: flows, drops and causes along the time", ALL),
     e(Action::Policies, "policies", &["7"], "", "policies: what each one allows and stops", ALL),
     e(Action::Ledger, "ledger", &["8"], "", "ledger: where every frame went, losses, faults, links", ALL),
+    e(Action::Admitted, "admitted", &["9"], "", "admitted: who was let in, by which rule, and what is open", ALL),
     e(Action::Palette, "palette", &[":"], "go", "go to a screen, a namespace, a time; run a command by its name", ALL),
     e(Action::StepBack, "step-back", &[","], "", "in a replay: one line back", ALL),
     e(Action::StepOn, "step", &["."], "", "in a replay: one line on", ALL),

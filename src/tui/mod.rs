@@ -7,6 +7,9 @@
 pub mod action;
 mod app;
 mod board;
+pub mod column;
+mod desk;
+mod glyph;
 pub mod key;
 mod model;
 mod prompt;
@@ -23,9 +26,11 @@ pub use term::size;
 
 pub use action::Keymap;
 pub use app::App;
+pub use desk::Desk;
 pub use model::{Effect, Options};
 pub use tapes::{Begin, Start, Tapes};
 pub use text::count;
+pub use theme::{Depth, THEMES, Theme};
 pub use update::mouse::Mouse;
 
 use crate::engine::Engine;
@@ -59,7 +64,7 @@ const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 type Screen = Terminal<CrosstermBackend<Stdout>>;
 
 /// Runs the screen until somebody leaves it, and gives the engine back for the closing line.
-pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>) -> Result<Engine, Error> {
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>, desk: &mut dyn Desk) -> Result<Engine, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
@@ -114,6 +119,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }
+                        Effect::Export(path, text) => {
+                            let (tone, text) = tapes::write(&path, &text);
+                            app.say(tone, text);
+                        }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);
@@ -122,6 +131,15 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                         Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
                         Effect::Step => remote.iter().for_each(Remote::step),
                         Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
+                        Effect::Write(settings) => {
+                            let (tone, text) = desk::said("columns, theme and time are", desk.write(&settings));
+                            app.say(tone, text);
+                        }
+                        Effect::Keep(name, filter) => {
+                            let (tone, text) = desk::said(&format!("{name} is"), desk.keep(&name, &filter));
+                            app.say(tone, text);
+                        }
+                        Effect::Remember(filter) => desk.remember(&filter),
                         Effect::Copy(text) => copy(&text),
                         Effect::Hold(held) => {
                             if let Some(remote) = &remote {
@@ -177,6 +195,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             None => {}
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // The ring begins with a flow: from then on leaving loses nothing.
+        app.model.kept = tapes.keeps();
     }
     drop(guard);
     Ok(app.engine)
@@ -217,6 +237,9 @@ fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
     paint().map_err(|e| drawing(&e))?;
     if app.rings() {
         bell();
+    }
+    if let Some(title) = app.headline() {
+        term::title(&title);
     }
     Ok(Instant::now())
 }

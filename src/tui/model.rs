@@ -1,12 +1,14 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
 use super::board::{self, Sort};
+use super::column::{Column, DEFAULT, SPECS};
 use super::prompt::Prompt;
-use super::theme::Look;
+use super::theme::{Depth, Look, Theme};
 use super::view::View;
 use super::widget::yaml::Sheet;
 use crate::engine::Engine;
 use crate::engine::causes::State;
+use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
@@ -22,7 +24,9 @@ use std::sync::Arc;
 pub struct Options {
     /// First display filter.
     pub filter: String,
-    pub color: bool,
+    pub theme: &'static Theme,
+    /// [`Depth::None`]: no theme has colours.
+    pub depth: Depth,
     pub ascii: bool,
     /// First word of the first line: context or file.
     pub title: String,
@@ -37,7 +41,17 @@ pub struct Options {
     pub keymap: Keymap,
     /// Ring when a cause of drops comes that was not there before.
     pub bell: bool,
+    /// Say it in the title of the terminal too.
+    pub news: bool,
     pub mouse: bool,
+    /// Columns of the flows table; none: the usual ones.
+    pub columns: Vec<Column>,
+    /// Times as ages.
+    pub relative: bool,
+    /// Filters with names, from the configuration file.
+    pub filters: Vec<(String, String)>,
+    /// Filters of earlier sessions, the newest last.
+    pub history: Vec<String>,
 }
 
 /// What the loop has to do for the model, because it touches the world.
@@ -53,8 +67,16 @@ pub enum Effect {
     Speed(f64),
     /// What is held and passes the filter, to a file.
     Save(String),
+    /// A text, to a file that is not there yet.
+    Export(String, String),
     /// Begin to record to a file, or end it.
     Record(Option<String>),
+    /// Settings and their values, to the configuration file.
+    Write(Vec<(&'static str, Vec<String>)>),
+    /// A filter under a name, to the configuration file.
+    Keep(String, String),
+    /// A filter that was used, to the history on the disk.
+    Remember(String),
     Suspend,
     Redraw,
 }
@@ -71,6 +93,8 @@ pub enum Screen {
     Timeline(board::Timeline),
     Policies(Box<board::Policies>),
     Yaml(Box<board::Yaml>),
+    Admitted(Box<board::Admitted>),
+    Columns(Choice),
     Ledger(Scroll),
     Help { of: u16, name: &'static str, scroll: Scroll },
 }
@@ -89,6 +113,8 @@ impl Screen {
             Self::Timeline(_) => action::TIMELINE,
             Self::Policies(_) => action::POLICIES,
             Self::Yaml(_) => action::YAML,
+            Self::Admitted(_) => action::ADMITTED,
+            Self::Columns(_) => action::COLUMNS,
             Self::Ledger(_) => action::LEDGER,
             Self::Help { .. } => action::HELP,
         }
@@ -101,6 +127,26 @@ impl Screen {
     /// Whether it shows sums over the flows of the filter.
     pub fn sums(&self) -> bool {
         matches!(self, Self::Map(_) | Self::Matrix(_) | Self::Stats(_) | Self::Timeline(_))
+    }
+}
+
+/// The menu of columns: all there are, those that are shown first; and the one under the finger.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    pub order: Vec<(Column, bool)>,
+    pub at: usize,
+}
+
+impl Choice {
+    pub fn of(shown: &[Column]) -> Self {
+        let rest = SPECS.iter().map(|s| s.column).filter(|c| !shown.contains(c));
+        let order = shown.iter().map(|c| (*c, true)).chain(rest.map(|c| (c, false))).collect();
+        Self { order, at: 0 }
+    }
+
+    /// What is shown then, in order.
+    pub fn shown(&self) -> Vec<Column> {
+        self.order.iter().filter(|c| c.1).map(|c| c.0).collect()
     }
 }
 
@@ -136,6 +182,8 @@ pub struct Case {
     pub sheet: Option<(usize, Sheet)>,
     /// Height for which the YAML was scrolled to its rule.
     pub placed: Option<usize>,
+    /// What tells its dropped flows from the forwarded ones, once asked for.
+    pub contrast: Option<Vec<Contrast>>,
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
@@ -165,6 +213,7 @@ impl Case {
             yaml: Scroll::default(),
             sheet: None,
             placed: None,
+            contrast: None,
         }
     }
 
@@ -172,21 +221,23 @@ impl Case {
     pub fn of_cause(engine: &Engine, id: CauseId) -> Option<Self> {
         let cause = engine.causes().get(id)?;
         let held = engine.store().row(cause.example).is_some_and(|r| r.cause == Some(id));
-        if held {
+        if held && cause.foreseen.is_none() {
             return Some(Self::of_row(engine, cause.example));
         }
+        let explanation = engine.explain_foreseen(id);
         Some(Self {
             seq: None,
             cause: Some(id),
-            why: Some(cause.why.clone()),
-            observed: None,
-            explanation: None,
+            why: Some(explanation.as_ref().map_or_else(|| cause.why.clone(), |e| Arc::new(e.why.clone()))),
+            observed: cause.foreseen.as_deref().cloned(),
+            explanation,
             suggestion: suggestion(engine, id),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
             sheet: None,
             placed: None,
+            contrast: None,
         })
     }
 
@@ -205,7 +256,22 @@ pub struct Fields {
     pub seq: u64,
     pub title: String,
     pub fields: Option<Vec<(String, String)>>,
+    /// The field under the finger.
+    pub at: usize,
     pub scroll: Scroll,
+}
+
+impl Fields {
+    pub fn step(&mut self, by: isize) {
+        let last = self.fields.as_ref().map_or(0, Vec::len).saturating_sub(1);
+        self.at = self.at.saturating_add_signed(by).min(last);
+    }
+
+    /// Path and value under the finger.
+    pub fn here(&self) -> Option<(&str, &str)> {
+        let (path, value) = self.fields.as_ref()?.get(self.at)?;
+        Some((path, value))
+    }
 }
 
 /// A cause as the picture shows it; a paused picture keeps it.
@@ -216,7 +282,10 @@ pub struct CauseLine {
     pub state: State,
     /// Enforcement would stop it; nothing does yet.
     pub audit: bool,
+    /// What was saved into the policies at hand would stop it.
+    pub foreseen: bool,
     pub first: Nanos,
+    pub last: Nanos,
     pub age: i64,
     pub rate: [u32; 6],
 }
@@ -356,15 +425,26 @@ pub struct Model {
     pub hide_pane: bool,
     pub relative: bool,
     pub wide: bool,
-    /// Column of the flows table that the finger is in.
-    pub column: usize,
+    /// Columns of the flows table, as they are chosen.
+    pub columns: Vec<Column>,
+    /// The one that the finger is in.
+    pub finger: Column,
+    /// Addresses instead of names.
+    pub addresses: bool,
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
+    /// Filters that were used, the newest last.
     pub history: Vec<String>,
+    /// Filters with names.
+    pub filters: Vec<(String, String)>,
     pub meter: Meter,
     pub effects: Vec<Effect>,
     /// The bell has to be rung.
     pub ring: bool,
+    /// What the title of the terminal has to say now; empty: the usual.
+    pub headline: Option<String>,
+    /// It says a new cause.
+    pub titled: bool,
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
@@ -379,9 +459,8 @@ pub struct Model {
 impl Model {
     pub fn new(options: Options, view: View) -> Self {
         Self {
-            look: Look::new(options.color, options.ascii),
+            look: Look::new(options.theme, options.depth, options.ascii),
             keymap: options.keymap.clone(),
-            options,
             ms: 0,
             fed_ms: 0,
             width: 80,
@@ -397,19 +476,25 @@ impl Model {
             asked: false,
             in_pane: false,
             hide_pane: false,
-            relative: false,
+            relative: options.relative,
+            columns: if options.columns.is_empty() { DEFAULT.to_vec() } else { options.columns.clone() },
             wide: false,
-            column: 0,
+            finger: Column::Time,
+            addresses: false,
             marks: BTreeMap::new(),
-            history: Vec::new(),
+            history: options.history.clone(),
+            filters: options.filters.clone(),
             meter: Meter::default(),
             effects: Vec::new(),
             ring: false,
+            headline: None,
+            titled: false,
             done: false,
             closed: false,
             tape: None,
             missed: 0,
             kept: false,
+            options,
         }
     }
 
@@ -452,7 +537,9 @@ impl Model {
     pub fn causes(&self) -> impl Iterator<Item = &CauseLine> {
         let view = self.view();
         let only = self.drops.only;
-        let listed = move |l: &&CauseLine| only == Only::All || l.audit == (only == Only::Audits);
+        // What is foreseen no more never was.
+        let void = |l: &CauseLine| l.foreseen && l.state == State::Mended;
+        let listed = move |l: &&CauseLine| !void(l) && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
     }
 

@@ -95,6 +95,11 @@ impl Prompt {
             (KeyCode::Char('a'), true) | (KeyCode::Home, _) => self.go(0),
             (KeyCode::Char('e'), true) | (KeyCode::End, _) => self.go(self.text.len()),
             (KeyCode::Left, _) | (KeyCode::Char('b'), true) => self.go(self.before()),
+            (KeyCode::Right, _) | (KeyCode::Char('f'), true) if self.ghost(history).is_some() => {
+                let rest = self.ghost(history).unwrap_or("").to_owned();
+                self.insert(&rest);
+                Did::Changed
+            }
             (KeyCode::Right, _) | (KeyCode::Char('f'), true) => self.go(self.after()),
             (KeyCode::Backspace, _) | (KeyCode::Char('h'), true) => self.cut(self.before(), self.cursor),
             (KeyCode::Delete, _) | (KeyCode::Char('d'), true) => self.cut(self.cursor, self.after()),
@@ -102,6 +107,14 @@ impl Prompt {
             (KeyCode::Down, _) | (KeyCode::Char('n'), true) => self.newer(history),
             _ => Did::Nothing,
         }
+    }
+
+    /// How the newest filter goes on that began like this; it is shown behind the cursor, and the right arrow takes it.
+    pub fn ghost<'a>(&self, history: &'a [String]) -> Option<&'a str> {
+        if self.text.is_empty() || self.cursor < self.text.len() || self.recall.is_some() {
+            return None;
+        }
+        history.iter().rev().find_map(|h| h.strip_prefix(self.text.as_str())).filter(|rest| !rest.is_empty())
     }
 
     /// Adds text at the cursor, as far as there is room; line breaks become blanks.

@@ -6,7 +6,7 @@
 use super::model::Tone;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::input::{At, Codec, Frame, Input};
+use crate::model::input::{At, Change, Codec, Edited, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
 use crate::record::{Books, Ground, Recorder};
@@ -99,7 +99,16 @@ impl<'a> Tapes<'a> {
                 }
             }
             Input::World(at) => self.world(at),
+            // A recording keeps the manifests that were given at its begin; one that begins later has those of then.
+            Input::Edited(edits) => edits.files.iter().filter(|f| !f.pairs.is_empty()).for_each(|f| self.edited(f)),
             _ => {}
+        }
+    }
+
+    fn edited(&mut self, file: &Edited) {
+        self.ground.forget(&file.file);
+        for doc in file.pairs.iter().filter_map(|(_, new)| new.as_ref()) {
+            self.ground.take(&At { cluster: Arc::from(""), at: None, change: Change::Apply(doc.clone()) }, line::write);
         }
     }
 
@@ -217,6 +226,15 @@ impl<'a> Tapes<'a> {
         let Saving { to, gone, .. } = self.saving.take()?;
         self.closing.push(Closing { done: "saved", to, gone });
         None
+    }
+}
+
+/// Writes a text to a file that is not there yet: nothing is written over.
+pub fn write(path: &str, text: &str) -> (Tone, String) {
+    let made = std::fs::File::create_new(path).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()));
+    match made {
+        Ok(()) => (Tone::Info, format!("saved {} lines to {path}", count(text.lines().count() as u64))),
+        Err(e) => (Tone::Error, format!("cannot write {path}: {e}")),
     }
 }
 

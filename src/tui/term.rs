@@ -75,6 +75,12 @@ fn enter(title: &str, mouse: bool) -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, SetTitle(title), cursor::Hide, Clear(ClearType::All))
 }
 
+/// Another title, as far as the terminal has one.
+pub fn title(text: &str) {
+    let text: String = text.chars().filter(|c| !acts(*c)).take(200).collect();
+    let _ = execute!(io::stdout(), SetTitle(text));
+}
+
 /// Does nothing the second time. Errors do not matter: there is nobody left to tell.
 fn leave() {
     if OURS.swap(false, Ordering::SeqCst) {

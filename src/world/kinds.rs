@@ -90,6 +90,11 @@ impl Kinds {
         then.then_some("stale then")
     }
 
+    /// Whether every object of a kind was known once, though it may be old by now.
+    pub fn was_listed(&self, name: &str) -> bool {
+        self.0.get(name).is_none_or(|k| k.how.is_none() || k.listed.is_some())
+    }
+
     /// Whether a change of that time is what the first list of a kind says: it has been so before.
     pub fn is_first(&self, name: &str, at: Nanos) -> bool {
         self.0.get(name).is_some_and(|k| match k.listed {
@@ -116,10 +121,11 @@ mod tests {
         let mut k = Kinds::default();
         assert_eq!(k.missing("pods", None), None, "nobody speaks of kinds");
         assert!(note(&mut k, KindState::Loading, 0) && k.is_first("pods", Nanos(1)));
-        assert_eq!(k.missing("pods", None), Some("loading"));
+        assert_eq!((k.missing("pods", None), k.was_listed("pods")), (Some("loading"), false));
         assert!(note(&mut k, KindState::Synced, 10) && !note(&mut k, KindState::Synced, 11));
         assert!(k.missing("pods", None).is_none() && k.is_first("pods", Nanos(5 * Nanos::SECOND)) && !k.is_first("pods", s(20).unwrap()));
         note(&mut k, KindState::Stale("gone".into()), 1_000);
+        assert!(k.was_listed("pods"));
         note(&mut k, KindState::Forbidden("no".into()), 1_100);
         assert_eq!((k.missing("pods", s(1_050)), k.missing("pods", s(900))), (Some("forbidden"), None));
         note(&mut k, KindState::Synced, 2_000);

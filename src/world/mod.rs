@@ -95,7 +95,7 @@ impl World {
             Change::Remove(id) => self.settings.remove(&id.kind, &id.namespace, &id.name) | self.remove(id, at),
             Change::Kind(kind) => {
                 let changed = self.kinds.note(kind, at);
-                self.settings.complete(self.kinds.missing("daemonsets", None).is_none());
+                self.settings.complete(self.kinds.was_listed("daemonsets"));
                 changed
             }
             Change::Fault(_) => false,

@@ -218,6 +218,7 @@ fn the_change_to_try_is_shown_and_copied_as_a_patch() {
     press(&mut a, "/port:5433<cr><cr>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains(" try ") && t.contains("policy?  add port TCP/5433") && t.contains("5433") && t.contains("admits these"), "{t}");
+    a.effects();
     press(&mut a, "yp", 80, 24);
     let effects = a.effects();
     assert!(matches!(&effects[..], [Effect::Copy(t)] if t.starts_with("--- policies.yaml\n+++ policies.yaml\n@@ ")), "{effects:?}");
@@ -232,7 +233,9 @@ fn the_change_to_try_is_shown_and_copied_as_a_patch() {
 #[test]
 fn copying_says_what_was_copied() {
     let mut a = app(options());
-    press(&mut a, "/port:5433<cr>yc", 80, 24);
+    press(&mut a, "/port:5433<cr>", 80, 24);
+    assert_eq!(a.effects(), [Effect::Remember("port:5433".to_owned())]);
+    press(&mut a, "yc", 80, 24);
     assert_eq!(a.effects(), [Effect::Copy("flowhy replay flows.jsonl 'port:5433'".to_owned())]);
     assert!(text(&picture(&mut a, 80, 24)).contains("copied command line"));
     press(&mut a, "yr", 80, 24);

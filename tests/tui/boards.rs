@@ -234,6 +234,16 @@ fn a_new_cause_rings_once_where_that_is_wanted() {
         picture(&mut a, 80, 24);
         (quiet, a.rings(), a.rings())
     };
+    let mut a = App::new(engine(), Options { live: true, news: true, ..options() });
+    a.feed(lines(&many(3)));
+    a.tick(10_000);
+    picture(&mut a, 80, 24);
+    assert_eq!(a.headline(), None);
+    a.feed(lines(FLOWS));
+    picture(&mut a, 80, 24);
+    assert!(a.headline().is_some_and(|h| h.starts_with("✗ ") || h.starts_with("~ ")) && a.headline().is_none() && !a.rings());
+    press(&mut a, "j", 80, 24);
+    assert_eq!(a.headline().as_deref(), Some("flowhy flows.jsonl"), "a key says that it was seen");
     assert_eq!(ringing(true), (false, true, false));
     assert_eq!(ringing(false), (false, false, false));
 }

@@ -2,7 +2,7 @@
 use flowhy::engine::store::Limits;
 use flowhy::engine::{Engine, Explain, Options as Run};
 use flowhy::model::input::{Change, Codec, Frame, Input};
-use flowhy::tui::{App, Options, key};
+use flowhy::tui::{App, Depth, Options, key};
 use flowhy::world::yaml;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -12,8 +12,13 @@ use std::sync::Arc;
 pub const FLOWS: &str = include_str!("flows.jsonl");
 pub const POLICIES: &str = include_str!("policies.yaml");
 
+/// One that was given nothing.
+pub fn bare() -> Engine {
+    Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() })
+}
+
 pub fn engine() -> Engine {
-    let mut e = Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() });
+    let mut e = bare();
     let (docs, faults) = yaml::read("policies.yaml", POLICIES);
     assert!(faults.is_empty(), "{faults:?}");
     for d in docs {
@@ -36,7 +41,12 @@ pub fn lines(text: &str) -> Vec<Input> {
 }
 
 pub fn options() -> Options {
-    Options { color: true, title: "flows.jsonl".to_owned(), command: "flowhy replay flows.jsonl".to_owned(), ..Options::default() }
+    Options {
+        depth: Depth::Sixteen,
+        title: "flows.jsonl".to_owned(),
+        command: "flowhy replay flows.jsonl".to_owned(),
+        ..Options::default()
+    }
 }
 
 /// An app with everything read.

@@ -6,4 +6,7 @@ mod hostile;
 mod kit;
 mod pictures;
 mod recordings;
+mod screens;
 mod speed;
+mod tables;
+mod timeline;

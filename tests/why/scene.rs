@@ -1,6 +1,7 @@
 //! What the tests of explanations share: manifests in, flows from JSON or from Hubble's compact text, an explanation out and through the strict reader.
 #![allow(dead_code)]
 use super::reader;
+use flowhy::engine::attribute::Attribution;
 use flowhy::model::input::Change;
 use flowhy::model::observed::{Direction, L4, L7, Named, Observed, Party, Reported, Verdict};
 use flowhy::model::why::Explanation;
@@ -59,8 +60,13 @@ impl Scene {
         let e = explain(o, &self.world, &self.set, &self.opt);
         // The stream's short way says the same as the long way, but for what is true of this one packet.
         let timeless = explain(&Observed { at: None, ..o.clone() }, &self.world, &self.set, &self.opt);
-        let [src, dst] = self.world.endpoints(o).map(flowhy::policy::End::new);
-        assert_eq!(flowhy::policy::why(o, [&src, &dst], &self.world, &self.set, &self.opt), timeless.why);
+        // Also where a replica of either side was judged before.
+        let mut remembered = Attribution::of(64);
+        let twin = |p: &Party| Party { pod: if p.pod.is_empty() { String::new() } else { format!("{}-twin", p.pod) }, ..p.clone() };
+        for replica in [Observed { src: twin(&o.src), ..o.clone() }, Observed { dst: twin(&o.dst), ..o.clone() }] {
+            remembered.why(&replica, &self.world, &self.set, &self.opt);
+        }
+        assert_eq!(*remembered.why(&Observed { at: None, ..o.clone() }, &self.world, &self.set, &self.opt), timeless.why);
         let json = serde_json::to_string(&e.why).unwrap();
         let why = reader::read(&json);
         for r in &e.rules {

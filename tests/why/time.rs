@@ -445,3 +445,19 @@ fn with_one_cluster_known_a_flow_of_another_is_judged_by_none() {
     );
     assert_eq!(ask(&mut e, "file", "north/n").outcome, Outcome::Undecidable);
 }
+
+#[test]
+fn policies_are_read_as_the_version_does_that_the_agents_run() {
+    let mut e = engine();
+    let requires = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingress: [{fromRequires: [{matchLabels: {team: x}}]}]}\n";
+    let agents = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: cilium, namespace: kube-system}\nspec: {template: {spec: {containers: [{name: cilium-agent, image: 'cilium:v1.17.4'}]}}}\n";
+    let apply = |text: &str| Change::Apply(Arc::new(yaml::read("x", text).0.remove(0)));
+    tell(&mut e, "", 0, apply(requires));
+    assert_eq!((e.policies().refused().len(), dropped(&mut e, 100, 5433).outcome), (1, Outcome::NowAllowed), "1.19 and later refuse it");
+    tell(&mut e, "", 0, apply(agents));
+    assert_eq!((e.policies().refused().len(), e.policies().cilium()), (0, 17));
+    assert_eq!(dropped(&mut e, 101, 5433).names(), ["shop/q"]);
+    let gone = id("apps", "DaemonSet", "kube-system", "cilium");
+    tell(&mut e, "", 200, Change::Remove(gone));
+    assert_eq!(e.policies().refused().len(), 1, "nobody says it any more");
+}

@@ -8,6 +8,7 @@ use crate::model::why::PolicyRef;
 use crate::policy::eval::{Case, Decision, Traffic, judge, managed, selects};
 use crate::policy::ir::{Policy, Section, Subject, Tier};
 use crate::policy::selector::{Op, Tri};
+use crate::policy::valid::not_valid;
 use crate::policy::{Enforcement, Options, PolicySet};
 use crate::world::labels::{METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE};
 use crate::world::{Endpoint, Label, Labels, World};
@@ -115,6 +116,8 @@ impl<'a> Judge<'a> {
         for (policy, section) in own.iter().chain(&self.anywhere) {
             let mut lacks = Vec::new();
             match selects(section, &case, &mut lacks) {
+                // Cilium says itself that it may not be enforced.
+                Tri::Yes if not_valid(policy).is_some() => missing.push(format!("whether {} is enforced", policy.id.path())),
                 Tri::Yes => {
                     by.insert(&policy.id);
                 }

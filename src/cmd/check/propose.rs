@@ -122,6 +122,7 @@ pub fn propose(subject: &Subject<'_>, judged: &Judged<'_>) -> Proposal {
             }
         }
     }
+    let sorts = sorts(cast);
     // A rule for one half of what cannot be kept would open something for nothing.
     wanted.retain(|w| !lost.contains(&w.heard.conversation));
     let mut out = Proposal { broken: broken.len() as u64, ..Proposal::default() };
@@ -130,7 +131,7 @@ pub fn propose(subject: &Subject<'_>, judged: &Judged<'_>) -> Proposal {
     let extra = name_servers(cast, judged, &wanted, opt.engine, &mut out.notes);
     // What one rule cannot say is known only when it is tried; what hangs on it is then taken back as a whole.
     let made = loop {
-        let (ids, needs) = ask(&wanted, &extra);
+        let (ids, needs) = ask(&wanted, &extra, &sorts);
         let made = fewest(&needs, &ground.crowd, opt, &taken);
         let failed = made.unsaid.iter().filter_map(|(i, why)| Some((wanted.get(*ids.get(*i)?)?, why)));
         let mut gone: HashMap<usize, String> = HashMap::new();
@@ -215,15 +216,24 @@ fn alike(a: &Wanted<'_>, b: &Wanted<'_>) -> bool {
     a.direction == b.direction && t(a) == t(b) && same_end(a.subject, b.subject) && same_end(a.peer, b.peer)
 }
 
+/// Of each end a number that it has in common with those that no rule tells from it.
+fn sorts(cast: &Cast<'_>) -> Vec<usize> {
+    let mut seen: HashMap<(String, String, Option<std::net::IpAddr>), usize> = HashMap::new();
+    let sort = |e: &Endpoint| {
+        let told = format!("{:?}{:?}{}", e.labels, e.names, e.host_network);
+        let next = seen.len();
+        *seen.entry((e.namespace.clone(), told, if e.labels.is_pod() { None } else { e.ip })).or_insert(next)
+    };
+    cast.ends.iter().map(|e| &e.endpoint).map(sort).collect()
+}
+
 /// Each different need once, with the number of the first that has it; needs of `extra` have no number.
-fn ask<'a>(wanted: &'a [Wanted<'a>], extra: &'a [Wanted<'a>]) -> (Vec<usize>, Vec<Need<'a>>) {
+fn ask<'a>(wanted: &'a [Wanted<'a>], extra: &'a [Wanted<'a>], sorts: &[usize]) -> (Vec<usize>, Vec<Need<'a>>) {
     let mut seen = HashSet::new();
     let (mut ids, mut needs) = (Vec::new(), Vec::new());
     for (i, w) in wanted.iter().chain(extra).enumerate() {
-        let end = |e: &Endpoint| {
-            (e.namespace.clone(), format!("{:?}{:?}{}", e.labels, e.names, e.host_network), if e.labels.is_pod() { None } else { e.ip })
-        };
-        if seen.insert((w.direction, end(w.subject), end(w.peer), w.traffic.l4, w.traffic.port, w.traffic.icmp)) {
+        let (src, dst) = (sorts.get(w.heard.src), sorts.get(w.heard.dst));
+        if seen.insert((w.direction, src, dst, w.traffic.l4, w.traffic.port, w.traffic.icmp)) {
             ids.push(i);
             needs.push(Need { direction: w.direction, subject: w.subject, peer: w.peer, traffic: &w.traffic });
         }

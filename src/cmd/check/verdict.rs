@@ -6,8 +6,8 @@ use crate::model::talk::Talk;
 use crate::policy::eval::l7::{Http, Kafka, Request};
 use crate::policy::eval::{Decision, Judgement, Traffic};
 use crate::policy::ir::{Auth, Policy};
-use crate::policy::ruling::{Ruling, ruling, traffic};
-use crate::policy::{Options, PolicySet};
+use crate::policy::ruling::{Ruling, ruling_between, traffic};
+use crate::policy::{self, Options, PolicySet};
 use crate::world::{Endpoint, World};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -180,6 +180,11 @@ fn name(party: &Party, e: &Endpoint, world: &World) -> String {
 pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found<'a> {
     let engine = subject.engine;
     let (world, opt) = (engine.world(), engine.judging());
+    // What selects an end is found once for each set.
+    let ends = |of: Option<&PolicySet>| -> Vec<policy::End> {
+        of.map_or_else(Vec::new, |_| cast.ends.iter().map(|e| policy::End::new(e.endpoint.clone())).collect())
+    };
+    let (now, then) = (ends(Some(set)), ends(subject.before));
     let mut conversations: HashMap<Connection, usize> = HashMap::new();
     let mut found = Found { heard: Vec::with_capacity(engine.talks().len()), ..Found::default() };
     // Between whom requests were recorded.
@@ -192,14 +197,14 @@ pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found
         if f.l7.is_some() {
             asked.insert((cast.name(src), cast.name(dst), f.dst_port));
         }
-        let fate = match (not_judged(talk, cast.end(dst)), cast.end(src), cast.end(dst)) {
+        let fate = match (not_judged(talk, cast.end(dst)), now.get(src), now.get(dst)) {
             (Some(not), _, _) => Err(not),
             (None, Some(from), Some(to)) => {
                 let traffic = traffic(f);
-                let rule = |set: &PolicySet| ruling(&from.endpoint, &to.endpoint, &traffic, world, set, opt);
-                let after = rule(set);
+                let after = ruling_between(from, to, &traffic, world, set, opt);
+                let before = subject.before.and_then(|set| Some(ruling_between(then.get(src)?, then.get(dst)?, &traffic, world, set, opt)));
                 found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| j.selecting.iter()).map(Arc::as_ptr));
-                fate(talk, Rulings { before: subject.before.map(rule), after }).ok_or(Not::Failed)
+                fate(talk, Rulings { before, after }).ok_or(Not::Failed)
             }
             _ => Err(Not::Initiator),
         };
@@ -210,8 +215,8 @@ pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found
         let Ok(fate) = &mut h.fate else { continue };
         let flow = &h.talk.flow;
         let known = flow.l7.is_some() || asked.contains(&(cast.name(h.src), cast.name(h.dst), flow.dst_port));
-        let (Some(from), Some(to)) = (cast.end(h.src), cast.end(h.dst)) else { continue };
-        let ask = |t: &Traffic| ruling(&from.endpoint, &to.endpoint, t, world, set, opt).decision();
+        let (Some(from), Some(to)) = (now.get(h.src), now.get(h.dst)) else { continue };
+        let ask = |t: &Traffic| ruling_between(from, to, t, world, set, opt).decision();
         let picky = || !known && picky(&traffic(flow), &ask);
         if let Some(what) = fate.rulings.as_ref().and_then(|r| condition(r, fate.decision, &picky)) {
             fate.decision = Decision::Unknown;

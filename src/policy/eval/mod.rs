@@ -21,7 +21,7 @@ use tier::{First, Hit, Step};
 use winner::{Entry, Origin};
 
 pub use entry::{Required, bound, requirements};
-pub use selection::{Chosen, End, Selection};
+pub use selection::{Chosen, End, Kin, Selected, Selection};
 
 /// What is sent.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,9 @@
 //! same subject against many peers finds it once.
 use super::{Case, selects};
 use crate::model::observed::Direction;
-use crate::policy::PolicySet;
 use crate::policy::ir::{Policy, Section};
 use crate::policy::selector::Tri;
+use crate::policy::{Engine, Options, PolicySet};
 use crate::world::Endpoint;
 use std::sync::{Arc, OnceLock};
 
@@ -79,22 +79,47 @@ impl Selection {
     }
 }
 
-/// An endpoint with what selects it, found when it is first asked for. Good for one world, one set and one reading of policies.
+/// What selects an endpoint, found when it is first asked for: by direction, and by whether policies for nodes count, since a drop may
+/// show that they do, whatever the reading says.
+#[derive(Debug, Default)]
+pub struct Selected([[OnceLock<Arc<Selection>>; 2]; 2]);
+
+/// What stands for everything that policies go by in an endpoint that is a pod and nothing else to them.
+pub type Kin = (u64, u64);
+
+/// An endpoint with what selects it. Good for one world, one set and one reading of policies.
 #[derive(Debug, Default)]
 pub struct End {
     pub endpoint: Endpoint,
-    /// By direction, and by whether policies for nodes count: a drop may show that they do, whatever the reading says.
-    selected: [[OnceLock<Arc<Selection>>; 2]; 2],
+    selected: Arc<Selected>,
+    kin: Option<Kin>,
 }
 
 impl End {
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, selected: Default::default() }
+        Self { endpoint, ..Self::default() }
+    }
+
+    /// One of several that are the same to policies ([`End::is_by_labels`]): replicas of a workload.
+    pub fn of(endpoint: Endpoint, kin: Kin, selected: Arc<Selected>) -> Self {
+        Self { endpoint, selected, kin: Some(kin) }
+    }
+
+    pub fn kin(&self) -> Option<Kin> {
+        self.kin
+    }
+
+    /// Whether an endpoint is a pod of which labels, namespace, cluster and the names of its ports are all that policies can see.
+    /// Cilium's rules for addresses, names and nodes are never about such a pod; a NetworkPolicy as the API has it may go by its address.
+    pub fn is_by_labels(e: &Endpoint, opt: &Options) -> bool {
+        let whole = e.known && e.namespace_labels && !e.masked && !e.inferred && !e.maybe_apiserver;
+        let other = e.host_network || e.labels.is_world() || e.labels.has_source("reserved") || e.frontend.is_some();
+        opt.engine == Engine::Cilium && e.labels.is_pod() && whole && !other
     }
 
     /// `case` has this endpoint as its subject.
     pub(in crate::policy) fn selected(&self, case: &Case<'_>, set: &PolicySet) -> Arc<Selection> {
-        let [egress, ingress] = &self.selected;
+        let Selected([egress, ingress]) = &*self.selected;
         let [off, on] = if case.direction == Direction::Egress { egress } else { ingress };
         let slot = if case.opt.host_firewall { on } else { off };
         slot.get_or_init(|| Arc::new(Selection::of(case, set))).clone()

@@ -2,14 +2,13 @@
 use super::Facts;
 use super::evidence::by_name;
 use super::side::Judged;
-use crate::model::doc::{Node, Value};
 use crate::model::observed::{Direction, Observed, Party};
 use crate::model::reason::Cause as Reason;
 use crate::model::why::{Agreement, Diagnosis, Outcome, PolicyRef, Why};
 use crate::model::words::few;
-use crate::policy::PolicySet;
 use crate::policy::eval::{Cause, Decision};
 use crate::policy::ir::{Ports, Rule};
+use crate::policy::{PolicySet, valid};
 use crate::world::labels::Labels;
 use crate::world::{Endpoint, World};
 
@@ -48,10 +47,10 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
     if facts.proxy && !l7 && s.subject() != "ingress" {
         disagree(why, "the proxy refused a request, so the datapath had let the connection pass");
     }
-    match (facts.reason, s.judgement.cause) {
+    match (facts.reason, s.judgement().cause) {
         (Reason::DefaultDeny, Cause::DenyRule) => disagree(why, "the datapath says that no rule allowed it, not that one denied it"),
         // Where a rule passes a flow on, Cilium writes default deny down as a rule of its own.
-        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement.passed_on.is_empty() => {}
+        (Reason::DenyRule, Cause::DefaultDeny) if !s.judgement().passed_on.is_empty() => {}
         (Reason::DenyRule, Cause::DefaultDeny) => {
             disagree(why, "the datapath says that a deny rule matched; none of the policies at hand does")
         }
@@ -65,7 +64,7 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
         Direction::Ingress => &o.reported.ingress_denied,
     };
     let ours = |name: &str, ns: &str| why.policies.iter().any(|p| p.name == name && p.namespace.as_deref().unwrap_or("") == ns);
-    if s.judgement.cause == Cause::DenyRule
+    if s.judgement().cause == Cause::DenyRule
         && let Some(n) = named.iter().find(|n| !n.name.is_empty() && !ours(&n.name, &n.namespace))
     {
         let path = if n.namespace.is_empty() { n.name.clone() } else { format!("{}/{}", n.namespace, n.name) };
@@ -85,7 +84,7 @@ pub(super) fn denied(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
 pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_>) {
     let Sight { o, facts, set, .. } = *sight;
     why.agreement = Agreement::Disagrees;
-    let what = sides.iter().find(|s| s.judgement.cause == Cause::AllowRule).or(sides.first());
+    let what = sides.iter().find(|s| s.judgement().cause == Cause::AllowRule).or(sides.first());
     let verb = if facts.audit { "would be dropped" } else { "was dropped" };
     why.text = match what {
         _ if o.of_retina() => "dropped by iptables, but no policy explains it".to_owned(),
@@ -101,7 +100,7 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
         likely.push(format!("{NETFILTER}: it may have been another rule of the node's"));
     }
     likely.extend(sight.ends.iter().filter_map(|(p, e)| unresolved(p, e, sight)));
-    let named = sides.iter().find_map(|s| s.judgement.attributed.iter().find(|p| by_name(p, set)));
+    let named = sides.iter().find_map(|s| s.judgement().attributed.iter().find(|p| by_name(p, set)));
     if let Some(p) = named {
         let peer = sight.ends[1].1;
         let world =
@@ -116,13 +115,13 @@ pub(super) fn now_allowed(why: &mut Why, sides: &[&Judged<'_>], sight: &Sight<'_
     for (_, e) in sight.ends.iter().filter(|(_, e)| e.host_network && !e.by_address) {
         likely.push(format!("{} is on the host's network: to the agent it is its node, and no policy of pods applies to it", e.display));
     }
-    if facts.proxy && sides.iter().all(|s| s.judgement.l7_rules.is_empty()) {
+    if facts.proxy && sides.iter().all(|s| s.judgement().l7_rules.is_empty()) {
         likely.push("no policy at hand has L7 rules for this port".to_owned());
     }
     let sure = !likely.is_empty();
     why.because.append(&mut likely);
     for s in sides {
-        if s.judgement.decision != Decision::NotManaged || sides.len() == 1 {
+        if s.judgement().decision != Decision::NotManaged || sides.len() == 1 {
             why.because.push(s.text().to_owned());
         }
     }
@@ -228,21 +227,8 @@ pub(super) fn refused_l7(why: &mut Why, set: &PolicySet) {
     why.because.push(format!("enable-l7-proxy is off, and then Cilium refuses policies with L7 rules: {}", few(named.into_iter(), NAMED)));
 }
 
-/// What Cilium reports of a policy that is not valid. Of a live one the status is kept beside the object, in a file it stands in it.
 fn not_valid(p: &PolicyRef, set: &PolicySet) -> Option<String> {
-    let doc = &set.find(p)?.doc;
-    let live = doc.live.as_ref().and_then(|l| l.condition("Valid")).filter(|c| c.status == "False").map(|c| c.message.clone());
-    let written = || {
-        let conditions = doc.root.at(&["status", "conditions"])?.seq();
-        let bad = conditions.iter().find(|c| {
-            let no = |n: &Node| n.str() == Some("False") || n.value == Value::Bool(false);
-            c.get("type").and_then(Node::str) == Some("Valid") && c.get("status").is_some_and(no)
-        })?;
-        Some(bad.get("message").and_then(Node::str).unwrap_or_default().to_owned())
-    };
-    let message = live.or_else(written)?;
-    let message = if message.is_empty() { message } else { format!(" ({message})") };
-    Some(format!("Cilium reports {} {} as not valid{message}, so it may not be enforced", p.kind, p.path()))
+    valid::not_valid(set.find(p)?)
 }
 
 /// Neither yes nor no can be said.

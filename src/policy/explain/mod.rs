@@ -5,6 +5,7 @@
 mod agree;
 mod evidence;
 mod l7;
+mod memory;
 pub mod moment;
 pub mod near;
 mod origin;
@@ -25,6 +26,7 @@ use crate::world::labels::{Label, Labels};
 use crate::world::{Endpoint, World};
 use agree::Sight;
 pub use evidence::evidence;
+pub use memory::Memory;
 use side::{Ask, Judged, look};
 
 /// Event type of an access log record.
@@ -42,13 +44,14 @@ pub(crate) struct Facts {
 /// Why this happened to this flow, with what a screen shows beside it.
 pub fn explain(o: &Observed, world: &World, set: &PolicySet, opt: &Options) -> Explanation {
     let [src, dst] = world.endpoints(o).map(End::new);
-    finished(explained(o, [&src, &dst], world, set, opt, true), (o, world), set, opt)
+    finished(explained(o, [&src, &dst], world, set, opt, None), (o, world), set, opt)
 }
 
 /// The same without what only a screen shows, which is most of the work, and without what is true of this one packet ([`evidence`]): it
-/// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them.
-pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options) -> Why {
-    finished(explained(o, ends, world, set, opt, false), (o, world), set, opt).why
+/// may be remembered for packets that are alike. `ends` are sender and receiver of the packet as the world knows them; `memory` is of
+/// the same world, set and reading of policies.
+pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, memory: &mut Memory) -> Why {
+    finished(explained(o, ends, world, set, opt, Some(memory)), (o, world), set, opt).why
 }
 
 /// With what is left of it where kinds of policy, or the cluster, could not be read.
@@ -60,10 +63,13 @@ fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet
             agree::refused_l7(&mut e.why, set);
         }
         unread::qualify(&mut e.why, o, set);
-        origin::tell(&mut e.why, set);
     }
     e.why.cluster = set.cluster().map(str::to_owned);
-    e.why.as_of = moment::as_of(&e.why, set);
+    // Of a manifest nobody knows who wrote it when.
+    if set.given() && set.is_live() {
+        origin::tell(&mut e.why, set);
+        e.why.as_of = moment::as_of(&e.why, set);
+    }
     e
 }
 
@@ -85,7 +91,9 @@ fn doubts(why: &mut Why, o: &Observed, world: &World) {
     }
 }
 
-fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, whole: bool) -> Explanation {
+/// Without a memory it is made whole, with what only a screen shows.
+fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &Options, mut memory: Option<&mut Memory>) -> Explanation {
+    let whole = memory.is_none();
     let facts = Facts {
         dropped: matches!(o.verdict, Verdict::Dropped | Verdict::Error | Verdict::Audit)
             || (o.verdict == Verdict::Unknown && (o.drop_reason != 0 || o.event.is_some_and(|e| e.0 == monitor::DROP))),
@@ -149,31 +157,25 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
     let (proxy_subject, proxy_peer);
     let mut sides = if let Some((subject, peer)) = ingress_proxy(o, &facts, src) {
         // The proxy of an Ingress asks the ingress policy of its own identity, about the client.
-        (proxy_subject, proxy_peer) = (End::new(subject), peer);
+        (proxy_subject, proxy_peer) = (End::new(subject), End::new(peer));
         for fact in ["direction", "subject"] {
             why.inferred.push(fact.to_owned());
         }
-        vec![look(Ask {
-            direction: Direction::Ingress,
-            subject: &proxy_subject,
-            peer: &proxy_peer,
-            traffic: &traffic,
-            world,
-            set,
-            opt: *opt,
-            whole,
-        })]
+        let (subject, peer) = (&proxy_subject, &proxy_peer);
+        let ask = Ask { direction: Direction::Ingress, subject, peer, traffic: &traffic, world, set, opt: *opt, whole };
+        vec![look(ask, memory)]
     } else {
-        let ask = |direction, end, subject, peer| {
+        let mut ask = |direction, end, other, subject, peer| {
             // A policy drop at the host, or between it and somebody who has no policy, shows that its firewall is on, whatever we were told.
             let fire = facts.dropped
                 && matches!(facts.reason, Reason::DefaultDeny | Reason::DenyRule)
                 && (host(subject) || subject.is_stranger())
                 && o.side().map_or_else(|| managed(peer, opt) == Tri::No, |told| told == direction);
             let opt = Options { host_firewall: opt.host_firewall || fire, ..*opt };
-            look(Ask { direction, subject: end, peer, traffic: &traffic, world, set, opt, whole })
+            look(Ask { direction, subject: end, peer: other, traffic: &traffic, world, set, opt, whole }, memory.as_deref_mut())
         };
-        vec![ask(Direction::Egress, sender, src, dst), ask(Direction::Ingress, receiver, dst, src)]
+        let (egress, ingress) = (Direction::Egress, Direction::Ingress);
+        vec![ask(egress, sender, receiver, src, dst), ask(ingress, receiver, sender, dst, src)]
     };
     // A reply's direction is that of the packet, not of the connection.
     let told = if reply || sides.len() == 1 { None } else { o.side() };
@@ -220,7 +222,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
         }
     }
     if why.outcome == Outcome::NowAllowed
-        && let Some(d) = sides.iter().find(|s| s.judgement.decision == Decision::Denied)
+        && let Some(d) = sides.iter().find(|s| s.judgement().decision == Decision::Denied)
     {
         // The record speaks of one side; the other is still worth a word.
         why.because.push(format!("{} of {} would deny it: {}", d.direction.word(), d.subject(), d.text()));
@@ -229,7 +231,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
         agree::reply(&mut why);
     }
     if let (false, [egress, ingress]) = (reply, sides.as_slice()) {
-        let (egress, ingress) = (&egress.judgement, &ingress.judgement);
+        let (egress, ingress) = (&egress.judgement(), &ingress.judgement());
         let (traffic, dropped) = (&traffic, facts.dropped);
         why.diagnosis = lint::of_flow(&lint::Case { flow: o, src, dst, traffic, egress, ingress, why: &why, world, set, opt, dropped });
     }
@@ -240,7 +242,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
         let first = usize::from(reply && facts.dropped);
         why.because.splice(first..first, evidence(o, &why, world, set));
     }
-    let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement.decision == Decision::Unknown).unwrap_or(1));
+    let shown = chosen.unwrap_or_else(|| sides.iter().position(|s| s.judgement().decision == Decision::Unknown).unwrap_or(1));
     let mut lanes = Vec::new();
     let mut rules = Vec::new();
     for (i, (lane, of_side)) in sides.into_iter().filter_map(Judged::shown).enumerate() {
@@ -257,13 +259,13 @@ fn host(e: &Endpoint) -> bool {
 }
 
 fn sides_managed(sides: &[Judged<'_>], d: Direction) -> bool {
-    sides.iter().any(|s| s.direction == d && s.judgement.decision != Decision::NotManaged)
+    sides.iter().any(|s| s.direction == d && s.judgement().decision != Decision::NotManaged)
 }
 
 /// The side of which the datapath speaks by other words than its direction, if that side does deny: the agent names policies
 /// by side, and says whether a rule denied it or none allowed it.
 fn named_side(sides: &[Judged<'_>], o: &Observed, facts: &Facts, reply: bool) -> Option<usize> {
-    let denied = |s: &Judged| s.judgement.decision == Decision::Denied;
+    let denied = |s: &Judged| s.judgement().decision == Decision::Denied;
     let named = match (o.reported.egress_denied.is_empty(), o.reported.ingress_denied.is_empty()) {
         (false, true) if !reply => Some(Direction::Egress),
         (true, false) if !reply => Some(Direction::Ingress),
@@ -273,7 +275,7 @@ fn named_side(sides: &[Judged<'_>], o: &Observed, facts: &Facts, reply: bool) ->
         return sides.iter().position(|s| Some(s.direction) == named && denied(s));
     }
     let fits = |s: &Judged| {
-        let by_rule = s.judgement.cause == eval::Cause::DenyRule;
+        let by_rule = s.judgement().cause == eval::Cause::DenyRule;
         (facts.reason == Reason::DenyRule && by_rule) || (facts.reason == Reason::DefaultDeny && !by_rule)
     };
     if sides.iter().all(denied) { sides.iter().position(fits) } else { None }
@@ -282,7 +284,7 @@ fn named_side(sides: &[Judged<'_>], o: &Observed, facts: &Facts, reply: bool) ->
 /// The side that denies where the flow does not say. Egress is asked first, and what it denies the other side never sees.
 fn denying(sides: &[Judged<'_>], dropped: bool) -> Option<usize> {
     for (i, s) in sides.iter().enumerate() {
-        match s.judgement.decision {
+        match s.judgement().decision {
             Decision::Denied => return Some(i),
             Decision::Unknown if dropped => return None,
             _ => {}
@@ -293,8 +295,8 @@ fn denying(sides: &[Judged<'_>], dropped: bool) -> Option<usize> {
 
 /// The side that demands authentication, where that is what the datapath missed and nothing else is open.
 fn demanding(sides: &[Judged<'_>], facts: &Facts) -> Option<usize> {
-    let open = sides.iter().any(|s| s.judgement.decision == Decision::Unknown);
-    let demands = |s: &Judged| s.judgement.auth == Some(Auth::AlwaysFail) || s.judgement.auth == Some(Auth::Required);
+    let open = sides.iter().any(|s| s.judgement().decision == Decision::Unknown);
+    let demands = |s: &Judged| s.judgement().auth == Some(Auth::AlwaysFail) || s.judgement().auth == Some(Auth::Required);
     if facts.dropped && facts.reason == Reason::Auth && !open { sides.iter().position(demands) } else { None }
 }
 
@@ -303,9 +305,9 @@ fn as_side(s: &Judged<'_>) -> Side {
         direction: s.direction,
         subject: s.subject().to_owned(),
         outcome: s.outcome,
-        policies: s.judgement.deciding(),
+        policies: s.deciding(),
         nearest: s.nearest().cloned(),
-        missing: s.judgement.missing.clone(),
+        missing: s.judgement().missing.clone(),
     }
 }
 
@@ -428,14 +430,14 @@ fn conclude(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
     let (facts, set) = (sight.facts, sight.set);
     why.direction = Some(s.direction);
     why.subject = Some(s.subject().to_owned());
-    why.policies = s.judgement.deciding();
+    why.policies = s.deciding();
     why.nearest = s.nearest().cloned();
     why.text = s.text().to_owned();
-    match s.judgement.decision {
+    match s.judgement().decision {
         Decision::Unknown => {
             why.outcome = Outcome::Undecidable;
             why.policies.clear();
-            why.missing = s.judgement.missing.clone();
+            why.missing = s.judgement().missing.clone();
             agree::undecided(why, set);
         }
         Decision::Denied => {
@@ -446,7 +448,7 @@ fn conclude(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
             }
         }
         Decision::Allowed | Decision::NotManaged => {
-            let auth = s.judgement.auth;
+            let auth = s.judgement().auth;
             if facts.dropped && (auth == Some(Auth::AlwaysFail) || (auth == Some(Auth::Required) && facts.reason == Reason::Auth)) {
                 why.outcome = Outcome::AuthRequired;
                 why.agreement = Agreement::Agrees;
@@ -466,10 +468,10 @@ fn conclude(why: &mut Why, s: &Judged<'_>, sight: &Sight<'_>) {
 /// No side is known to deny.
 fn neither(why: &mut Why, sides: &[Judged<'_>], sight: &Sight<'_>) {
     let (facts, set) = (sight.facts, sight.set);
-    let unknown: Vec<&Judged<'_>> = sides.iter().filter(|s| s.judgement.decision == Decision::Unknown).collect();
+    let unknown: Vec<&Judged<'_>> = sides.iter().filter(|s| s.judgement().decision == Decision::Unknown).collect();
     if unknown.is_empty() {
         let all: Vec<&Judged<'_>> = sides.iter().collect();
-        why.policies = sides.iter().flat_map(|s| s.judgement.deciding()).collect();
+        why.policies = sides.iter().flat_map(|s| s.deciding()).collect();
         why.policies.sort();
         why.policies.dedup();
         if facts.dropped {
@@ -478,16 +480,16 @@ fn neither(why: &mut Why, sides: &[Judged<'_>], sight: &Sight<'_>) {
         } else {
             why.outcome = Outcome::Allowed;
             why.agreement = Agreement::Agrees;
-            why.text = sides.iter().find(|s| s.judgement.decision == Decision::Allowed).map_or_else(String::new, |s| s.text().to_owned());
+            why.text = sides.iter().find(|s| s.judgement().decision == Decision::Allowed).map_or_else(String::new, |s| s.text().to_owned());
         }
         return;
     }
     why.outcome = Outcome::Undecidable;
     // One side may deny for certain; which of the two did is then all that is missing.
-    if sides.iter().any(|s| s.judgement.decision == Decision::Denied) {
+    if sides.iter().any(|s| s.judgement().decision == Decision::Denied) {
         why.missing.push("direction".to_owned());
     }
-    for m in unknown.iter().flat_map(|s| &s.judgement.missing) {
+    for m in unknown.iter().flat_map(|s| &s.judgement().missing) {
         if !why.missing.contains(m) {
             why.missing.push(m.clone());
         }

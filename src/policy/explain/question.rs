@@ -65,15 +65,15 @@ pub struct Answer {
 pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World, set: &PolicySet, opt: &Options) -> Answer {
     let ends = [src, dst].map(|e| End::new(e.clone()));
     let [from, to] = &ends;
-    let ask = |direction, end, subject, peer| {
-        let judged = look(Ask { direction, subject: end, peer, traffic, world, set, opt: *opt, whole: true });
+    let ask = |direction, end, other, subject, peer| {
+        let judged = look(Ask { direction, subject: end, peer: other, traffic, world, set, opt: *opt, whole: true }, None);
         let case = Case { direction, subject, peer, traffic, world, opt };
-        let requires = required(&judged.judgement);
-        let policies = judged.judgement.selecting.iter().map(|p| PolicyAnswer {
+        let requires = required(judged.judgement());
+        let policies = judged.judgement().selecting.iter().map(|p| PolicyAnswer {
             policy: p.id.clone(),
             file: p.text.file.clone(),
             line: p.lines.0,
-            isolates: judged.judgement.isolating.iter().any(|i| i.id == p.id),
+            isolates: judged.judgement().isolating.iter().any(|i| i.id == p.id),
             rules: p
                 .sections
                 .iter()
@@ -91,8 +91,8 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         };
         (judged, answer)
     };
-    let (egress, ingress) = (ask(Direction::Egress, from, src, dst), ask(Direction::Ingress, to, dst, src));
-    let denied = |d: Decision| [&egress.0, &ingress.0].into_iter().find(|j| j.judgement.decision == d);
+    let (egress, ingress) = (ask(Direction::Egress, from, to, src, dst), ask(Direction::Ingress, to, from, dst, src));
+    let denied = |d: Decision| [&egress.0, &ingress.0].into_iter().find(|j| j.judgement().decision == d);
     let given = set.given();
     let side = denied(Decision::Denied).or_else(|| denied(Decision::Unknown)).filter(|_| given);
     let mut why = Why {
@@ -116,14 +116,14 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
     match side {
         Some(s) => {
             why.outcome = s.outcome;
-            why.policies = s.judgement.deciding();
+            why.policies = s.deciding();
             why.nearest = s.nearest().cloned();
-            why.missing.clone_from(&s.judgement.missing);
+            why.missing.clone_from(&s.judgement().missing);
             s.text().clone_into(&mut why.text);
-            if s.judgement.decision == Decision::Unknown {
+            if s.judgement().decision == Decision::Unknown {
                 why.policies.clear();
                 let other = [&egress.0, &ingress.0].into_iter().filter(|o| o.direction != s.direction);
-                for m in other.flat_map(|o| &o.judgement.missing) {
+                for m in other.flat_map(|o| &o.judgement().missing) {
                     if !why.missing.contains(m) {
                         why.missing.push(m.clone());
                     }
@@ -131,11 +131,12 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             }
         }
         None if given => {
-            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.judgement.deciding()).collect();
+            why.policies = [&egress.0, &ingress.0].into_iter().flat_map(|j| j.deciding()).collect();
             why.policies.sort();
             why.policies.dedup();
-            let auth =
-                [&egress.0, &ingress.0].into_iter().any(|j| matches!(j.judgement.auth, Some(a) if a != crate::policy::ir::Auth::Disabled));
+            let auth = [&egress.0, &ingress.0]
+                .into_iter()
+                .any(|j| matches!(j.judgement().auth, Some(a) if a != crate::policy::ir::Auth::Disabled));
             if auth {
                 "both sides allow it, once the two have authenticated each other".clone_into(&mut why.text);
             }
@@ -150,9 +151,9 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
             direction: j.direction,
             subject: j.subject().to_owned(),
             outcome: j.outcome,
-            policies: j.judgement.deciding(),
+            policies: j.deciding(),
             nearest: j.nearest().cloned(),
-            missing: j.judgement.missing.clone(),
+            missing: j.judgement().missing.clone(),
         });
     }
     unread::doubt(&mut why, set);

@@ -1,7 +1,8 @@
 //! One side of a flow: judged, with its rules nearest first and its lane for the screen.
+use super::Memory;
 use super::l7::{self, NearL7};
 use super::near::{Checked, check, weigh};
-use super::words;
+use super::words::{self, Sort};
 use crate::model::observed::Direction;
 use crate::model::why::{Lane, LaneState, Nearest, Outcome, PolicyRef, RuleView};
 use crate::policy::eval::Traffic;
@@ -10,9 +11,9 @@ use crate::policy::eval::{Case, Cause, Chosen, Decision, End, Judgement, Require
 use crate::policy::ir::{Action, Peers, Policy, Ports, Rule, Tier};
 use crate::policy::selector::Tri;
 use crate::policy::{Engine, Options, PolicySet};
-use crate::world::{Endpoint, World};
+use crate::world::World;
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Rules shown for one side.
 const SHOWN: usize = 200;
@@ -21,7 +22,7 @@ const SHOWN: usize = 200;
 pub struct Ask<'a> {
     pub direction: Direction,
     pub subject: &'a End,
-    pub peer: &'a Endpoint,
+    pub peer: &'a End,
     pub traffic: &'a Traffic,
     pub world: &'a World,
     pub set: &'a PolicySet,
@@ -33,15 +34,41 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     fn case(&self) -> Case<'_> {
         let Self { direction, subject, peer, traffic, world, .. } = *self;
-        Case { direction, subject: &subject.endpoint, peer, traffic, world, opt: &self.opt }
+        Case { direction, subject: &subject.endpoint, peer: &peer.endpoint, traffic, world, opt: &self.opt }
     }
+}
+
+/// What is true of a side whoever of several replicas it is.
+#[derive(Debug)]
+pub struct Shared {
+    pub judgement: Judgement,
+    deciding: OnceLock<Vec<PolicyRef>>,
+    weighing: OnceLock<Weighing>,
+}
+
+/// The rules that could have allowed what default deny stopped, nearest first, without words.
+#[derive(Debug)]
+struct Weighing {
+    rules: Vec<Weighed>,
+    /// Whether a rule asks something of the peers of all of them (`fromRequires`).
+    requires: bool,
+}
+
+/// A rule by the places of its section and its own.
+#[derive(Debug)]
+struct Weighed {
+    section: usize,
+    rule: usize,
+    hopeless: bool,
+    sort: Sort,
+    checked: Checked,
 }
 
 /// One side, judged. Its words are made when somebody asks for them: of most sides nobody does.
 pub struct Judged<'a> {
     pub direction: Direction,
-    pub judgement: Judgement,
     pub outcome: Outcome,
+    shared: Arc<Shared>,
     ask: Ask<'a>,
     words: OnceCell<Words>,
 }
@@ -60,15 +87,52 @@ struct View<'p> {
     checked: Checked,
 }
 
-pub fn look(ask: Ask<'_>) -> Judged<'_> {
+pub fn look<'a>(ask: Ask<'a>, memory: Option<&mut Memory>) -> Judged<'a> {
     let (case, subject) = (ask.case(), &ask.subject.endpoint);
-    let judgement = judge_by(&case, || ask.subject.selected(&case, ask.set));
+    let judge = || Shared::new(judge_by(&case, || ask.subject.selected(&case, ask.set)));
+    let shared = match memory {
+        Some(memory) => memory.side(&ask, judge),
+        None => Arc::new(judge()),
+    };
     let host = subject.labels.is_host() || subject.host_network;
-    let outcome = outcome(&judgement, host, ask.traffic);
-    Judged { direction: ask.direction, judgement, outcome, ask, words: OnceCell::new() }
+    let outcome = outcome(&shared.judgement, host, ask.traffic);
+    Judged { direction: ask.direction, outcome, shared, ask, words: OnceCell::new() }
+}
+
+impl Shared {
+    fn new(judgement: Judgement) -> Self {
+        Self { judgement, deciding: OnceLock::new(), weighing: OnceLock::new() }
+    }
+
+    fn weighing(&self, case: &Case<'_>) -> &Weighing {
+        self.weighing.get_or_init(|| {
+            let j = &self.judgement;
+            let requires = required(j);
+            let mut rules = Vec::new();
+            for (at, c) in j.sections().enumerate() {
+                for (nth, v) in views_of_section(c, case, &requires, weigh).enumerate() {
+                    if could_allow(&v, j, case.opt.engine) {
+                        let (hopeless, sort) = (hopeless(v.rule), Sort::of(&v.rule.ports));
+                        rules.push(Weighed { section: at, rule: nth, hopeless, sort, checked: v.checked });
+                    }
+                }
+            }
+            rules.sort_by_key(|w| (w.hopeless, w.checked.rank()));
+            Weighing { rules, requires: !requires.is_empty() }
+        })
+    }
 }
 
 impl<'a> Judged<'a> {
+    pub fn judgement(&self) -> &Judgement {
+        &self.shared.judgement
+    }
+
+    /// The policies by which it decides.
+    pub fn deciding(&self) -> Vec<PolicyRef> {
+        self.shared.deciding.get_or_init(|| self.shared.judgement.deciding()).clone()
+    }
+
     pub fn subject(&self) -> &'a str {
         &self.ask.subject.endpoint.display
     }
@@ -95,21 +159,20 @@ impl<'a> Judged<'a> {
     }
 
     fn words(&self) -> &Words {
-        self.words.get_or_init(|| said(&self.ask, &self.judgement))
+        self.words.get_or_init(|| said(&self.ask, &self.shared))
     }
 }
 
-fn said(ask: &Ask<'_>, judgement: &Judgement) -> Words {
-    let case = ask.case();
+fn said(ask: &Ask<'_>, shared: &Shared) -> Words {
+    let (case, judgement) = (ask.case(), &shared.judgement);
+    if !ask.whole && judgement.cause == Cause::DefaultDeny {
+        return said_of_nearest(ask, shared);
+    }
     let denying = judgement.decision == Decision::Denied;
     let selecting = if denying && judgement.cause == Cause::DefaultDeny { &judgement.isolating } else { &judgement.selecting };
     // Where a rule decided, the others are only shown.
     let decided = !matches!(judgement.cause, Cause::L7Deny | Cause::DefaultDeny);
-    let (mut requires, mut views) = (Vec::new(), Vec::new());
-    if ask.whole || !decided {
-        requires = required(judgement);
-        views = views_of(judgement, &case, &requires, ask.whole);
-    }
+    let mut views = if ask.whole || !decided { views_of(judgement, &case, ask.whole) } else { Vec::new() };
     let mut rules = Vec::new();
     let nearest = match judgement.cause {
         Cause::L7Deny => {
@@ -122,11 +185,7 @@ fn said(ask: &Ask<'_>, judgement: &Judgement) -> Words {
         Cause::DefaultDeny => {
             views.retain(|v| could_allow(v, judgement, ask.opt.engine));
             views.sort_by_key(|v| (hopeless(v.rule), v.checked.rank()));
-            if ask.whole {
-                rules = shown(selecting, &views);
-            } else if let Some(v) = views.first_mut() {
-                v.checked = check(v.rule, &case, &requires);
-            }
+            rules = shown(selecting, &views);
             let first = views.first().filter(|v| denying && !hopeless(v.rule));
             first.and_then(|v| near(&v.policy.id, v.rule.id.clone(), &v.policy.text.file, &v.checked))
         }
@@ -140,9 +199,34 @@ fn said(ask: &Ask<'_>, judgement: &Judgement) -> Words {
             None
         }
     };
-    let text = words::sentence(&case, judgement, &views.iter().map(|v| (v.rule, &v.checked)).collect::<Vec<_>>());
+    let held: Vec<(Sort, &Checked)> = views.iter().map(|v| (Sort::of(&v.rule.ports), &v.checked)).collect();
+    let text = words::sentence(&case, judgement, &held, &|i| views.get(i).map(|v| v.rule));
     let shown = ask.whole.then(|| (lane(&case, judgement, &views, &judgement.deciding()), rules));
     Words { nearest, text, shown }
+}
+
+/// Of what default deny stopped: the nearest rule alone in words.
+fn said_of_nearest(ask: &Ask<'_>, shared: &Shared) -> Words {
+    let (case, judgement) = (ask.case(), &shared.judgement);
+    let weighing = shared.weighing(&case);
+    let rule_of = |w: &Weighed| {
+        let c = judgement.sections().nth(w.section)?;
+        Some((c.policy, c.section.rules.get(w.rule)?))
+    };
+    let first = weighing.rules.first().and_then(|w| {
+        let (policy, rule) = rule_of(w)?;
+        let requires = if weighing.requires { required(judgement) } else { Vec::new() };
+        let requires = if policy.tier == Tier::Normal { requires.as_slice() } else { &[] };
+        Some((policy, rule, w.hopeless, check(rule, &case, requires)))
+    });
+    let mut held: Vec<(Sort, &Checked)> = weighing.rules.iter().map(|w| (w.sort, &w.checked)).collect();
+    if let (Some(nearest), Some((.., checked))) = (held.first_mut(), &first) {
+        nearest.1 = checked;
+    }
+    let text = words::sentence(&case, judgement, &held, &|i| rule_of(weighing.rules.get(i)?).map(|(_, rule)| rule));
+    let nearest = first.filter(|(_, _, hopeless, _)| judgement.decision == Decision::Denied && !hopeless);
+    let nearest = nearest.and_then(|(policy, rule, _, checked)| near(&policy.id, rule.id.clone(), &policy.text.file, &checked));
+    Words { nearest, text, shown: None }
 }
 
 fn outcome(j: &Judgement, host: bool, traffic: &Traffic) -> Outcome {
@@ -188,13 +272,20 @@ pub fn required(j: &Judgement) -> Vec<Required<'_>> {
     requirements(j.sections().map(|c| (c.section, Tri::Yes)))
 }
 
-fn views_of<'p>(j: &'p Judgement, case: &Case<'_>, requires: &[Required<'_>], words: bool) -> Vec<View<'p>> {
-    let check = if words { check } else { weigh };
-    let of = |Chosen { policy, section, .. }: Chosen<'p>| {
-        let requires = if policy.tier == Tier::Normal { requires } else { &[] };
-        section.rules.iter().map(move |rule| View { policy, rule, checked: check(rule, case, requires) })
-    };
-    j.sections().flat_map(of).collect()
+fn views_of<'p>(j: &'p Judgement, case: &Case<'_>, words: bool) -> Vec<View<'p>> {
+    let (requires, hold) = (required(j), if words { check } else { weigh });
+    j.sections().flat_map(|c| views_of_section(c, case, &requires, hold)).collect()
+}
+
+/// The rules of one section, each held against the flow.
+fn views_of_section<'p>(
+    Chosen { policy, section, .. }: Chosen<'p>,
+    case: &Case<'_>,
+    requires: &[Required<'_>],
+    hold: fn(&Rule, &Case<'_>, &[Required<'_>]) -> Checked,
+) -> impl Iterator<Item = View<'p>> {
+    let requires = if policy.tier == Tier::Normal { requires } else { &[] };
+    section.rules.iter().map(move |rule| View { policy, rule, checked: hold(rule, case, requires) })
 }
 
 fn view(v: &View<'_>) -> RuleView {

@@ -31,8 +31,26 @@ fn is_name_server(e: &Endpoint) -> bool {
         || e.labels.get(Some("k8s"), "dns.operator.openshift.io/daemonset-dns").is_some()
 }
 
-/// Why this side denies, or that it does not.
-pub fn sentence(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> String {
+/// What a rule says of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Nothing,
+    Listed,
+    Other,
+}
+
+impl Sort {
+    pub fn of(ports: &Ports) -> Self {
+        match ports {
+            Ports::Nothing => Self::Nothing,
+            Ports::Of(_) => Self::Listed,
+            Ports::Any | Ports::Icmp(_) => Self::Other,
+        }
+    }
+}
+
+/// Why this side denies, or that it does not. `rules`: each as it was held against the flow, nearest first; `rule` is the one at a place.
+pub fn sentence<'p>(case: &Case<'_>, j: &Judgement, rules: &[(Sort, &Checked)], rule: &dyn Fn(usize) -> Option<&'p Rule>) -> String {
     match (j.decision, j.cause) {
         (Decision::Unknown, _) => format!("cannot be decided without {}", j.missing.join(", ")),
         (Decision::NotManaged, _) => format!("{} has no policy of its own", case.subject.display),
@@ -54,7 +72,7 @@ pub fn sentence(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
                 None => "no L7 rule allows this request".to_owned(),
             },
         },
-        (Decision::Denied, _) => default_deny(case, j, rules),
+        (Decision::Denied, _) => default_deny(case, j, rules, rule),
     }
 }
 
@@ -68,17 +86,17 @@ fn rule_of(p: &PolicyRef, j: &Judgement) -> String {
     }
 }
 
-fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> String {
+fn default_deny<'p>(case: &Case<'_>, j: &Judgement, rules: &[(Sort, &Checked)], rule: &dyn Fn(usize) -> Option<&'p Rule>) -> String {
     let peer = &case.peer.display;
-    let real: Vec<&Checked> = rules.iter().filter(|(r, _)| !matches!(r.ports, Ports::Nothing)).map(|(_, c)| *c).collect();
+    let real: Vec<&Checked> = rules.iter().filter(|(sort, _)| *sort != Sort::Nothing).map(|(_, c)| *c).collect();
     if case.direction == Direction::Egress && is_dns(case) {
         // Where DNS is allowed there, only not over this transport, that is the point.
-        let one = rules.iter().find(|(_, c)| c.only("protocol"));
-        if let Some((wanted, _)) = one.and_then(|(r, _)| check(r, case, &[]).failed.pop()) {
+        let one = rules.iter().position(|(_, c)| c.only("protocol"));
+        if let Some((wanted, _)) = one.and_then(|i| check(rule(i)?, case, &[]).failed.pop()) {
             return format!("no rule allows {}; the nearest allows {}", flow_port(case), wanted.wanted);
         }
         // Where DNS is allowed to somebody, say to whom it is not.
-        let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
+        let elsewhere = rules.iter().any(|(sort, c)| *sort == Sort::Listed && c.port);
         return if elsewhere { format!("no policy allows DNS egress to {peer}") } else { "no policy allows DNS egress".to_owned() };
     }
     if j.isolating.is_empty() && case.subject.labels.reserved("init") {
@@ -100,7 +118,7 @@ fn default_deny(case: &Case<'_>, j: &Judgement, rules: &[(&Rule, &Checked)]) -> 
                 _ => flow_port(case),
             };
             // Somebody else may be allowed there.
-            let elsewhere = rules.iter().any(|(r, c)| matches!(r.ports, Ports::Of(_)) && c.port);
+            let elsewhere = rules.iter().any(|(sort, c)| *sort == Sort::Listed && c.port);
             if elsewhere { format!("no rule allows {peer} on {port}") } else { format!("no rule allows {port}") }
         }
         (false, true) => one_label(case, real.first()).unwrap_or_else(|| {

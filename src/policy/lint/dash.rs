@@ -69,10 +69,14 @@ fn matches(s: &Selector, e: &Endpoint, engine: Engine) -> Tri {
 
 /// One item, and two would have let it in.
 fn anded(c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
+    // Where the port is wrong too, two items instead of one would not help.
+    if c.why.nearest.as_ref()?.failed.iter().any(|f| f.on == "port" || f.on == "protocol") {
+        return None;
+    }
     let at = s.nearest(c.why).filter(|a| fit::ports(a.rule, &s.ask) == Tri::Yes)?;
     let Peers::Of(list) = &at.rule.peers else { return None };
     for p in list {
-        let Some(Parts { namespaces: Some(ns), pods: Some(pods) }) = parts(at, p) else { continue };
+        let Some(Parts { namespaces: Some(ns), pods: Some(pods) }) = parts(&at, p) else { continue };
         let peer = s.ask.peer;
         let because = match (matches(&ns, peer, c.opt.engine), matches(&pods, peer, c.opt.engine)) {
             (Tri::Yes, _) => format!("{} is in a namespace that namespaceSelector matches", peer.display),

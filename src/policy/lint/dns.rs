@@ -19,7 +19,7 @@ impl Lint for Dns {
         if c.why.outcome != Outcome::DefaultDeny || s.ask.direction != Direction::Egress || !asks {
             return None;
         }
-        if s.rules.iter().any(|a| lets_dns_out(a.rule)) {
+        if s.rules().any(|a| lets_dns_out(a.rule)) {
             return other_transport(c, s);
         }
         let policy = s.judgement.isolating.first()?;
@@ -45,7 +45,7 @@ fn other_transport(c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
     let (l4, other) = if c.traffic.l4 == Some(L4::Tcp) { (L4::Tcp, L4::Udp) } else { (L4::Udp, L4::Tcp) };
     let swapped = Traffic { l4: Some(other), ..c.traffic.clone() };
     let ask = eval::Case { traffic: &swapped, ..s.ask };
-    let at = s.rules.iter().find(|a| fit::admits(a.rule, &ask) == Tri::Yes)?;
+    let at = s.rules().find(|a| fit::admits(a.rule, &ask) == Tri::Yes)?;
     let why = if l4 == L4::Tcp { "answers too large for one packet are asked for again over TCP" } else { "most questions go over UDP" };
     let text = format!("{} allows DNS over {} only ({}), and {why}: add {} port 53", at.words(), other.word(), at.place(), l4.word());
     Some(Diagnosis { id: "dns-one-transport", text })

@@ -33,8 +33,8 @@ impl Lint for Fqdn {
             return None;
         }
         // A rule by name whose port fits, of which the name cannot.
-        let at = s.rules.iter().find(|a| names(a.rule).next().is_some() && fit::ports(a.rule, &s.ask) == Tri::Yes)?;
-        let all = allowing(s.judgement.sections());
+        let at = s.rules().find(|a| names(a.rule).next().is_some() && fit::ports(a.rule, &s.ask) == Tri::Yes)?;
+        let all: Vec<At<'_>> = allowing(s.judgement.sections()).collect();
         let (peer, pattern) = names(at.rule).next()?;
         if names(at.rule).any(|(_, n)| all.iter().any(|a| feeds(a.rule, n))) {
             return None;

@@ -16,13 +16,13 @@ fn filters(rule: &Rule) -> bool {
 impl Lint for Http {
     fn check(&self, c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
         let isolating = &s.judgement.isolating;
-        let first = s.rules.first()?;
-        if c.why.outcome != Outcome::DefaultDeny || !s.rules.iter().all(|a| filters(a.rule)) {
+        let first = s.rules().next()?;
+        if c.why.outcome != Outcome::DefaultDeny || !s.rules().all(|a| filters(a.rule)) {
             return None;
         }
         // Each that isolates does it by such rules; a port that one of them speaks of is closed to this peer on purpose.
-        let by_rules = isolating.iter().all(|p| s.rules.iter().any(|a| std::sync::Arc::ptr_eq(a.policy, p)));
-        if !by_rules || s.rules.iter().any(|a| fit::ports(a.rule, &s.ask) != Tri::No) {
+        let by_rules = isolating.iter().all(|p| s.rules().any(|a| std::sync::Arc::ptr_eq(a.policy, p)));
+        if !by_rules || s.rules().any(|a| fit::ports(a.rule, &s.ask) != Tri::No) {
             return None;
         }
         let text = format!(

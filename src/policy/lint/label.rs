@@ -84,7 +84,10 @@ impl Lint for NoMatch {
         }
         // The label of a namespace is all that is missing.
         let lacks = c.why.nearest.as_ref()?.failed.iter().all(|f| f.on == "namespace");
-        let at = s.nearest(c.why).filter(|a| lacks && fit::ports(a.rule, &s.ask) == Tri::Yes)?;
+        if !lacks {
+            return None;
+        }
+        let at = s.nearest(c.why).filter(|a| fit::ports(a.rule, &s.ask) == Tri::Yes)?;
         let Peers::Of(list) = &at.rule.peers else { return None };
         let found = list.iter().find_map(|p| match &p.is {
             PeerIs::Endpoints(sel) => no_namespace(c.world, sel).filter(|_| only_namespace_fails(sel, s.ask.peer)),

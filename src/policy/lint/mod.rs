@@ -55,8 +55,8 @@ pub struct Side<'a> {
     pub ask: eval::Case<'a>,
     pub judgement: &'a Judgement,
     pub other: &'a Judgement,
-    /// The rules that could have allowed it, of the policies that isolate; empty unless default deny decided.
-    pub rules: Vec<At<'a>>,
+    /// Default deny decided.
+    denied: bool,
 }
 
 /// A rule and where it stands.
@@ -78,23 +78,28 @@ impl<'a> Case<'a> {
         let (judgement, other) = if direction == Direction::Egress { (self.egress, self.ingress) } else { (self.ingress, self.egress) };
         let ask = self.ask(direction);
         let denied = matches!(self.why.outcome, Outcome::DefaultDeny | Outcome::HostFirewall);
-        let rules = if denied { allowing(judgement.isolating_sections()) } else { Vec::new() };
-        Some(Side { ask, judgement, other, rules })
+        Some(Side { ask, judgement, other, denied })
     }
 }
 
 /// The allow rules of sections that speak about a side.
-fn allowing<'a>(sections: impl Iterator<Item = Chosen<'a>>) -> Vec<At<'a>> {
+fn allowing<'a>(sections: impl Iterator<Item = Chosen<'a>>) -> impl Iterator<Item = At<'a>> {
     let rules = |c: Chosen<'a>| c.section.rules.iter().map(move |rule| At { policy: c.policy, section: c.section, rule });
-    sections.flat_map(rules).filter(|a| a.rule.action == Action::Allow).collect()
+    sections.flat_map(rules).filter(|a| a.rule.action == Action::Allow)
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    /// The rules that could have allowed it, of the policies that isolate; none unless default deny decided.
+    fn rules(&self) -> impl Iterator<Item = At<'a>> + use<'a> {
+        let judgement = self.judgement;
+        self.denied.then(|| allowing(judgement.isolating_sections())).into_iter().flatten()
+    }
+
     /// The rule that the explanation calls the nearest.
-    fn nearest(&self, why: &Why) -> Option<&At<'_>> {
+    fn nearest(&self, why: &Why) -> Option<At<'a>> {
         let n = why.nearest.as_ref()?;
         let same = |p: &PolicyRef| p.kind == n.kind && p.namespace == n.namespace && p.name == n.name;
-        self.rules.iter().find(|a| a.rule.id == n.rule && same(&a.policy.id))
+        self.rules().find(|a| a.rule.id == n.rule && same(&a.policy.id))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Objects that are not what they look like: refused as a whole, or with a key that stands twice. Owns what to do about each reason.
 use super::{Finding, Scope, SetLint, Weight};
+use crate::policy::valid::not_valid;
 
 pub(super) struct Refused;
 
@@ -19,6 +20,9 @@ impl SetLint for Refused {
             out.push(Finding { id: "policy-refused", weight: Weight::Broken, policy, file, line: r.line, text, fault: true });
         }
         for policy in scope.set.iter() {
+            if let Some(text) = not_valid(policy) {
+                out.push(Finding::new("policy-not-valid", Weight::Broken, policy, policy.lines.0, text));
+            }
             for t in &policy.doc.twice {
                 let text = format!(
                     "`{}` stands twice in {}: kubectl refuses that, and where it is taken all that stands under line {} is lost; join the two",
@@ -55,6 +59,14 @@ mod tests {
             assert!(f[0].text.contains("enforces nothing") && f[0].text.contains(mend), "{}", f[0].text);
         }
         assert_eq!(found(&[&cnp("  ingress: [{}]\n")]).iter().filter(|f| f.0 == "policy-refused").count(), 0);
+    }
+
+    #[test]
+    fn what_cilium_itself_calls_not_valid() {
+        let status =
+            |word: &str| format!("{}status: {{conditions: [{{type: Valid, status: '{word}', message: bad}}]}}\n", cnp("  ingress: [{}]\n"));
+        let of = |word: &str| found(&[&status(word)]).into_iter().filter(|f| f.0 == "policy-not-valid").count();
+        assert_eq!((of("False"), of("True")), (1, 0));
     }
 
     #[test]

@@ -25,7 +25,10 @@ impl Lint for ServicePorts {
     fn check(&self, c: &Case<'_>, s: &Side<'_>) -> Option<Diagnosis> {
         let (Outcome::DefaultDeny, Some(port), Some(l4)) = (c.why.outcome, c.traffic.port, c.traffic.l4) else { return None };
         let only_port = c.why.nearest.as_ref()?.failed.iter().all(|f| f.on == "port");
-        let at = s.nearest(c.why).filter(|a| only_port && fit::peers(a.rule, &s.ask) == Tri::Yes)?;
+        if !only_port {
+            return None;
+        }
+        let at = s.nearest(c.why).filter(|a| fit::peers(a.rule, &s.ask) == Tri::Yes)?;
         let to = s.ask.destination();
         let of = |svc: &Service| !svc.selector.is_empty() && svc.selector.iter().all(|(k, v)| to.labels.get(Some("k8s"), k) == Some(v));
         for ((ns, name), svc) in c.world.services().filter(|((ns, _), svc)| *ns == to.namespace && of(svc)) {
@@ -37,7 +40,7 @@ impl Lint for ServicePorts {
                         "{} opens port {} ({}), which is the port of service {ns}/{name}; its pods listen on {port}, and theirs is the one that counts: write {port}",
                         at.words(),
                         p.port,
-                        port_place(at, p.port)
+                        port_place(&at, p.port)
                     );
                     return Some(Diagnosis { id: "service-port", text });
                 }

@@ -15,8 +15,8 @@ impl Lint for Shadow {
         }
         let deny = s.judgement.attributed.first()?;
         let normal = c.set.find(deny).is_some_and(|p| p.tier == Tier::Normal);
-        let rules = allowing(s.judgement.sections());
-        let at = rules.iter().find(|a| normal && a.policy.tier == Tier::Normal && fit::admits(a.rule, &s.ask) == Tri::Yes)?;
+        let mut rules = allowing(s.judgement.sections());
+        let at = rules.find(|a| normal && a.policy.tier == Tier::Normal && fit::admits(a.rule, &s.ask) == Tri::Yes)?;
         let text = format!(
             "{} would allow it ({}), but a deny always wins: only narrowing {} of {} lets it through",
             at.words(),

@@ -5,10 +5,11 @@ use super::labels::{Crowd, telling};
 use crate::model::observed::{Direction, L4, Party};
 use crate::model::talk::Talk;
 use crate::policy::eval::{Case, Decision, Traffic, judge, selects};
-use crate::policy::ir::{Policy, Section};
+use crate::policy::ir::{Policy, Section, Subject};
 use crate::policy::ruling::traffic;
-use crate::policy::selector::Tri;
+use crate::policy::selector::{Op, Selector, Tri};
 use crate::policy::{Options, PolicySet};
+use crate::world::labels::POD_NAMESPACE;
 use crate::world::{Endpoint, World};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -29,6 +30,9 @@ pub struct Ground<'a> {
     held: Vec<Held<'a>>,
     /// Endpoints that manifests describe, whether they were seen or not.
     described: Vec<Endpoint>,
+    /// Of everybody, by number: those whose identity names a namespace, and all others.
+    of_namespace: HashMap<String, Vec<usize>>,
+    of_none: Vec<usize>,
     pub crowd: Crowd,
     /// Who was seen to ask whom at a port that no client has by chance.
     asked: HashSet<(usize, usize)>,
@@ -94,7 +98,28 @@ impl<'a> Ground<'a> {
         let described = described(world);
         let crowd = Crowd::new(ends.iter().chain(&described));
         let asked = held.iter().filter(|h| h.talk.flow.dst_port < EPHEMERAL).map(|h| (h.src, h.dst)).collect();
-        Self { world, set, opt, ends, held, described, crowd, asked }
+        let (mut of_namespace, mut of_none) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        for (i, e) in ends.iter().chain(&described).enumerate() {
+            match e.labels.namespace() {
+                Some(ns) => of_namespace.entry(ns.to_owned()).or_default().push(i),
+                None => of_none.push(i),
+            }
+        }
+        Self { world, set, opt, ends, held, described, of_namespace, of_none, crowd, asked }
+    }
+
+    /// Whoever a section may select: no others where it is for some namespaces only.
+    fn within<'s>(&'s self, section: &'s Section) -> Box<dyn Iterator<Item = &'s Endpoint> + 's> {
+        let by_name =
+            |s: &'s Selector| s.all.iter().find(|r| r.op == Op::In && r.key == POD_NAMESPACE && r.source.as_deref() == Some("k8s"));
+        let bound = match &section.subject {
+            Subject::Endpoints(s) => by_name(s),
+            Subject::Nodes(_) => None,
+        };
+        let Some(bound) = bound else { return Box::new(self.everybody()) };
+        let end = |i: &usize| self.ends.get(*i).or_else(|| self.described.get(*i - self.ends.len()));
+        let named = bound.values.iter().filter_map(|ns| self.of_namespace.get(ns)).flatten();
+        Box::new(named.chain(&self.of_none).filter_map(end))
     }
 
     /// Whether the conversation may be one begun by its sender: not what answers another one whose first packets were forgotten.
@@ -215,7 +240,7 @@ impl<'a> Ground<'a> {
         let mut out = BTreeSet::new();
         let nothing = Traffic::default();
         for section in new.sections.iter().filter(|s| s.default_deny) {
-            for e in self.everybody().filter(|e| somebody(e)) {
+            for e in self.within(section).filter(|e| somebody(e)) {
                 let case = Case { direction: section.direction, subject: e, peer: e, traffic: &nothing, world: self.world, opt: self.opt };
                 if selects(section, &case, &mut Vec::new()) == Tri::No || out.contains(&e.display) {
                     continue;

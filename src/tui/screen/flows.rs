@@ -2,13 +2,15 @@
 use super::{drops, row};
 use crate::engine::Engine;
 use crate::model::input::Link;
-use crate::model::observed::Verdict;
-use crate::model::row::{End, Row};
+use crate::model::row::Row;
+use crate::tui::column::{Column, Place, layout};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{span, width, wrap};
+use crate::tui::theme::{Depth, Look};
 use crate::tui::view::View;
-use crate::tui::widget::name::{fixed_namespace, name, port};
-use crate::tui::widget::pen::{Pen, Seg, seg};
+use crate::tui::widget::cell::Flow;
+use crate::tui::widget::name::{name, port};
+use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use crate::tui::widget::{bar, verdict};
 use ratatui::layout::{Position, Rect};
 
@@ -31,81 +33,21 @@ pub fn table_height(m: &Model) -> u16 {
     m.height.saturating_sub(4 + if pane > 0 { pane + 1 } else { 0 })
 }
 
-/// Columns that the finger can be in, by their heads.
-pub const COLUMNS: &[&str] = &["TIME", "FROM", "TO", "PORT", "VERDICT", "NODE"];
-
-/// A filter for what a row has in a column.
-pub fn term(engine: &Engine, seq: u64, column: usize) -> Option<String> {
-    let (store, r) = (engine.store(), engine.store().row(seq)?);
-    let side = |end: &End, side: &str| {
-        let edges = &engine.tally()?.edges;
-        let atoms = &edges.node_of(edges.party(end, store)?)?.atoms;
-        Some(atoms.iter().map(|a| format!("{side}.{a}")).collect::<Vec<_>>().join(" "))
-    };
-    let term = match *COLUMNS.get(column)? {
-        "FROM" => side(&r.src, "from")?,
-        "TO" => side(&r.dst, "to")?,
-        "PORT" if r.dst.port > 0 => format!("to.port:{}", r.dst.port),
-        "PORT" => format!("proto:{}", r.l4?.word().to_lowercase()),
-        "VERDICT" => match (r.cause, r.verdict) {
-            (Some(c), _) => format!("cause:{}", c.0),
-            (None, Verdict::Forwarded) => "verdict:forwarded".to_owned(),
-            (None, Verdict::Dropped) => "verdict:dropped".to_owned(),
-            (None, Verdict::Redirected) => "verdict:redirected".to_owned(),
-            _ => return None,
-        },
-        "NODE" if !r.node.is_empty() => format!("node:{}", store.name(r.node)),
-        _ => return None,
-    };
-    Some(term).filter(|t| !t.is_empty())
+/// The columns that are shown in that width.
+pub fn columns(m: &Model, width: u16) -> Vec<Place> {
+    layout(&m.columns, width, m.wide)
 }
 
-/// Where each column stands and how wide it is; width 0 = not shown. By priority: verdict, to, from, port, time, node.
-struct Columns {
-    time: (u16, u16),
-    from: (u16, u16),
-    to: (u16, u16),
-    port: (u16, u16),
-    verdict: (u16, u16),
-    node: (u16, u16),
-    /// From, to and port in one.
-    folded: bool,
-}
-
-fn columns(w: u16, wide: bool) -> Columns {
-    if w < 60 {
-        let verdict = (w / 3).clamp(13, 24);
-        let flow = w.saturating_sub(verdict + 2);
-        return Columns {
-            time: (0, 0),
-            from: (1, flow),
-            to: (0, 0),
-            port: (0, 0),
-            verdict: (flow + 2, verdict),
-            node: (0, 0),
-            folded: true,
-        };
-    }
-    let time = if w < 80 { 5 } else { 8 };
-    let port = if w < 100 { 9 } else { 10 };
-    // Names are worth more than the node: it comes when they have their room.
-    let node = if w >= 112 { if wide { 22 } else { 14 } } else { 0 };
-    let verdict = if w < 80 { 20 } else { (24 + (w - 80) * 3 / 10).min(48) };
-    let fixed = 1 + time + 2 + 1 + 1 + port + 1 + verdict + if node > 0 { node + 1 } else { 0 };
-    let names = w.saturating_sub(fixed);
-    let from = names / 2;
-    let at_from = 1 + time + 2;
-    let at_to = at_from + from + 1;
-    let at_port = at_to + (names - from) + 1;
-    let at_verdict = at_port + port + 1;
-    Columns {
-        time: (1, time),
-        from: (at_from, from),
-        to: (at_to, names - from),
-        port: (at_port, port),
-        verdict: (at_verdict, verdict),
-        node: (at_verdict + verdict + 1, node),
-        folded: false,
+/// The heads of the columns; that of the one under the finger stands out.
+pub fn heads(pen: &mut Pen<'_>, m: &Model, places: &[Place], finger: bool, area: Rect) {
+    for p in places {
+        let spec = p.column.spec();
+        let style = if finger && p.column == m.finger { pen.look.accent() } else { pen.look.dim() };
+        if spec.right {
+            pen.number(area.x + p.x, area.y, p.w, spec.head, style);
+        } else {
+            pen.put(area.x + p.x, area.y, usize::from(p.w), spec.head, style);
+        }
     }
 }
 
@@ -113,19 +55,10 @@ fn columns(w: u16, wide: bool) -> Columns {
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) -> (Option<Position>, String) {
     let look = m.look;
     let cursor = bar::filter(pen, m, engine, row(area, 0));
-    let cols = columns(area.width, m.wide);
+    let cols = columns(m, area.width);
     let head = row(area, 1);
     if !bar::error(pen, m, head) {
-        let heads: Vec<_> = if cols.folded {
-            vec![(cols.from, "FLOW"), (cols.verdict, "VERDICT")]
-        } else {
-            [cols.time, cols.from, cols.to, cols.port, cols.verdict, cols.node].into_iter().zip(COLUMNS.iter().copied()).collect()
-        };
-        let here = COLUMNS.get(m.column).filter(|_| m.column > 0);
-        for ((x, w), text) in heads {
-            let style = if here == Some(&text) { look.accent() } else { look.dim() };
-            pen.put(head.x + x, head.y, usize::from(w), text, style);
-        }
+        heads(pen, m, &cols, m.finger != Column::Time, head);
         if !m.in_pane && !v.follow && v.len(engine) > 0 {
             let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);
             let text = if below > 0 {
@@ -154,13 +87,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
     (cursor, note)
 }
 
-fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, cols: &Columns) -> String {
+fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, cols: &[Place]) -> String {
     let top = v.top(engine, usize::from(area.height));
     let selected = v.at(engine);
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
-        let Some((seq, r)) = v.seq(i, engine).and_then(|s| engine.store().row(s).map(|r| (s, r))) else { break };
-        let whole = one(pen, m, engine, v, (seq, r), Rect { y, height: 1, ..area }, cols);
+        let Some(flow) = v.seq(i, engine).and_then(|s| Flow::of(m, engine, v, s)) else { break };
+        let whole = one(pen, &flow, Rect { y, height: 1, ..area }, cols);
         if selected == Some(i) {
             note = whole.unwrap_or_default();
             let style = if m.in_pane { m.look.strong() } else { m.look.selected() };
@@ -173,51 +106,40 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
 
 /// Rows of a view from its `first` on, without a selection.
 pub fn from(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, first: usize, area: Rect) {
-    let cols = columns(area.width, m.wide);
+    let cols = columns(m, area.width);
     for (y, i) in (area.y..area.bottom()).zip(first..) {
-        let Some((seq, r)) = v.seq(i, engine).and_then(|s| engine.store().row(s).map(|r| (s, r))) else { break };
-        one(pen, m, engine, v, (seq, r), Rect { y, height: 1, ..area }, &cols);
+        let Some(flow) = v.seq(i, engine).and_then(|s| Flow::of(m, engine, v, s)) else { break };
+        one(pen, &flow, Rect { y, height: 1, ..area }, &cols);
     }
 }
 
-/// One row; gives back its names where they had to be cut.
-fn one(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, (seq, r): (u64, &Row), area: Rect, cols: &Columns) -> Option<String> {
-    let look = m.look;
-    let y = area.y;
-    let fixed = fixed_namespace(v.text());
-    let mut note = None;
-    let (from, to) = (name(engine.store(), &r.src, fixed, m.wide), name(engine.store(), &r.dst, fixed, m.wide));
-    if cols.folded {
-        let p = if r.dst.port == 0 { String::new() } else { format!(":{}", r.dst.port) };
-        let flow = format!("{from}{}{to}{p}", look.g.arrow);
-        pen.cell(cols.from.0, y, cols.from.1, &flow, look.plain());
-        if width(&flow) > usize::from(cols.from.1) {
-            note = Some(flow);
-        }
-    } else {
-        let clock = m.clock(r.at, engine);
-        // Without hours where there is no room.
-        let clock = if !m.relative && cols.time.1 < 8 { clock.get(3..).unwrap_or("").to_owned() } else { clock };
-        pen.cell(cols.time.0, y, cols.time.1, &clock, look.dim());
-        pen.cell(cols.from.0, y, cols.from.1, &from, look.plain());
-        pen.cell(cols.to.0, y, cols.to.1, &to, look.plain());
-        pen.cell(cols.port.0, y, cols.port.1, &port(r), look.plain());
-        if cols.node.1 > 0 {
-            pen.cell(cols.node.0, y, cols.node.1, engine.store().name(r.node), look.dim());
-        }
-        if width(&from) > usize::from(cols.from.1) || width(&to) > usize::from(cols.to.1) {
-            note = Some(format!("{from} {} {to}", look.g.arrow));
+/// One row; gives back what had to be cut, whole.
+fn one(pen: &mut Pen<'_>, flow: &Flow<'_>, area: Rect, cols: &[Place]) -> Option<String> {
+    let look = pen.look;
+    let mut cut = false;
+    for p in cols {
+        let cell = flow.cell(*p, cols);
+        let (x, long) = (area.x + p.x, length(&cell));
+        match (&cell[..], p.column) {
+            (_, Column::Verdict) => put_verdict(pen, (x, area.y, p.w), &cell),
+            ([(text, style)], c) if c.spec().right => pen.number(x, area.y, p.w, text, *style),
+            ([(text, style)], c) => {
+                cut |= matches!(c, Column::From | Column::To | Column::Flow) && long > usize::from(p.w);
+                pen.cell(x, area.y, p.w, text, *style);
+            }
+            _ => {
+                pen.line(Rect { x, width: p.w, ..area }, &cell);
+            }
         }
     }
-    let cell = verdict::cell(look, engine, seq, r, area.width >= 80, cols.folded);
-    put_verdict(pen, (cols.verdict.0, y, cols.verdict.1), &cell);
-    note
+    let (from, to) = flow.names();
+    cut.then(|| format!("{from} {} {to}", look.g.arrow))
 }
 
 /// The name in the middle of the cell gives way, so that the side before and the count after stay.
 fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
     let area = Rect { x, y, width: w, height: 1 };
-    let over = super::super::widget::pen::length(cell).saturating_sub(usize::from(w));
+    let over = length(cell).saturating_sub(usize::from(w));
     if over == 0 || cell.len() < 3 {
         pen.line(area, cell);
         return;
@@ -237,9 +159,9 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
 }
 
 /// One flow as a line of text, for the clipboard.
-pub fn row_text(_m: &Model, engine: &Engine, seq: u64) -> Option<String> {
+pub fn row_text(m: &Model, engine: &Engine, seq: u64) -> Option<String> {
     let r: &Row = engine.store().row(seq)?;
-    let look = crate::tui::theme::Look::new(false, false);
+    let look = Look::new(m.look.theme, Depth::None, false);
     let cell: String = verdict::cell(look, engine, seq, r, true, false).into_iter().map(|s| s.0).collect();
     let (from, to) = (name(engine.store(), &r.src, None, true), name(engine.store(), &r.dst, None, true));
     let text = format!("{} {from} -> {to} {} {cell}", r.at, port(r));

@@ -63,7 +63,7 @@ pub fn pairs(w: &Window<'_>, map: &Map, out: bool) -> Vec<EdgeId> {
         match map.sort {
             Sort::Count => b.1.calls.cmp(&a.1.calls).then_with(name),
             Sort::Drops => (b.1.dropped, b.1.audited).cmp(&(a.1.dropped, a.1.audited)).then_with(name),
-            Sort::Name | Sort::New => name(),
+            Sort::Name | Sort::New | Sort::Last | Sort::Allows => name(),
         }
     });
     if map.reverse {
@@ -211,7 +211,10 @@ fn middle(look: Look, w: &Window<'_>, focus: &str, room: usize) -> Vec<Seg> {
         notes.push(format!("p50 {time}"));
     }
     if sums[0].answers > 0 {
-        notes.push(format!("{} % failed", percent(u64::from(sums[0].failed), u64::from(sums[0].answers))));
+        notes.push(match sums[0].failed {
+            0 => "none failed".to_owned(),
+            n => format!("{} % failed", percent(u64::from(n), u64::from(sums[0].answers))),
+        });
     }
     let note = seg(format!("      {}", notes.join(look.g.sep)), look.dim());
     if length(&line) + width(&note.0) <= room {
@@ -238,7 +241,7 @@ fn busiest_pairs(pen: &mut Pen<'_>, w: &Window<'_>, area: Rect) {
     let name_w = area.width.saturating_sub(3 + 9 + 1 + spark_w + 9);
     for (y, (e, s)) in (area.y + 1..area.bottom()).zip(all) {
         let port = if e.port == 0 { String::new() } else { format!(":{}", e.port) };
-        let name = format!("{} {} {}{port}", w.edges.name(e.from), look.g.arrow, w.edges.name(e.to));
+        let name = super::drops::pair(look, (w.edges.name(e.from), w.edges.name(e.to)), &port, usize::from(name_w));
         let (mark, style) = verdict(look, s);
         pen.cell(area.x + 2, y, name_w, &name, look.plain());
         pen.number(area.x + 2 + name_w, y, 9, &format!("{}/s", per_second(u64::from(s.calls), w.seconds)), look.strong());

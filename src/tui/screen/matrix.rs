@@ -199,7 +199,10 @@ fn sentence(m: &Model, engine: &Engine, x: &Matrix, t: &Table) -> String {
     let said = format!("{pair}: {passed} passed, {} dropped{audited} in {time}", count(u64::from(s.dropped)));
     match m.view().and_then(|v| v.tally(engine).map(|tally| (v, tally))) {
         Some((view, tally)) => match top(look, &window(m, engine, view, tally), x, (name(at.0), name(at.1))) {
-            Some(top) if !x.workloads => format!("{said}. Top: {top}"),
+            // Half a name says nothing.
+            Some(top) if !x.workloads && crate::tui::text::width(&said) + crate::tui::text::width(&top) + 9 <= usize::from(m.width) => {
+                format!("{said}. Top: {top}")
+            }
             _ => said,
         },
         None => said,

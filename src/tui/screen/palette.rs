@@ -2,8 +2,10 @@
 //! does what is chosen.
 use crate::engine::Engine;
 use crate::tui::action::{self, Action};
+use crate::tui::column::SPECS;
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Screen};
+use crate::tui::theme::THEMES;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
 
@@ -24,6 +26,15 @@ pub enum Go {
     Save(String),
     /// What comes, to a file; once more ends it.
     Record(String),
+    /// Other colours.
+    Theme(String),
+    Columns(String),
+    /// The filter of this name.
+    Filter(String),
+    /// The present filter gets this name.
+    Keep(String),
+    /// Columns, theme and time go to the configuration file.
+    Write,
 }
 
 pub struct Offer {
@@ -32,31 +43,76 @@ pub struct Offer {
     pub go: Go,
 }
 
+/// Commands that take a word: how they begin, what they do, and what they are for.
+type Command = (&'static str, fn(String) -> Go, &'static str);
+const COMMANDS: &[Command] = &[
+    ("goto", Go::Time, "the flows from this time on: goto 13:57"),
+    ("save", Go::Save, "what is held and passes the filter (or who was let in, as CSV), to a file: save FILE"),
+    ("record", Go::Record, "what comes from now on, to a file: record FILE; once more ends it"),
+    ("filter", Go::Filter, "a filter with a name: filter NAME"),
+    ("keep", Go::Keep, "this filter under a name, in the configuration file: keep NAME"),
+    ("columns", Go::Columns, "the columns of the flow table: columns time,from,to"),
+    ("theme", Go::Theme, "other colours: theme NAME"),
+];
+
+/// What can stand behind a command, with a word on each; none where it is anything.
+fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>> {
+    Some(match command {
+        "filter" => m.filters.clone(),
+        "columns" => {
+            // Behind those that are named already.
+            let head = typed.rfind(',').map_or("", |i| typed.get(..=i).unwrap_or(""));
+            let known = |name: &str| head.split(',').any(|h| h.trim() == name);
+            let rest = SPECS.iter().filter(|s| !known(s.name));
+            let all = rest.map(|s| (format!("{head}{}", s.name), s.help.to_owned()));
+            all.chain(head.is_empty().then(|| ("default".to_owned(), "the usual ones".to_owned()))).collect()
+        }
+        "theme" => THEMES.iter().map(|t| (t.name.to_owned(), t.help.to_owned())).collect(),
+        _ => return None,
+    })
+}
+
+/// The offers behind a command that is written out.
+fn behind(m: &Model, text: &str) -> Option<Vec<Offer>> {
+    let (word, rest) = text.split_once(' ')?;
+    let (name, go, help) = COMMANDS.iter().find(|c| c.0 == word)?;
+    let rest = rest.trim();
+    let typed = || Offer { name: format!("{name} {rest}"), help: (*help).to_owned(), go: go(rest.to_owned()) };
+    let Some(known) = words(m, name, rest) else { return Some(vec![typed()]) };
+    let offer = |(word, help): (String, String)| Offer { name: format!("{name} {word}"), help, go: go(word) };
+    let fitting = best(rest, known.into_iter().map(|w| (w.0.clone(), offer(w))));
+    // A list of columns that is complete is meant, even where more could follow; one that fits nothing is told what is wrong with it.
+    if *name == "columns" && (fitting.is_empty() || crate::tui::column::parse(rest).is_ok()) {
+        return Some(std::iter::once(typed()).chain(fitting).collect());
+    }
+    Some(fitting)
+}
+
+/// Those whose names fit, the best first.
+fn best(typed: &str, all: impl Iterator<Item = (String, Offer)>) -> Vec<Offer> {
+    let mut fitting: Vec<(u32, usize, Offer)> =
+        all.enumerate().filter_map(|(i, (name, o))| score(typed, &name).map(|s| (s, i, o))).collect();
+    fitting.sort_by_key(|f| (f.0, f.1));
+    fitting.into_iter().take(MOST).map(|f| f.2).collect()
+}
+
 /// Everything that fits what is typed, best first.
 pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
+    if let Some(offers) = behind(m, text.trim_start()) {
+        return offers;
+    }
     let text = text.trim();
-    if let Some(rest) = text.strip_prefix("goto ") {
-        let time = rest.trim().to_owned();
-        return vec![Offer { name: format!("goto {time}"), help: "the flows from this time on".to_owned(), go: Go::Time(time) }];
-    }
-    if let Some(rest) = text.strip_prefix("save ") {
-        let path = rest.trim().to_owned();
-        return vec![Offer { name: format!("save {path}"), help: "what is held and passes the filter".to_owned(), go: Go::Save(path) }];
-    }
-    if let Some(rest) = text.strip_prefix("record ") {
-        let path = rest.trim().to_owned();
-        return vec![Offer { name: format!("record {path}"), help: "what comes from now on".to_owned(), go: Go::Record(path) }];
-    }
     let bit = m.screen().map_or(0, Screen::bit);
     let mut all = Vec::new();
     for e in action::on(bit).filter(|e| !matches!(e.action, Action::Palette | Action::Down | Action::Up | Action::Left | Action::Right)) {
         let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
         all.push(Offer { name: e.name.to_owned(), help: format!("{}  {}", keys.join(" "), e.help), go: Go::Act(e.action) });
     }
-    all.push(Offer { name: "save ".to_owned(), help: "what is held, to a file: save FILE".to_owned(), go: Go::Save(String::new()) });
-    let help = if m.tape.is_some() { "end the recording" } else { "what comes from now on, to a file: record FILE" };
-    all.push(Offer { name: "record ".to_owned(), help: help.to_owned(), go: Go::Record(String::new()) });
-    all.push(Offer { name: "goto ".to_owned(), help: "a time: goto 13:57".to_owned(), go: Go::Time(String::new()) });
+    for (name, go, help) in COMMANDS {
+        let help = if *name == "record" && m.tape.is_some() { "end the recording" } else { help };
+        all.push(Offer { name: format!("{name} "), help: help.to_owned(), go: go(String::new()) });
+    }
+    all.push(Offer { name: "write".to_owned(), help: "keep columns, theme and time in the configuration file".to_owned(), go: Go::Write });
     if let Some(t) = engine.tally() {
         let mut names: Vec<&str> =
             t.edges.nodes().filter(|n| n.atoms.iter().any(|a| a.starts_with("ns:"))).map(|n| n.group.as_str()).collect();
@@ -64,10 +120,7 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
         names.dedup();
         all.extend(names.into_iter().map(|n| Offer { name: n.to_owned(), help: "namespace".to_owned(), go: Go::Namespace(n.to_owned()) }));
     }
-    let mut fitting: Vec<(u32, usize, Offer)> =
-        all.into_iter().enumerate().filter_map(|(i, o)| score(text, &o.name).map(|s| (s, i, o))).collect();
-    fitting.sort_by_key(|f| (f.0, f.1));
-    fitting.into_iter().take(MOST).map(|f| f.2).collect()
+    best(text, all.into_iter().map(|o| (o.name.clone(), o)))
 }
 
 /// How badly a name fits: 0 is the name itself, then what begins so, then what has it, then what has its letters in this order.

@@ -15,7 +15,8 @@ pub fn order(p: &Policies) -> Vec<usize> {
     let line = |i: &usize| p.usage.lines.get(*i);
     match p.sort {
         // By name they stand already.
-        Sort::Name | Sort::New => {}
+        Sort::Name | Sort::New | Sort::Last => {}
+        Sort::Allows => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows))),
         Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.denies + l.isolates))),
         Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.denies + l.isolates))),
     }
@@ -23,6 +24,30 @@ pub fn order(p: &Policies) -> Vec<usize> {
         all.reverse();
     }
     all
+}
+
+/// By what a click on the head in this column sorts.
+pub fn sort_at(x: u16, width: u16) -> Sort {
+    let (num, place_w) = numbers(width);
+    let at_num = width.saturating_sub(kind(width) + 3 * (num + 1) + place_w + 1);
+    match x.checked_sub(at_num).map(|x| x / (num + 1)) {
+        None => Sort::Name,
+        Some(0) => Sort::Allows,
+        Some(_) => Sort::Drops,
+    }
+}
+
+fn kind(width: u16) -> u16 {
+    if width >= 100 { 24 } else { 0 }
+}
+
+/// Columns of a number, and of the last change.
+fn numbers(width: u16) -> (u16, u16) {
+    match width {
+        0..60 => (6, 0),
+        60..100 => (9, 18),
+        _ => (9, 28),
+    }
 }
 
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: Rect) {
@@ -35,12 +60,19 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     }
     let right = match () {
         () if p.usage.behind(engine) => seg("judging ", look.warn()),
+        () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
         () if area.width < 80 => seg("of the whole session ", look.dim()),
         () => seg("every flow of the session; filters do not count here ", look.dim()),
     };
-    pen.ends(row(area, 0), &title, &[right]);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    // Title, one line of heads.
+    let shown = usize::from(body.height.saturating_sub(1));
+    let below = p.list.lines.len().saturating_sub(shown.max(p.list.at() + 1));
+    if below > 0 && !p.usage.lines.is_empty() {
+        title.push(seg(format!(", {below} more below"), look.dim()));
+    }
+    pen.ends(row(area, 0), &title, &[right]);
     if p.usage.lines.is_empty() {
         let text = match (set.given(), p.usage.behind(engine)) {
             (_, true) => "looking",
@@ -51,20 +83,17 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         return;
     }
     let w = area.width;
-    let kind_w: u16 = if w >= 100 { 24 } else { 0 };
-    let place_w: u16 = match w {
-        0..60 => 0,
-        60..100 => 18,
-        _ => 28,
-    };
-    let num: u16 = if w < 60 { 6 } else { 9 };
+    let kind_w = kind(w);
+    let (num, place_w) = numbers(w);
     let name_w = w.saturating_sub(2 + kind_w + 3 * (num + 1) + place_w + 1);
     let at_num = 2 + name_w;
     let at_kind = at_num + 3 * (num + 1) + 1;
-    pen.put(2, body.y, usize::from(name_w), "POLICY", look.dim());
+    let style = |by: &[Sort]| if by.contains(&p.sort) { look.accent() } else { look.dim() };
+    pen.put(2, body.y, usize::from(name_w), "POLICY", style(&[Sort::Name]));
     let heads = if w < 60 { ["ALLOW", "DENY", "ISOL"] } else { ["ALLOWS", "DENIES", "ISOLATES"] };
-    for (i, h) in heads.into_iter().enumerate() {
-        pen.number(at_num + (num + 1) * u16::try_from(i).unwrap_or(0), body.y, num, h, look.dim());
+    let by: [&[Sort]; 3] = [&[Sort::Allows, Sort::Count], &[Sort::Drops, Sort::Count], &[Sort::Drops, Sort::Count]];
+    for (i, (h, by)) in heads.into_iter().zip(by).enumerate() {
+        pen.number(at_num + (num + 1) * u16::try_from(i).unwrap_or(0), body.y, num, h, style(by));
     }
     if kind_w > 0 {
         pen.put(at_kind, body.y, usize::from(kind_w), "KIND", look.dim());
@@ -75,7 +104,6 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let page = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
     let (at, height) = (p.list.at(), usize::from(page.height));
     let top = if at < height { 0 } else { at + 1 - height };
-    super::foot(pen, Rect { height: 1, ..body }, p.list.lines.len().saturating_sub(top + height));
     for (y, (i, place)) in (page.y..page.bottom()).zip(p.list.lines.iter().enumerate().skip(top)) {
         let Some(l) = p.usage.lines.get(*place) else { continue };
         let name_style = if l.is_idle() { look.dim() } else { look.plain() };
@@ -99,7 +127,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
             pen.cell(at_kind, y, kind_w - 1, &l.policy.kind, look.dim());
         }
         if place_w > 0 {
-            pen.cell(at_kind + kind_w, y, place_w, &place_of(m, engine, l), look.dim());
+            pen.cell(at_kind + kind_w, y, place_w.saturating_sub(1), &place_of(m, engine, l), look.dim());
         }
         if i == at {
             pen.put(page.x, y, 1, look.g.here, look.accent());

@@ -174,7 +174,7 @@ fn line(pen: &mut Pen<'_>, l: &Line, here: bool, area: Rect) {
     pen.cell(area.x + 2, area.y, text_w, &l.text, l.style);
     pen.number(area.x + 2 + text_w, area.y, said_w, &l.said, look.strong());
     let full = usize::try_from(l.n.saturating_mul(u64::from(bar_w)) / l.all.max(1)).unwrap_or(0);
-    pen.put(area.x + 4 + text_w + said_w, area.y, usize::from(bar_w), &look.g.bars[7].repeat(full), l.style);
+    pen.put(area.x + 4 + text_w + said_w, area.y, usize::from(bar_w), &look.g.shades[3].repeat(full), l.style);
     if here {
         pen.put(area.x, area.y, 1, look.g.here, look.accent());
         pen.over(area, look.selected());

@@ -2,13 +2,16 @@
 use super::{Tone, go, toast, trail};
 use crate::engine::Engine;
 use crate::model::row::Row;
+use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
 use crate::tui::action::Action;
-use crate::tui::board::{Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
+use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
+use crate::tui::column::Column;
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Only, Screen, Scroll};
 use crate::tui::screen::timeline::Axis;
-use crate::tui::screen::{flows, map, matrix, policies, stats, timeline};
+use crate::tui::screen::{admitted, describe, flows, map, matrix, policies, stats, timeline};
+use crate::tui::widget::cell::Flow;
 use crate::tui::widget::yaml::Sheet;
 
 const SECOND_MS: u64 = 1_000;
@@ -20,7 +23,13 @@ type Sorts = &'static [(char, &'static str, Sort)];
 /// The sort menu: (key, what, by what).
 pub fn sorts(m: &Model) -> Sorts {
     match m.screen() {
-        Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New)],
+        Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New), ('l', "last seen", Sort::Last)],
+        Some(Screen::Policies(_)) => {
+            &[('c', "count", Sort::Count), ('a', "allows", Sort::Allows), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)]
+        }
+        Some(Screen::Admitted(_)) => {
+            &[('o', "open first", Sort::Drops), ('c', "count", Sort::Count), ('n', "name", Sort::Name), ('f', "first seen", Sort::New)]
+        }
         _ => &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)],
     }
 }
@@ -73,6 +82,10 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             x.most = stats::lines(m, engine, x).len();
             x.at = x.at.min(x.most.saturating_sub(1));
         }
+        Screen::Admitted(x) => {
+            let order = admitted::order(x);
+            x.list.renew(order, ms);
+        }
         Screen::Policies(p) => {
             // Counting goes over every conversation: with many of them once a second is enough.
             let judged = p.usage.judged();
@@ -93,6 +106,7 @@ pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
     match m.stack.last_mut() {
         Some(Screen::Map(x)) => x.list_mut().step(by),
         Some(Screen::Policies(p)) => p.list.step(by),
+        Some(Screen::Admitted(x)) => x.list.step(by),
         Some(Screen::Stats(s)) => s.at = s.at.saturating_add_signed(by).min(s.most.saturating_sub(1)),
         Some(Screen::Matrix(_)) => walk(m, engine, by, 0),
         // Up and down are earlier and later too: there is but one line.
@@ -106,7 +120,14 @@ pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
 /// Left and right.
 pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
     match m.stack.last_mut() {
-        Some(Screen::Flows(_)) => m.column = m.column.saturating_add_signed(by).min(flows::COLUMNS.len() - 1),
+        Some(Screen::Flows(_)) => {
+            let shown = flows::columns(m, m.width);
+            let here = shown.iter().position(|p| p.column == m.finger).unwrap_or(0);
+            if let Some(to) = shown.get(here.saturating_add_signed(by).min(shown.len().saturating_sub(1))) {
+                m.finger = to.column;
+            }
+        }
+        Some(Screen::Columns(_)) => super::column::shift(m, by),
         Some(Screen::Map(x)) => x.out = by > 0,
         Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
         Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
@@ -158,6 +179,43 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     }
 }
 
+/// To the next or previous change of a policy.
+pub fn change(m: &mut Model, engine: &Engine, by: isize) {
+    let Some(axis) = axis(m, engine) else { return };
+    let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
+    let here = axis.here(t);
+    let places: Vec<usize> = timeline::changes(engine, &axis).iter().map(|c| c.0).collect();
+    let to = match by {
+        0.. => places.iter().find(|p| **p > here).or(places.first()),
+        _ => places.iter().rev().find(|p| **p < here).or(places.last()),
+    };
+    match to {
+        Some(to) => t.at = Some(axis.begin(*to)),
+        None => toast(m, Tone::Info, "no policy changed within this time"),
+    }
+}
+
+/// Begin of what is under the finger, or brushed.
+pub fn under_finger(m: &Model, engine: &Engine) -> Option<Nanos> {
+    let Some(Screen::Timeline(t)) = m.screen() else { return None };
+    let axis = axis(m, engine)?;
+    Some(axis.begin(axis.brushed(t).0))
+}
+
+/// Takes in rows that the list of who was let in has not seen; a filter that changed begins it anew.
+pub fn admit(m: &mut Model, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
+    let Some(Screen::Admitted(mut x)) = m.stack.pop_if(|s| matches!(s, Screen::Admitted(_))) else { return false };
+    let mut changed = false;
+    if let Some(v) = m.view().filter(|v| !v.behind(engine)) {
+        if x.filter != v.text() {
+            *x = Admitted { filter: v.text().to_owned(), sort: x.sort, reverse: x.reverse, ..Admitted::default() };
+        }
+        changed = x.found.advance(engine, |from| v.rows_from(from, engine), more);
+    }
+    m.stack.push(Screen::Admitted(x));
+    changed
+}
+
 /// Begins a brush at the finger, or gives it up.
 pub fn brush(m: &mut Model, engine: &Engine) {
     let Some(axis) = axis(m, engine) else { return };
@@ -173,7 +231,8 @@ pub fn term(m: &Model, engine: &Engine) -> Option<String> {
     let term = match m.screen()? {
         Screen::Flows(_) if m.in_pane => format!("cause:{}", go::selected_cause(m)?.0),
         Screen::Drops => format!("cause:{}", go::selected_cause(m)?.0),
-        Screen::Flows(v) => return flows::term(engine, v.selected(engine)?, m.column),
+        Screen::Flows(v) => return Flow::of(m, engine, v, v.selected(engine)?)?.term(m.finger),
+        Screen::Describe(d) => d.here().and_then(|(path, value)| describe::term(path, value))?,
         Screen::Map(x) => {
             let edges = &tally?.edges;
             map::filter_of(edges, edges.get(x.list().here()?)?)
@@ -213,6 +272,12 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Timeline(t)) => {
             let Some(filter) = axis(m, engine).map(|a| a.filter(t)) else { return };
             go::show_within(m, engine, &filter);
+        }
+        Some(Screen::Admitted(x)) => {
+            let Some(line) = x.list.here().and_then(|i| x.found.lines.get(i)) else { return };
+            let flow = m.view().and_then(|v| Flow::of(m, engine, v, line.example));
+            let Some(term) = flow.and_then(|f| f.term(Column::Flow)) else { return };
+            go::show_within(m, engine, &format!("{} verdict:forwarded,redirected", term.trim()));
         }
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
@@ -263,11 +328,17 @@ pub fn show(m: &mut Model) {
 pub fn sort(m: &mut Model, key: Key) {
     let Some(c) = key.typed() else { return };
     let to = sorts(m).iter().find(|s| s.0 == c).map(|s| s.2);
+    if to.is_some() || c == 'S' {
+        sort_by(m, to);
+    }
+}
+
+/// Sorts by that, or the other way round where it is so already, or nothing else is named.
+pub fn sort_by(m: &mut Model, to: Option<Sort>) {
     let set = |sort: &mut Sort, reverse: &mut bool| match to {
         Some(to) if to == *sort => *reverse = !*reverse,
         Some(to) => (*sort, *reverse) = (to, false),
-        None if c == 'S' => *reverse = !*reverse,
-        None => {}
+        None => *reverse = !*reverse,
     };
     match m.stack.last_mut() {
         Some(Screen::Drops) => {
@@ -280,12 +351,21 @@ pub fn sort(m: &mut Model, key: Key) {
             x.callers.unsettle();
             x.calls.unsettle();
         }
+        Some(Screen::Admitted(x)) => {
+            set(&mut x.sort, &mut x.reverse);
+            x.list.unsettle();
+        }
         Some(Screen::Policies(p)) => {
             set(&mut p.sort, &mut p.reverse);
             p.list.unsettle();
         }
         _ => {}
     }
+}
+
+/// The same the other way round.
+pub fn reverse(m: &mut Model) {
+    sort_by(m, None);
 }
 
 /// The policy in question.

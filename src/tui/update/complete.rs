@@ -1,14 +1,19 @@
 //! Completion in the filter bar: fields and fixed values from `query`, live values with counts from the flows held.
 use crate::engine::Engine;
+use crate::model::observed::{L7, Observed};
+use crate::model::reason;
 use crate::model::row::{End, Row};
 use crate::model::sym::Sym;
 use crate::query::fields::Name;
-use crate::query::{CompletionKind, complete};
+use crate::query::{CompletionKind, complete, quoted};
 use crate::tui::prompt::{Offer, Offers, Prompt};
+use crate::tui::widget::l7::path;
 use std::collections::HashMap;
 
 /// Newest flows whose values are counted.
 const FLOWS: usize = 20_000;
+/// The same of what has to be read from the raw record.
+const WHOLE: usize = 1_000;
 /// Offers held.
 const MOST: usize = 50;
 
@@ -45,19 +50,57 @@ fn gather(p: &Prompt, engine: &Engine) -> Offers {
         let side = side.map(|s| s == crate::model::view::End::Source);
         let live = values(engine, name, side);
         let matching = live.into_iter().filter(|(v, _)| v.to_ascii_lowercase().starts_with(&typed));
-        items.extend(matching.map(|(v, n)| Offer { text: quoted(&v), count: Some(n) }));
+        for (v, n) in matching {
+            let text = quoted(&v);
+            // What is offered anyway is offered once, with how often it is seen.
+            match items.iter_mut().find(|i| i.text.eq_ignore_ascii_case(&text)) {
+                Some(known) => known.count = Some(n),
+                None => items.push(Offer { text, count: Some(n) }),
+            }
+        }
     }
     items.truncate(MOST);
     Offers { start: found.start, items, at: None }
 }
 
-/// A value as the language reads it back.
-fn quoted(v: &str) -> String {
-    if v.contains(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '"')) {
-        format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\""))
-    } else {
-        v.to_owned()
+/// The newest flows with everything that they have.
+fn whole(engine: &Engine) -> impl Iterator<Item = Observed> {
+    engine.store().seqs().rev().take(WHOLE).filter_map(|s| engine.observed(s))
+}
+
+fn of_party(o: &Observed, name: Name, source: Option<bool>) -> Vec<String> {
+    let sides = [(&o.src, source != Some(false)), (&o.dst, source != Some(true))];
+    let mut out = Vec::new();
+    for (party, _) in sides.into_iter().filter(|s| s.1) {
+        match name {
+            Name::Svc => out.extend(party.service.iter().map(|(ns, n)| if ns.is_empty() { n.clone() } else { format!("{ns}/{n}") })),
+            Name::Cluster => out.extend(Some(party.cluster.clone()).filter(|c| !c.is_empty())),
+            // What the cluster itself writes on every pod tells nothing apart.
+            _ => out.extend(
+                party
+                    .labels
+                    .iter()
+                    .filter(|l| !l.contains("io.cilium.k8s") && !l.contains("io.kubernetes.pod") && !l.starts_with("reserved:"))
+                    .map(|l| l.split_once(':').map_or(l.clone(), |(_, label)| label.to_owned())),
+            ),
+        }
     }
+    // One flow counts once.
+    out.sort();
+    out.dedup();
+    out
+}
+
+fn of_proxy(l7: L7, name: Name) -> Option<String> {
+    let found = match (l7, name) {
+        (L7::Http { method, .. }, Name::HttpMethod) => method,
+        (L7::Http { url, .. }, Name::HttpPath) => path(&url).split(['?', '#']).next().unwrap_or("").to_owned(),
+        (L7::Http { code, .. }, Name::HttpStatus) if code > 0 => code.to_string(),
+        (L7::Dns { query, .. }, Name::DnsQuery) => query.trim_end_matches('.').to_owned(),
+        (L7::Kafka { topic, .. }, Name::KafkaTopic) => topic,
+        _ => return None,
+    };
+    Some(found).filter(|f| !f.is_empty())
 }
 
 /// Values of a field among the newest flows, most frequent first. `source`: only that side.
@@ -102,6 +145,14 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
         Name::Port => tally(rows.map(|r| r.dst.port).filter(|p| *p > 0).map(|p| p.to_string()).collect()),
         Name::Ip => tally(rows.flat_map(ends).filter_map(|e| e.ip.get()).map(|ip| ip.to_string()).collect()),
         Name::Identity => tally(rows.flat_map(ends).map(|e| e.identity).filter(|i| *i > 0).map(|i| i.to_string()).collect()),
+        Name::Drop => {
+            tally(rows.filter_map(|r| reason::by_number(r.drop.into())).filter(|r| r.number > 0).map(|r| r.name.to_owned()).collect())
+        }
+        Name::Verdict => tally(rows.map(|r| format!("{:?}", r.verdict).to_lowercase()).collect()),
+        Name::Svc | Name::Label | Name::Cluster => tally(whole(engine).flat_map(|o| of_party(&o, name, source)).collect()),
+        Name::HttpMethod | Name::HttpPath | Name::HttpStatus | Name::DnsQuery | Name::KafkaTopic => {
+            tally(whole(engine).filter_map(|o| of_proxy(o.l7?, name)).collect())
+        }
         Name::Cause => engine.causes().iter().map(|c| (c.id.0.to_string(), c.events)).collect(),
         Name::Policy => {
             let all = engine.causes().iter().flat_map(|c| c.why.policies.iter().map(|p| (p.path(), c.events)));
@@ -113,13 +164,4 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
     };
     out.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     out
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn values_that_would_end_a_word_are_quoted() {
-        assert_eq!(super::quoted("kube-system"), "kube-system");
-        assert_eq!(super::quoted("a b"), "\"a b\"");
-    }
 }

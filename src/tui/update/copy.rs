@@ -11,7 +11,8 @@ use crate::wire::json::write_response;
 use std::borrow::Cow;
 
 /// (key, what).
-const MENU: &[(char, &str)] = &[('p', "patch"), ('r', "row"), ('j', "JSON"), ('y', "YAML"), ('f', "filter"), ('c', "command line")];
+const MENU: &[(char, &str)] =
+    &[('p', "patch"), ('v', "value"), ('r', "row"), ('j', "JSON"), ('y', "YAML"), ('f', "filter"), ('c', "command line")];
 
 /// The menu as the last line shows it: a patch, a flow and a policy's text only where there is one.
 pub fn menu<'a>(m: &'a Model, engine: &'a Engine) -> impl Iterator<Item = &'static (char, &'static str)> + 'a {
@@ -19,6 +20,7 @@ pub fn menu<'a>(m: &'a Model, engine: &'a Engine) -> impl Iterator<Item = &'stat
     let yaml = board::yaml_text(m, engine).is_some();
     MENU.iter().filter(move |(k, _)| match k {
         'p' => patch(m).is_some(),
+        'v' => value(m).is_some(),
         'r' | 'j' => flow,
         'y' => yaml,
         _ => true,
@@ -37,6 +39,12 @@ fn patch(m: &Model) -> Option<Cow<'_, str>> {
     c.suggestion.as_ref().map(Suggestion::text).filter(|t| !t.is_empty())
 }
 
+/// Of the field under the finger.
+fn value(m: &Model) -> Option<&str> {
+    let Some(Screen::Describe(d)) = m.screen() else { return None };
+    d.here().map(|f| f.1)
+}
+
 pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let filter = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
     let text = match key.typed() {
@@ -44,6 +52,7 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
         Some('j') => selected_flow(m, engine).and_then(|seq| json(engine, seq)),
         Some('y') => board::yaml_text(m, engine),
         Some('p') => patch(m).map(Cow::into_owned),
+        Some('v') => value(m).map(str::to_owned),
         Some('f') => Some(filter),
         Some('c') => Some(if filter.is_empty() { m.options.command.clone() } else { format!("{} {}", m.options.command, quote(&filter)) }),
         _ => return,

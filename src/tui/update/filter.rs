@@ -3,7 +3,7 @@ use super::{Tone, toast};
 use crate::engine::Engine;
 use crate::query;
 use crate::tui::key::Key;
-use crate::tui::model::Model;
+use crate::tui::model::{Effect, Model, Screen};
 use crate::tui::prompt::{Did, Prompt};
 use crate::tui::view::View;
 
@@ -90,10 +90,43 @@ pub fn narrow(m: &mut Model, engine: &Engine, only: bool) {
     match query::parse(&text, &context(m, engine)) {
         Ok(filter) => {
             show(m, engine, filter);
+            // Where the table is not in sight, what it shows now is said.
+            if matches!(m.screen(), Some(Screen::Describe(_))) {
+                toast(m, Tone::Info, format!("the table shows {text}"));
+            }
             remember(m, text);
         }
         Err(e) => toast(m, Tone::Error, e.to_string()),
     }
+}
+
+/// `:filter NAME`.
+pub fn named(m: &mut Model, engine: &Engine, name: &str) {
+    let Some(text) = m.filters.iter().find(|f| f.0 == name).map(|f| f.1.clone()) else {
+        return toast(m, Tone::Error, format!("no filter is named {name}: :keep {name} names the present one"));
+    };
+    match query::parse(&text, &context(m, engine)) {
+        Ok(filter) => {
+            show(m, engine, filter);
+            remember(m, text);
+        }
+        Err(e) => toast(m, Tone::Error, format!("{name} is no filter: {e}")),
+    }
+}
+
+/// `:keep NAME`: the present filter gets a name, here and in the configuration file.
+pub fn christen(m: &mut Model, name: &str) {
+    let text = m.view().map_or("", View::text).to_owned();
+    if text.is_empty() {
+        return toast(m, Tone::Info, "there is no filter to keep: / writes one");
+    }
+    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_')) {
+        return toast(m, Tone::Error, "a name has letters, digits, - and _ only");
+    }
+    m.filters.retain(|f| f.0 != name);
+    m.filters.push((name.to_owned(), text.clone()));
+    m.filters.sort();
+    m.effects.push(Effect::Keep(name.to_owned(), text));
 }
 
 fn keep(m: &mut Model) {
@@ -104,6 +137,7 @@ fn keep(m: &mut Model) {
 fn remember(m: &mut Model, text: String) {
     if !text.is_empty() {
         m.history.retain(|h| *h != text);
+        m.effects.push(Effect::Remember(text.clone()));
         m.history.push(text);
         if m.history.len() > REMEMBERED {
             m.history.remove(0);

@@ -1,5 +1,6 @@
 //! The only writer of the model: what each action does, and what follows from new data and a new size.
 pub mod board;
+mod column;
 mod complete;
 pub mod copy;
 mod filter;
@@ -14,8 +15,8 @@ use super::board::Sort;
 use super::key::Key;
 use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
-use crate::engine::Engine;
 use crate::engine::causes::State;
+use crate::engine::{Engine, Found};
 
 pub use filter::{paste, start};
 
@@ -23,12 +24,17 @@ pub use filter::{paste, start};
 const TOAST_MS: u64 = 4_000;
 /// Causes that come before are those of the flows that were asked for at first.
 const QUIET_MS: u64 = 3_000;
+/// The newest flows that a contrast looks at: a key is answered at once.
+pub const CONTRASTED: u64 = 200_000;
 /// The order of causes changes at most this often.
 const RESORT_MS: u64 = 1_000;
 
 /// One key.
 pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     m.toast = None;
+    if std::mem::take(&mut m.titled) {
+        m.headline = Some(String::new());
+    }
     let asked = std::mem::take(&mut m.asked);
     if key == Key::ctrl('c') {
         m.done = true;
@@ -71,13 +77,15 @@ fn run(m: &mut Model, engine: &Engine, action: Action) {
 pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static str> {
     let nothing = "no flow is selected";
     match (action, m.screen()?) {
-        (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster, _) if m.options.remote.is_none() => {
+        (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster | Action::Seek, _) if m.options.remote.is_none() => {
             Some("only a recording can be played back")
         }
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
         (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
         (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => {
@@ -114,6 +122,10 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Wide => m.wide = !m.wide,
         Action::Maximise => go::maximise(m),
         Action::Copy => m.menu = Some(Menu::Copy),
+        Action::Addresses => m.addresses = !m.addresses,
+        Action::Columns => column::open(m),
+        Action::Toggle => column::toggle(m),
+        Action::Reverse => board::reverse(m),
         Action::Sort => m.menu = Some(Menu::Sort),
         Action::Left => board::sideways(m, engine, -1),
         Action::Right => board::sideways(m, engine, 1),
@@ -142,6 +154,11 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Flows => trail::root(m, None),
         Action::Drops => trail::root(m, Some(Screen::Drops)),
         Action::Map | Action::Matrix | Action::Stats | Action::Timeline | Action::Policies => board::open(m, engine, action),
+        Action::Admitted => trail::root(m, Some(Screen::Admitted(Box::default()))),
+        Action::NextChange => board::change(m, engine, 1),
+        Action::PrevChange => board::change(m, engine, -1),
+        Action::Seek => tape::seek(m, engine),
+        Action::Contrast => contrast(m, engine),
         Action::Ledger => trail::root(m, Some(Screen::Ledger(Default::default()))),
         Action::Suspend => m.effects.push(Effect::Suspend),
         Action::Redraw => m.effects.push(Effect::Redraw),
@@ -208,7 +225,8 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
             let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
             if evidence { c.scroll.by(by) } else { c.yaml.by(by) }
         }
-        Some(Screen::Describe(d)) => d.scroll.by(by),
+        Some(Screen::Describe(d)) => d.step(by),
+        Some(Screen::Columns(c)) => column::step(c, by),
         Some(Screen::Ledger(s) | Screen::Help { scroll: s, .. }) => s.by(by),
         _ => {}
     }
@@ -218,6 +236,17 @@ fn rule(m: &mut Model, by: isize) {
     if let Some(Screen::Why(c)) = m.stack.last_mut() {
         let n = c.rules().len().max(1);
         c.rule = (c.rule + n).saturating_add_signed(by) % n;
+    }
+}
+
+/// What tells the dropped from the forwarded flows; once more puts it away.
+fn contrast(m: &mut Model, engine: &Engine) {
+    if let Some(Screen::Why(c)) = m.stack.last_mut() {
+        c.contrast = match (c.contrast.take(), c.cause) {
+            (None, Some(id)) => Some(engine.contrast_of(id, CONTRASTED)),
+            _ => None,
+        };
+        (c.scroll.at, c.placed) = (0, None);
     }
 }
 
@@ -251,6 +280,32 @@ pub fn fed(m: &mut Model, frames: u64) {
         m.fed_ms = ms;
     }
     m.meter.add(ms, frames);
+}
+
+/// What somebody saved into the policies at hand has been looked through.
+pub fn edited(m: &mut Model, found: &Found) {
+    let names: Vec<&str> = found.files.iter().map(|f| f.rsplit('/').next().unwrap_or(f)).collect();
+    if let Some(fault) = &found.fault {
+        // The name is enough where there is but one line.
+        let short = found.files.iter().zip(&names).fold(fault.clone(), |text, (file, name)| text.replace(file.as_str(), name));
+        return toast(m, Tone::Error, short);
+    }
+    let files = match names.as_slice() {
+        [one] => (*one).to_owned(),
+        all => format!("{} files", all.len()),
+    };
+    let causes = |n: usize| if n == 1 { "1 cause".to_owned() } else { format!("{n} causes") };
+    let mut said = Vec::new();
+    if found.mended > 0 {
+        said.push(format!("{} fixed", causes(found.mended)));
+    }
+    if found.foreseen > 0 {
+        said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
+    }
+    if said.is_empty() {
+        said.push("it changes nothing for what was seen".to_owned());
+    }
+    toast(m, Tone::Info, format!("{files} saved: {}", said.join(", ")));
 }
 
 /// Time goes on: toasts end. Returns whether the picture changes.
@@ -300,7 +355,9 @@ fn causes(m: &mut Model, engine: &Engine) {
         events: c.events,
         state: c.state(now),
         audit: c.audit,
+        foreseen: c.foreseen.is_some(),
         first: c.first,
+        last: c.last,
         age: now.since(c.first),
         rate: c.rate(now),
     };
@@ -311,9 +368,14 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
     // What is there at once when a recording is opened is no news.
-    if m.options.bell && m.streams(engine) && m.drops.rung < engine.causes().len() {
+    if (m.options.bell || m.options.news) && m.streams(engine) && m.drops.rung < engine.causes().len() {
         if m.drops.rung > 0 || m.ms > QUIET_MS {
-            m.ring = true;
+            m.ring = m.options.bell;
+            if let Some(c) = engine.causes().iter().last().filter(|_| m.options.news) {
+                let glyph = if c.audit { m.look.g.audit } else { m.look.g.no };
+                m.headline = Some(format!("{glyph} {}", drops::sentence(c)));
+                m.titled = true;
+            }
         }
         m.drops.rung = engine.causes().len();
     }
@@ -329,10 +391,12 @@ fn sort_causes(m: &mut Model) {
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
         State::Quiet => 1,
-        State::Fixed => 2,
+        State::Mended => 2,
+        State::Fixed => 3,
     };
     match m.drops.sort {
         Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.first), l.id)),
+        Sort::Last => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.last), l.id)),
         _ => m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id)),
     }
     if m.drops.reverse {

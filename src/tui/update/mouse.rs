@@ -1,8 +1,8 @@
 //! What the mouse does: the wheel moves, a click chooses, a second one on the same line goes in, a click on a crumb goes back.
-use super::{go, step, trail};
+use super::{board, go, step, trail};
 use crate::engine::Engine;
 use crate::tui::model::{Model, Screen};
-use crate::tui::screen::flows;
+use crate::tui::screen::{flows, policies};
 use crate::tui::widget::bar;
 
 /// Lines of one notch of the wheel.
@@ -39,6 +39,9 @@ pub fn mouse(m: &mut Model, engine: &Engine, what: Mouse) {
 }
 
 fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
+    if y + 1 == FIRST {
+        return head(m, x);
+    }
     let Some(line) = y.checked_sub(FIRST).map(usize::from) else { return };
     let height = usize::from(m.height.saturating_sub(FIRST + 1));
     let scrolled = |at: usize, page: usize| if at < page { 0 } else { at + 1 - page };
@@ -90,6 +93,21 @@ fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
     };
     if again {
         go::enter(m, engine);
+    }
+}
+
+/// A click on the heads: the finger goes to that column of the flows, which stand in the order of time; another list is sorted by it.
+fn head(m: &mut Model, x: u16) {
+    match m.screen() {
+        Some(Screen::Flows(_)) => {
+            let hit = flows::columns(m, m.width).into_iter().find(|p| (p.x..p.x + p.w).contains(&x));
+            m.finger = hit.map_or(m.finger, |p| p.column);
+        }
+        Some(Screen::Policies(_)) => {
+            let by = policies::sort_at(x, m.width);
+            board::sort_by(m, Some(by));
+        }
+        _ => {}
     }
 }
 

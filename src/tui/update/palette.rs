@@ -1,9 +1,11 @@
 //! Typing in the palette, and doing what is chosen there.
-use super::{Tone, board, go, toast};
+use super::{Tone, board, column, filter, go, toast};
 use crate::engine::Engine;
 use crate::tui::key::Key;
-use crate::tui::model::{Effect, Model, Palette};
+use crate::tui::model::{Effect, Model, Palette, Screen};
+use crate::tui::screen::admitted;
 use crate::tui::screen::palette::{Go, offers};
+use crate::tui::theme::{Depth, Theme};
 use crossterm::event::KeyCode;
 
 /// Longest text that can be typed.
@@ -23,6 +25,11 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
             let Some(chosen) = found.into_iter().nth(p.at.min(last)) else {
                 return toast(m, Tone::Info, format!("there is no {}", p.text.trim()));
             };
+            // A command without its word waits for it.
+            if chosen.name.ends_with(' ') && !matches!(chosen.go, Go::Record(_) if m.tape.is_some()) {
+                m.palette = Some(Palette { text: chosen.name, at: 0 });
+                return;
+            }
             return choose(m, engine, chosen.go);
         }
         (KeyCode::Down, _) | (KeyCode::Char('n'), true) => p.at = (p.at + 1).min(last),
@@ -54,13 +61,29 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
     match go {
         Go::Act(action) => super::run(m, engine, action),
         Go::Namespace(ns) => go::show(m, engine, &format!("ns:{ns}")),
-        Go::Time(time) if time.is_empty() => m.palette = Some(Palette { text: "goto ".to_owned(), at: 0 }),
+        Go::Theme(name) => theme(m, &name),
+        Go::Columns(names) => column::named(m, &names),
+        Go::Filter(name) => filter::named(m, engine, &name),
+        Go::Keep(name) => filter::christen(m, &name),
+        Go::Write => column::write(m),
         Go::Time(time) if super::tape::goto(m, engine, &time) => {}
         Go::Time(time) => board::goto(m, engine, &time),
-        Go::Save(path) if path.is_empty() => m.palette = Some(Palette { text: "save ".to_owned(), at: 0 }),
-        Go::Save(path) => m.effects.push(Effect::Save(path)),
+        Go::Save(path) => match m.screen() {
+            Some(Screen::Admitted(x)) => {
+                let text = admitted::csv(x);
+                m.effects.push(Effect::Export(path, text));
+            }
+            _ => m.effects.push(Effect::Save(path)),
+        },
         Go::Record(_) if m.tape.is_some() => m.effects.push(Effect::Record(None)),
-        Go::Record(path) if path.is_empty() => m.palette = Some(Palette { text: "record ".to_owned(), at: 0 }),
         Go::Record(path) => m.effects.push(Effect::Record(Some(path))),
     }
+}
+
+/// Other colours, from the next picture on.
+fn theme(m: &mut Model, name: &str) {
+    let Some(theme) = Theme::named(name) else { return toast(m, Tone::Error, format!("there is no theme {name}")) };
+    m.look.theme = theme;
+    let why = if m.look.depth == Depth::None { ", but there are no colours here: --color always" } else { "" };
+    toast(m, Tone::Info, format!("{name}: {}{why}", theme.help));
 }

@@ -193,7 +193,8 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
         .map(|(_, c)| c)
         .collect();
     let style = if p.error.is_some() { look.drop() } else { look.plain() };
-    pen.ends(area, &[seg(" / ", look.accent()), seg(shown, style)], &right);
+    let ghost = p.ghost(&m.history).unwrap_or("");
+    pen.ends(area, &[seg(" / ", look.accent()), seg(shown, style), seg(ghost, look.dim())], &right);
     let x = area.x + 3 + u16::try_from(p.column(p.cursor) - skip).unwrap_or(0);
     Some(Position { x: x.min(area.right().saturating_sub(1)), y: area.y })
 }
@@ -257,7 +258,9 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     }
     let mut right: Vec<Seg> = Vec::new();
     if !note.is_empty() {
-        right.push(seg(format!("{note} "), look.plain()));
+        // What can be pressed keeps its place.
+        let room = usize::from(area.width) * 3 / 5;
+        right.push(seg(format!("{} ", crate::tui::text::clip(note, room, look.g.gap)), look.plain()));
     }
     let room = usize::from(area.width).saturating_sub(length(&right) + 1);
     pen.ends(area, &keys(m, engine, room), &right);

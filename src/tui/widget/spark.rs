@@ -6,7 +6,7 @@ pub fn spark(look: Look, numbers: &[u32]) -> String {
     let most = numbers.iter().copied().max().unwrap_or(0).max(1);
     let bar = |n: u32| match n {
         0 => look.g.bars[0],
-        n => look.g.bars.get((u64::from(n) * 7).div_ceil(u64::from(most)) as usize).copied().unwrap_or("?"),
+        n => look.g.bars.get((u64::from(n) * 6).div_ceil(u64::from(most)) as usize).copied().unwrap_or("?"),
     };
     numbers.iter().map(|n| bar(*n)).collect()
 }

@@ -1,7 +1,8 @@
 //! The VERDICT cell: what happened, and for a drop which side and which policy. Pairs flow and policy in 24 columns.
+use super::l7::application;
 use super::pen::{Seg, seg};
 use crate::engine::Engine;
-use crate::model::observed::{Direction, L7, Verdict};
+use crate::model::observed::{Direction, Verdict};
 use crate::model::reason;
 use crate::model::row::Row;
 use crate::model::why::{Outcome, PolicyRef, Why};
@@ -22,7 +23,7 @@ fn more(policies: &[PolicyRef]) -> String {
     if names.len() > 1 { format!(" +{}", names.len() - 1) } else { String::new() }
 }
 
-fn side(direction: Option<Direction>) -> &'static str {
+pub fn side(direction: Option<Direction>) -> &'static str {
     match direction {
         Some(Direction::Egress) => "egress ",
         Some(Direction::Ingress) => "ingress",
@@ -109,7 +110,7 @@ fn denied(out: &mut Vec<Seg>, look: Look, engine: &Engine, seq: u64, row: &Row, 
 }
 
 /// A reason as Hubble prints it, in running text.
-fn printed(drop: u16) -> String {
+pub fn printed(drop: u16) -> String {
     match reason::by_number(u32::from(drop)) {
         _ if drop == 0 => "no reason given".to_owned(),
         Some(r) => {
@@ -122,33 +123,4 @@ fn printed(drop: u16) -> String {
         }
         None => format!("reason {drop}"),
     }
-}
-
-/// What the proxy saw (`GET 200`, `A api.stripe.com`), and whether it is bad news.
-pub fn application(engine: &Engine, seq: u64) -> (String, bool) {
-    let Some(o) = engine.observed(seq) else { return (String::new(), false) };
-    match &o.l7 {
-        Some(L7::Http { method, code, url, .. }) if *code == 0 => (format!("{method} {}", path(url)), false),
-        Some(L7::Http { method, code, .. }) => (format!("{method} {code}"), *code >= 500),
-        Some(L7::Dns { query, rcode, ips, qtypes, .. }) => {
-            let query = query.trim_end_matches('.');
-            let kind = qtypes.first().map_or("DNS", String::as_str);
-            match (rcode, o.l7_response) {
-                (0, true) if ips.is_empty() => (format!("{kind} {query} empty"), false),
-                (0, _) => (format!("{kind} {query}"), false),
-                (3, _) => (format!("NXDOMAIN {query}"), true),
-                (5, _) => (format!("REFUSED {query}"), true),
-                (2, _) => (format!("SERVFAIL {query}"), true),
-                (n, _) => (format!("rcode {n} {query}"), true),
-            }
-        }
-        Some(L7::Kafka { topic, api_key, error_code, .. }) => (format!("{api_key} {topic}"), *error_code != 0),
-        Some(L7::Other) | None => (String::new(), false),
-    }
-}
-
-/// The path of an absolute or relative URL.
-fn path(url: &str) -> &str {
-    let after = url.split_once("://").map_or(url, |(_, r)| r);
-    if after.starts_with('/') { after } else { after.find('/').and_then(|i| after.get(i..)).unwrap_or("/") }
 }
