@@ -2,6 +2,7 @@
 //! that we derived, names that DNS taught, owners read from pod names).
 //!
 //! Owns two views of one flow, which have to answer alike: [`Full`] over the decoded message, [`Flat`] over the row alone.
+use super::Engine;
 use super::causes::Causes;
 use super::enrich;
 use super::store::Store;
@@ -203,6 +204,20 @@ fn transport(l: L4) -> i64 {
         L4::Sctp => 5,
         L4::Vrrp => 6,
         L4::Igmp => 7,
+    }
+}
+
+impl Engine {
+    /// Whether a held flow passes a filter.
+    pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
+        let Some(row) = self.store.row(seq) else { return false };
+        // Nobody's world is looked for where the row says it: a new filter goes over everything that is held.
+        let quick = by_row(&self.store, &self.causes, row, predicate);
+        quick.unwrap_or_else(|| self.matches_whole(seq, row, predicate))
+    }
+
+    fn matches_whole(&self, seq: u64, row: &Row, predicate: &Predicate) -> bool {
+        matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
     }
 }
 

@@ -586,16 +586,4 @@ impl Engine {
         }
         Some(explained)
     }
-
-    /// Whether a held flow passes a filter.
-    pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
-        let Some(row) = self.store.row(seq) else { return false };
-        // Nobody's world is looked for where the row says it: a new filter goes over everything that is held.
-        let quick = held::by_row(&self.store, &self.causes, row, predicate);
-        quick.unwrap_or_else(|| self.matches_whole(seq, row, predicate))
-    }
-
-    fn matches_whole(&self, seq: u64, row: &Row, predicate: &Predicate) -> bool {
-        held::matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
-    }
 }

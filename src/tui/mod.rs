@@ -176,7 +176,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 if let Some((tone, text)) = tapes.flush() {
                     app.say(tone, text);
                 }
-                (app.model.tape, app.model.kept) = (tapes.state(), tapes.keeps());
+                (app.model.tape, app.model.kept, app.model.missed) = (tapes.state(), tapes.keeps(), tapes.missed());
                 dirty = true;
             }
             () = tokio::time::sleep(NAP), if tapes.awaits() => {}

@@ -450,6 +450,8 @@ pub struct Model {
     pub closed: bool,
     /// What is being recorded on demand, in a few words.
     pub tape: Option<String>,
+    /// Flows that are not in the recordings that were to have them.
+    pub missed: u64,
     /// What is held is kept on the disk as well.
     pub kept: bool,
 }
@@ -490,6 +492,7 @@ impl Model {
             done: false,
             closed: false,
             tape: None,
+            missed: 0,
             kept: false,
             options,
         }
