@@ -176,11 +176,11 @@ impl Job {
 /// A first word that is nearly a command is no filter: who types `obsrve` does not look for such a pod.
 fn mistyped(filter: &[String]) -> Result<(), Error> {
     let commands = <Cli as clap::CommandFactory>::command();
-    let names = commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
-    if let Some(word) = filter.first().filter(|w| names.clone().any(|n| n == w.as_str())) {
+    let names: Vec<&str> = commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases())).collect();
+    if let Some(word) = filter.first().filter(|w| names.contains(&w.as_str())) {
         return Err(Error::usage(format!("{word} stands behind an option")).hint(format!("the command comes first: flowhy {word} --…")));
     }
-    like(filter, names, "flowhy")
+    like(filter, names.into_iter(), "flowhy")
 }
 
 /// A first word that is nearly one of `names`, which follow `before`.
