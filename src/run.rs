@@ -4,9 +4,12 @@
 use crate::cli::Cli;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::model::doc::Doc;
 use crate::model::input::{At, Change};
 use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::record::{Keep, Recorder};
+use crate::source::Source as _;
+use crate::source::edits::Watched;
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
@@ -230,6 +233,10 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
         if !screen {
             headless::heed_signals(&stop);
         }
+        let watched = Watched::new(&policies, docs_of(&given), engine.faults());
+        if screen && !watched.is_empty() {
+            tokio::spawn(Box::new(watched).run(feed.clone(), stop.clone()));
+        }
         let sources = tokio::select! {
             biased;
             started = sources::start(from, sources::Reader { screen, quiet }, look, feed, &stop) => started?,
@@ -278,6 +285,10 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     // A thread that waits for standard input cannot be waited for.
     runtime.shutdown_background();
     result
+}
+
+fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {
+    given.iter().filter_map(|change| if let Change::Apply(doc) = change { Some(doc.clone()) } else { None })
 }
 
 /// Loads the manifests before the first flow, so that the same files give the same answers. Returns what was read, and what of it

@@ -5,6 +5,7 @@
 use flowhy::demo::{self, Simulation};
 use flowhy::engine::attribute::Attribution;
 use flowhy::engine::talks::Talks;
+use flowhy::engine::tally::Tally;
 use flowhy::engine::{Engine, Explain, Options};
 use flowhy::model::input::{Change, Codec, Frame, Input};
 use flowhy::model::observed::Observed;
@@ -159,6 +160,20 @@ fn a_flow_like_those_before_it_is_explained_and_folded_without_allocating() {
     println!("{cold} a flow at first, {warm} then");
     assert!(cold > 1.0 && warm == 0.0, "{cold} {warm}");
     assert!(explained > FLOWS / 100, "{explained}");
+}
+
+#[test]
+fn what_is_held_is_counted_without_allocating() {
+    let hold = Some(flowhy::engine::store::Limits::default());
+    let mut engine = Engine::new(Options { hold, explain: Explain::Drops, ..Options::default() });
+    frames(Codec::Hubble).into_iter().for_each(|f| engine.feed(Input::Frame(f), &mut |_| {}));
+    let (store, now) = (engine.store(), engine.now());
+    assert_eq!(store.len(), FLOWS);
+    let mut tally = Tally::default();
+    let mut pass = || counted(|| store.seqs().filter_map(|s| store.row(s)).for_each(|row| tally.add(row, store, now)));
+    let (cold, warm) = (pass(), pass());
+    println!("{cold} a flow at first, {warm} then");
+    assert!(cold > 0.0 && warm == 0.0, "{cold} {warm}");
 }
 
 #[test]

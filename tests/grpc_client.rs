@@ -188,7 +188,9 @@ impl Got {
                 Input::Frame(f) => self.frames.push(f),
                 Input::Link(l) => self.links.push(l),
                 Input::End(_, r) => self.ends.push(r),
-                Input::World(_) | Input::Learnt(_) | Input::Reset => panic!("a source of flows knows no world, and no way back"),
+                Input::World(_) | Input::Learnt(_) | Input::Reset | Input::Edited(_) => {
+                    panic!("a source of flows knows no world, and no way back")
+                }
             }
         }
     }

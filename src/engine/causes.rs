@@ -36,6 +36,8 @@ pub enum State {
     New,
     Ongoing,
     Quiet,
+    /// The policies at hand let it pass as they were written anew; no flow has shown it yet.
+    Mended,
     /// No drop since, and the same traffic was forwarded.
     Fixed,
 }
@@ -46,6 +48,7 @@ impl State {
             Self::New => "new",
             Self::Ongoing => "ongoing",
             Self::Quiet => "quiet",
+            Self::Mended => "mended",
             Self::Fixed => "fixed",
         }
     }
@@ -82,8 +85,12 @@ pub struct Cause {
     pub last: Nanos,
     /// Number of the newest record in the store; 0 without a store.
     pub example: u64,
+    /// A conversation that passed and would be stopped by what was written into the policies at hand; nothing was stopped yet.
+    pub foreseen: Option<Arc<Observed>>,
     /// Numbers of the conversations it stopped, where flows are folded into such.
     talks: BTreeSet<usize>,
+    /// Everything it stopped would pass by the policies at hand as they were written anew.
+    mended: bool,
     /// Whether forwarded traffic shows that it is fixed.
     watched: bool,
     pairs: Vec<Pair>,
@@ -106,6 +113,8 @@ impl Cause {
     pub fn state(&self, now: Nanos) -> State {
         if self.fixed() {
             State::Fixed
+        } else if self.mended {
+            State::Mended
         } else if now.since(self.last) > QUIET {
             State::Quiet
         } else if now.since(self.first) < NEW {
@@ -113,6 +122,11 @@ impl Cause {
         } else {
             State::Ongoing
         }
+    }
+
+    /// Whether the policies at hand, as they were written anew, let everything pass that it stopped; or nothing is foreseen any more.
+    pub fn is_mended(&self) -> bool {
+        self.mended
     }
 
     /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
@@ -324,7 +338,9 @@ impl Causes {
             first: at,
             last: at,
             example: 0,
+            foreseen: None,
             talks: BTreeSet::new(),
+            mended: false,
             watched,
             pairs: Vec::new(),
             more_pairs: false,
@@ -337,6 +353,39 @@ impl Causes {
         });
         self.by_key.insert(key, id);
         Some(id)
+    }
+
+    /// Books a conversation of `records` records that passed and would be stopped, with its number.
+    pub fn foresee(&mut self, o: &Arc<Observed>, (talk, records): (usize, u64), why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
+        let at = o.at.unwrap_or_default();
+        let key = Key::foreseen(o, why, from, to);
+        let id = match self.by_key.get(&key) {
+            Some(id) => *id,
+            None => self.open_cause(key, o, at, why, from, to)?,
+        };
+        let cause = self.causes.get_mut(id.0.get() as usize - 1)?;
+        (cause.first, cause.last) = (cause.first.min(at), cause.last.max(at));
+        (cause.records, cause.events) = (cause.records + records, cause.events + records);
+        cause.foreseen.get_or_insert_with(|| o.clone());
+        (cause.watched, cause.mended) = (false, false);
+        cause.talks.insert(talk);
+        cause.meet(from, to, at);
+        Some(id)
+    }
+
+    /// What was foreseen is looked at anew: until it is met again it is no longer so.
+    pub fn look_again(&mut self) {
+        for c in self.causes.iter_mut().filter(|c| c.foreseen.is_some()) {
+            (c.records, c.events, c.mended) = (0, 0, true);
+            c.talks.clear();
+        }
+    }
+
+    /// Tells whether the policies at hand, as they were written anew, let everything pass that the cause stopped.
+    pub fn mend(&mut self, id: CauseId, mended: bool) {
+        if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
+            c.mended = mended;
+        }
     }
 
     /// Another explanation of what a cause stands for, made when more was known; `o` is the record that shows it. The cause keeps its

@@ -4,7 +4,7 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, KindState};
+use crate::model::input::{At, Change, Edits, KindState, ObjectId};
 use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
@@ -84,6 +84,11 @@ impl Cluster {
     /// The policies as they are now.
     pub fn policies(&self) -> &PolicySet {
         self.policies.now()
+    }
+
+    /// The policies as they were before the first change that is remembered.
+    pub fn first_policies(&self) -> PolicySet {
+        self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None)
     }
 
     /// What a flow of this time is judged with.
@@ -295,7 +300,26 @@ impl Clusters {
 
     /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
     pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
-        self.live.iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+        let all = if self.live.is_empty() { std::slice::from_ref(&self.base) } else { &self.live };
+        all.iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+    }
+
+    /// Takes in manifests that were written anew, and says what of them could not be used. What each cluster says of itself goes on.
+    pub fn edit(&mut self, edits: &Edits) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for c in std::iter::once(&mut self.base).chain(&mut self.live) {
+            faults.clear();
+            for (old, new) in edits.files.iter().flat_map(|f| &f.pairs) {
+                match (old, new) {
+                    (_, Some(new)) => c.world.apply_at(&Change::Apply(new.clone()), Some(edits.at)),
+                    (Some(old), None) => c.world.apply_at(&Change::Remove(ObjectId::of(old)), Some(edits.at)),
+                    (None, None) => {}
+                }
+                faults.extend(c.policies.edit(old.as_deref(), new.as_ref(), edits.at));
+            }
+            c.rejudge(self.typed.under(c.world.settings()), Some(edits.at));
+        }
+        faults
     }
 
     /// Says that policies were given by hand, even if none: they are judged, and none of a cluster's own.

@@ -2,14 +2,18 @@
 //! answer. Owns the comparison and its ranking; says nothing of policies.
 //!
 //! One pass over what is held finds the traffic of each cause, a second one compares. Nothing is decoded but DNS records.
+use super::Engine;
+use super::causes::Cause;
 use super::store::Store;
 use crate::model::observed::{Direction, L4, L7, Verdict};
 use crate::model::row::{CauseId, End, Ip, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
+use crate::model::why::Outcome;
 use crate::wire::observed::observed;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 /// With fewer on either side, anything would separate them.
 const LEAST: u64 = 2;
@@ -98,13 +102,13 @@ struct Counts {
     by: [BTreeMap<Value, (u64, u64)>; 8],
 }
 
-/// What each cause of `wanted` is told apart by, the most telling first. Causes without forwarded flows of the same traffic are
+/// What each cause of `wanted` is told apart by among these rows, the most telling first. Causes without forwarded flows of the same traffic are
 /// not in it: there is nothing to contrast them with.
-pub fn contrast(store: &Store, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<CauseId, Vec<Contrast>> {
+pub fn contrast(store: &Store, rows: Range<u64>, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<CauseId, Vec<Contrast>> {
     let mut causes: HashMap<Traffic, Vec<CauseId>> = HashMap::new();
     let mut named: HashSet<Ip> = HashSet::new();
     let mut seen: HashSet<(CauseId, Traffic)> = HashSet::new();
-    for row in store.seqs().filter_map(|s| store.row(s)) {
+    for row in rows.clone().filter_map(|s| store.row(s)) {
         if let Some(id) = row.cause.filter(|id| wanted(*id) && row.reply != Some(true)) {
             let t = traffic(row);
             if seen.insert((id, t)) {
@@ -117,11 +121,11 @@ pub fn contrast(store: &Store, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<Caus
     }
     let outside = causes.keys().any(|(_, to, ..)| matches!(to, Who::Name(_) | Who::Reserved(_)));
     if outside {
-        named = store.seqs().filter_map(|s| store.row(s)).filter(|r| causes.contains_key(&traffic(r))).map(|r| r.dst.ip).collect();
+        named = rows.clone().filter_map(|s| store.row(s)).filter(|r| causes.contains_key(&traffic(r))).map(|r| r.dst.ip).collect();
     }
-    let answers = if outside { answers(store, &named) } else { HashMap::new() };
+    let answers = if outside { answers(store, rows.clone(), &named) } else { HashMap::new() };
     let mut counts: HashMap<CauseId, Counts> = HashMap::new();
-    for row in store.seqs().filter_map(|s| store.row(s)) {
+    for row in rows.clone().filter_map(|s| store.row(s)) {
         let passed = matches!(row.verdict, Verdict::Forwarded | Verdict::Redirected);
         if row.reply == Some(true) || (!passed && row.cause.is_none()) {
             continue;
@@ -133,6 +137,24 @@ pub fn contrast(store: &Store, wanted: &dyn Fn(CauseId) -> bool) -> HashMap<Caus
         }
     }
     counts.into_iter().map(|(id, c)| (id, c.ranked(store))).filter(|(_, c)| !c.is_empty()).collect()
+}
+
+impl Engine {
+    /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
+    pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
+        // A request is refused on a connection that is forwarded: node and address do not tell those apart.
+        let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
+        contrast(&self.store, self.store.seqs(), &wanted)
+    }
+
+    /// The same as [`Engine::contrast`] for one cause, over so many of the newest rows.
+    pub fn contrast_of(&self, id: CauseId, newest: u64) -> Vec<Contrast> {
+        let l7 = |c: &Cause| matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
+        let all = self.store.seqs();
+        let rows = all.start.max(all.end.saturating_sub(newest))..all.end;
+        let mut found = contrast(&self.store, rows, &|of| of == id && !self.causes.get(id).is_some_and(l7));
+        found.remove(&id).unwrap_or_default()
+    }
 }
 
 fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>; 8] {
@@ -153,9 +175,9 @@ fn values(row: &Row, answers: &HashMap<Ip, Vec<(Nanos, i64)>>) -> [Option<Value>
 }
 
 /// Time and lifetime (nanoseconds) of every answer that gave one of these addresses; empty for an address that none gave.
-fn answers(store: &Store, wanted: &HashSet<Ip>) -> HashMap<Ip, Vec<(Nanos, i64)>> {
+fn answers(store: &Store, rows: Range<u64>, wanted: &HashSet<Ip>) -> HashMap<Ip, Vec<(Nanos, i64)>> {
     let mut out: HashMap<Ip, Vec<(Nanos, i64)>> = HashMap::new();
-    for seq in store.seqs() {
+    for seq in rows {
         let Some(row) = store.row(seq).filter(|r| r.l7.is_some()) else { continue };
         let Some(o) = store.response(seq).map(|r| observed(&r)) else { continue };
         let Some(L7::Dns { ips, ttl, rcode: 0, .. }) = &o.l7 else { continue };

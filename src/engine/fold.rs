@@ -15,8 +15,9 @@ enum Subject {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     cluster: Option<String>,
-    /// What was only audited is not mixed with what was dropped.
+    /// What was only audited is not mixed with what was dropped, nor either with what is only foreseen.
     audit: bool,
+    foreseen: bool,
     outcome: Outcome,
     direction: Option<Direction>,
     policies: Vec<PolicyRef>,
@@ -44,6 +45,7 @@ impl Key {
         Self {
             cluster: why.cluster.clone(),
             audit: o.verdict == Verdict::Audit,
+            foreseen: false,
             outcome: why.outcome,
             direction: why.direction,
             policies: why.policies.clone(),
@@ -53,6 +55,11 @@ impl Key {
             l4: o.l4,
             port: o.dst_port,
         }
+    }
+
+    /// The same of a flow that passed, and would be stopped.
+    pub(super) fn foreseen(o: &Observed, why: &Why, from: &str, to: &str) -> Self {
+        Self { foreseen: true, ..Self::of(o, why, from, to) }
     }
 
     /// Whether it stands for all workloads of a namespace.

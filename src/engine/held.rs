@@ -2,6 +2,7 @@
 //! that we derived, names that DNS taught, owners read from pod names).
 //!
 //! Owns two views of one flow, which have to answer alike: [`Full`] over the decoded message, [`Flat`] over the row alone.
+use super::Engine;
 use super::causes::Causes;
 use super::enrich;
 use super::store::Store;
@@ -206,11 +207,27 @@ fn transport(l: L4) -> i64 {
     }
 }
 
-/// Whether a held flow passes: by its row if that suffices, else by its frame. A row whose frame is gone answers by its row.
-pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Row, predicate: &Predicate) -> bool {
-    if predicate.fields().is_subset(*FLAT) {
-        return predicate.matches(&Flat { row, store, causes });
+impl Engine {
+    /// Whether a held flow passes a filter.
+    pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
+        let Some(row) = self.store.row(seq) else { return false };
+        // Nobody's world is looked for where the row says it: a new filter goes over everything that is held.
+        let quick = by_row(&self.store, &self.causes, row, predicate);
+        quick.unwrap_or_else(|| self.matches_whole(seq, row, predicate))
     }
+
+    fn matches_whole(&self, seq: u64, row: &Row, predicate: &Predicate) -> bool {
+        matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
+    }
+}
+
+/// Whether a row passes, where rows alone can answer what the filter asks.
+pub fn by_row(store: &Store, causes: &Causes, row: &Row, predicate: &Predicate) -> Option<bool> {
+    predicate.fields().is_subset(*FLAT).then(|| predicate.matches(&Flat { row, store, causes }))
+}
+
+/// Whether a held flow passes: by its frame. A row whose frame is gone answers by its row.
+pub fn matches(store: &Store, causes: &Causes, world: &World, seq: u64, row: &Row, predicate: &Predicate) -> bool {
     let Some(response) = store.response(seq) else { return predicate.matches(&Flat { row, store, causes }) };
     let o = observed(&response);
     let o = enrich::named(&o, world);

@@ -1,6 +1,7 @@
 //! The one pipeline: `feed(Input)` → decode → enrich → admit → attribute → store. Plain, synchronous, one owner, no clock.
 //!
 //! Screens, headless output, replay, tests and benches all call [`Engine::feed`]; what differs is only [`Options`].
+pub mod admitted;
 mod again;
 pub mod attribute;
 pub mod causes;
@@ -11,6 +12,7 @@ pub mod edges;
 mod enrich;
 mod fold;
 mod held;
+mod outlook;
 pub mod raw;
 pub mod series;
 mod spell;
@@ -23,13 +25,13 @@ mod tests;
 pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Edits, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
-use crate::model::row::{CauseId, Row};
+use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
-use crate::model::why::{Agreement, Explanation, Outcome, Why};
+use crate::model::why::{Agreement, Explanation, Why};
 use crate::policy::{self, PolicySet, Step};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
@@ -43,11 +45,12 @@ use crate::wire::response::Response;
 use crate::world::World;
 use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
-use contrast::Contrast;
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
-use std::collections::{BTreeMap, HashMap};
+pub use outlook::Found;
+use outlook::Outlook;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Limits, Store};
 use talks::Talks;
@@ -137,6 +140,9 @@ pub struct Engine {
     /// What was there before any source, and whether it was said that it holds the policies.
     given: Vec<Change>,
     given_policies: bool,
+    /// What was written into it since.
+    edits: Vec<Arc<Edits>>,
+    outlook: Outlook,
 }
 
 impl Engine {
@@ -165,6 +171,8 @@ impl Engine {
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
+            edits: Vec::new(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -181,6 +189,7 @@ impl Engine {
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
             Input::Reset => self.reset(),
+            Input::Edited(edits) => self.edit(edits),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
@@ -195,11 +204,13 @@ impl Engine {
     fn reset(&mut self) {
         let given = std::mem::take(&mut self.given);
         let empty = std::mem::take(&mut self.given_policies);
+        let edits = std::mem::take(&mut self.edits);
         *self = Self::new(self.options.clone());
         if empty {
             self.policies_given();
         }
         given.into_iter().for_each(|change| self.give(change));
+        edits.into_iter().for_each(|edit| self.edit(edit));
     }
 
     /// A DNS answer of a time that was passed over.
@@ -371,6 +382,7 @@ impl Engine {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.causes.in_talk(id, talk);
+                self.still_mended(id, talk);
             }
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)
@@ -573,18 +585,5 @@ impl Engine {
             return Some(Explanation { why: clusters::foreign(&explained.why, &o.node), ..explained });
         }
         Some(explained)
-    }
-
-    /// What tells the dropped flows of each cause from the forwarded ones of the same traffic; needs a store.
-    pub fn contrast(&self) -> HashMap<CauseId, Vec<Contrast>> {
-        // A request is refused on a connection that is forwarded: node and address do not tell those apart.
-        let wanted = |id| self.causes.get(id).is_some_and(|c| !matches!(c.why.outcome, Outcome::L7Denied | Outcome::DnsRefused));
-        contrast::contrast(&self.store, &wanted)
-    }
-
-    /// Whether a held flow passes a filter.
-    pub fn matches(&self, seq: u64, predicate: &Predicate) -> bool {
-        let Some(row) = self.store.row(seq) else { return false };
-        held::matches(&self.store, &self.causes, &self.clusters.get(self.home_of(seq)).world, seq, row, predicate)
     }
 }

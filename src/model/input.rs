@@ -14,6 +14,8 @@ pub enum Input {
     Learnt(Frame),
     /// A player goes to another time: what came until now is to be forgotten, but for what was given before it.
     Reset,
+    /// Manifests that were given were written anew.
+    Edited(Arc<Edits>),
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
 }
@@ -55,6 +57,28 @@ impl std::convert::From<Change> for Input {
     fn from(change: Change) -> Self {
         Self::World(At { cluster: Arc::from(""), at: None, change })
     }
+}
+
+/// What was written into manifests that had been given before, and when.
+#[derive(Debug)]
+pub struct Edits {
+    pub at: Nanos,
+    pub files: Vec<Edited>,
+}
+
+/// An object as it was and as it is.
+pub type Pair = (Option<Arc<Doc>>, Option<Arc<Doc>>);
+
+/// One file that was written anew.
+#[derive(Debug)]
+pub struct Edited {
+    /// As its text calls it.
+    pub file: String,
+    /// Objects as they stood in it, and as they stand now; one of the two is `None` where an object came or went. Empty where the text
+    /// cannot be used: then what stood there stays.
+    pub pairs: Vec<Pair>,
+    /// What of it cannot be read.
+    pub faults: Vec<Fault>,
 }
 
 /// A change of what the cluster looks like.

@@ -154,6 +154,40 @@ impl PolicySet {
         self.generation += 1;
     }
 
+    /// Puts an object of a manifest that was written anew into the place of the one that stood there. One that would be refused takes
+    /// nobody's place: the cluster would not take it either.
+    pub(super) fn edit(&mut self, old: Option<&Doc>, new: Option<&Arc<Doc>>) -> (Vec<Fault>, Option<Turn>) {
+        let slot = old.and_then(|old| {
+            let (id, file) = (ObjectId::of(old), &old.text.file);
+            let policies = self.policies.iter().enumerate().filter_map(|(slot, p)| Some((slot, p.as_ref()?)));
+            let policies = policies.filter(|(_, p)| p.text.file == *file && ObjectId::of(&p.doc) == id).map(|(slot, p)| (p.lines.0, slot));
+            let unable =
+                self.refused.iter().chain(&self.not_understood).filter(|n| n.object == id && n.file == *file).map(|n| (n.line, n.slot));
+            // Where it stands several times in the file, its line says which; what was refused last time left an older text in its place.
+            policies.chain(unable).min_by_key(|(line, _)| line.abs_diff(old.root.line)).map(|(_, slot)| slot)
+        });
+        let (Some(slot), new) = (slot, new) else { return new.map_or_else(Default::default, |new| self.take(new)) };
+        let mut faults = Vec::new();
+        let after = match new {
+            None => None,
+            Some(doc) => match self.compiled(doc, &mut faults) {
+                Some(Standing::Refused(n)) if self.policies.get(slot).is_some_and(Option::is_some) => {
+                    faults.pop();
+                    let what = format!("{} {} is refused, so it stays as it was: {}", n.policy.kind, n.policy.path(), n.what);
+                    faults.push(Fault { file: n.file, line: n.line, what });
+                    return (faults, None);
+                }
+                standing => standing,
+            },
+        };
+        let before = match (after.clone(), new) {
+            (Some(standing), Some(doc)) => self.put(slot, doc, standing),
+            _ => self.place(slot, None),
+        };
+        self.generation += 1;
+        (faults, Some(Turn { before, after, slot }))
+    }
+
     fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
         let (mut faults, line, file) = (Vec::new(), doc.root.line, &doc.text.file);
         let Some(after) = self.compiled(doc, &mut faults) else { return (faults, None) };

@@ -8,7 +8,7 @@ use super::ir::Policy;
 use super::kind;
 use super::set::{Standing, Turn};
 use super::unread::Unread;
-use crate::model::doc::{Fault, Node, Value};
+use crate::model::doc::{Doc, Fault, Node, Value};
 use crate::model::input::{Change, KindState};
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
@@ -149,6 +149,21 @@ impl Versions {
         for turn in turns.into_iter().filter(|t| !first && matters(t)) {
             self.book(turn, at);
         }
+        self.forget();
+        faults
+    }
+
+    /// Takes in an object of a manifest that was written anew at a time. As far as anybody knows what stood there had always been so.
+    pub fn edit(&mut self, old: Option<&Doc>, new: Option<&Arc<Doc>>, at: Nanos) -> Vec<Fault> {
+        let (faults, turn) = self.now.edit(old, new);
+        if let Some(turn) = turn.filter(matters) {
+            self.book(turn, at);
+        }
+        self.forget();
+        faults
+    }
+
+    fn forget(&mut self) {
         while self.log.len() > MOST || (self.bytes > MOST_BYTES && !self.log.is_empty()) {
             if let Some(step) = self.log.pop_front() {
                 self.bytes -= step.weight();
@@ -156,7 +171,6 @@ impl Versions {
                 self.from = self.from.max(Some(step.at));
             }
         }
-        faults
     }
 
     /// Puts a change where its time is. One object's changes stand in the order in which they came, whatever the clocks say; another
@@ -376,6 +390,31 @@ mod tests {
         v.turn(&kind(KindState::Loading), Nanos(5));
         v.turn(&policy("a", "2"), Nanos(6));
         assert_eq!(v.number(), 1);
+    }
+
+    #[test]
+    fn a_manifest_written_anew_makes_a_version_and_one_that_is_refused_none() {
+        let doc = |text: &str| Arc::new(yaml::read("p.yaml", text).0.remove(0));
+        let text = |app: &str, more: &str| {
+            format!(
+                "{more}apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: a, namespace: shop}}\nspec: {{podSelector: {{matchLabels: {{app: {app}}}}}}}\n"
+            )
+        };
+        let (first, second) = (doc(&text("a1", "")), doc(&text("a2", "# further down\n\n")));
+        let refused = doc(&text("a3", "").replace("podSelector:", "ingress: [{ports: [{port: 99999}]}], podSelector:"));
+        let mut v = Versions::default();
+        v.now_mut().apply(&Change::Apply(first.clone()));
+        assert!(v.edit(Some(&first), Some(&second), Nanos(10)).is_empty());
+        assert_eq!(
+            (v.number(), v.from(), names(v.now()), names(&v.build(0, None))),
+            (1, None, vec!["a Some(\"a2\")".to_owned()], vec!["a Some(\"a1\")".to_owned()])
+        );
+        let faults = v.edit(Some(&second), Some(&refused), Nanos(20));
+        assert!(faults.len() == 1 && faults[0].what.contains("so it stays as it was"), "{faults:?}");
+        assert_eq!((v.number(), v.now().len(), v.now().refused().len()), (1, 1, 0));
+        // What was refused stands in the file now; the one that is in force is found by its name.
+        assert!(v.edit(Some(&refused), None, Nanos(30)).is_empty());
+        assert_eq!((v.number(), v.now().len(), names(&v.build(1, None)).len()), (2, 0, 1));
     }
 
     #[test]

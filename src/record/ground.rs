@@ -53,6 +53,11 @@ impl Ground {
         Some(line)
     }
 
+    /// A manifest of this name was written anew: what it said before is void.
+    pub fn forget(&mut self, file: &str) {
+        self.manifests.retain(|(_, text, _)| text.file != file);
+    }
+
     /// Appends everything that is known, and returns how many lines that are.
     pub fn snapshot(&self, now: Nanos, out: &mut Vec<u8>) -> u64 {
         line::snapshot(true, now, out);

@@ -31,6 +31,35 @@ pub struct Manifests {
 /// Reads files, folders (`*.yaml`, `*.yml`, `*.json` in them and below, sorted by path; hidden ones are left out) and `-`.
 /// A file that is reached twice is read once.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Manifests, Error> {
+    let Listed { files, mut faults } = list(paths)?;
+    let mut reader = Reader::default();
+    for path in &files {
+        match path == Path::new("-") {
+            true => reader.read("-".to_owned(), io::stdin().lock()),
+            false => reader.file(path),
+        }
+    }
+    faults.append(&mut reader.found.faults);
+    Ok(Manifests { faults, ..reader.found })
+}
+
+/// The text of one file, or why there is none.
+pub fn read(path: &Path) -> Result<Arc<Text>, Fault> {
+    let mut reader = Reader::default();
+    reader.file(path);
+    let nothing = || Fault { file: path.display().to_string(), line: 1, what: "nothing can be read".to_owned() };
+    reader.found.texts.pop().ok_or_else(|| reader.found.faults.pop().unwrap_or_else(nothing))
+}
+
+/// Which files there are, in the order in which they are read.
+#[derive(Debug, Default)]
+pub struct Listed {
+    pub files: Vec<PathBuf>,
+    faults: Vec<Fault>,
+}
+
+/// Finds the files without opening them.
+pub fn list<P: AsRef<Path>>(paths: &[P]) -> Result<Listed, Error> {
     let mut walk = Walk::default();
     for path in paths {
         walk.named(path.as_ref())?;
@@ -40,10 +69,15 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Manifests, Error> {
 
 #[derive(Default)]
 struct Walk {
-    found: Manifests,
+    found: Listed,
     /// Real paths of files and folders seen, against links that lead in circles or twice to one file.
     seen: HashSet<PathBuf>,
     entries: usize,
+}
+
+#[derive(Default)]
+struct Reader {
+    found: Manifests,
     bytes: u64,
 }
 
@@ -51,7 +85,7 @@ impl Walk {
     fn named(&mut self, path: &Path) -> Result<(), Error> {
         if path == Path::new("-") {
             if self.seen.insert(path.to_owned()) {
-                self.read("-".to_owned(), io::stdin().lock());
+                self.found.files.push(path.to_owned());
             }
             return Ok(());
         }
@@ -63,9 +97,9 @@ impl Walk {
             self.file(path);
             return Ok(());
         }
-        let before = self.found.texts.len() + self.found.faults.len();
+        let before = self.found.files.len() + self.found.faults.len();
         let new = self.folder(path, 0);
-        if new && before == self.found.texts.len() + self.found.faults.len() {
+        if new && before == self.found.files.len() + self.found.faults.len() {
             self.fault(path, 1, "no manifest (*.yaml, *.yml, *.json) is in this folder or below");
         }
         Ok(())
@@ -138,9 +172,19 @@ impl Walk {
         {
             return;
         }
+        self.found.files.push(path.to_owned());
+    }
+
+    fn fault(&mut self, path: &Path, line: u32, what: impl Into<String>) {
+        self.found.faults.push(Fault { file: path.display().to_string(), line, what: what.into() });
+    }
+}
+
+impl Reader {
+    fn file(&mut self, path: &Path) {
         match fs::File::open(path) {
             Ok(file) => self.read(path.display().to_string(), file),
-            Err(e) => self.fault(path, 1, words(&e)),
+            Err(e) => self.found.faults.push(Fault { file: path.display().to_string(), line: 1, what: words(&e) }),
         }
     }
 
@@ -177,10 +221,6 @@ impl Walk {
                 self.found.faults.push(Fault { file: name, line: u32::try_from(line).unwrap_or(u32::MAX), what: what.to_owned() });
             }
         }
-    }
-
-    fn fault(&mut self, path: &Path, line: u32, what: impl Into<String>) {
-        self.found.faults.push(Fault { file: path.display().to_string(), line, what: what.into() });
     }
 }
 

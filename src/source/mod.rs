@@ -8,7 +8,7 @@
 //! | `tape` | several recordings and segments as one, in the order of time |
 //! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
-//! | `manifests` | files and folders of policies |
+//! | `manifests`, `edits` | files and folders of policies; what is saved into them later |
 //! | `kube` | clusters through the Kubernetes API: port-forwards to Relay, and what is looked at there |
 //! | `target`, `dial`, `tls` | where a server is; the connection to it; its protection |
 //! | `server` | a server as it is to be asked, and questions with one answer |
@@ -20,6 +20,7 @@ pub mod agents;
 pub mod ask;
 pub mod backoff;
 pub mod dial;
+pub mod edits;
 pub mod feed;
 pub mod file;
 pub mod hubble;

@@ -72,8 +72,11 @@ impl App {
 
     /// Brings the views up to date while `more` allows. Returns whether something changed.
     pub fn scan(&mut self, more: &mut dyn FnMut() -> bool) -> bool {
+        let mut changed = self.engine.looks_ahead();
+        if let Some(found) = self.engine.look_ahead(more) {
+            update::edited(&mut self.model, &found);
+        }
         let engine = &self.engine;
-        let mut changed = false;
         // The view on screen first; those below it have time.
         for s in self.model.stack.iter_mut().rev() {
             if let Screen::Flows(v) = s {
@@ -87,16 +90,18 @@ impl App {
         if let Some(Screen::Policies(p)) = self.model.stack.last_mut() {
             changed |= p.usage.advance(engine, more);
         }
-        changed
+        changed | update::board::admit(&mut self.model, &self.engine, more)
     }
 
     /// Whether a view waits to be brought up to date.
     pub fn behind(&self) -> bool {
         let (m, engine) = (&self.model, &self.engine);
         let sums = m.screen().is_some_and(Screen::sums);
-        m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
+        engine.looks_ahead()
+            || m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
             || m.view().is_some_and(|v| sums && v.counts_behind(engine))
             || matches!(m.screen(), Some(Screen::Policies(p)) if p.usage.behind(engine))
+            || matches!(m.screen(), Some(Screen::Admitted(x)) if m.view().is_some_and(|v| !v.behind(engine) && x.found.behind(engine, v.last(engine))))
     }
 
     /// How many of the held flows pass the filter of the first screen.

@@ -1,5 +1,6 @@
 //! State of the screens that show sums: map, matrix, stats, timeline, policies. Plain data; `update::board` writes it.
 use super::model::Scroll;
+use crate::engine::admitted;
 use crate::engine::edges::EdgeId;
 use crate::engine::usage::Usage;
 use crate::model::time::Nanos;
@@ -143,6 +144,25 @@ pub struct Policies {
     pub list: List<usize>,
     pub sort: Sort,
     pub reverse: bool,
+}
+
+/// Who was let in.
+#[derive(Debug)]
+pub struct Admitted {
+    pub found: admitted::Admitted,
+    /// The filter it was found for.
+    pub filter: String,
+    /// Places in `found.lines`.
+    pub list: List<usize>,
+    pub sort: Sort,
+    pub reverse: bool,
+}
+
+impl Default for Admitted {
+    fn default() -> Self {
+        let (found, filter, list) = Default::default();
+        Self { found, filter, list, sort: Sort::Drops, reverse: false }
+    }
 }
 
 /// A text with line numbers.

@@ -19,6 +19,8 @@ pub struct Glyphs {
     pub dash: &'static str,
     pub times: &'static str,
     pub up: &'static str,
+    /// A policy changed here.
+    pub turn: &'static str,
     /// From nothing to the most. Never as high as the line, so that one line does not run into the next.
     pub bars: [&'static str; 7],
     /// From little to much.
@@ -42,6 +44,7 @@ pub static UNICODE: Glyphs = Glyphs {
     dash: "—",
     times: "×",
     up: "▲",
+    turn: "┬",
     shades: ["░", "▒", "▓", "█"],
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇"],
 };
@@ -63,6 +66,7 @@ pub static ASCII: Glyphs = Glyphs {
     dash: "-",
     times: "x",
     up: "^",
+    turn: "T",
     shades: [":", "+", "*", "#"],
     bars: [".", ":", "-", "=", "+", "*", "#"],
 };

@@ -119,6 +119,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }
+                        Effect::Export(path, text) => {
+                            let (tone, text) = tapes::write(&path, &text);
+                            app.say(tone, text);
+                        }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);
@@ -172,7 +176,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 if let Some((tone, text)) = tapes.flush() {
                     app.say(tone, text);
                 }
-                (app.model.tape, app.model.kept) = (tapes.state(), tapes.keeps());
+                (app.model.tape, app.model.kept, app.model.missed) = (tapes.state(), tapes.keeps(), tapes.missed());
                 dirty = true;
             }
             () = tokio::time::sleep(NAP), if tapes.awaits() => {}
@@ -191,6 +195,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             None => {}
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // The ring begins with a flow: from then on leaving loses nothing.
+        app.model.kept = tapes.keeps();
     }
     drop(guard);
     Ok(app.engine)

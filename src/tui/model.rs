@@ -8,6 +8,7 @@ use super::view::View;
 use super::widget::yaml::Sheet;
 use crate::engine::Engine;
 use crate::engine::causes::State;
+use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
@@ -66,6 +67,8 @@ pub enum Effect {
     Speed(f64),
     /// What is held and passes the filter, to a file.
     Save(String),
+    /// A text, to a file that is not there yet.
+    Export(String, String),
     /// Begin to record to a file, or end it.
     Record(Option<String>),
     /// Settings and their values, to the configuration file.
@@ -90,6 +93,7 @@ pub enum Screen {
     Timeline(board::Timeline),
     Policies(Box<board::Policies>),
     Yaml(Box<board::Yaml>),
+    Admitted(Box<board::Admitted>),
     Columns(Choice),
     Ledger(Scroll),
     Help { of: u16, name: &'static str, scroll: Scroll },
@@ -109,6 +113,7 @@ impl Screen {
             Self::Timeline(_) => action::TIMELINE,
             Self::Policies(_) => action::POLICIES,
             Self::Yaml(_) => action::YAML,
+            Self::Admitted(_) => action::ADMITTED,
             Self::Columns(_) => action::COLUMNS,
             Self::Ledger(_) => action::LEDGER,
             Self::Help { .. } => action::HELP,
@@ -177,6 +182,8 @@ pub struct Case {
     pub sheet: Option<(usize, Sheet)>,
     /// Height for which the YAML was scrolled to its rule.
     pub placed: Option<usize>,
+    /// What tells its dropped flows from the forwarded ones, once asked for.
+    pub contrast: Option<Vec<Contrast>>,
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
@@ -206,6 +213,7 @@ impl Case {
             yaml: Scroll::default(),
             sheet: None,
             placed: None,
+            contrast: None,
         }
     }
 
@@ -213,21 +221,23 @@ impl Case {
     pub fn of_cause(engine: &Engine, id: CauseId) -> Option<Self> {
         let cause = engine.causes().get(id)?;
         let held = engine.store().row(cause.example).is_some_and(|r| r.cause == Some(id));
-        if held {
+        if held && cause.foreseen.is_none() {
             return Some(Self::of_row(engine, cause.example));
         }
+        let explanation = engine.explain_foreseen(id);
         Some(Self {
             seq: None,
             cause: Some(id),
-            why: Some(cause.why.clone()),
-            observed: None,
-            explanation: None,
+            why: Some(explanation.as_ref().map_or_else(|| cause.why.clone(), |e| Arc::new(e.why.clone()))),
+            observed: cause.foreseen.as_deref().cloned(),
+            explanation,
             suggestion: suggestion(engine, id),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
             sheet: None,
             placed: None,
+            contrast: None,
         })
     }
 
@@ -272,6 +282,8 @@ pub struct CauseLine {
     pub state: State,
     /// Enforcement would stop it; nothing does yet.
     pub audit: bool,
+    /// What was saved into the policies at hand would stop it.
+    pub foreseen: bool,
     pub first: Nanos,
     pub last: Nanos,
     pub age: i64,
@@ -438,6 +450,8 @@ pub struct Model {
     pub closed: bool,
     /// What is being recorded on demand, in a few words.
     pub tape: Option<String>,
+    /// Flows that are not in the recordings that were to have them.
+    pub missed: u64,
     /// What is held is kept on the disk as well.
     pub kept: bool,
 }
@@ -478,6 +492,7 @@ impl Model {
             done: false,
             closed: false,
             tape: None,
+            missed: 0,
             kept: false,
             options,
         }
@@ -522,7 +537,9 @@ impl Model {
     pub fn causes(&self) -> impl Iterator<Item = &CauseLine> {
         let view = self.view();
         let only = self.drops.only;
-        let listed = move |l: &&CauseLine| only == Only::All || l.audit == (only == Only::Audits);
+        // What is foreseen no more never was.
+        let void = |l: &CauseLine| l.foreseen && l.state == State::Mended;
+        let listed = move |l: &&CauseLine| !void(l) && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
     }
 

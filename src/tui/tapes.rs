@@ -6,7 +6,7 @@
 use super::model::Tone;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::model::input::{At, Codec, Frame, Input};
+use crate::model::input::{At, Change, Codec, Edited, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
 use crate::record::{Books, Ground, Recorder};
@@ -33,6 +33,8 @@ pub struct Tapes<'a> {
     saving: Option<Saving>,
     closing: Vec<Closing>,
     ground: Ground,
+    /// Flows that are not in recordings that have ended, because the disk was behind or failed.
+    missed: u64,
 }
 
 /// A recording, and how many flows it was said to lack.
@@ -62,7 +64,8 @@ struct Saving {
 impl<'a> Tapes<'a> {
     /// `begin`: begins the ring of this session, if there is to be one. `given`: what the engine was told before any source.
     pub fn new(start: Start, begin: Option<Begin<'a>>, given: &[At]) -> Self {
-        let mut all = Self { start, begin, session: None, named: None, saving: None, closing: Vec::new(), ground: Ground::default() };
+        let mut all =
+            Self { start, begin, session: None, named: None, saving: None, closing: Vec::new(), ground: Ground::default(), missed: 0 };
         given.iter().for_each(|at| all.world(at));
         all
     }
@@ -70,6 +73,12 @@ impl<'a> Tapes<'a> {
     /// Whether what is seen is kept beyond the screen.
     pub fn keeps(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// How many flows are not in the recordings that were to have them.
+    pub fn missed(&self) -> u64 {
+        let running = [&self.session, &self.named].into_iter().flatten().map(|r| &r.to);
+        running.chain(self.closing.iter().map(|c| &c.to)).fold(self.missed, |n, to| n + to.books().missed)
     }
 
     /// What line 1 says.
@@ -90,7 +99,16 @@ impl<'a> Tapes<'a> {
                 }
             }
             Input::World(at) => self.world(at),
+            // A recording keeps the manifests that were given at its begin; one that begins later has those of then.
+            Input::Edited(edits) => edits.files.iter().filter(|f| !f.pairs.is_empty()).for_each(|f| self.edited(f)),
             _ => {}
+        }
+    }
+
+    fn edited(&mut self, file: &Edited) {
+        self.ground.forget(&file.file);
+        for doc in file.pairs.iter().filter_map(|(_, new)| new.as_ref()) {
+            self.ground.take(&At { cluster: Arc::from(""), at: None, change: Change::Apply(doc.clone()) }, line::write);
         }
     }
 
@@ -112,6 +130,7 @@ impl<'a> Tapes<'a> {
             if let Some(cause) = &books.failed {
                 let path = running.to.path().display().to_string();
                 said = Some((Tone::Error, format!("{what} ended: {cause}; {} can be read, the rest is held only here", path)));
+                self.missed += books.missed + books.unrecorded;
                 *r = None;
             } else if books.missed > running.said && (running.said == 0 || running.to.has_room()) {
                 // Once when it begins, and once what it came to.
@@ -125,7 +144,10 @@ impl<'a> Tapes<'a> {
     /// What has come to the disk since, one at a time.
     fn closed(&mut self) -> Option<(Tone, String)> {
         let i = self.closing.iter_mut().position(|c| c.to.ends())?;
-        Some(finished(self.closing.remove(i)))
+        let closed = self.closing.remove(i);
+        let books = closed.to.books();
+        self.missed += books.missed + books.unrecorded;
+        Some(finished(closed))
     }
 
     /// Begins to record, or ends what is being recorded.
@@ -207,6 +229,15 @@ impl<'a> Tapes<'a> {
     }
 }
 
+/// Writes a text to a file that is not there yet: nothing is written over.
+pub fn write(path: &str, text: &str) -> (Tone, String) {
+    let made = std::fs::File::create_new(path).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()));
+    match made {
+        Ok(()) => (Tone::Info, format!("saved {} lines to {path}", count(text.lines().count() as u64))),
+        Err(e) => (Tone::Error, format!("cannot write {path}: {e}")),
+    }
+}
+
 fn finished(Closing { done, to, gone }: Closing) -> (Tone, String) {
     let path = to.path().display().to_string();
     let Books { flows, failed, unrecorded, missed, .. } = to.finish();
@@ -221,4 +252,50 @@ fn finished(Closing { done, to, gone }: Closing) -> (Tone, String) {
         text.push_str(&format!("; {} are not in it, the disk was behind", count(missed)));
     }
     (Tone::Info, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Nanos;
+    use crate::record::{Keep, Options};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn what_a_hanging_disk_costs_is_said_once_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Mutex::new(()));
+        let hangs = disk.clone();
+        let start: Start = Box::new(move |path, ground| {
+            let (hangs, begun) = (hangs.clone(), AtomicBool::new(false));
+            let clock = move || {
+                if begun.swap(true, Ordering::Relaxed) {
+                    drop(hangs.lock());
+                }
+                Nanos(0)
+            };
+            Recorder::start(Options { path: path.to_owned(), keep: Keep::One, redact: None, ground, waits: false, clock: Arc::new(clock) })
+        });
+        let mut t = Tapes::new(start, None, &[]);
+        let path = dir.path().join("r.jsonl");
+        assert_eq!(t.toggle(path.to_str()).0, Tone::Info);
+        let held = disk.lock().unwrap();
+        for _ in 0..40_000 {
+            let bytes = r#"{"flow":{},"time":"2026-01-31T14:00:00Z"}"#.into();
+            t.see(&Input::Frame(Frame { codec: Codec::HubbleJson, from: "t".into(), line: 0, bytes, broken: None }));
+        }
+        let missed = t.missed();
+        assert!(missed > 10_000, "{missed}");
+        assert_eq!(t.flush().unwrap().1, format!("the disk is behind: the recording lacks {} flows", count(missed)));
+        assert_eq!(t.flush(), None);
+        drop(held);
+        let (_, mut said) = t.toggle(None);
+        while !said.starts_with("recorded ") {
+            std::thread::yield_now();
+            said = t.flush().map_or(said, |(_, text)| text);
+        }
+        assert!(said.ends_with(&format!("; {} are not in it, the disk was behind", count(missed))), "{said}");
+        assert_eq!((t.missed(), t.awaits()), (missed, false));
+    }
 }

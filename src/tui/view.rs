@@ -236,6 +236,21 @@ impl View {
         self.seq(self.place(seq, engine), engine) == Some(seq)
     }
 
+    /// The newest row of the view.
+    pub fn last(&self, engine: &Engine) -> Option<u64> {
+        self.seq(self.len(engine).checked_sub(1)?, engine)
+    }
+
+    /// The rows of the view from a number on.
+    pub fn rows_from<'a>(&'a self, seq: u64, engine: &'a Engine) -> impl Iterator<Item = u64> + 'a {
+        let start = engine.store().seqs().start;
+        let first = match self.is_all() {
+            true => usize::try_from(seq.saturating_sub(start)).unwrap_or(usize::MAX),
+            false => self.upto(seq).saturating_sub(self.gone(engine)),
+        };
+        (first..).map_while(move |i| self.seq(i, engine))
+    }
+
     /// Place of the selection; `None` in an empty view.
     pub fn at(&self, engine: &Engine) -> Option<usize> {
         let last = self.len(engine).checked_sub(1)?;

@@ -2,12 +2,14 @@
 //!
 //! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
-//! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- record` only recording.
+//! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- record` only recording, and
+//! `cargo bench -- dashboard` only the screen.
 //! Goals stand beside the figures: a missed one is printed as missed, it does not fail the run, because machines differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench says what broke by panicking")]
 #![allow(clippy::print_stdout, reason = "the tables are its data")]
 
 mod attribution;
+mod dashboard;
 mod measure;
 mod record;
 mod recordings;
@@ -26,6 +28,9 @@ fn main() {
     // `cargo test --benches` only wants to know whether it builds.
     if std::env::args().any(|a| a == "--test") {
         return;
+    }
+    if std::env::args().any(|a| a == "dashboard") {
+        return dashboard::run();
     }
     // First and by itself, so that the peak of memory is its own.
     if !std::env::args().any(|a| a == "record") {
@@ -47,6 +52,7 @@ fn main() {
     recordings::run(&file);
     streams::run(&file);
     record::run(&file);
+    dashboard::run();
 }
 
 /// A recording of the demo cluster, made once and kept.

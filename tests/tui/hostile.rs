@@ -27,6 +27,10 @@ const SCREENS: &[&str] = &[
     "6b",
     "7",
     "7e",
+    "9",
+    "9s",
+    "n<cr>c",
+    "6gcJ",
     ":",
     ":ma",
     "3s",
@@ -82,7 +86,7 @@ fn evil() -> String {
 #[test]
 fn nothing_from_the_network_reaches_the_terminal_raw() {
     let text = evil();
-    for keys in ["", "w", "n<cr>", "<cr>", "d", "dG", "2", "8", "yr", "3", "3<cr>", "4", "4o", "5", "6", "7", "7e", ":ns"] {
+    for keys in ["", "w", "n<cr>", "<cr>", "d", "dG", "2", "8", "yr", "3", "3<cr>", "4", "4o", "5", "6", "7", "7e", "9", "9s", ":ns"] {
         for (w, h) in [(80, 24), (41, 10), (200, 60)] {
             let mut a = app(options());
             a.feed(lines(&text));
@@ -149,7 +153,7 @@ fn any_key() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         3 => prop::sample::select(named.to_vec()).prop_map(str::to_owned),
-        4 => prop::sample::select("jkgGnN()dfptwy/\\?12345678hlSsovebFm'[],.+-:CrcuM".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
+        4 => prop::sample::select("jkgGnN()dfptwy/\\?123456789hlSsovebFm'[],.+-:CrcuMJ".chars().collect::<Vec<_>>()).prop_map(|c| c.to_string()),
         1 => any::<char>().prop_filter("a key", |c| *c != '<').prop_map(|c| c.to_string()),
     ]
 }

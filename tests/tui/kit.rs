@@ -12,8 +12,13 @@ use std::sync::Arc;
 pub const FLOWS: &str = include_str!("flows.jsonl");
 pub const POLICIES: &str = include_str!("policies.yaml");
 
+/// One that was given nothing.
+pub fn bare() -> Engine {
+    Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() })
+}
+
 pub fn engine() -> Engine {
-    let mut e = Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() });
+    let mut e = bare();
     let (docs, faults) = yaml::read("policies.yaml", POLICIES);
     assert!(faults.is_empty(), "{faults:?}");
     for d in docs {

@@ -9,3 +9,4 @@ mod recordings;
 mod screens;
 mod speed;
 mod tables;
+mod timeline;

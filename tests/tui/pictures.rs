@@ -279,7 +279,7 @@ fn the_line_to_change_is_marked_and_red() {
 
 #[test]
 fn without_colour_no_cell_is_coloured_and_nothing_is_lost() {
-    for keys in ["", "<cr>", "n<cr>", "2", "8", "?", "d", "/prt:1", "3", "4", "5", "6", "7", ":"] {
+    for keys in ["", "<cr>", "n<cr>", "2", "8", "9", "?", "d", "/prt:1", "3", "4", "5", "6", "7", ":"] {
         let mut plain = app(flowhy::tui::Options { depth: flowhy::tui::Depth::None, ..options() });
         press(&mut plain, keys, 100, 30);
         let plain = picture(&mut plain, 100, 30);

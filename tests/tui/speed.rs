@@ -14,7 +14,7 @@ fn a_frame_does_not_depend_on_how_much_is_held() {
             a.feed_one(i);
         }
     }
-    for keys in ["", "g", "2", "3", "4", "4o", "5", "6", "7", "8", "1n<cr>", "1:"] {
+    for keys in ["", "g", "2", "3", "4", "4o", "5", "6", "7", "8", "9", "1n<cr>", "1:"] {
         press(&mut a, keys, 200, 60);
         let mut best = Duration::MAX;
         for _ in 0..10 {

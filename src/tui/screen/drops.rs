@@ -65,6 +65,7 @@ fn cut_sentence(look: Look, c: &Cause, w: usize) -> String {
 fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
     match (state, c.audit, c.why.outcome) {
         (State::Fixed, ..) => (look.g.ok, look.pass()),
+        (State::Mended, ..) => (look.g.audit, look.pass()),
         (_, true, _) => (look.g.audit, look.warn()),
         (_, _, Outcome::NotPolicy) => (look.g.dot, look.dim()),
         _ => (look.g.no, look.drop()),
@@ -73,6 +74,8 @@ fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
 
 fn state(look: Look, l: &CauseLine) -> (String, Style) {
     match l.state {
+        State::Mended => (format!("fixed {}", look.g.audit), look.pass()),
+        _ if l.foreseen => ("foreseen".to_owned(), look.warn()),
         State::New => (format!("new {}s", l.age.max(0) / 1_000_000_000), look.strong()),
         State::Ongoing => ("ongoing".to_owned(), look.plain()),
         State::Quiet => ("quiet".to_owned(), look.dim()),
@@ -189,13 +192,30 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
     }
 }
 
+/// A name without its namespace.
+fn last(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, rest)| rest)
+}
+
 /// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
 pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
     let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let half = room / 2;
+    // How many are hit is the point; the other side gives its namespace away first.
+    let counts = |name: &str| name.ends_with(" workloads");
+    let (from, to) = match (a + b > room, counts(from), counts(to)) {
+        (true, true, _) => (from, last(to)),
+        (true, _, true) => (last(from), to),
+        _ => (from, to),
+    };
+    let (a, b) = (width(&clean(from)), width(&clean(to)));
     let (fa, fb) = if a + b <= room {
         (a, b)
+    } else if counts(from) {
+        (a.min(room), room.saturating_sub(a))
+    } else if counts(to) {
+        (room.saturating_sub(b), b.min(room))
     } else if a <= half {
         (a, room - a)
     } else if b <= half {

@@ -44,6 +44,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             look.warn(),
         )]);
     }
+    if m.missed > 0 {
+        let text = format!("{} flows are held only here: the disk that they were recorded to was behind, or failed", count(m.missed));
+        out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
+    }
     head(&mut out, "lost before it came here");
     if l.lost.is_empty() {
         out.push(vec![seg("   0 lost: no server reported a loss", look.plain())]);

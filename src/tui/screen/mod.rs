@@ -6,6 +6,7 @@
 //!  body     the screen
 //!  last     hints, prompt keys, menu or toast (widget/bar)
 //! ```
+pub mod admitted;
 pub mod columns;
 pub mod describe;
 pub mod drops;
@@ -61,6 +62,7 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Stats(x)) => cursor = stats::draw(&mut pen, m, engine, x, body),
             Some(Screen::Timeline(x)) => cursor = timeline::draw(&mut pen, m, engine, x, body),
             Some(Screen::Policies(x)) => policies::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Admitted(x)) => cursor = admitted::draw(&mut pen, m, engine, x, body),
             Some(Screen::Yaml(y)) => text(&mut pen, &format!(" {}", y.title), &numbered(m, y), y.scroll.at, body),
             Some(Screen::Columns(c)) => columns::draw(&mut pen, m, engine, c, body),
             Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
@@ -133,7 +135,7 @@ pub fn measure(m: &mut Model, engine: &Engine) {
         Some(Screen::Help { of, scroll, .. }) => scroll.most = help::lines(m, *of, area.width).len().saturating_sub(page),
         Some(Screen::Yaml(y)) => y.scroll.most = y.lines.len().saturating_sub(page),
         Some(Screen::Flows(_) | Screen::Drops | Screen::Map(_) | Screen::Matrix(_) | Screen::Stats(_)) | None => {}
-        Some(Screen::Timeline(_) | Screen::Policies(_) | Screen::Columns(_)) => {}
+        Some(Screen::Timeline(_) | Screen::Policies(_) | Screen::Columns(_) | Screen::Admitted(_)) => {}
     }
     m.stack.extend(top);
 }

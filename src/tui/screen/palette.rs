@@ -47,7 +47,7 @@ pub struct Offer {
 type Command = (&'static str, fn(String) -> Go, &'static str);
 const COMMANDS: &[Command] = &[
     ("goto", Go::Time, "the flows from this time on: goto 13:57"),
-    ("save", Go::Save, "what is held and passes the filter, to a file: save FILE"),
+    ("save", Go::Save, "what is held and passes the filter (or who was let in, as CSV), to a file: save FILE"),
     ("record", Go::Record, "what comes from now on, to a file: record FILE; once more ends it"),
     ("filter", Go::Filter, "a filter with a name: filter NAME"),
     ("keep", Go::Keep, "this filter under a name, in the configuration file: keep NAME"),

@@ -6,6 +6,8 @@ use crate::engine::causes::Cause;
 use crate::engine::series::Rate;
 use crate::engine::tally::Tally;
 use crate::model::time::Nanos;
+use crate::model::why::PolicyRef;
+use crate::policy::Step;
 use crate::tui::board::Timeline;
 use crate::tui::model::Model;
 use crate::tui::text::{count, span, width};
@@ -76,6 +78,34 @@ pub fn causes<'a>(m: &'a Model, engine: &'a Engine) -> Vec<&'a Cause> {
     out
 }
 
+/// Changes of policies within the time: slot, what changed, when.
+pub fn changes(engine: &Engine, axis: &Axis) -> Vec<(usize, String, Nanos)> {
+    let end = axis.begin(axis.rates.len());
+    let within = |s: &&Step| s.at >= axis.first && s.at < end;
+    let told = |s: &Step| {
+        let by = s.by().map(|by| format!(" by {by}")).unwrap_or_default();
+        format!("{} {}{by}", s.policy().map_or_else(String::new, PolicyRef::path), s.what())
+    };
+    let mut out: Vec<_> = engine.changes().map(|(_, s)| s).filter(within).map(|s| (axis.place(s.at), told(s), s.at)).collect();
+    out.sort_by_key(|c| c.2);
+    out
+}
+
+/// The names of what changed, each where it stands, as many as have room beside each other.
+fn labels(pen: &mut Pen<'_>, changes: &[(usize, String, Nanos)], column: &dyn Fn(usize) -> usize, area: Rect) {
+    let mut free = 0;
+    for (slot, text, _) in changes {
+        let text = text.split_once(" by ").map_or(text.as_str(), |(head, _)| head);
+        let text = text.split_once('/').map_or(text, |(_, name)| name);
+        let w = usize::from(area.width);
+        let at = column(*slot).min(w.saturating_sub(width(text)));
+        if at >= free && width(text) <= w {
+            pen.put(area.x + cut(at), area.y, w - at, text, pen.look.dim());
+            free = at + width(text) + 2;
+        }
+    }
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: Rect) -> Option<Position> {
     let look = m.look;
     let cursor = bar::filter(pen, m, engine, row(area, 0));
@@ -115,6 +145,21 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
             pen.put(x + cut(column(axis.place(c.first))), y, 1, look.g.up, if c.audit { look.warn() } else { look.drop() });
         }
     }
+    // What changed stands under its effect.
+    let changed = changes(engine, &axis);
+    let mut y = body.y + 3;
+    if !changed.is_empty() && body.height > 8 {
+        pen.put(area.x + 1, y, usize::from(HEAD), "policy", look.dim());
+        for c in 0..cols {
+            pen.put(x + cut(c), y, 1, look.g.rule, look.dim());
+        }
+        for (slot, ..) in &changed {
+            pen.put(x + cut(column(*slot)), y, 1, look.g.turn, look.accent());
+        }
+        labels(pen, &changed, &column, Rect { x, y: y + 1, width: cut(cols), height: 1 });
+        y += 2;
+    }
+    let body = Rect { y: y - 3, height: body.bottom().saturating_sub(y - 3), ..body };
     if body.height > 3 {
         clocks(pen, m, &axis, Rect { x, y: body.y + 3, width: cut(cols), height: 1 });
     }
@@ -125,17 +170,24 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
         let (flows, dropped) = (count(u64::from(sum.flows)), count(u64::from(sum.dropped)));
         let text = format!(" {time}, {lasts}: {flows} flows, {dropped} dropped");
         pen.put(area.x, body.y + 4, usize::from(area.width), &text, look.plain());
+        let here: Vec<&(usize, String, Nanos)> = changed.iter().filter(|c| (from..=to).contains(&c.0)).collect();
         let new: Vec<&&Cause> = known.iter().filter(|c| (from..=to).contains(&axis.place(c.first))).collect();
         if let Some(c) = new.first() {
             let more = if new.len() > 1 { format!("  and {} more", new.len() - 1) } else { String::new() };
             let room = usize::from(area.width).saturating_sub(6 + width(&more));
             let text = format!(" new: {}{more}", crate::tui::text::clip(&drops::sentence(c), room, look.g.gap));
             pen.put(area.x, body.y + 5, usize::from(area.width), &text, look.strong());
+        } else if let Some((_, what, at)) = here.first() {
+            let more = if here.len() > 1 { format!("  and {} more", here.len() - 1) } else { String::new() };
+            let text = format!(" {} {what}{more}", local(m, *at));
+            pen.put(area.x, body.y + 5, usize::from(area.width), &text, look.accent());
         }
     }
     if body.height > 7 {
         let rest = Rect { y: body.y + 6, height: body.height - 6, ..body };
-        let first = first_at(view, engine, axis.begin(from));
+        // At "now" stand the newest flows: its slot may have none yet.
+        let newest = view.len(engine).saturating_sub(usize::from(rest.height));
+        let first = if t.at.is_none() && t.brush.is_none() { newest } else { first_at(view, engine, axis.begin(from)) };
         flows::from(pen, m, engine, view, first, rest);
     }
     cursor

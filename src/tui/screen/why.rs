@@ -203,6 +203,33 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
             out.push(vec![seg(head, look.dim()), seg(l, style)]);
         }
     };
+    if let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)) {
+        match (cause.foreseen.is_some(), cause.is_mended()) {
+            (true, false) => {
+                note(&mut out, "", "foreseen: it passed, and the policies as they were saved since would stop it", look.warn())
+            }
+            (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
+            (false, true) => {
+                note(&mut out, "", "the policies as they were saved since let all of it pass; no flow has shown it yet", look.pass())
+            }
+            (false, false) => {}
+        }
+    }
+    if let Some(found) = &c.contrast {
+        let text = if found.is_empty() { "nothing tells them apart, or too few of one kind are held" } else { "of the same traffic:" };
+        note(&mut out, "dropped against forwarded", text, look.plain());
+        for x in found {
+            let text = format!(
+                "{}: {} of {} dropped, {} of {} forwarded",
+                x.value,
+                count(x.dropped),
+                count(x.of_dropped),
+                count(x.forwarded),
+                count(x.of_forwarded)
+            );
+            note(&mut out, &format!("  {:<17}", x.on), &text, look.strong());
+        }
+    }
     if why.outcome == Outcome::NotPolicy
         && let Some(r) = c.observed.as_ref().and_then(|o| reason::by_number(o.drop_reason)).filter(|r| r.number > 0)
         && !why.text.contains(r.words)
@@ -326,6 +353,8 @@ pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
         Outcome::Allowed => "Passed",
         Outcome::L7Denied => "Refused by the proxy",
         Outcome::DnsRefused => "DNS query refused",
+        // Nothing was audited where an edit was only thought through.
+        _ if audit && o.is_some_and(|o| o.event.is_none() && o.node.is_empty()) => "Would be dropped",
         _ if audit => "Audited, enforcement would drop it",
         // Whatever the policies at hand say, the datapath let it pass.
         _ if o.is_some_and(|o| o.verdict != Verdict::Dropped) => "Not dropped",

@@ -2,13 +2,15 @@
 use super::{Tone, go, toast, trail};
 use crate::engine::Engine;
 use crate::model::row::Row;
+use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
 use crate::tui::action::Action;
-use crate::tui::board::{Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
+use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
+use crate::tui::column::Column;
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Only, Screen, Scroll};
 use crate::tui::screen::timeline::Axis;
-use crate::tui::screen::{describe, flows, map, matrix, policies, stats, timeline};
+use crate::tui::screen::{admitted, describe, flows, map, matrix, policies, stats, timeline};
 use crate::tui::widget::cell::Flow;
 use crate::tui::widget::yaml::Sheet;
 
@@ -24,6 +26,9 @@ pub fn sorts(m: &Model) -> Sorts {
         Some(Screen::Drops) => &[('c', "count", Sort::Count), ('n', "newest", Sort::New), ('l', "last seen", Sort::Last)],
         Some(Screen::Policies(_)) => {
             &[('c', "count", Sort::Count), ('a', "allows", Sort::Allows), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)]
+        }
+        Some(Screen::Admitted(_)) => {
+            &[('o', "open first", Sort::Drops), ('c', "count", Sort::Count), ('n', "name", Sort::Name), ('f', "first seen", Sort::New)]
         }
         _ => &[('c', "count", Sort::Count), ('d', "drops", Sort::Drops), ('n', "name", Sort::Name)],
     }
@@ -77,6 +82,10 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             x.most = stats::lines(m, engine, x).len();
             x.at = x.at.min(x.most.saturating_sub(1));
         }
+        Screen::Admitted(x) => {
+            let order = admitted::order(x);
+            x.list.renew(order, ms);
+        }
         Screen::Policies(p) => {
             // Counting goes over every conversation: with many of them once a second is enough.
             let judged = p.usage.judged();
@@ -97,6 +106,7 @@ pub fn step(m: &mut Model, engine: &Engine, by: isize) -> bool {
     match m.stack.last_mut() {
         Some(Screen::Map(x)) => x.list_mut().step(by),
         Some(Screen::Policies(p)) => p.list.step(by),
+        Some(Screen::Admitted(x)) => x.list.step(by),
         Some(Screen::Stats(s)) => s.at = s.at.saturating_add_signed(by).min(s.most.saturating_sub(1)),
         Some(Screen::Matrix(_)) => walk(m, engine, by, 0),
         // Up and down are earlier and later too: there is but one line.
@@ -169,6 +179,43 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     }
 }
 
+/// To the next or previous change of a policy.
+pub fn change(m: &mut Model, engine: &Engine, by: isize) {
+    let Some(axis) = axis(m, engine) else { return };
+    let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
+    let here = axis.here(t);
+    let places: Vec<usize> = timeline::changes(engine, &axis).iter().map(|c| c.0).collect();
+    let to = match by {
+        0.. => places.iter().find(|p| **p > here).or(places.first()),
+        _ => places.iter().rev().find(|p| **p < here).or(places.last()),
+    };
+    match to {
+        Some(to) => t.at = Some(axis.begin(*to)),
+        None => toast(m, Tone::Info, "no policy changed within this time"),
+    }
+}
+
+/// Begin of what is under the finger, or brushed.
+pub fn under_finger(m: &Model, engine: &Engine) -> Option<Nanos> {
+    let Some(Screen::Timeline(t)) = m.screen() else { return None };
+    let axis = axis(m, engine)?;
+    Some(axis.begin(axis.brushed(t).0))
+}
+
+/// Takes in rows that the list of who was let in has not seen; a filter that changed begins it anew.
+pub fn admit(m: &mut Model, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
+    let Some(Screen::Admitted(mut x)) = m.stack.pop_if(|s| matches!(s, Screen::Admitted(_))) else { return false };
+    let mut changed = false;
+    if let Some(v) = m.view().filter(|v| !v.behind(engine)) {
+        if x.filter != v.text() {
+            *x = Admitted { filter: v.text().to_owned(), sort: x.sort, reverse: x.reverse, ..Admitted::default() };
+        }
+        changed = x.found.advance(engine, |from| v.rows_from(from, engine), more);
+    }
+    m.stack.push(Screen::Admitted(x));
+    changed
+}
+
 /// Begins a brush at the finger, or gives it up.
 pub fn brush(m: &mut Model, engine: &Engine) {
     let Some(axis) = axis(m, engine) else { return };
@@ -225,6 +272,12 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Timeline(t)) => {
             let Some(filter) = axis(m, engine).map(|a| a.filter(t)) else { return };
             go::show_within(m, engine, &filter);
+        }
+        Some(Screen::Admitted(x)) => {
+            let Some(line) = x.list.here().and_then(|i| x.found.lines.get(i)) else { return };
+            let flow = m.view().and_then(|v| Flow::of(m, engine, v, line.example));
+            let Some(term) = flow.and_then(|f| f.term(Column::Flow)) else { return };
+            go::show_within(m, engine, &format!("{} verdict:forwarded,redirected", term.trim()));
         }
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
@@ -297,6 +350,10 @@ pub fn sort_by(m: &mut Model, to: Option<Sort>) {
             set(&mut x.sort, &mut x.reverse);
             x.callers.unsettle();
             x.calls.unsettle();
+        }
+        Some(Screen::Admitted(x)) => {
+            set(&mut x.sort, &mut x.reverse);
+            x.list.unsettle();
         }
         Some(Screen::Policies(p)) => {
             set(&mut p.sort, &mut p.reverse);

@@ -1,6 +1,7 @@
 //! Moving between screens: a stack that Esc pops, and `n`/`N` through the causes from anywhere.
 use super::{Tone, board, toast, trail};
 use crate::engine::Engine;
+use crate::model::observed::{Observed, Party};
 use crate::model::row::CauseId;
 use crate::query;
 use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
@@ -39,7 +40,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let id = c.cause;
             return flows_of(m, engine, id);
         }
-        Some(s) if s.sums() || matches!(s, Screen::Policies(_)) => return board::enter(m, engine),
+        Some(s) if s.sums() || matches!(s, Screen::Policies(_) | Screen::Admitted(_)) => return board::enter(m, engine),
         _ => None,
     };
     let Some(case) = case else { return };
@@ -52,9 +53,23 @@ pub fn enter(m: &mut Model, engine: &Engine) {
 
 /// The flows of a cause, as a filter that the bar shows.
 fn flows_of(m: &mut Model, engine: &Engine, id: Option<CauseId>) {
-    if let Some(id) = id {
-        show(m, engine, &format!("cause:{}", id.0));
+    let Some(id) = id else { return };
+    match engine.causes().get(id).and_then(|c| c.foreseen.as_deref()) {
+        // Of what is only foreseen no flow has that cause: these are the flows that would be stopped.
+        Some(o) => show(m, engine, &conversation(o)),
+        None => show(m, engine, &format!("cause:{}", id.0)),
     }
+}
+
+/// A filter for the records of one conversation.
+fn conversation(o: &Observed) -> String {
+    let side = |p: &Party, side: &str| match p.ip {
+        _ if !p.pod.is_empty() => format!("{side}.pod:{}/{}", p.namespace, p.pod),
+        Some(ip) => format!("{side}.ip:{ip}"),
+        None => String::new(),
+    };
+    let port = if o.dst_port > 0 { format!("to.port:{}", o.dst_port) } else { String::new() };
+    [side(&o.src, "from"), side(&o.dst, "to"), port].join(" ").trim().to_owned()
 }
 
 /// A table of the flows that pass a filter.

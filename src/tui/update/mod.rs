@@ -15,8 +15,8 @@ use super::board::Sort;
 use super::key::Key;
 use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
-use crate::engine::Engine;
 use crate::engine::causes::State;
+use crate::engine::{Engine, Found};
 
 pub use filter::{paste, start};
 
@@ -24,6 +24,8 @@ pub use filter::{paste, start};
 const TOAST_MS: u64 = 4_000;
 /// Causes that come before are those of the flows that were asked for at first.
 const QUIET_MS: u64 = 3_000;
+/// The newest flows that a contrast looks at: a key is answered at once.
+pub const CONTRASTED: u64 = 200_000;
 /// The order of causes changes at most this often.
 const RESORT_MS: u64 = 1_000;
 
@@ -75,13 +77,15 @@ fn run(m: &mut Model, engine: &Engine, action: Action) {
 pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static str> {
     let nothing = "no flow is selected";
     match (action, m.screen()?) {
-        (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster, _) if m.options.remote.is_none() => {
+        (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster | Action::Seek, _) if m.options.remote.is_none() => {
             Some("only a recording can be played back")
         }
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
         (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
         (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
         (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => {
@@ -150,6 +154,11 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Flows => trail::root(m, None),
         Action::Drops => trail::root(m, Some(Screen::Drops)),
         Action::Map | Action::Matrix | Action::Stats | Action::Timeline | Action::Policies => board::open(m, engine, action),
+        Action::Admitted => trail::root(m, Some(Screen::Admitted(Box::default()))),
+        Action::NextChange => board::change(m, engine, 1),
+        Action::PrevChange => board::change(m, engine, -1),
+        Action::Seek => tape::seek(m, engine),
+        Action::Contrast => contrast(m, engine),
         Action::Ledger => trail::root(m, Some(Screen::Ledger(Default::default()))),
         Action::Suspend => m.effects.push(Effect::Suspend),
         Action::Redraw => m.effects.push(Effect::Redraw),
@@ -230,6 +239,17 @@ fn rule(m: &mut Model, by: isize) {
     }
 }
 
+/// What tells the dropped from the forwarded flows; once more puts it away.
+fn contrast(m: &mut Model, engine: &Engine) {
+    if let Some(Screen::Why(c)) = m.stack.last_mut() {
+        c.contrast = match (c.contrast.take(), c.cause) {
+            (None, Some(id)) => Some(engine.contrast_of(id, CONTRASTED)),
+            _ => None,
+        };
+        (c.scroll.at, c.placed) = (0, None);
+    }
+}
+
 fn pause(m: &mut Model, engine: &Engine) {
     // Of a recording the clock stops, and with it the picture.
     if let Some(remote) = m.options.remote.as_ref().filter(|r| !r.ended()) {
@@ -260,6 +280,32 @@ pub fn fed(m: &mut Model, frames: u64) {
         m.fed_ms = ms;
     }
     m.meter.add(ms, frames);
+}
+
+/// What somebody saved into the policies at hand has been looked through.
+pub fn edited(m: &mut Model, found: &Found) {
+    let names: Vec<&str> = found.files.iter().map(|f| f.rsplit('/').next().unwrap_or(f)).collect();
+    if let Some(fault) = &found.fault {
+        // The name is enough where there is but one line.
+        let short = found.files.iter().zip(&names).fold(fault.clone(), |text, (file, name)| text.replace(file.as_str(), name));
+        return toast(m, Tone::Error, short);
+    }
+    let files = match names.as_slice() {
+        [one] => (*one).to_owned(),
+        all => format!("{} files", all.len()),
+    };
+    let causes = |n: usize| if n == 1 { "1 cause".to_owned() } else { format!("{n} causes") };
+    let mut said = Vec::new();
+    if found.mended > 0 {
+        said.push(format!("{} fixed", causes(found.mended)));
+    }
+    if found.foreseen > 0 {
+        said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
+    }
+    if said.is_empty() {
+        said.push("it changes nothing for what was seen".to_owned());
+    }
+    toast(m, Tone::Info, format!("{files} saved: {}", said.join(", ")));
 }
 
 /// Time goes on: toasts end. Returns whether the picture changes.
@@ -309,6 +355,7 @@ fn causes(m: &mut Model, engine: &Engine) {
         events: c.events,
         state: c.state(now),
         audit: c.audit,
+        foreseen: c.foreseen.is_some(),
         first: c.first,
         last: c.last,
         age: now.since(c.first),
@@ -344,7 +391,8 @@ fn sort_causes(m: &mut Model) {
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
         State::Quiet => 1,
-        State::Fixed => 2,
+        State::Mended => 2,
+        State::Fixed => 3,
     };
     match m.drops.sort {
         Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.first), l.id)),

@@ -2,7 +2,8 @@
 use super::{Tone, board, column, filter, go, toast};
 use crate::engine::Engine;
 use crate::tui::key::Key;
-use crate::tui::model::{Effect, Model, Palette};
+use crate::tui::model::{Effect, Model, Palette, Screen};
+use crate::tui::screen::admitted;
 use crate::tui::screen::palette::{Go, offers};
 use crate::tui::theme::{Depth, Theme};
 use crossterm::event::KeyCode;
@@ -67,7 +68,13 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
         Go::Write => column::write(m),
         Go::Time(time) if super::tape::goto(m, engine, &time) => {}
         Go::Time(time) => board::goto(m, engine, &time),
-        Go::Save(path) => m.effects.push(Effect::Save(path)),
+        Go::Save(path) => match m.screen() {
+            Some(Screen::Admitted(x)) => {
+                let text = admitted::csv(x);
+                m.effects.push(Effect::Export(path, text));
+            }
+            _ => m.effects.push(Effect::Save(path)),
+        },
         Go::Record(_) if m.tape.is_some() => m.effects.push(Effect::Record(None)),
         Go::Record(path) => m.effects.push(Effect::Record(Some(path))),
     }

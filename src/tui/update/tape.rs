@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
+use crate::tui::board::Timeline;
 use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
 use crate::tui::view::View;
 
@@ -29,6 +30,15 @@ pub fn goto(m: &mut Model, engine: &Engine, time: &str) -> bool {
     }
     m.effects.push(Effect::Seek(To::Time(at)));
     true
+}
+
+/// Plays on from the time under the finger.
+pub fn seek(m: &mut Model, engine: &Engine) {
+    let Some(at) = super::board::under_finger(m, engine) else { return };
+    if m.options.remote.as_ref().is_some_and(|r| r.pace().speed.is_infinite()) {
+        m.effects.push(Effect::Hold(true));
+    }
+    m.effects.push(Effect::Seek(To::Time(at)));
 }
 
 /// A time behind the recording was asked for.
@@ -60,7 +70,10 @@ pub fn reset(m: &mut Model, engine: &Engine) {
         Some(Screen::Flows(v)) => v.filter().clone(),
         _ => Predicate::all(),
     };
+    // What lies along the time is looked at from where it was asked for.
+    let along = matches!(m.screen(), Some(Screen::Timeline(_))).then(|| Screen::Timeline(Timeline::default()));
     m.stack = vec![Screen::Flows(Box::new(View::new(filter, engine)))];
+    m.stack.extend(along);
     m.trail = Trail::default();
     m.drops = Drops::default();
     (m.prompt, m.menu, m.in_pane) = (None, None, false);

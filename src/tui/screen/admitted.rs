@@ -1,0 +1,149 @@
+//! Who was let in, and by which rule; first of all what is open to everybody. Also the same as lines of CSV.
+use super::row;
+use crate::engine::Engine;
+use crate::engine::admitted::{By, Line};
+use crate::tui::board::{Admitted, Sort};
+use crate::tui::model::Model;
+use crate::tui::text::count;
+use crate::tui::theme::Look;
+use crate::tui::widget::bar;
+use crate::tui::widget::pen::{Pen, seg};
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+/// Places of the lines in the order they should have: what is open stands first, then what is not known.
+pub fn order(x: &Admitted) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..x.found.lines.len()).collect();
+    let line = |i: &usize| x.found.lines.get(*i);
+    let rank = |l: &Line| match l.by {
+        By::Open(_) => 0,
+        By::Unknown(_) => 1,
+        By::Rule(_) => 2,
+        By::Outside => 3,
+    };
+    match x.sort {
+        Sort::Name => all.sort_by_key(|i| line(i).map(|l| (l.to.clone(), l.port, l.from.clone()))),
+        Sort::New => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.first.0))),
+        Sort::Drops => all.sort_by_key(|i| (line(i).map_or(9, rank), std::cmp::Reverse(line(i).map_or(0, |l| l.flows)))),
+        Sort::Last => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.last.0))),
+        Sort::Count | Sort::Allows => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.flows))),
+    }
+    if x.reverse {
+        all.reverse();
+    }
+    all
+}
+
+fn words(look: Look, by: &By, wide: bool) -> (&'static str, Style, String) {
+    match by {
+        By::Open(how) if wide => ("!", look.warn(), format!("open to everybody: {how}")),
+        By::Open(_) => ("!", look.warn(), "open to everybody".to_owned()),
+        By::Rule(rule) if wide => (look.g.ok, look.pass(), rule.clone()),
+        // Which peer of the rule it was stands on the flow's own page.
+        By::Rule(rule) => {
+            (look.g.ok, look.pass(), rule.split(", ").map(|r| r.split_once(".from").map_or(r, |(r, _)| r)).collect::<Vec<_>>().join(", "))
+        }
+        By::Unknown(what) => ("?", look.warn(), what.clone()),
+        By::Outside => (look.g.dot, look.dim(), "no policy of its own".to_owned()),
+    }
+}
+
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: Rect) -> Option<Position> {
+    let look = m.look;
+    let cursor = bar::filter(pen, m, engine, row(area, 0));
+    if bar::error(pen, m, row(area, 1)) {
+        return cursor;
+    }
+    let open: u64 = x.found.lines.iter().filter(|l| matches!(l.by, By::Open(_))).map(|l| l.flows).sum();
+    let all: u64 = x.found.lines.iter().map(|l| l.flows).sum();
+    let behind = m.view().is_some_and(|v| x.found.behind(engine, v.last(engine)));
+    let title = [
+        seg(" who was let in, and by what", look.strong()),
+        seg(format!("  {} flows, {} of them open to everybody", count(all), count(open)), look.dim()),
+    ];
+    let note = match (behind, x.found.more) {
+        (true, _) => "judging".to_owned(),
+        (_, 0) => String::new(),
+        (_, more) => format!("{} flows found no room", count(more)),
+    };
+    pen.rule(row(area, 1), &title, &note);
+    let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+    if x.found.lines.is_empty() {
+        let text = match () {
+            () if behind => "judging",
+            () if engine.store().is_empty() => "no flows yet",
+            () => "nothing passed in this filter; / changes it",
+        };
+        pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());
+        return cursor;
+    }
+    let w = area.width;
+    let num: u16 = if w < 60 { 6 } else { 8 };
+    let port: u16 = if w < 60 { 6 } else { 10 };
+    let names = w.saturating_sub(num + port + 8) / 2;
+    let from = names / 2;
+    let (at_from, at_to) = (num + 2, num + 3 + from);
+    let at_port = at_to + (names - from) + 1;
+    let at_by = at_port + port + 1;
+    for (at, head) in [(at_from, "FROM"), (at_to, "TO"), (at_port, "PORT"), (at_by, "LET IN BY")] {
+        pen.put(body.x + at, body.y, usize::from(w.saturating_sub(at)), head, look.dim());
+    }
+    pen.number(body.x + 1, body.y, num - 1, "FLOWS", look.dim());
+    let page = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
+    let (at, height) = (x.list.at(), usize::from(page.height));
+    let top = if at < height { 0 } else { at + 1 - height };
+    super::foot(pen, Rect { height: 1, ..body }, x.list.lines.len().saturating_sub(top + height));
+    for (y, (i, place)) in (page.y..page.bottom()).zip(x.list.lines.iter().enumerate().skip(top)) {
+        let Some(l) = x.found.lines.get(*place) else { continue };
+        let (glyph, style, by) = words(look, &l.by, w >= 110);
+        pen.number(page.x + 1, y, num - 1, &count(l.flows), look.plain());
+        pen.cell(page.x + at_from, y, from, &l.from, look.plain());
+        pen.cell(page.x + at_to, y, names - from, &l.to, look.plain());
+        pen.cell(page.x + at_port, y, port, &what(l), look.plain());
+        pen.put(page.x + at_by, y, 2, glyph, style);
+        pen.cell(page.x + at_by + 3, y, w.saturating_sub(at_by + 3), &by, style);
+        if i == at {
+            pen.put(page.x, y, 1, look.g.here, look.accent());
+            pen.over(Rect { y, height: 1, ..page }, look.selected());
+        }
+    }
+    cursor
+}
+
+fn what(l: &Line) -> String {
+    let l4 = l.l4.map_or(String::new(), |p| p.word().to_ascii_lowercase());
+    if l.port == 0 { l4 } else { format!("{l4} {}", l.port).trim_start().to_owned() }
+}
+
+/// As it is sorted, for a spreadsheet.
+pub fn csv(x: &Admitted) -> String {
+    // Text that a spreadsheet would take for a formula is kept text.
+    let quoted = |s: &str| {
+        let s = if s.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{s}") } else { s.to_owned() };
+        format!("\"{}\"", s.replace('"', "\"\""))
+    };
+    let mut out = "from,to,protocol,port,flows,first,last,access,by\n".to_owned();
+    for l in order(x).into_iter().filter_map(|i| x.found.lines.get(i)) {
+        let (access, by) = match &l.by {
+            By::Open(how) => ("open", how.as_str()),
+            By::Rule(rule) => ("rule", rule.as_str()),
+            By::Unknown(what) => ("unknown", what.as_str()),
+            By::Outside => ("outside", ""),
+        };
+        let l4 = l.l4.map_or("", |p| p.word());
+        let line = [
+            quoted(&l.from),
+            quoted(&l.to),
+            l4.to_owned(),
+            l.port.to_string(),
+            l.flows.to_string(),
+            l.first.to_string(),
+            l.last.to_string(),
+            access.to_owned(),
+            quoted(by),
+        ];
+        out.push_str(&line.join(","));
+        out.push('\n');
+    }
+    out
+}

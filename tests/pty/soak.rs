@@ -1,0 +1,83 @@
+//! The screen left open: a steady stream, policies that change all the time. Memory stays where it is, and the books balance.
+//!
+//! 20 seconds here. An hour, once the store is full: `FLOWHY_SOAK_SECS=3600 cargo test --release --test pty soak -- --nocapture`.
+use crate::kit::{Demo, Tui};
+use std::fs;
+use std::time::{Duration, Instant};
+
+const RATE: u64 = 5_000;
+/// Memory that a screen with a full store may have, and what it may gain in an hour once it is full.
+const MOST: u64 = 350 << 20;
+const SLOPE: f64 = (1u64 << 20) as f64;
+
+fn resident(t: &Tui) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", t.child.process_id().unwrap())).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// A number on the screen behind a word.
+fn number(text: &str, word: &str) -> u64 {
+    let tail = text.split_once(word).unwrap_or_else(|| panic!("no {word:?} in\n{text}")).1;
+    let digits: String = tail.trim_start().chars().take_while(|c| c.is_ascii_digit() || c.is_whitespace()).collect();
+    digits.split("  ").next().unwrap().chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+/// Least squares, in bytes an hour.
+fn slope(samples: &[(Duration, u64)]) -> f64 {
+    let n = samples.len() as f64;
+    let x = |s: &(Duration, u64)| s.0.as_secs_f64() / 3_600.0;
+    let (mx, my) = (samples.iter().map(x).sum::<f64>() / n, samples.iter().map(|s| s.1 as f64).sum::<f64>() / n);
+    let (up, down) = samples.iter().fold((0.0, 0.0), |(u, d), s| (u + (x(s) - mx) * (s.1 as f64 - my), d + (x(s) - mx).powi(2)));
+    up / down
+}
+
+#[test]
+fn a_screen_left_open_keeps_its_size_and_its_books() {
+    let seconds: u64 = std::env::var("FLOWHY_SOAK_SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
+    let dir = tempfile::tempdir().unwrap();
+    let policy = |n: u64| {
+        let port = 5_000 + n % 7;
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: changing, namespace: shop}}\nspec:\n  podSelector: {{matchLabels: {{app: nobody-{n}}}}}\n  ingress:\n  - ports:\n    - port: {port}\n"
+        )
+    };
+    let file = dir.path().join("changing.yaml");
+    fs::write(&file, policy(0)).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let demo = Demo::start(state.path(), &RATE.to_string());
+    let home = state.path().to_str().unwrap();
+    let mut t = Tui::start(&["--server", &demo.address, "--policies", dir.path().to_str().unwrap()], &[("HOME", home)]);
+    t.wait_text("ev/s");
+    t.wait_text("drops by cause");
+    let begin = Instant::now();
+    let (mut samples, mut saved) = (Vec::new(), 0);
+    while begin.elapsed() < Duration::from_secs(seconds) {
+        saved += 1;
+        fs::write(&file, policy(saved)).unwrap();
+        // What a person does meanwhile: through the screens, and back.
+        for screen in ["2", "4", "5", "6", "7", "1"] {
+            t.keys(screen);
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        samples.push((begin.elapsed(), resident(&t)));
+    }
+    t.keys("8");
+    t.wait_text("it balances");
+    let ledger = t.screen(vt100::Screen::contents);
+    let frames = number(&ledger, "frames");
+    println!("{frames} flows in {seconds} s, {saved} policies saved, {} MB at last", samples.last().unwrap().1 >> 20);
+    // The demo's nodes lose events by themselves; the server's ring loses what its reader is too slow for.
+    assert!(ledger.contains("malformed 0") && !ledger.contains("HUBBLE_RING_BUFFER"), "{ledger}");
+    assert!(frames > 0 && samples.iter().all(|s| s.1 < MOST), "{samples:?}");
+    if seconds >= 600 {
+        let half = &samples[samples.len() / 2..];
+        let slope = slope(half);
+        println!("{:.2} MB an hour over the last half", slope / SLOPE);
+        // Until the store is full it grows as it has to.
+        assert!(frames < 2_000_000 || slope < SLOPE, "{slope}");
+    }
+    t.keys("\x03");
+    assert!(t.gone().success());
+    drop(demo);
+}
