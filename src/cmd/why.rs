@@ -49,10 +49,11 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     let words = judged.words();
     let basis = &Basis { judged: Some(judged), ..basis.clone() };
     let ground = engine.ground();
+    let here = std::env::current_dir().unwrap_or_default();
     let mut n = 0;
     let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
-        let suggestion = engine.suggest(cause, &ground, &basis.filter);
+        let suggestion = engine.suggest(cause, &ground, &basis.filter).map(|s| s.seen_from(&here));
         let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
             entry_json(engine, cause, (contrast, suggestion.as_ref()), basis, now, out)?;

@@ -5,6 +5,7 @@ use super::time::Nanos;
 use super::words::count;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
 
 /// A unified diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,6 +14,39 @@ pub struct Patch {
     pub files: Vec<String>,
     /// Applies with `patch -p0` or `git apply -p0` where the files were read.
     pub diff: String,
+}
+
+/// A path without `.` and `..`, as it is spelled; links are not followed.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => _ = out.pop(),
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+impl Patch {
+    /// Names the files from this directory, or from the nearest one above all of them, which is then returned: neither `patch` nor `git`
+    /// takes a path that begins at the root or leads upwards.
+    fn named_from(&mut self, here: &Path) -> Option<PathBuf> {
+        let leads_away = |f: &String| Path::new(f).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
+        if !self.files.iter().any(leads_away) {
+            return None;
+        }
+        let full: Vec<PathBuf> = self.files.iter().map(|f| plain(&here.join(f))).collect();
+        let base = here.ancestors().find(|dir| full.iter().all(|f| f.starts_with(dir)))?;
+        for (file, full) in self.files.iter_mut().zip(&full) {
+            let Ok(name) = full.strip_prefix(base) else { continue };
+            let name = name.display().to_string();
+            self.diff = self.diff.replacen(&format!("--- {file}\n+++ {file}\n"), &format!("--- {name}\n+++ {name}\n"), 1);
+            *file = name;
+        }
+        (base != here).then(|| base.to_owned())
+    }
 }
 
 /// A conversation that the change lets through besides those it is made for.
@@ -86,6 +120,15 @@ pub struct Suggestion {
 }
 
 impl Suggestion {
+    /// With a patch that can be applied in this directory; where its files lie elsewhere, a note says where.
+    #[must_use]
+    pub fn seen_from(mut self, here: &Path) -> Self {
+        if let Some(base) = self.patch.as_mut().and_then(|p| p.named_from(here)) {
+            self.notes.push(format!("the patch is to be applied from {0}: patch -p0 -d {0}", base.display()));
+        }
+        self
+    }
+
     /// Whether there is something to apply.
     pub fn applies(&self) -> bool {
         !self.yaml.is_empty()
@@ -141,6 +184,25 @@ impl Suggestion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patch_names_its_files_from_where_it_can_be_applied() {
+        let of = |files: &[&str]| {
+            let diff = files.iter().map(|f| format!("--- {f}\n+++ {f}\n@@ -1 +1,2 @@\n a\n+b\n")).collect();
+            let patch = Patch { files: files.iter().map(|f| (*f).to_owned()).collect(), diff };
+            let seen = Suggestion { patch: Some(patch), ..Suggestion::default() }.seen_from(Path::new("/home/u/repo"));
+            let patch = seen.patch.unwrap();
+            assert!(patch.files.iter().all(|f| patch.diff.contains(&format!("--- {f}\n+++ {f}\n@@"))), "{patch:?}");
+            (patch.files, seen.notes)
+        };
+        assert_eq!(of(&["k8s/db.yaml", "./a.yaml"]), (vec!["k8s/db.yaml".to_owned(), "./a.yaml".to_owned()], vec![]));
+        assert_eq!(of(&["/home/u/repo/k8s/db.yaml"]), (vec!["k8s/db.yaml".to_owned()], vec![]));
+        assert_eq!(of(&["../repo/k8s/db.yaml"]), (vec!["k8s/db.yaml".to_owned()], vec![]));
+        let (files, notes) = of(&["/home/u/repo/a.yaml", "/home/u/other/b.yaml"]);
+        assert_eq!(files, ["repo/a.yaml", "other/b.yaml"]);
+        assert_eq!(notes, ["the patch is to be applied from /home/u: patch -p0 -d /home/u"]);
+        assert_eq!(of(&["/etc/p.yaml"]).0, ["etc/p.yaml"]);
+    }
 
     #[test]
     fn the_sentence_of_the_proof() {
