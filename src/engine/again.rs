@@ -1,27 +1,101 @@
 //! Causes that were opened before a cluster's first lists were in, explained again when they are.
 //!
-//! Owns that moment. A screen shows flows at once, so its first drops meet a cluster of which nothing is known yet: they are undecidable,
+//! Owns that moment. Every record of a cause is asked again: what was undecidable alike may differ once more is known. A screen shows flows at once, so its first drops meet a cluster of which nothing is known yet: they are undecidable,
 //! and would stay so for as long as their cause is shown.
-use super::Engine;
+use super::causes::is_one_packet;
 use super::clusters::Home;
+use super::fold::Key;
+use super::{Engine, enrich};
+use crate::model::observed::Observed;
 use crate::model::row::CauseId;
-use crate::model::why::Outcome;
+use crate::model::time::Nanos;
+use crate::model::view::time_of;
+use crate::model::why::{Outcome, Why};
 use crate::wire::observed::observed;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Between two records of one packet lie so many others at most.
+const APART: usize = 64;
+
+/// A held record, explained again.
+struct Again {
+    o: Observed,
+    at: Nanos,
+    why: Arc<Why>,
+    from: String,
+    to: String,
+}
 
 impl Engine {
     /// The cluster's first lists are complete.
     pub(super) fn reconsider(&mut self, home: Home) {
-        let open = self.causes.iter().filter(|c| c.why.outcome == Outcome::Undecidable).map(|c| (c.id, c.example));
-        for (id, seq) in open.collect::<Vec<(CauseId, u64)>>() {
-            // Another cluster's, or not held any more.
-            let ours = self.store.row(seq).is_some_and(|r| r.cause == Some(id)) && self.home_of(seq) == home;
-            let Some(response) = ours.then(|| self.store.response(seq)).flatten() else { continue };
-            let o = observed(&response);
-            let why = self.why(&o, home);
-            if why.outcome != Outcome::Undecidable {
-                self.causes.reconsider(id, &o, &why);
+        let open = self.causes.iter().filter(|c| c.why.outcome == Outcome::Undecidable && c.foreseen.is_none());
+        let mut open: BTreeMap<CauseId, (u64, Vec<u64>)> = open.map(|c| (c.id, (c.records, Vec::new()))).collect();
+        if open.is_empty() {
+            return;
+        }
+        for seq in self.store.seqs() {
+            if let Some((_, held)) = self.store.row(seq).and_then(|r| open.get_mut(&r.cause?)) {
+                held.push(seq);
             }
         }
+        for (id, (records, held)) in open {
+            // Of what is not held any more nobody can say that it was the same.
+            if held.len() as u64 == records {
+                self.reconsider_one(id, &held, home);
+            }
+        }
+    }
+
+    /// If all of its records come to one thing.
+    fn reconsider_one(&mut self, id: CauseId, held: &[u64], home: Home) {
+        let mut found: Option<(Key, Again)> = None;
+        // Those that lack what decides, unless another record of the same packet has it.
+        let (mut lacking, mut last): (Vec<Observed>, Vec<Observed>) = (Vec::new(), Vec::new());
+        for seq in held {
+            let Some(again) = self.again(*seq, home) else { return };
+            if again.why.outcome == Outcome::Undecidable {
+                if !last.iter().any(|o| is_one_packet(&again.o, o)) {
+                    lacking.push(again.o);
+                }
+            } else {
+                let key = Key::of(&again.o, &again.why, &again.from, &again.to);
+                if found.as_ref().is_some_and(|(first, _)| *first != key) {
+                    return;
+                }
+                lacking.retain(|o| !is_one_packet(o, &again.o));
+                if last.len() >= APART {
+                    last.remove(0);
+                }
+                last.push(again.o.clone());
+                found.get_or_insert((key, again));
+            }
+            if lacking.len() > APART {
+                return;
+            }
+        }
+        let Some((_, first)) = found.filter(|_| lacking.is_empty()) else { return };
+        self.causes.reconsider(id, &first.o, &first.why, &first.from, &first.to);
+        for seq in held {
+            if let Some(again) = self.again(*seq, home).filter(|a| a.why.outcome != Outcome::Undecidable) {
+                self.causes.again(id, &again.o, again.at, &again.why, &again.from, &again.to);
+            }
+        }
+    }
+
+    /// `None`: it is another cluster's, or not held any more.
+    fn again(&mut self, seq: u64, home: Home) -> Option<Again> {
+        let response = self.store.response(seq)?;
+        if self.home_of(seq) != home {
+            return None;
+        }
+        let reported = observed(&response);
+        let why = self.why(&reported, home);
+        let world = &self.clusters.get(home).world;
+        let o = enrich::named(&reported, world).into_owned();
+        let (from, to) = (enrich::who(&o.src, world).name, enrich::who(&o.dst, world).name);
+        Some(Again { at: time_of(&response), why, from, to, o })
     }
 }
 
