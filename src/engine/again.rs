@@ -144,4 +144,58 @@ mod tests {
         kind(&mut e, "Pod", KindState::Synced);
         assert_eq!(drop(&mut e), [Outcome::DefaultDeny]);
     }
+
+    fn flow(seconds: u32, more: &str, pod: &str, verdict: &str) -> String {
+        let reason = if verdict == "DROPPED" { r#""drop_reason_desc":"POLICY_DENIED","# } else { "" };
+        format!(
+            r#"{{"flow":{{"time":"2026-04-13T14:02:{seconds:02}Z","verdict":"{verdict}",{reason}"l4":{{"TCP":{{"source_port":4000{seconds},"destination_port":80}}}},"source":{{"identity":1001,"namespace":"shop","labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"cart-0"}},"destination":{{"identity":1002,"namespace":"shop","labels":["k8s:app={pod}","k8s:io.kubernetes.pod.namespace=shop"],"pod_name":"db-0"}},"node_name":"n",{more}"traffic_direction":"INGRESS","is_reply":false}},"node_name":"n","time":"2026-04-13T14:02:{seconds:02}Z"}}"#
+        )
+    }
+
+    /// What is undecidable while lists are on their way, then `policies`.
+    fn loaded(flows: &[String], policies: &str) -> Engine {
+        let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+        kind(&mut e, "Pod", KindState::Loading);
+        kind(&mut e, "NetworkPolicy", KindState::Loading);
+        flows.iter().for_each(|f| tell(&mut e, f));
+        assert!(e.causes().iter().all(|c| c.why.outcome == Outcome::Undecidable) && e.causes().len() == 1);
+        for doc in yaml::read("p.yaml", policies).0 {
+            change(&mut e, Change::Apply(Arc::new(doc)));
+        }
+        kind(&mut e, "NetworkPolicy", KindState::Synced);
+        kind(&mut e, "Pod", KindState::Synced);
+        e
+    }
+
+    fn tell(e: &mut Engine, flow: &str) {
+        let frame = Frame { codec: Codec::HubbleJson, from: "c".into(), line: 1, bytes: flow.to_owned().into(), broken: None };
+        e.feed(Input::Frame(frame), &mut |_| {});
+    }
+
+    #[test]
+    fn one_record_of_a_cause_does_not_speak_for_another_that_comes_to_something_else() {
+        let of = |name: &str, app: &str| {
+            format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{podSelector: {{matchLabels: {{app: {app}}}}}}}\n---\n"
+            )
+        };
+        let event = r#""event_type":{"type":1},"#;
+        let two = [flow(0, event, "db", "DROPPED"), flow(5, event, "cache", "DROPPED")];
+        let e = loaded(&two, &(of("db", "db") + &of("cache", "cache")));
+        assert_eq!(e.causes().iter().next().unwrap().why.outcome, Outcome::Undecidable);
+        let e = loaded(&two, &of("all", "db").replace("{matchLabels: {app: db}}", "{}"));
+        let cause = e.causes().iter().next().unwrap();
+        assert_eq!((cause.why.outcome, cause.records), (Outcome::DefaultDeny, 2));
+    }
+
+    #[test]
+    fn what_turns_out_to_be_refused_at_l7_is_not_fixed_by_a_connection() {
+        let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: db, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingress: [{fromEndpoints: [{matchLabels: {app: cart}}], toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{method: GET, path: /public}]}}]}]}\n";
+        let l7 = r#""l7":{"type":"REQUEST","http":{"method":"GET","url":"http://db/secret","protocol":"HTTP/1.1"}},"Type":"L7","event_type":{"type":129},"#;
+        let mut e = loaded(&[flow(0, l7, "db", "DROPPED")], policy);
+        tell(&mut e, &flow(5, r#""event_type":{"type":4},"#, "db", "FORWARDED"));
+        let cause = e.causes().iter().next().unwrap();
+        assert_eq!((cause.why.outcome, cause.requests().0.len()), (Outcome::L7Denied, 1));
+        assert_ne!(cause.state(e.now()), crate::engine::causes::State::Fixed);
+    }
 }

@@ -563,7 +563,9 @@ impl Engine {
             0 if self.clusters.names().next().is_none() => 0,
             0 => match self.store.response(seq) {
                 Some(response) => self.clusters.home(&origin("", &response)),
-                None => self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() }),
+                None => {
+                    self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() })
+                }
             },
             place => usize::from(place),
         }

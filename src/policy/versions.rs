@@ -329,8 +329,8 @@ fn alike(a: &Node, b: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::CILIUM;
     use crate::model::input::{Kind, ObjectId};
+    use crate::policy::CILIUM;
     use crate::world::yaml;
 
     fn policy(name: &str, app: &str) -> Change {
