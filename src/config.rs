@@ -9,6 +9,7 @@ use crate::query::duration;
 use crate::query::fields::nearest;
 use crate::world::yaml;
 use clap::ValueEnum as _;
+use std::borrow::Cow;
 use std::fmt;
 use toml_edit::{DocumentMut, Item};
 
@@ -369,7 +370,7 @@ fn toml(spec: &Spec, values: &[String]) -> String {
 
 /// The text of our file with the setting changed; without values it is taken away. Everything else stays as it is.
 pub fn changed(path: &str, text: &str, spec: &Spec, values: &[String]) -> Result<String, Error> {
-    let mut document = parse(path, text)?;
+    let (header, mut document) = headed(path, text)?;
     // A comma stands between files as it does after the flag.
     let values: Vec<String> = match spec.key {
         "tls-ca-cert-files" => values.iter().flat_map(|v| v.split(',')).map(str::to_owned).collect(),
@@ -377,7 +378,7 @@ pub fn changed(path: &str, text: &str, spec: &Spec, values: &[String]) -> Result
     };
     if values.iter().all(String::is_empty) {
         document.remove(spec.key);
-        return Ok(document.to_string());
+        return Ok(format!("{header}{document}"));
     }
     if values.len() > 1 && spec.holds != Holds::List {
         return Err(Error::usage(format!("{} has one value, not {}", spec.key, values.len())));
@@ -385,16 +386,26 @@ pub fn changed(path: &str, text: &str, spec: &Spec, values: &[String]) -> Result
     let wrong = |v: &String, cause| Error::usage(format!("cannot assign value={v} for key={}", spec.key)).cause(cause);
     let read = values.iter().map(|v| spec.read(v).map_err(|cause| wrong(v, cause))).collect::<Result<Vec<_>, _>>()?;
     document[spec.key] = Item::Value(value(spec, &read));
-    Ok(document.to_string())
+    Ok(format!("{header}{document}"))
+}
+
+/// A text of comments alone is a header: what is added comes below it.
+fn headed<'a>(path: &str, text: &'a str) -> Result<(Cow<'a, str>, DocumentMut), Error> {
+    let document = parse(path, text)?;
+    if !document.is_empty() || text.is_empty() {
+        return Ok((Cow::Borrowed(""), document));
+    }
+    let header = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    Ok((header, DocumentMut::new()))
 }
 
 /// The text of our file with a filter under a name.
 pub fn with_filter(path: &str, text: &str, name: &str, filter: &str) -> Result<String, Error> {
-    let mut document = parse(path, text)?;
+    let (header, mut document) = headed(path, text)?;
     let table = document.entry(FILTERS).or_insert_with(|| Item::Table(toml_edit::Table::new()));
     let table = table.as_table_like_mut().ok_or_else(|| Error::usage(format!("{path}: {FILTERS} is no table")))?;
     table.insert(name, toml_edit::value(filter));
-    Ok(document.to_string())
+    Ok(format!("{header}{document}"))
 }
 
 #[cfg(test)]
@@ -473,6 +484,8 @@ mod tests {
         assert_eq!(s.filters, [("dns".to_owned(), "port:53 \"a b\"".to_owned()), ("shop".to_owned(), "ns:shop".to_owned())]);
         assert!(s.view().ends_with("[filters]\ndns = 'port:53 \"a b\"'\nshop = \"ns:shop\"\n"), "{}", s.view());
         assert_eq!(with_filter("f", "", "a", "b").unwrap(), "[filters]\na = \"b\"\n");
+        assert_eq!(with_filter("f", "# mine\n", "a", "b").unwrap(), "# mine\n[filters]\na = \"b\"\n", "a header stays at the top");
+        assert_eq!(changed("f", "# mine", Spec::named("tls").unwrap(), &["true".to_owned()]).unwrap(), "# mine\ntls = true\n");
         for wrong in ["filters = 1", "[filters]\na = 1", "[filters.a]\nb = 'c'"] {
             assert!(found(&[], wrong, "").unwrap_err().what.contains("cannot use filters"), "{wrong}");
         }

@@ -214,6 +214,7 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
         }
     }
     let live = matches!(from, From::Live { .. });
+    let asks = matches!(from, From::Cluster { .. });
     let look = match &front {
         // What is recorded is explained later.
         Front::Record(_) if policies.is_empty() => live::Look::Policies,
@@ -260,14 +261,15 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
                 };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();
                 let start: tui::Start = Box::new(|path, ground| {
-                    let path = session::expanded(path);
+                    let path = crate::record::files::expanded(path);
                     Recorder::start(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) })
                 });
-                tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), &mut desk).await.map(|_| 0)
+                let left = tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), &mut desk).await?;
+                record::left(&left).map(|()| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
             Front::Why { style, quiet, filter, mode } => {
-                why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live }, &stop).await
+                why::why(engine, inbox, why::Ask { style, quiet, filter, mode, live, asks }, &stop).await
             }
             Front::Check(c) => check::check(engine, inbox, *c, before, &stop).await,
             Front::Record(r) => record::record(engine, inbox, *r, given, &stop).await,

@@ -267,6 +267,20 @@ fn settings_come_from_the_first_place_that_has_them() {
     assert!(both.contains("cannot use --server and --input-file together") && !both.contains("FLOWHY_SERVER"), "{both}");
     assert!(err(&at(&[("HUBBLE_SERVER", "a b"), ("HUBBLE_TLS_CLIENT_KEY_FILE", "k")], &["status"])).contains("go together"));
     assert_eq!(at(&[], &["config", "set", "timeout", "soon"]).status.code(), Some(2), "what no run could use is not written");
+    // A file that is a link stays one, with the mode and the header that somebody gave it.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dot = dir.path().join("dot.toml");
+        fs::write(&dot, "# mine\n").unwrap();
+        fs::set_permissions(&dot, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::remove_file(&own).unwrap();
+        std::os::unix::fs::symlink(&dot, &own).unwrap();
+        assert_eq!(at(&[], &["config", "set", "server", "own:1"]).status.code(), Some(0));
+        assert!(own.is_symlink());
+        assert_eq!(fs::read_to_string(&dot).unwrap(), "# mine\nserver = \"own:1\"\n");
+        assert_eq!(dot.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    }
     // Only what is known is taken.
     fs::write(&own, "sever = 1\n").unwrap();
     let o = at(&[], &["status"]);

@@ -166,6 +166,22 @@ impl Cause {
         (&self.requests, self.more_requests)
     }
 
+    /// Books what one more record says of whom and what it stops.
+    fn book(&mut self, watch: &mut HashMap<Traffic, Vec<CauseId>>, o: &Observed, at: Nanos, why: &Why, from: &str, to: &str) {
+        let met = self.meet(from, to, at);
+        self.ask(o, why);
+        // The first address stands for the world only as long as it is the only one.
+        for (shown, now, party) in [(&mut self.from, from, &o.src), (&mut self.to, to, &o.dst)] {
+            if shown != now && fold::is_nameless_world(party) {
+                "world".clone_into(shown);
+            }
+        }
+        if let (true, true, Some(direction)) = (met, self.watched, self.why.direction) {
+            let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
+            watch.entry(traffic).or_default().push(self.id);
+        }
+    }
+
     /// Books the two sides of one more drop; `true` if they had not been met.
     fn meet(&mut self, from: &str, to: &str, at: Nanos) -> bool {
         if let Some(p) = self.pairs.iter_mut().find(|p| p.from == from && p.to == to) {
@@ -219,6 +235,12 @@ struct Pair {
     passed: Option<Nanos>,
 }
 
+/// Whether forwarded traffic of the same kind shows that it is fixed. L7 denials pass as connections, and audited packets are forwarded
+/// anyway: neither proves a fix.
+fn shows_a_fix(o: &Observed, why: &Why) -> bool {
+    o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy)
+}
+
 fn shift(rate: &mut [u32; 6], by: i64) {
     let by = usize::try_from(by.max(0)).unwrap_or(6).min(6);
     rate.rotate_left(by);
@@ -240,6 +262,14 @@ impl Packet {
     fn of(o: &Observed) -> Self {
         Self { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 }
     }
+}
+
+/// Whether a record of a packet goes with another one that says more of it: it lacks its side, or says the same.
+pub(super) fn is_one_packet(o: &Observed, other: &Observed) -> bool {
+    let sides = o.direction.is_none() || other.direction.is_none() || o.direction == other.direction;
+    let near = o.at.zip(other.at).is_some_and(|(a, b)| a.since(b).unsigned_abs() < ONE_EVENT.unsigned_abs());
+    let of = |o: &Observed| Packet { direction: None, ..Packet::of(o) };
+    sides && near && of(o) == of(other)
 }
 
 /// All causes, oldest first.
@@ -272,18 +302,7 @@ impl Causes {
         cause.first = cause.first.min(at);
         cause.last = cause.last.max(at);
         if !joined {
-            let met = cause.meet(from, to, at);
-            cause.ask(o, why);
-            // The first address stands for the world only as long as it is the only one.
-            for (shown, now, party) in [(&mut cause.from, from, &o.src), (&mut cause.to, to, &o.dst)] {
-                if shown != now && fold::is_nameless_world(party) {
-                    "world".clone_into(shown);
-                }
-            }
-            if let (true, true, Some(direction)) = (met, cause.watched, cause.why.direction) {
-                let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
-                self.by_traffic.entry(traffic).or_default().push(id);
-            }
+            cause.book(&mut self.by_traffic, o, at, why, from, to);
         }
         // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
         if seen != Some(id) {
@@ -328,8 +347,6 @@ impl Causes {
             return None;
         }
         let id = CauseId(NonZeroU32::new(u32::try_from(self.causes.len() + 1).ok()?)?);
-        // L7 denials pass as connections, and audited packets are forwarded anyway: neither proves a fix.
-        let watched = o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy);
         self.causes.push(Cause {
             id,
             why: why.clone(),
@@ -346,7 +363,7 @@ impl Causes {
             foreseen: None,
             talks: BTreeSet::new(),
             mended: false,
-            watched,
+            watched: shows_a_fix(o, why),
             pairs: Vec::new(),
             more_pairs: false,
             requests: Vec::new(),
@@ -393,15 +410,26 @@ impl Causes {
         }
     }
 
-    /// Another explanation of what a cause stands for, made when more was known; `o` is the record that shows it. The cause keeps its
-    /// number. Where another one stands for the same by now, further drops are that one's.
-    pub fn reconsider(&mut self, id: CauseId, o: &Observed, why: &Arc<Why>) {
+    /// Another explanation of what a cause stands for, made when more was known; `o` is one of its records. The cause keeps its number.
+    /// Where another one stands for the same by now, further drops are that one's. Whom it stops is told anew by [`Causes::again`]: that
+    /// somebody passed was seen before it was known what that shows.
+    pub fn reconsider(&mut self, id: CauseId, o: &Observed, why: &Arc<Why>, from: &str, to: &str) {
         let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) else { return };
-        let key = Key::of(o, why, &c.from, &c.to);
-        c.why = why.clone();
-        (c.ingress, c.shared) = (fold::at_receiver(o, why), key.is_shared());
+        let key = Key::of(o, why, from, to);
+        (c.why, c.from, c.to) = (why.clone(), from.to_owned(), to.to_owned());
+        (c.ingress, c.shared, c.watched) = (fold::at_receiver(o, why), key.is_shared(), shows_a_fix(o, why));
+        (c.pairs, c.more_pairs, c.requests, c.more_requests) = (Vec::new(), false, Vec::new(), false);
+        for of in self.by_traffic.values_mut() {
+            of.retain(|other| *other != id);
+        }
         self.by_key.retain(|_, other| *other != id);
         self.by_key.entry(key).or_insert(id);
+    }
+
+    /// One of the records of a cause that was reconsidered.
+    pub fn again(&mut self, id: CauseId, o: &Observed, at: Nanos, why: &Why, from: &str, to: &str) {
+        let Some(cause) = self.causes.get_mut(id.0.get() as usize - 1) else { return };
+        cause.book(&mut self.by_traffic, o, at, why, from, to);
     }
 
     /// Tells which record of the store shows the cause.

@@ -9,8 +9,10 @@ use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
 use crate::policy::moment::{self, Settled, Window};
+use crate::policy::versions::DELAY;
 use crate::policy::{self, PolicySet, Step, Unread, Versions};
 use crate::world::World;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -88,7 +90,7 @@ impl Cluster {
 
     /// The policies as they were before the first change that is remembered.
     fn first_policies(&self) -> PolicySet {
-        self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None)
+        self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None, self.judge.cilium)
     }
 
     /// Which versions of the policies a flow of this time is judged by; flows of two times with the same ones are judged alike.
@@ -100,6 +102,24 @@ impl Cluster {
     fn under(&self, at: Option<Nanos>) -> Under {
         let was = at.and_then(|at| self.judged.iter().find(|(until, _)| at < *until));
         Under { unread: at.and_then(|at| self.policies.unread_at(at)), judge: was.map_or(self.judge, |(_, judge)| *judge) }
+    }
+
+    /// How a node may have judged besides, where settings changed about that time: it learns of that some time after the API does. With
+    /// the time of the nearest change.
+    fn besides(&self, at: Option<Nanos>, judge: policy::Options) -> Option<(Nanos, Vec<policy::Options>)> {
+        let at = at?;
+        let away = |until: &Nanos| at.since(*until).unsigned_abs();
+        let near = self.judged.iter().enumerate().filter(|(_, (until, _))| away(until) <= DELAY.unsigned_abs());
+        let changed = near.clone().map(|(_, (until, _))| *until).min_by_key(away)?;
+        let mut others = Vec::new();
+        for (i, (_, before)) in near {
+            for other in [*before, self.judged.get(i + 1).map_or(self.judge, |(_, after)| *after)] {
+                if other != judge && !others.contains(&other) {
+                    others.push(other);
+                }
+            }
+        }
+        Some((changed, others))
     }
 
     /// Takes in that the cluster's own settings say something else; what of the policies another version of Cilium would not take.
@@ -123,15 +143,26 @@ impl Cluster {
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
     pub fn why(&mut self, o: &Observed) -> Arc<Why> {
         let under = self.under(o.at);
+        let here = self.why_under(o, &under);
+        let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
+        let mut all = vec![here];
+        for judge in others {
+            all.push(self.why_under(o, &Under { judge, ..under.clone() }));
+        }
+        let settled = moment::by_settings(o, changed, &all);
+        settled.map_or_else(|| all.swap_remove(0), |(why, _)| Arc::new(why))
+    }
+
+    fn why_under(&mut self, o: &Observed, under: &Under) -> Arc<Why> {
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else {
-            return self.by(self.policies.number(), &under, o);
+            return self.by(self.policies.number(), under, o);
         };
         let mut judged = Vec::with_capacity(window.versions.len());
         for n in &window.versions {
-            judged.push(self.by(*n, &under, o));
+            judged.push(self.by(*n, under, o));
         }
-        let today = window.today().map(|n| self.by(n, &under, o));
-        let first = window.versions.first().and_then(|n| self.past.iter().find(|p| p.number == *n && p.under == under));
+        let today = window.today().map(|n| self.by(n, under, o));
+        let first = window.versions.first().and_then(|n| self.past.iter().find(|p| p.number == *n && p.under == *under));
         let set = first.map_or(self.policies.now(), |p| &p.set);
         match moment::settle(o, &window, &judged, today.as_ref(), &self.policies, set) {
             Some(Settled { why, .. }) => why,
@@ -149,7 +180,7 @@ impl Cluster {
                 if self.past.len() >= MOST_PAST {
                     self.past.remove(0);
                 }
-                let set = self.policies.build(number, under.unread.as_deref());
+                let set = self.policies.build(number, under.unread.as_deref(), under.judge.cilium);
                 Past { number, under: under.clone(), set, memo: Attribution::of(MOST_MEMOS) }
             }
         };
@@ -166,22 +197,38 @@ impl Cluster {
     /// The whole explanation of a flow by the policies of its time, made now.
     pub fn explain(&self, o: &Observed) -> Explanation {
         let under = self.under(o.at);
-        let plain = |set: &PolicySet| policy::explain(o, &self.world, set, &under.judge);
+        let here = self.explain_under(o, &under);
+        let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
+        let others = others.into_iter().map(|judge| self.explain_under(o, &Under { judge, ..under.clone() }));
+        let mut others: Vec<Explanation> = others.collect();
+        let whys: Vec<Arc<Why>> = std::iter::once(&here).chain(&others).map(|e| Arc::new(e.why.clone())).collect();
+        match moment::by_settings(o, changed, &whys) {
+            None => here,
+            Some((why, 0)) => Explanation { why, ..here },
+            Some((why, place)) => Explanation { why, ..others.swap_remove(place - 1) },
+        }
+    }
+
+    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
         let made = |n: &u64| {
-            let set = self.policies.build(*n, under.unread.as_deref());
-            let e = plain(&set);
+            let today = *n == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
+            let set = match today {
+                true => Cow::Borrowed(self.policies.now()),
+                false => Cow::Owned(self.policies.build(*n, under.unread.as_deref(), under.judge.cilium)),
+            };
+            let e = policy::explain(o, &self.world, &set, &under.judge);
             (set, e)
         };
-        let now = || if under.unread.is_none() { plain(self.policies.now()) } else { made(&self.policies.number()).1 };
+        let now = || made(&self.policies.number()).1;
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return now() };
-        let all: Vec<(PolicySet, Explanation)> = window.versions.iter().map(made).collect();
+        let all: Vec<(Cow<'_, PolicySet>, Explanation)> = window.versions.iter().map(made).collect();
         let judged: Vec<Arc<Why>> = all.iter().map(|(_, e)| Arc::new(e.why.clone())).collect();
         let today = window.today().map(|_| Arc::new(now().why));
         let settled = all.first().and_then(|(set, _)| moment::settle(o, &window, &judged, today.as_ref(), &self.policies, set));
         self.shown(&window, settled, all).unwrap_or_else(now)
     }
 
-    fn shown(&self, window: &Window, settled: Option<Settled>, all: Vec<(PolicySet, Explanation)>) -> Option<Explanation> {
+    fn shown(&self, window: &Window, settled: Option<Settled>, all: Vec<(Cow<'_, PolicySet>, Explanation)>) -> Option<Explanation> {
         let settled = settled?;
         let place = window.versions.iter().position(|n| *n == settled.version)?;
         let (_, e) = all.into_iter().nth(place)?;
@@ -333,6 +380,7 @@ impl Clusters {
         let mut faults = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
             faults.clear();
+            let before = c.policies.renumbered();
             for (old, new) in edits.files.iter().flat_map(|f| &f.pairs) {
                 match (old, new) {
                     (_, Some(new)) => c.world.apply_at(&Change::Apply(new.clone()), Some(edits.at)),
@@ -340,6 +388,9 @@ impl Clusters {
                     (None, None) => {}
                 }
                 faults.extend(c.policies.edit(old.as_deref(), new.as_ref(), edits.at));
+            }
+            if c.policies.renumbered() != before {
+                c.past.clear();
             }
             c.rejudge(self.typed.under(c.world.settings()), Some(edits.at));
         }

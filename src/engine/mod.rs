@@ -561,10 +561,16 @@ impl Engine {
         self.now
     }
 
-    /// What came before its cluster was known is of the only one there is.
+    /// What came before its cluster was known is of the only one there is, unless it says that it is another's.
     fn home_of(&self, seq: u64) -> Home {
         match self.store.row(seq).map_or(0, |r| r.cluster) {
-            0 => self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() }),
+            0 if self.clusters.names().next().is_none() => 0,
+            0 => match self.store.response(seq) {
+                Some(response) => self.clusters.home(&origin("", &response)),
+                None => {
+                    self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() })
+                }
+            },
             place => usize::from(place),
         }
     }

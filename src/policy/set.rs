@@ -29,15 +29,16 @@ pub struct NotUnderstood {
 #[derive(Debug, Clone)]
 pub enum Standing {
     Policy(Arc<Policy>),
-    Refused(NotUnderstood),
-    NotUnderstood(NotUnderstood),
+    /// With the object, which another version may read.
+    Refused(NotUnderstood, Arc<Doc>),
+    NotUnderstood(NotUnderstood, Arc<Doc>),
 }
 
 impl Standing {
     pub fn id(&self) -> &PolicyRef {
         match self {
             Self::Policy(p) => &p.id,
-            Self::Refused(n) | Self::NotUnderstood(n) => &n.policy,
+            Self::Refused(n, _) | Self::NotUnderstood(n, _) => &n.policy,
         }
     }
 
@@ -45,6 +46,13 @@ impl Standing {
         match self {
             Self::Policy(p) => Some(p),
             _ => None,
+        }
+    }
+
+    pub fn doc(&self) -> &Arc<Doc> {
+        match self {
+            Self::Policy(p) => &p.doc,
+            Self::Refused(_, doc) | Self::NotUnderstood(_, doc) => doc,
         }
     }
 }
@@ -55,6 +63,8 @@ pub struct Turn {
     pub before: Option<Standing>,
     pub after: Option<Standing>,
     slot: usize,
+    /// The minor version of Cilium as which both were read.
+    cilium: u32,
 }
 
 /// All policies.
@@ -150,7 +160,11 @@ impl PolicySet {
 
     /// Makes a turn undone; everything that came after it has to be undone before.
     pub(super) fn undo(&mut self, turn: &Turn) {
-        self.place(turn.slot, turn.before.clone());
+        let before = match &turn.before {
+            Some(then) if turn.cilium != self.cilium => self.compiled(then.doc(), &mut Vec::new()),
+            then => then.clone(),
+        };
+        self.place(turn.slot, before);
         self.generation += 1;
     }
 
@@ -171,7 +185,7 @@ impl PolicySet {
         let after = match new {
             None => None,
             Some(doc) => match self.compiled(doc, &mut faults) {
-                Some(Standing::Refused(n)) if self.policies.get(slot).is_some_and(Option::is_some) => {
+                Some(Standing::Refused(n, _)) if self.policies.get(slot).is_some_and(Option::is_some) => {
                     faults.pop();
                     let what = format!("{} {} is refused, so it stays as it was: {}", n.policy.kind, n.policy.path(), n.what);
                     faults.push(Fault { file: n.file, line: n.line, what });
@@ -180,12 +194,9 @@ impl PolicySet {
                 standing => standing,
             },
         };
-        let before = match (after.clone(), new) {
-            (Some(standing), Some(doc)) => self.put(slot, doc, standing),
-            _ => self.place(slot, None),
-        };
+        let before = self.place(slot, after.clone());
         self.generation += 1;
-        (faults, Some(Turn { before, after, slot }))
+        (faults, Some(Turn { before, after, slot, cilium: self.cilium }))
     }
 
     fn take(&mut self, doc: &Arc<Doc>) -> (Vec<Fault>, Option<Turn>) {
@@ -197,9 +208,9 @@ impl PolicySet {
             faults.extend(self.twin(&after));
         }
         let slot = slot.unwrap_or(self.policies.len());
-        let before = self.put(slot, doc, after.clone());
+        let before = self.place(slot, Some(after.clone()));
         self.generation += 1;
-        (faults, Some(Turn { before, after: Some(after), slot }))
+        (faults, Some(Turn { before, after: Some(after), slot, cilium: self.cilium }))
     }
 
     /// What an object is; `None` if it is no policy.
@@ -211,7 +222,7 @@ impl PolicySet {
             Verdict::NotUnderstood(policy) => {
                 let what = format!("kind {} is not understood yet", policy.kind);
                 faults.push(Fault { file: file.clone(), line, what: what.clone() });
-                Standing::NotUnderstood(unable(policy, what))
+                Standing::NotUnderstood(unable(policy, what), doc.clone())
             }
             Verdict::Refused(policy, fault) => {
                 let what = fault.what.clone();
@@ -219,7 +230,7 @@ impl PolicySet {
                     what: format!("{} {} is refused, so it isolates nothing: {}", policy.kind, policy.path(), fault.what),
                     ..fault
                 });
-                Standing::Refused(unable(policy, what))
+                Standing::Refused(unable(policy, what), doc.clone())
             }
             Verdict::Policy(policy) => Standing::Policy(Arc::new(policy)),
         })
@@ -235,21 +246,11 @@ impl PolicySet {
         let all: Vec<(usize, Arc<Doc>)> = policies.chain(self.unable.iter().map(|(slot, doc)| (*slot, doc.clone()))).collect();
         for (slot, doc) in all {
             if let Some(standing) = self.compiled(&doc, &mut faults) {
-                self.put(slot, &doc, standing);
+                self.place(slot, Some(standing));
             }
         }
         self.generation += 1;
         faults
-    }
-
-    /// Puts an object into a slot as it stands now.
-    fn put(&mut self, slot: usize, doc: &Arc<Doc>, standing: Standing) -> Option<Standing> {
-        let unable = standing.policy().is_none();
-        let before = self.place(slot, Some(standing));
-        if unable {
-            self.unable.insert(slot, doc.clone());
-        }
-        before
     }
 
     /// The same place read again is the same object; another place is another object, and both count.
@@ -286,7 +287,9 @@ impl PolicySet {
         let is = |slot: &usize| self.policies.get(*slot).and_then(Option::as_ref).is_some_and(|p| ObjectId::of(&p.doc).same(id));
         let mut slots: Vec<usize> = named.into_iter().flatten().copied().filter(is).chain(unable).collect();
         slots.sort_unstable();
-        let turns: Vec<Turn> = slots.into_iter().map(|slot| Turn { before: self.place(slot, None), after: None, slot }).collect();
+        let cilium = self.cilium;
+        let gone = |slot| Turn { before: self.place(slot, None), after: None, slot, cilium };
+        let turns: Vec<Turn> = slots.into_iter().map(gone).collect();
         self.generation += u64::from(!turns.is_empty());
         turns
     }
@@ -303,8 +306,14 @@ impl PolicySet {
         };
         match new {
             None => {}
-            Some(Standing::Refused(n)) => insert(&mut self.refused, n),
-            Some(Standing::NotUnderstood(n)) => insert(&mut self.not_understood, n),
+            Some(Standing::Refused(n, doc)) => {
+                insert(&mut self.refused, n);
+                self.unable.insert(slot, doc);
+            }
+            Some(Standing::NotUnderstood(n, doc)) => {
+                insert(&mut self.not_understood, n);
+                self.unable.insert(slot, doc);
+            }
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
                 self.live += usize::from(p.doc.live.is_some());
@@ -319,7 +328,7 @@ impl PolicySet {
     }
 
     fn clear(&mut self, slot: usize) -> Option<Standing> {
-        self.unable.remove(&slot);
+        let doc = self.unable.remove(&slot);
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
             self.live -= usize::from(old.doc.live.is_some());
@@ -332,10 +341,11 @@ impl PolicySet {
             return Some(Standing::Policy(old));
         }
         let take = |list: &mut Vec<NotUnderstood>| list.iter().position(|n| n.slot == slot).map(|i| list.remove(i));
+        let doc = doc?;
         if let Some(n) = take(&mut self.refused) {
-            return Some(Standing::Refused(n));
+            return Some(Standing::Refused(n, doc));
         }
-        take(&mut self.not_understood).map(Standing::NotUnderstood)
+        take(&mut self.not_understood).map(|n| Standing::NotUnderstood(n, doc))
     }
 
     /// The same set with some policies as `swap` has them (each the same object as before), and with others besides: what would be, if.

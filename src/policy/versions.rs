@@ -61,7 +61,7 @@ impl Step {
 
     /// About how many bytes it keeps from being given back.
     fn weight(&self) -> usize {
-        OF_VERSION + self.before().map_or(0, |p| p.text.body.len().saturating_mul(OF_BYTE))
+        OF_VERSION + self.turn.before.as_ref().map_or(0, |s| s.doc().text.body.len().saturating_mul(OF_BYTE))
     }
 
     /// Who wrote the version that came, as the API keeps it: a program, not a person.
@@ -291,9 +291,11 @@ impl Versions {
         self.log.iter()
     }
 
-    /// The policies as they were in a version; `unread`: what of them was not known then, if not the same as now.
-    pub fn build(&self, number: u64, unread: Option<&[Unread]>) -> PolicySet {
+    /// The policies as they were in a version, read as this minor version of Cilium does; `unread`: what of them was not known then, if
+    /// not the same as now.
+    pub fn build(&self, number: u64, unread: Option<&[Unread]>, cilium: u32) -> PolicySet {
         let mut set = self.now.clone();
+        set.set_cilium(cilium);
         if let Some(unread) = unread {
             set.set_unread(unread.to_vec());
         }
@@ -328,6 +330,7 @@ fn alike(a: &Node, b: &Node) -> bool {
 mod tests {
     use super::*;
     use crate::model::input::{Kind, ObjectId};
+    use crate::policy::CILIUM;
     use crate::world::yaml;
 
     fn policy(name: &str, app: &str) -> Change {
@@ -364,7 +367,7 @@ mod tests {
         }
         assert_eq!((v.number(), v.from(), v.last()), (7, Some(Nanos(10)), Some(Nanos(70))), "what was not there cannot go");
         for n in 0..=7u64 {
-            assert_eq!(names(&v.build(n, None)), seen[n as usize], "{n}");
+            assert_eq!(names(&v.build(n, None, CILIUM)), seen[n as usize], "{n}");
         }
         assert_eq!((v.number_at(Nanos(9)), v.number_at(Nanos(10)), v.number_at(Nanos(35)), v.number_at(Nanos(999))), (0, 1, 3, 7));
         let told: Vec<_> = v.steps().map(|s| format!("{} {}", s.policy().unwrap().name, s.what())).collect();
@@ -406,7 +409,7 @@ mod tests {
         v.now_mut().apply(&Change::Apply(first.clone()));
         assert!(v.edit(Some(&first), Some(&second), Nanos(10)).is_empty());
         assert_eq!(
-            (v.number(), v.from(), names(v.now()), names(&v.build(0, None))),
+            (v.number(), v.from(), names(v.now()), names(&v.build(0, None, CILIUM))),
             (1, None, vec!["a Some(\"a2\")".to_owned()], vec!["a Some(\"a1\")".to_owned()])
         );
         let faults = v.edit(Some(&second), Some(&refused), Nanos(20));
@@ -414,7 +417,7 @@ mod tests {
         assert_eq!((v.number(), v.now().len(), v.now().refused().len()), (1, 1, 0));
         // What was refused stands in the file now; the one that is in force is found by its name.
         assert!(v.edit(Some(&refused), None, Nanos(30)).is_empty());
-        assert_eq!((v.number(), v.now().len(), names(&v.build(1, None)).len()), (2, 0, 1));
+        assert_eq!((v.number(), v.now().len(), names(&v.build(1, None, CILIUM)).len()), (2, 0, 1));
     }
 
     #[test]
@@ -427,7 +430,7 @@ mod tests {
         let before = v.renumbered();
         v.turn(&policy("b", "2"), Nanos(100));
         assert!(v.renumbered() > before, "what is kept by number is void");
-        let at = |v: &Versions, t| names(&v.build(v.number_at(Nanos(t)), None));
+        let at = |v: &Versions, t| names(&v.build(v.number_at(Nanos(t)), None, CILIUM));
         assert_eq!(at(&v, 50), ["a Some(\"a1\")", "b Some(\"a1\")"]);
         assert_eq!(at(&v, 150), ["a Some(\"a1\")", "b Some(\"a2\")"]);
         assert_eq!(at(&v, 5_001), ["b Some(\"a2\")"]);
@@ -441,7 +444,7 @@ mod tests {
         assert_eq!(at(&v, 199).len(), 2);
         assert!(at(&v, 200).contains(&"a Some(\"a4\")".to_owned()), "{:?}", at(&v, 200));
         let n = v.number();
-        assert_eq!((0..=n).map(|n| v.build(n, None).len()).collect::<Vec<_>>(), [0, 1, 2, 2, 1, 2, 2]);
+        assert_eq!((0..=n).map(|n| v.build(n, None, CILIUM).len()).collect::<Vec<_>>(), [0, 1, 2, 2, 1, 2, 2]);
     }
 
     #[test]
@@ -487,6 +490,6 @@ mod tests {
             v.turn(&policy("a", &i.to_string()), Nanos(i as i64));
         }
         assert_eq!((v.steps().count(), v.number(), v.from()), (MOST, (MOST + 10) as u64, Some(Nanos(9))));
-        assert_eq!(names(&v.build(v.number_at(Nanos(0)), None)), names(&v.build(10, None)));
+        assert_eq!(names(&v.build(v.number_at(Nanos(0)), None, CILIUM)), names(&v.build(10, None, CILIUM)));
     }
 }

@@ -78,6 +78,8 @@ pub struct Recorder {
     bytes: usize,
     /// Left out since the last record that was not.
     gap: u64,
+    /// Records that were not left out.
+    handed: u64,
     waits: bool,
     books: Arc<Mutex<Books>>,
     thread: Option<JoinHandle<()>>,
@@ -100,7 +102,7 @@ impl Recorder {
         let run = move || writer.run(&rx);
         let thread = std::thread::Builder::new().name("record".to_owned()).spawn(run);
         let thread = thread.map_err(|e| Error::new(Kind::Output, format!("cannot record to {}", path.display())).cause(words(&e)))?;
-        Ok(Self { tx: Some(tx), batch: Vec::new(), bytes: 0, gap: 0, waits, books, thread: Some(thread), path })
+        Ok(Self { tx: Some(tx), batch: Vec::new(), bytes: 0, gap: 0, handed: 0, waits, books, thread: Some(thread), path })
     }
 
     pub fn path(&self) -> &std::path::Path {
@@ -116,11 +118,17 @@ impl Recorder {
                 return;
             }
         }
+        self.mark();
+        self.bytes += frame.bytes.len();
+        self.handed += 1;
+        self.push(Item::Frame(frame));
+    }
+
+    /// Says in the file what was left out since the last record.
+    fn mark(&mut self) {
         if self.gap > 0 {
             self.batch.push(Item::Missed(std::mem::take(&mut self.gap)));
         }
-        self.bytes += frame.bytes.len();
-        self.push(Item::Frame(frame));
     }
 
     pub fn world(&mut self, at: &At) {
@@ -175,6 +183,7 @@ impl Recorder {
 
     /// Asks for the same without waiting: whether the books are closed.
     pub fn ends(&mut self) -> bool {
+        self.mark();
         self.flush();
         if self.batch.is_empty() {
             self.tx = None;
@@ -192,9 +201,10 @@ impl Recorder {
     /// Lets the thread go, whatever it still waits for.
     fn give_up(&mut self, why: &str) {
         (self.tx, self.thread, self.bytes) = (None, None, 0);
-        let lost = flows(&std::mem::take(&mut self.batch));
+        self.batch.clear();
         let mut books = lock(&self.books);
-        books.unrecorded += lost;
+        // What is on its way has not come to the disk either.
+        books.unrecorded = self.handed.saturating_sub(books.flows + books.unwritable);
         books.failed.get_or_insert_with(|| why.to_owned());
     }
 
@@ -210,6 +220,7 @@ impl Recorder {
                 return self.give_up("the disk does not answer");
             }
         }
+        self.mark();
         self.flush();
         self.tx = None;
         if let Some(thread) = self.thread.take()
@@ -293,6 +304,24 @@ mod tests {
         let lost: Vec<_> = text.lines().filter(|l| l.contains("lost_events")).collect();
         assert!(lost.len() == 1 && lost[0].contains(&missed.to_string()), "{lost:?}");
         assert!(text.contains("Kind0"), "the cluster's state is never left out");
+    }
+
+    #[test]
+    fn a_gap_with_no_record_after_it_is_marked_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut r, disk) = hanging(dir.path());
+        let held = disk.lock().unwrap();
+        (0..60_000).for_each(|n| r.frame(frame(n)));
+        let missed = r.books().missed;
+        assert!(missed > 0);
+        drop(held);
+        while !r.ends() {
+            std::thread::yield_now();
+        }
+        assert_eq!(r.finish().flows + missed, 60_000);
+        let text = std::fs::read_to_string(dir.path().join("r.jsonl")).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("lost_events") && last.contains(&missed.to_string()), "{last}");
     }
 
     #[test]

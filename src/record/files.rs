@@ -192,6 +192,26 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// `~/x` as a shell has it: what is typed on the screen passes none.
+pub fn expanded(path: &Path) -> PathBuf {
+    let home = || std::env::var_os("HOME").filter(|h| !h.is_empty());
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+/// A text as a new file: whole or not at all. An error in a person's words.
+pub fn whole(path: &Path, text: &str) -> Result<(), String> {
+    let path = expanded(path);
+    let said = |e: &io::Error| super::writer::words(e);
+    let mut file = create(&path).map_err(|e| said(&e))?;
+    file.write_all(text.as_bytes()).map_err(|e| {
+        let _ = std::fs::remove_file(&path);
+        said(&e)
+    })
+}
+
 fn is_being_written(path: &Path) -> bool {
     cfg!(unix) && File::open(path).is_ok_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock)))
 }
@@ -273,6 +293,19 @@ mod tests {
         assert_eq!(refused(), "another flowhy records to it");
         drop(first);
         assert_eq!(Files::open(&base, Keep::Ring(16_000), Nanos(0)).unwrap().number, 3);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_exported_text_is_the_owners_alone_and_nothing_is_written_over() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.csv");
+        whole(&path, "a,b\n").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(whole(&path, "c"), Err("the file exists".to_owned()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a,b\n");
+        assert_eq!(whole(&dir.path().join("none/x.csv"), "c"), Err("no such file or folder".to_owned()));
     }
 
     #[cfg(unix)]

@@ -1,9 +1,8 @@
-//! The thread that writes a recording, and the door to it.
+//! The thread that writes a recording.
 //!
 //! Owns the order of lines in a file, when a member is closed (each second, so that a kill loses no more), when the cluster's state is said
-//! again, and what becomes of a disk error: the recording ends, what comes is counted, everybody else goes on. The thread holds [`BATCHES`]
-//! batches; when they are full, the door waits, or for who cannot wait it leaves out records, counts them and says so in the file. Reads
-//! no clock: it asks the one it was given.
+//! again, and what becomes of a disk error: the recording ends, what comes is counted, everybody else goes on. What is handed over, and what is left
+//! out when this thread is behind, belongs to `door`. Reads no clock: it asks the one it was given.
 use super::door::{Books, Clock, Item, Options, flows, lock};
 use super::files::{DEAR, Files};
 use super::ground::Ground;

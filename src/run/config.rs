@@ -160,14 +160,20 @@ pub fn write(given: Option<&Path>, change: impl FnOnce(&str, &str) -> Result<Str
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
         builder.create(parent).map_err(cannot)?;
     }
-    // Beside it, so that the last step is one rename; nobody else may read what may be a password.
-    let beside = path.with_extension(format!("toml.{}", std::process::id()));
+    // A link stays one: what is written is the file that it leads to.
+    let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    // Beside it, so that the last step is one rename; nobody else may read what may be a password, unless somebody has let them.
+    let beside = real.with_extension(format!("toml.{}", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&beside).and_then(|mut f| f.write_all(after.as_bytes())).and_then(|()| std::fs::rename(&beside, &path));
-    written.map_err(|e| {
+    let fill = |mut f: std::fs::File| {
+        f.write_all(after.as_bytes())?;
+        std::fs::metadata(&real).map_or(Ok(()), |old| f.set_permissions(old.permissions()))?;
+        std::fs::rename(&beside, &real)
+    };
+    options.open(&beside).and_then(fill).map_err(|e| {
         let _ = std::fs::remove_file(&beside);
         cannot(e)
     })?;

@@ -5,14 +5,14 @@ use crate::config as settings;
 use crate::error::Error;
 use crate::tui;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Whose history is that of every recording and of the demo.
 pub const RECORDINGS: &str = "recordings";
 /// Filters of a history; older ones are forgotten.
 const MOST: usize = 200;
-/// A history that has grown to this many bytes is written anew, and what is longer is not read.
+/// Of a history that has grown beyond this many bytes the newest are read, and it is written anew.
 const LONGEST: u64 = 1 << 20;
 /// Histories of contexts; the ones used least recently go.
 const CONTEXTS: usize = 50;
@@ -33,17 +33,26 @@ impl Desk {
     /// Filters of earlier sessions, the newest last, each once.
     pub fn history(&self) -> Vec<String> {
         let Some(path) = &self.history else { return Vec::new() };
-        if fs::metadata(path).map_or(true, |m| m.len() > LONGEST) {
-            return Vec::new();
-        }
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let (text, cut) = tail(path).unwrap_or_default();
         let kept = newest(&text);
-        if kept.len() < text.lines().count() {
+        if cut || kept.len() < text.lines().count() {
             // Nothing is lost but repetitions and what is too old.
             let _ = whole(path, &kept);
         }
         kept
     }
+}
+
+/// The last [`LONGEST`] bytes of a file, from the first whole line on, and whether there are more.
+fn tail(path: &Path) -> std::io::Result<(String, bool)> {
+    let mut file = fs::File::open(path)?;
+    let over = file.metadata()?.len().saturating_sub(LONGEST);
+    file.seek(SeekFrom::Start(over))?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = if over > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    Ok((whole.to_owned(), over > 0))
 }
 
 /// A file's name for a context, which may be any text.
@@ -147,6 +156,10 @@ mod tests {
         let kept = desk.history();
         assert_eq!((kept.len(), kept.last().map(String::as_str)), (MOST, Some("port:299")));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MOST, "what is too old is gone from the disk too");
+        // However long it has become, its end is read and the rest goes.
+        fs::write(&path, format!("ns:old\n{}\nns:new\n", "x".repeat(2 * LONGEST as usize))).unwrap();
+        assert_eq!(desk.history(), ["ns:new"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ns:new\n");
         forget(&folder.join("history"), 0);
         assert!(!path.exists());
         fs::remove_dir_all(&folder).unwrap();

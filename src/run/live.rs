@@ -3,7 +3,8 @@
 //! Owns the way in: what listens here, else a port-forward through a cluster's API; and which clusters are watched for what. The one
 //! place where clients of clusters are made.
 use super::say;
-use crate::error::Error;
+use crate::error::{Error, Kind};
+use crate::model::input::{At, Change, Input, KindState};
 use crate::plan::server::{Kube, Servers, Way};
 use crate::policy;
 use crate::source::kube::config::{self, Cluster};
@@ -11,7 +12,7 @@ use crate::source::kube::forward::{Door, Wanted};
 use crate::source::kube::watch::{PolicyKind, Settled, Watch};
 use crate::source::server::Server;
 use crate::source::target::{Address, Target};
-use crate::source::{Feed, Source as _, Stop, dial};
+use crate::source::{Feed, Inbox, Source as _, Stop, dial, feed};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,16 +132,63 @@ pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: Wait,
 
 /// The clusters alone, without their flows: everything in them that somebody reads, and then the end. What nobody has asked for is not
 /// read where no cluster is named.
-pub async fn read(servers: &Servers, asked: bool, look: Look, quiet: bool, feed: Feed, stop: &Stop) -> Result<(), Error> {
+pub async fn read(servers: &Servers, asked: bool, look: Look, quiet: bool, mut feed: Feed, stop: &Stop) -> Result<(), Error> {
+    let result = all(servers, asked, look, quiet, &mut feed, stop).await;
+    if let Err(e) = &result {
+        // Who reads is to know that what has come is no answer.
+        let _ = feed.send(Input::End(Arc::from("the cluster"), Err(e.line()))).await;
+        let _ = feed.flush().await;
+    }
+    result
+}
+
+async fn all(servers: &Servers, asked: bool, look: Look, quiet: bool, feed: &mut Feed, stop: &Stop) -> Result<(), Error> {
     let Some(kube) = &servers.kube else { return Ok(()) };
     if !asked && !config::any(&kube.wish)? {
         return Ok(());
     }
     let clusters = config::clusters(&kube.wish).await?;
     let watching = stop.child_token();
-    self::look(&clusters, look, &kube.namespace, Wait::Lists { quiet }, &feed, &watching).await;
-    watching.cancel();
-    Ok(())
+    let (own, inbox) = feed::channel(feed::SLOTS);
+    let read = async {
+        self::look(&clusters, look, &kube.namespace, Wait::Lists { quiet }, &own, &watching).await;
+        watching.cancel();
+        drop(own);
+    };
+    let ((), heard) = tokio::join!(read, pass(inbox, feed));
+    let (Some(first), Err(cause)) = (clusters.first(), heard) else { return Ok(()) };
+    if stop.is_cancelled() || look == Look::Nothing {
+        return Ok(());
+    }
+    let names: Vec<_> = clusters.iter().map(|c| &*c.name).collect();
+    Err(Error::new(Kind::Connect, format!("cannot read anything of {}", names.join(", ")))
+        .cause(cause.unwrap_or_else(|| format!("there was no answer in {} s", LISTS.as_secs())))
+        .hint(format!("is the cluster up, and the right one? `{} cluster-info`", first.kubectl)))
+}
+
+/// Hands everything on. An error where no cluster has answered for any kind, with the first reason that was given.
+async fn pass(mut inbox: Inbox, feed: &mut Feed) -> Result<(), Option<String>> {
+    let (mut answered, mut cause) = (false, None);
+    while let Some(batch) = inbox.recv().await {
+        for input in batch {
+            if let Input::World(At { change: Change::Kind(kind), .. }) = &input {
+                match &kind.state {
+                    KindState::Loading => {}
+                    KindState::Stale(why) => {
+                        cause.get_or_insert_with(|| why.clone());
+                    }
+                    KindState::Synced | KindState::Absent | KindState::Forbidden(_) => answered = true,
+                }
+            }
+            if feed.send(input).await.is_err() {
+                return Ok(());
+            }
+        }
+        if feed.flush().await.is_err() {
+            return Ok(());
+        }
+    }
+    if answered { Ok(()) } else { Err(cause) }
 }
 
 /// The one server that is meant.

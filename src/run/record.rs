@@ -14,6 +14,7 @@ use crate::record::files::bytes;
 use crate::record::redact::Redact;
 use crate::record::{Around, Books, Ground, Keep, Recorder};
 use crate::source::feed::Inbox;
+use crate::tui::Left;
 use crate::wire::response::Response;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
@@ -116,6 +117,17 @@ pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
         Redact::new(key)
     };
     Options { path, keep, redact: redact.then(key), ground: Ground::default(), waits: true, clock: Arc::new(|| SystemTime::now().into()) }
+}
+
+/// What the screen has left on the disk, and whether all of it is there.
+pub fn left(left: &Left) -> Result<(), Error> {
+    left.done.iter().for_each(|done| say::say("note", done));
+    if left.torn.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Output, "not everything is on the disk")
+        .cause(left.torn.join("; "))
+        .hint("what was written before can be read: flowhy replay FILE"))
 }
 
 fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {

@@ -58,15 +58,6 @@ pub fn begin(ground: Ground) -> Option<(Recorder, File)> {
     Some((ring, lock))
 }
 
-/// `~/x` as a shell has it: what is typed on the screen passes none.
-pub fn expanded(path: &Path) -> PathBuf {
-    let home = || std::env::var_os("HOME").filter(|h| !h.is_empty());
-    match (path.strip_prefix("~"), home()) {
-        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => path.to_owned(),
-    }
-}
-
 pub fn private(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -25,6 +25,8 @@ pub struct Ask {
     pub mode: Mode,
     /// The flows are of this moment: when none come, time passes all the same.
     pub live: bool,
+    /// A cluster alone is asked: when it does not answer there is none.
+    pub asks: bool,
 }
 
 fn failed(e: &io::Error) -> Error {
@@ -40,6 +42,9 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
         Ok(true)
     };
     pump(&mut engine, &mut inbox, stop, ask.quiet, feed, || Ok(())).await?;
+    if ask.asks {
+        finish(engine.ended())?;
+    }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     if let Mode::Question(q) = &ask.mode {
         let allowed = cmd::question::answer(&engine, q, ask.style, &mut stdout);

@@ -28,7 +28,7 @@ pub use action::Keymap;
 pub use app::App;
 pub use desk::Desk;
 pub use model::{Effect, Options};
-pub use tapes::{Begin, Start, Tapes};
+pub use tapes::{Begin, Left, Start, Tapes};
 pub use text::count;
 pub use theme::{Depth, THEMES, Theme};
 pub use update::mouse::Mouse;
@@ -58,13 +58,16 @@ const SLICE: Duration = Duration::from_millis(4);
 const TICK: Duration = Duration::from_secs(1);
 /// How often a disk is looked at that something waits for.
 const NAP: Duration = Duration::from_millis(10);
+/// So long a file that is being saved is waited for when the screen is left: without a step, and in all.
+const STILL: Duration = Duration::from_secs(2);
+const LAST: Duration = Duration::from_secs(30);
 /// Set by the tests: panic after the first picture. Not in a user's build.
 const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 
 type Screen = Terminal<CrosstermBackend<Stdout>>;
 
-/// Runs the screen until somebody leaves it, and gives the engine back for the closing line.
-pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>, desk: &mut dyn Desk) -> Result<Engine, Error> {
+/// Runs the screen until somebody leaves it, and says what became of the files that were being written.
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>, desk: &mut dyn Desk) -> Result<Left, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
@@ -196,10 +199,33 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
         // The ring begins with a flow: from then on leaving loses nothing.
-        app.model.kept = tapes.keeps();
+        (app.model.kept, app.model.saving) = (tapes.keeps(), tapes.saves());
     }
     drop(guard);
-    Ok(app.engine)
+    Ok(end(tapes, &app.engine))
+}
+
+/// What is being saved is finished, as long as the disk goes along.
+fn end(mut tapes: Tapes<'_>, engine: &Engine) -> Left {
+    let (mut left, begin) = (Left::default(), Instant::now());
+    let (mut seen, mut moved) = (tapes.saved(), begin);
+    while tapes.saved().is_some() {
+        let now = Instant::now();
+        if tapes.saved() != seen {
+            (seen, moved) = (tapes.saved(), now);
+        }
+        if now - moved > STILL || now - begin > LAST {
+            break;
+        }
+        if let Some(said) = tapes.advance(engine, &mut || now.elapsed() < STILL / 2) {
+            left.take(said);
+        }
+        if tapes.awaits() {
+            std::thread::sleep(NAP);
+        }
+    }
+    tapes.end(&mut left);
+    left
 }
 
 /// Data, for a slice of time. Returns whether the picture may have changed.

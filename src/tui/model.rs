@@ -454,6 +454,8 @@ pub struct Model {
     pub missed: u64,
     /// What is held is kept on the disk as well.
     pub kept: bool,
+    /// A file that was asked for is not whole yet.
+    pub saving: bool,
 }
 
 impl Model {
@@ -494,6 +496,7 @@ impl Model {
             tape: None,
             missed: 0,
             kept: false,
+            saving: false,
             options,
         }
     }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::model::input::{At, Change, Codec, Edited, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
-use crate::record::{Books, Ground, Recorder};
+use crate::record::{Books, Ground, Recorder, files};
 use crate::world::line;
 use prost::Message as _;
 use std::path::Path;
@@ -182,6 +182,33 @@ impl<'a> Tapes<'a> {
         }
     }
 
+    /// Whether a file that was asked for is not whole yet, and nothing more comes to it.
+    pub fn saves(&self) -> bool {
+        self.saving.is_some() || !self.closing.is_empty()
+    }
+
+    /// How far the saving is: rows, and what has come to the disk.
+    pub fn saved(&self) -> Option<(u64, u64)> {
+        self.saving.as_ref().map(|s| (s.next, s.to.books().flows))
+    }
+
+    /// Ends everything: what is on its way gets its time, and what does not come to the disk is named.
+    pub fn end(mut self, left: &mut Left) {
+        if let Some(Saving { to, next, end, gone, .. }) = self.saving.take() {
+            left.torn.push(format!("{} is not whole: {} rows were not looked at", to.path().display(), count(end.saturating_sub(next))));
+            self.closing.push(Closing { done: "saved", to, gone });
+        }
+        if let Some(Running { to, .. }) = self.named.take() {
+            self.closing.push(Closing { done: "recorded", to, gone: 0 });
+        }
+        std::mem::take(&mut self.closing).into_iter().for_each(|c| left.take(finished(c)));
+        if let Some(Running { to, .. }) = self.session.take() {
+            let books = to.finish();
+            // Nobody asked for the ring: that it ended early is no failure.
+            left.done.extend(books.failed.map(|cause| format!("the session's ring ended early: {cause}")));
+        }
+    }
+
     /// Whether saving can go on at once.
     pub fn is_saving(&self) -> bool {
         self.saving.as_ref().is_some_and(|s| s.to.has_room())
@@ -229,10 +256,24 @@ impl<'a> Tapes<'a> {
     }
 }
 
+/// What became of the files when the screen was left.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What is whole, in sentences.
+    pub done: Vec<String>,
+    /// What lacks something.
+    pub torn: Vec<String>,
+}
+
+impl Left {
+    pub fn take(&mut self, (tone, text): (Tone, String)) {
+        if tone == Tone::Error { self.torn.push(text) } else { self.done.push(text) }
+    }
+}
+
 /// Writes a text to a file that is not there yet: nothing is written over.
 pub fn write(path: &str, text: &str) -> (Tone, String) {
-    let made = std::fs::File::create_new(path).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()));
-    match made {
+    match files::whole(Path::new(path), text) {
         Ok(()) => (Tone::Info, format!("saved {} lines to {path}", count(text.lines().count() as u64))),
         Err(e) => (Tone::Error, format!("cannot write {path}: {e}")),
     }
@@ -263,12 +304,26 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
-    fn what_a_hanging_disk_costs_is_said_once_and_counted() {
+    fn a_recording_that_a_hanging_disk_tears_is_named_when_the_screen_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(Mutex::new(()));
-        let hangs = disk.clone();
-        let start: Start = Box::new(move |path, ground| {
-            let (hangs, begun) = (hangs.clone(), AtomicBool::new(false));
+        let mut t = Tapes::new(hanging(&disk), None, &[]);
+        let path = dir.path().join("r.jsonl");
+        assert_eq!(t.toggle(path.to_str()).0, Tone::Info);
+        let held = disk.lock().unwrap();
+        (0..300).for_each(|_| t.see(&flow()));
+        let mut left = Left::default();
+        t.end(&mut left);
+        drop(held);
+        let said = format!("{} ended early: the disk does not answer; 300 flows are not in it", path.display());
+        assert_eq!((left.torn, left.done), (vec![said], Vec::new()));
+    }
+
+    /// A disk that hangs while the lock is held.
+    fn hanging(disk: &Arc<Mutex<()>>) -> Start {
+        let disk = disk.clone();
+        Box::new(move |path, ground| {
+            let (hangs, begun) = (disk.clone(), AtomicBool::new(false));
             let clock = move || {
                 if begun.swap(true, Ordering::Relaxed) {
                     drop(hangs.lock());
@@ -276,14 +331,24 @@ mod tests {
                 Nanos(0)
             };
             Recorder::start(Options { path: path.to_owned(), keep: Keep::One, redact: None, ground, waits: false, clock: Arc::new(clock) })
-        });
-        let mut t = Tapes::new(start, None, &[]);
+        })
+    }
+
+    fn flow() -> Input {
+        let bytes = r#"{"flow":{},"time":"2026-01-31T14:00:00Z"}"#.into();
+        Input::Frame(Frame { codec: Codec::HubbleJson, from: "t".into(), line: 0, bytes, broken: None })
+    }
+
+    #[test]
+    fn what_a_hanging_disk_costs_is_said_once_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Mutex::new(()));
+        let mut t = Tapes::new(hanging(&disk), None, &[]);
         let path = dir.path().join("r.jsonl");
         assert_eq!(t.toggle(path.to_str()).0, Tone::Info);
         let held = disk.lock().unwrap();
         for _ in 0..40_000 {
-            let bytes = r#"{"flow":{},"time":"2026-01-31T14:00:00Z"}"#.into();
-            t.see(&Input::Frame(Frame { codec: Codec::HubbleJson, from: "t".into(), line: 0, bytes, broken: None }));
+            t.see(&flow());
         }
         let missed = t.missed();
         assert!(missed > 10_000, "{missed}");

@@ -77,7 +77,7 @@ impl<T: PartialEq> Aged<T> {
     /// Another number for each value that it had; 0 for today's.
     pub fn era(&self, at: Option<Nanos>) -> u64 {
         let Some(at) = at.filter(|_| !self.past.is_empty() || self.from.is_some()) else { return 0 };
-        let near = self.past.iter().any(|(until, _)| at.since(*until).abs() <= SLACK);
+        let near = self.past.iter().any(|(until, _)| at.since(*until).unsigned_abs() <= SLACK.unsigned_abs());
         if near || self.from.is_some_and(|from| at < from) {
             return FORGOTTEN;
         }
@@ -116,6 +116,14 @@ mod tests {
         assert_eq!((a.past.len(), a.at(s(1_500))), (MOST, Then::Forgotten));
         a.set(Some(7), None, false);
         assert_eq!(a.at(s(1_500)), Then::Known(&7), "a manifest has always been so");
+    }
+
+    #[test]
+    fn a_time_without_end_is_near_no_change() {
+        let mut a = Aged::default();
+        a.set(Some(1), s(-100), false);
+        a.set(Some(2), s(1_000), false);
+        assert_eq!([Nanos(i64::MIN), Nanos(i64::MAX)].map(|at| a.at(Some(at))), [Then::Known(&1), Then::Known(&2)]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! One side of a flow with all that is known of it. Owns how labels are filled in from manifests, and what counts as unknown.
 use super::aged::Then;
 use super::labels::{self, CLUSTER, Labels, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE, SERVICE_ACCOUNT};
-use super::objects::{PodLike, ServicePort, Target};
+use super::objects::{PodLike, Service, ServicePort, Target};
 use super::stand::{self, Other, Seen, Stand};
 use super::{Key, NamedPort, World};
 use crate::model::observed::{L4, Observed, Party, Verdict};
 use crate::model::time::Nanos;
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 /// The service whose endpoints are the API servers.
@@ -179,22 +181,11 @@ impl World {
     /// The one that stands for whatever is behind a service, if that is all of one kind: policies judge the backend.
     fn backend(&self, p: &Party, key: &Key, other: Other<'_>, at: Option<Nanos>) -> Option<Endpoint> {
         let service = self.services.get(key)?;
-        let ips = match self.endpoints_at(&key.0, &key.1, at) {
-            Then::Known(ips) => ips.clone(),
-            // Behind it may have stood others then.
-            Then::Forgotten => return None,
-            Then::Nothing if service.selector.is_empty() => return None,
-            Then::Nothing => {
-                let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));
-                let mine = self.pods.iter().filter(|(k, t)| k.0 == key.0 && !t.finished && fits(t));
-                mine.filter_map(|(_, t)| t.ips.first().copied()).collect()
-            }
-        };
-        let called = Seen { called: false, at, ..Seen::default() };
+        let ips = self.behind(service, key, at)?;
         let mut all = ips.iter().map(|ip| {
             let one = Party { present: p.present, ip: Some(*ip), ..Party::default() };
-            let mut s = self.stand(&one, called);
-            s.home = stand::home(&s, called, other);
+            let mut s = self.stand(&one, Seen { at, ..Seen::default() });
+            s.home = stand::home(&s, Seen { at, ..Seen::default() }, other);
             self.endpoint_of(&one, &s, other, at)
         });
         let first = all.next()?;
@@ -216,6 +207,34 @@ impl World {
             frontend: Some(Frontend { service: key.clone(), ports: service.ports.clone() }),
             ..first
         })
+    }
+
+    /// Addresses behind a service at a time; `None`: which they were is not known.
+    fn behind(&self, service: &Service, key: &Key, at: Option<Nanos>) -> Option<Cow<'_, [IpAddr]>> {
+        match self.endpoints_at(&key.0, &key.1, at) {
+            Then::Known(ips) => Some(Cow::Borrowed(ips)),
+            // Behind it may have stood others then.
+            Then::Forgotten => None,
+            Then::Nothing if service.selector.is_empty() => None,
+            Then::Nothing => {
+                let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));
+                let mine = self.pods.iter().filter(|(k, t)| k.0 == key.0 && !t.finished && fits(t));
+                Some(mine.filter_map(|(_, t)| t.ips.first().copied()).collect())
+            }
+        }
+    }
+
+    /// A number that differs wherever others stood behind a service at a time than now: an address stays, and whose it is changes.
+    pub(super) fn behind_era(&self, key: &Key, at: Option<Nanos>) -> u64 {
+        let ips = self.services.get(key).and_then(|service| self.behind(service, key, at)).unwrap_or_default();
+        // Pods come in no order.
+        let told = |ip: &IpAddr| {
+            let mut hasher = DefaultHasher::new();
+            let one = Party { ip: Some(*ip), ..Party::default() };
+            (ip, self.stand(&one, Seen { at, ..Seen::default() }).told()).hash(&mut hasher);
+            hasher.finish()
+        };
+        ips.iter().fold(0, |all, ip| all.wrapping_add(told(ip)))
     }
 
     fn labels_from(&self, t: &PodLike, namespace: &str, cluster: &str) -> Labels {

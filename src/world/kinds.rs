@@ -84,7 +84,9 @@ impl Kinds {
         if let Some(how) = known.how {
             // Before the watch broke all was known.
             let was = known.listed.is_some() && known.since.is_some_and(|since| !near(since, None));
-            return (!was).then_some(how);
+            if !was {
+                return Some(how);
+            }
         }
         let then = at.is_some() && known.gaps.iter().any(|(from, to)| near(*from, Some(*to)));
         then.then_some("stale then")
@@ -132,6 +134,9 @@ mod tests {
         let then = [900, 980, 1_500, 2_020, 2_040].map(|at| k.missing("pods", s(at)));
         assert_eq!(then, [None, Some("stale then"), Some("stale then"), Some("stale then"), None]);
         assert_eq!(k.missing("pods", None), None);
+        note(&mut k, KindState::Stale("gone again".into()), 3_000);
+        let then = [900, 1_500, 2_040, 3_500].map(|at| k.missing("pods", s(at)));
+        assert_eq!(then, [None, Some("stale then"), None, Some("stale")], "a watch that breaks later mends no earlier time");
         let other = Kind { group: String::new(), kind: "Secret".into(), state: KindState::Loading };
         assert!(!k.note(&other, s(1)));
     }

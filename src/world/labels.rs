@@ -98,6 +98,11 @@ impl Labels {
     }
 }
 
+/// The namespace that a record's labels tell; empty if none.
+pub fn namespace_in(labels: &[String]) -> &str {
+    labels.iter().find_map(|l| l.strip_prefix("k8s:").unwrap_or(l).strip_prefix(POD_NAMESPACE)?.strip_prefix('=')).unwrap_or("")
+}
+
 /// A number that a node gave by itself, to an address range or to another node. What else its labels say, the number does not tell.
 pub fn is_local(number: u32) -> bool {
     matches!(number >> 24, 1 | 2)

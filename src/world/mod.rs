@@ -337,15 +337,17 @@ impl World {
 
     /// A number that differs wherever what was so at a time differs from what is so now, for all that this side is judged by.
     pub fn era(&self, p: &Party, s: &Stand<'_>, at: Option<Nanos>) -> u64 {
-        let namespace = s.pod().map_or(p.namespace.as_str(), |(namespace, _)| namespace);
+        let own = || if p.namespace.is_empty() { labels::namespace_in(&p.labels) } else { p.namespace.as_str() };
+        let namespace = s.pod().map_or_else(own, |(namespace, _)| namespace);
         // What the record says itself is not looked up.
         let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
         let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
         let of_service = |key: &Key| self.endpoints.get(key).map_or(0, |all| all.era(at));
-        let backends = s.frontend().map_or(0, |key| of_namespace(&key.0).wrapping_mul(31).wrapping_add(of_service(key)));
+        let behind = |key: &Key| [of_namespace(&key.0), of_service(key), self.behind_era(key, at)].into_iter().fold(0, mixed);
+        let backends = s.frontend().map_or(0, behind);
         let (api, name) = endpoint::API;
-        let servers = if s.host || s.outside { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
-        [of_namespace(namespace), backends, servers].into_iter().fold(0, |n, e| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(e))
+        let servers = if s.host || s.outside || s.frontend.is_some() { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
+        [of_namespace(namespace), backends, servers].into_iter().fold(0, mixed)
     }
 
     /// Pods of which it was forgotten, for want of room, that they once had an address.
@@ -434,6 +436,10 @@ impl World {
     pub fn names_of(&self, ip: IpAddr) -> &[dns::Learnt] {
         self.dns.of(ip)
     }
+}
+
+fn mixed(n: u64, e: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(e)
 }
 
 /// Whether what stood there was another, or nothing.

@@ -202,6 +202,36 @@ async fn who_may_read_one_namespace_only_gets_that_one_and_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_right_that_is_lost_in_mid_run_deletes_nothing_in_the_other_namespaces() {
+    let api = Api::start().await;
+    let far = policy("far", 1).replace("namespace: shop", "namespace: other");
+    api.put(&format!("{}---\n{}---\n{far}", policy("db", 1), policy("old", 1)));
+    let mut seen = Seen::of(watch(&api));
+    seen.settled().await;
+    api.asked(&format!("{NETPOLS}?watch"), 1).await;
+    api.down();
+    api.change(|s| s.only = Some("shop".to_owned()));
+    // Of its own namespace it is known what is gone.
+    api.delete("networkpolicies.networking.k8s.io", "shop", "old");
+    api.put(&policy("db", 2));
+    api.forget();
+    api.up();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|t: &String| !t.ends_with("; only those in shop are read")) {
+        match seen.next().await.change {
+            Change::Apply(d) if d.kind() == "NetworkPolicy" => told.push(format!("apply {}", d.text.file)),
+            Change::Remove(id) => told.push(format!("remove {}/{}", id.namespace, id.name)),
+            Change::Kind(k) if (k.kind.as_str(), k.group.as_str()) == ("NetworkPolicy", "networking.k8s.io") => told.push(word(&k.state)),
+            _ => {}
+        }
+    }
+    told.retain(|t| !t.starts_with("stale: "));
+    assert!(told[0].starts_with("forbidden: "), "first it is said that the others may not be read: {told:?}");
+    assert_eq!(told[1..3], ["apply NetworkPolicy/shop/db", "remove shop/old"]);
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[tokio::test]
 async fn every_change_comes_and_what_changes_nothing_does_not() {
     let api = Api::start().await;
     api.put(&format!("{}---\n{}", policy("db", 1), policy("web", 1)));

@@ -380,6 +380,18 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
     cluster.api.forbid("networkpolicies.networking.k8s.io", true);
     let (_, out, _) = ask("shop/cart-1", &[]);
     assert!(out.contains("undecidable") && out.contains("policies:networkpolicies forbidden"), "{out}");
+    assert!(!out.lines().any(|l| l.starts_with('✓') || l.starts_with("ok ")), "nor is any side certain: {out}");
+}
+
+#[test]
+fn a_question_that_no_cluster_answers_is_an_error_and_not_an_answer() {
+    let cluster = Cluster::new(Listen::loopback());
+    cluster.api.down();
+    for more in [&[][..], &["--kube-context", "prod"]] {
+        let (what, cause, hint) = cluster.refused(&[&["why", "shop/cart", "shop/db:5432"], more].concat());
+        assert_eq!(what, "cannot read anything of prod");
+        assert!(cause.contains("does not answer") && hint.contains("cluster-info"), "{cause}\n{hint}");
+    }
 }
 
 #[test]

@@ -111,6 +111,21 @@ fn what_is_held_is_saved_and_what_comes_is_recorded() {
 }
 
 #[test]
+fn leaving_while_a_file_is_being_saved_finishes_it() {
+    let home = tempfile::tempdir().unwrap();
+    let big = home.path().join("big.jsonl");
+    let line = |n: u32| format!("{{\"flow\":{{\"uuid\":\"{n}\",\"verdict\":\"FORWARDED\"}},\"time\":\"2026-01-31T14:00:00Z\"}}\n");
+    std::fs::write(&big, (0..20_000).map(line).collect::<String>()).unwrap();
+    let mut t = Tui::start(&["replay", big.to_str().unwrap()], &[("HOME", home.path().to_str().unwrap())]);
+    t.wait_text("20 000 flows");
+    // Whether it is still being saved when the keys come or not, all of it is there.
+    t.keys(":save ~/sv.jsonl\rqq");
+    assert!(t.gone().success());
+    let saved = std::fs::read_to_string(home.path().join("sv.jsonl")).unwrap();
+    assert_eq!(saved.lines().count(), 20_000);
+}
+
+#[test]
 fn a_time_outside_of_a_recording_leads_to_its_nearest_line() {
     let mut t = Tui::replay(&[]);
     t.keys(":goto 2031-01-01T00:00:00Z\r");

@@ -62,11 +62,20 @@ pub fn answer(engine: &Engine, q: &Question, style: Style, out: &mut dyn Write) 
         out.write_all(b"\n")?;
         return Ok(allowed);
     }
-    text(&Question { port, ..q.clone() }, (&src.display, &dst.display), &a, &notes, style, out)?;
+    // With a policy that nobody has read, no side by itself is certain either.
+    let unread = !engine.policies().unread().is_empty();
+    text(&Question { port, ..q.clone() }, (&src.display, &dst.display), (&a, unread), &notes, style, out)?;
     Ok(allowed)
 }
 
-fn text(q: &Question, names: (&str, &str), a: &Answer, notes: &[String], style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn text(
+    q: &Question,
+    names: (&str, &str),
+    (a, unread): (&Answer, bool),
+    notes: &[String],
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let (good, bad, what, arrow) = if style.unicode { ("✓", "✗", "?", "→") } else { ("ok", "xx", "??", "->") };
     let paint = |code: &str, s: &str| if style.color { format!("\x1b[{code}m{s}\x1b[0m") } else { s.to_owned() };
     let shown = |s: &str| if style.terminal { clean(s).into_owned() } else { s.to_owned() };
@@ -96,7 +105,11 @@ fn text(q: &Question, names: (&str, &str), a: &Answer, notes: &[String], style: 
     let marks = (good, bad, what);
     for s in &a.judged {
         writeln!(out)?;
-        writeln!(out, "{} {}", glyph(s.outcome), paint("1", &shown(&format!("{} of {}: {}", s.direction.word(), s.subject, s.summary))))?;
+        let outcome = match s.outcome {
+            Outcome::Allowed | Outcome::DefaultDeny if unread => Outcome::Undecidable,
+            other => other,
+        };
+        writeln!(out, "{} {}", glyph(outcome), paint("1", &shown(&format!("{} of {}: {}", s.direction.word(), s.subject, s.summary))))?;
         for p in &s.policies {
             policy(s, p, marks, &shown, out)?;
         }

@@ -96,6 +96,48 @@ pub fn settle(o: &Observed, w: &Window, judged: &[Arc<Why>], today: Option<&Arc<
     Some(Settled { why: Arc::new(why), ..settled })
 }
 
+/// Makes one explanation of those by each of the settings about a change of them, of which the first was in force by the API; and the
+/// place of the one it rests on. `None`: they all say the same.
+pub fn by_settings(o: &Observed, changed: Nanos, judged: &[Arc<Why>]) -> Option<(Why, usize)> {
+    let (at, here) = (o.at?, judged.first()?);
+    if judged.iter().all(|w| same(w, here)) {
+        return None;
+    }
+    let by = at.since(changed);
+    let side = if by < 0 { "after" } else { "before" };
+    let told = format!("the settings that policies are judged by changed {} {side} the packet", lasted(by.saturating_abs()));
+    let open = |w: &&Arc<Why>| w.outcome == Outcome::Undecidable;
+    if let Some((place, first)) = judged.iter().enumerate().find(|(_, w)| open(w)) {
+        let mut why = Why::clone(first);
+        why.leave_open(judged.iter().filter(open).flat_map(|w| w.missing.clone()));
+        why.because.insert(0, format!("{told}: by one of them it cannot be decided"));
+        return Some((why, place));
+    }
+    let fitting: Vec<(usize, &Arc<Why>)> = judged.iter().enumerate().filter(|(_, w)| fits(w)).collect();
+    let Some((place, first)) = fitting.first().copied() else {
+        let mut why = Why::clone(here);
+        why.because.push(format!("{told}: by none of them is it plainly so"));
+        if why.agreement == Agreement::Agrees {
+            why.agreement = Agreement::Unknown;
+        }
+        return Some((why, 0));
+    };
+    let mut why = Why::clone(first);
+    if fitting.iter().any(|(_, w)| !same(w, first)) {
+        let said: Vec<String> = fitting.iter().map(|(_, w)| format!("{} ({})", w.text, paths(w))).collect();
+        why.because = vec![format!("{told}, and it comes to one thing or another: {}", few(said.into_iter(), NAMED))];
+        why.leave_open(["settings".to_owned()]);
+    } else if place > 0 {
+        why.agreement = Agreement::Unknown;
+        why.because.insert(0, format!("{told}: the node may have gone by the other ones; by those in force then, {}", here.text));
+    }
+    Some((why, place))
+}
+
+fn paths(w: &Why) -> String {
+    few(w.policies.iter().map(PolicyRef::path), NAMED)
+}
+
 /// Whether two explanations say the same of the flow.
 fn same(a: &Why, b: &Why) -> bool {
     let rule = |w: &Why| w.nearest.as_ref().map(|n| (n.kind.clone(), n.namespace.clone(), n.name.clone(), n.failed.clone()));
@@ -154,7 +196,7 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
         return (why, i);
     }
     let versions = std::iter::once(first).chain(others.iter().copied());
-    let said: Vec<String> = versions.map(|w| format!("{} ({})", w.text, few(w.policies.iter().map(PolicyRef::path), NAMED))).collect();
+    let said: Vec<String> = versions.map(|w| format!("{} ({})", w.text, paths(w))).collect();
     why.because = vec![format!("{changes}, and the packet would be stopped either way: {}", said.join(", or "))];
     why.missing.clear();
     why.leave_open(versions_of(near.iter().map(|c| format!("version:{} {}", c.kind, path(c)))));

@@ -64,6 +64,8 @@ pub struct Follow {
     backoff: Backoff,
     feed: Feed,
     said: KindState,
+    /// It was said of all but one namespace.
+    narrowed: bool,
     /// Let go when something is known of the kind, or known to be missing.
     ticket: Option<Ticket>,
     known: HashMap<(String, String), Known>,
@@ -136,7 +138,7 @@ impl Follow {
     pub fn new(cluster: Cluster, (wanted, place): (Wanted, Place), pace: Pace, feed: Feed, ticket: Option<Ticket>, seed: u64) -> Self {
         let backoff = Backoff::new(pace.first, pace.cap, seed);
         let (said, known) = (KindState::Loading, HashMap::new());
-        Self { cluster, wanted, place, within: None, pace, backoff, feed, said, ticket, known, round: 0 }
+        Self { cluster, wanted, place, within: None, pace, backoff, feed, said, narrowed: false, ticket, known, round: 0 }
     }
 
     /// Ends when the cluster does not have the kind any more; with what is known of it being gone. The kind was said to be loading.
@@ -147,10 +149,14 @@ impl Follow {
                 Err(Failed::Gone) => return Err(Gone),
                 Err(Failed::Api(e)) if is_absent(&e) => {
                     self.round += 1;
+                    self.within = None;
                     self.forget_others().await?;
                     return self.say(KindState::Absent).await;
                 }
-                Err(Failed::Api(e)) if is_forbidden(&e) && self.narrow(&e) => continue,
+                Err(Failed::Api(e)) if is_forbidden(&e) && self.place.namespaced && self.namespace().is_none() => {
+                    self.narrow(&e).await?;
+                    continue;
+                }
                 Err(failed) => {
                     self.failed(failed, "list").await?;
                     continue;
@@ -177,15 +183,17 @@ impl Follow {
         only.or(self.within.as_ref().map(|(namespace, _)| namespace.as_str()))
     }
 
-    /// Asks for the context's own namespace from now on, where that makes a difference.
-    fn narrow(&mut self, e: &Error) -> bool {
-        let all = self.place.namespaced && self.namespace().is_none();
-        if all {
-            let resource = self.resource();
-            let right = Right { verb: "list", resource: &resource, namespace: None };
-            self.within = Some((self.cluster.namespace.clone(), trouble(e, right, &self.cluster.kubectl).cause));
+    /// Asks for the context's own namespace from now on. Where all were read before, that they are not any more is said first: what is
+    /// told from here on is not of them.
+    async fn narrow(&mut self, e: &Error) -> Result<(), Gone> {
+        let resource = self.resource();
+        let right = Right { verb: "list", resource: &resource, namespace: None };
+        let why = trouble(e, right, &self.cluster.kubectl).cause;
+        if matches!(self.said, KindState::Synced | KindState::Stale(_)) {
+            self.say(KindState::Forbidden(why.clone())).await?;
         }
-        all
+        self.within = Some((self.cluster.namespace.clone(), why));
+        Ok(())
     }
 
     /// What is known of the kind when a list of it is in.
@@ -234,10 +242,12 @@ impl Follow {
         }
     }
 
-    /// Objects that the last list did not have.
+    /// Objects that the last list did not have. A list of one namespace says nothing of the others.
     async fn forget_others(&mut self) -> Result<(), Gone> {
-        let round = self.round;
-        let mut gone: Vec<(String, String)> = self.known.iter().filter(|(_, k)| k.round != round).map(|(key, _)| key.clone()).collect();
+        let (round, within) = (self.round, self.within.as_ref().map(|(namespace, _)| namespace));
+        let listed = |namespace: &String| within.is_none_or(|within| within == namespace);
+        let others = self.known.iter().filter(|((namespace, _), k)| k.round != round && listed(namespace));
+        let mut gone: Vec<(String, String)> = others.map(|(key, _)| key.clone()).collect();
         gone.sort();
         for (namespace, name) in gone {
             let (group, kind) = (self.wanted.group.clone(), self.wanted.kind.clone());
@@ -372,11 +382,14 @@ impl Follow {
         self.wait(pause).await
     }
 
-    /// Tells the state of the kind if it is another one. The words of a failure may change from try to try; the first ones stand.
+    /// Tells the state of the kind if it is another one. The words of a failure may change from try to try; the first ones stand, unless
+    /// one namespace can be read now, or cannot any more.
     async fn say(&mut self, state: KindState) -> Result<(), Gone> {
-        if std::mem::discriminant(&self.said) == std::mem::discriminant(&state) {
+        let narrowed = self.within.is_some();
+        if std::mem::discriminant(&self.said) == std::mem::discriminant(&state) && self.narrowed == narrowed {
             return Ok(());
         }
+        self.narrowed = narrowed;
         self.said = state.clone();
         let ticket = self.ticket.take();
         self.feed.send(Input::World(kind(&self.wanted, &self.cluster.name, state))).await?;

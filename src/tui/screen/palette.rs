@@ -157,12 +157,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     let at = p.at.min(offers.len().saturating_sub(1));
     let top = if at < usize::from(height) { 0 } else { at + 1 - usize::from(height) };
     let first = last.saturating_sub(height);
-    let blank = " ".repeat(usize::from(area.width));
+    let top_edge = first.saturating_sub(1);
+    pen.clear(Rect { y: top_edge, height: last - top_edge + 1, ..area });
     let title = format!(" go to or do {} ", look.g.rule.repeat(usize::from(area.width).saturating_sub(14)));
-    pen.put(area.x, first.saturating_sub(1), usize::from(area.width), &title, look.dim());
+    pen.put(area.x, top_edge, usize::from(area.width), &title, look.dim());
     let name_w = (area.width / 3).clamp(16, 26);
     for (y, (i, o)) in (first..last).zip(offers.iter().enumerate().skip(top)) {
-        pen.put(area.x, y, usize::from(area.width), &blank, look.plain());
         pen.cell(area.x + 2, y, name_w, &o.name, look.strong());
         pen.cell(area.x + 3 + name_w, y, area.width.saturating_sub(4 + name_w), &look.own(&o.help), look.dim());
         if i == at {
@@ -170,7 +170,6 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
             pen.over(Rect { y, height: 1, ..area }, look.selected());
         }
     }
-    pen.put(area.x, last, usize::from(area.width), &blank, look.plain());
     let note = if offers.is_empty() { "nothing of that name   Esc leaves" } else { "Enter goes   Tab completes   Esc leaves" };
     let typed = crate::tui::text::clean(&p.text).into_owned();
     let x = area.x + 2 + u16::try_from(crate::tui::text::width(&typed)).unwrap_or(u16::MAX).min(area.width);

@@ -432,13 +432,20 @@ fn datapath(m: &Model, why: &Why, o: Option<&Observed>, subject: usize, w: usize
     laid(m, head, (glyph, style), &text, tone, w)
 }
 
+/// Lines of what is said where nothing can be marked; the text of the policy is worth more room.
+const MOST_SAID: usize = 3;
+
 /// Lines above the YAML: its rule, and what is said where nothing can be marked.
 fn head_lines(c: &Case, w: u16) -> u16 {
-    1 + u16::try_from(said(c, w).len()).unwrap_or(0)
+    1 + u16::try_from(said(c, w).0.len()).unwrap_or(0)
 }
 
-fn said(c: &Case, w: u16) -> Vec<String> {
-    unmarked(c).map_or_else(Vec::new, |t| wrap(&t, usize::from(w).saturating_sub(5)).into_iter().take(3).collect())
+/// The lines of it that stand there; whether there are more.
+fn said(c: &Case, w: u16) -> (Vec<String>, bool) {
+    let mut lines = unmarked(c).map_or_else(Vec::new, |t| wrap(&t, usize::from(w).saturating_sub(5)));
+    let more = lines.len() > MOST_SAID;
+    lines.truncate(MOST_SAID);
+    (lines, more)
 }
 
 /// What is said where no line can be marked.
@@ -472,7 +479,10 @@ fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
         .unwrap_or_default();
     title.push(seg(file, look.plain()));
     pen.rule(row(area, 0), &title, &note);
-    let said = said(c, area.width);
+    let (mut said, more) = said(c, area.width);
+    if let Some(last) = said.last_mut().filter(|_| more) {
+        last.push_str(look.g.gap);
+    }
     for (y, text) in (area.y + 1..area.bottom()).zip(&said) {
         pen.line(Rect { y, height: 1, ..area }, &[seg("   ", look.plain()), seg(text.clone(), look.warn())]);
     }

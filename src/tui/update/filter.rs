@@ -108,6 +108,10 @@ pub fn named(m: &mut Model, engine: &Engine, name: &str) {
     match query::parse(&text, &context(m, engine)) {
         Ok(filter) => {
             show(m, engine, filter);
+            // Where no line shows the filter, what it is now is said.
+            if !matches!(m.screen(), Some(Screen::Flows(_))) {
+                toast(m, Tone::Info, format!("the table shows {text}"));
+            }
             remember(m, text);
         }
         Err(e) => toast(m, Tone::Error, format!("{name} is no filter: {e}")),
@@ -119,6 +123,9 @@ pub fn christen(m: &mut Model, name: &str) {
     let text = m.view().map_or("", View::text).to_owned();
     if text.is_empty() {
         return toast(m, Tone::Info, "there is no filter to keep: / writes one");
+    }
+    if by_number(&text) {
+        return toast(m, Tone::Error, "a cause has its number for this run only: keep a filter by what its flows have in common");
     }
     if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_')) {
         return toast(m, Tone::Error, "a name has letters, digits, - and _ only");
@@ -134,10 +141,22 @@ fn keep(m: &mut Model) {
     remember(m, p.text.trim().to_owned());
 }
 
+/// Whether a filter names a cause by its number, which is another cause's when the engine begins anew.
+pub fn by_number(text: &str) -> bool {
+    let value = |w: &str| {
+        w.get(..5).filter(|f| f.eq_ignore_ascii_case("cause")).and_then(|_| w.get(5..)?.strip_prefix([':', '=']).map(str::to_owned))
+    };
+    text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '!'))
+        .filter_map(value)
+        .any(|v| v.trim_start_matches('"').starts_with(|c: char| c.is_ascii_digit()))
+}
+
 fn remember(m: &mut Model, text: String) {
     if !text.is_empty() {
         m.history.retain(|h| *h != text);
-        m.effects.push(Effect::Remember(text.clone()));
+        if !by_number(&text) {
+            m.effects.push(Effect::Remember(text.clone()));
+        }
         m.history.push(text);
         if m.history.len() > REMEMBERED {
             m.history.remove(0);
@@ -180,4 +199,19 @@ fn complete(m: &mut Model, engine: &Engine, forward: bool) {
         super::complete::tab(p, engine, forward);
     }
     apply(m, engine);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_number;
+
+    #[test]
+    fn a_cause_by_its_number_is_no_filter_for_tomorrow() {
+        for text in ["cause:4", "ns:shop (cause:12 or port:5)", "Cause=\"4\"", "not cause:7", "!cause:7"] {
+            assert!(by_number(text), "{text}");
+        }
+        for text in ["cause:egress", "because:4", "port:4", "", "cause:"] {
+            assert!(!by_number(text), "{text}");
+        }
+    }
 }

@@ -127,6 +127,9 @@ pub fn leave(m: &mut Model, engine: &Engine, asked: bool) {
         let text = format!("{tape} flows recorded: q again ends the recording and leaves, any other key stays");
         toast(m, Tone::Error, text);
         m.asked = true;
+    } else if m.saving && !asked {
+        toast(m, Tone::Error, "a file is being saved: q again finishes it and leaves, any other key stays");
+        m.asked = true;
     } else if m.options.live && !m.kept && !engine.store().is_empty() && !asked {
         let n = crate::tui::text::count(engine.store().len() as u64);
         toast(m, Tone::Error, format!("{n} flows are held only here: q again leaves, any other key stays"));

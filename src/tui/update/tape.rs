@@ -67,7 +67,7 @@ pub fn speed(m: &mut Model, faster: bool) {
 /// The engine has forgotten everything: rows and causes have other numbers now.
 pub fn reset(m: &mut Model, engine: &Engine) {
     let filter = match m.stack.first() {
-        Some(Screen::Flows(v)) => v.filter().clone(),
+        Some(Screen::Flows(v)) if !super::filter::by_number(v.text()) => v.filter().clone(),
         _ => Predicate::all(),
     };
     // What lies along the time is looked at from where it was asked for.
@@ -76,5 +76,6 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.stack.extend(along);
     m.trail = Trail::default();
     m.drops = Drops::default();
+    m.marks.clear();
     (m.prompt, m.menu, m.in_pane) = (None, None, false);
 }

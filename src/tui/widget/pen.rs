@@ -35,6 +35,16 @@ impl<'a> Pen<'a> {
         self.buf.set_stringn(x, y, clean(s), room, style).0 - x
     }
 
+    /// Empties an area: a style laid over another one keeps what it does not set itself.
+    pub fn clear(&mut self, area: Rect) {
+        let area = area.intersection(self.buf.area);
+        for position in area.positions() {
+            if let Some(cell) = self.buf.cell_mut(position) {
+                cell.reset();
+            }
+        }
+    }
+
     /// A line of pieces, cut at the right end of `area`.
     pub fn line(&mut self, area: Rect, segs: &[Seg]) -> u16 {
         let mut x = area.x;
