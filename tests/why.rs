@@ -10,6 +10,8 @@ mod outcomes;
 mod reader;
 #[path = "why/scene.rs"]
 mod scene;
+#[path = "why/then.rs"]
+mod then;
 #[path = "why/tiers.rs"]
 mod tiers;
 #[path = "why/time.rs"]

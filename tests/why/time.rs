@@ -14,16 +14,16 @@ fn t(seconds: i64) -> Nanos {
     Nanos::from_parts(1_767_261_600 + seconds, 0)
 }
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() })
 }
 
-fn tell(e: &mut Engine, cluster: &str, seconds: i64, change: Change) {
+pub(super) fn tell(e: &mut Engine, cluster: &str, seconds: i64, change: Change) {
     e.feed(Input::World(At { cluster: cluster.into(), at: Some(t(seconds)), change }), &mut |_| {});
 }
 
 /// Ingress to `app: db` of shop, to a port.
-fn policy(name: &str, port: u16) -> Change {
+pub(super) fn policy(name: &str, port: u16) -> Change {
     let text = format!(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {name}\n  namespace: shop\nspec:\n  podSelector:\n    matchLabels:\n      app: db\n  ingress:\n  - ports:\n    - port: {port}\n"
     );
@@ -34,7 +34,7 @@ fn gone(name: &str) -> Change {
     Change::Remove(id("networking.k8s.io", "NetworkPolicy", "shop", name))
 }
 
-fn record(seconds: i64, port: u16, verdict: &str) -> String {
+pub(super) fn record(seconds: i64, port: u16, verdict: &str) -> String {
     let at = t(seconds);
     let side = |pod: &str, app: &str| {
         format!(
@@ -49,7 +49,7 @@ fn record(seconds: i64, port: u16, verdict: &str) -> String {
     )
 }
 
-fn feed(e: &mut Engine, from: &str, text: &str) -> Option<Why> {
+pub(super) fn feed(e: &mut Engine, from: &str, text: &str) -> Option<Why> {
     let frame = Frame { codec: Codec::HubbleJson, from: from.into(), line: 1, bytes: text.to_owned().into(), broken: None };
     let mut out = None;
     // As the reader of recordings does it.
@@ -62,17 +62,17 @@ fn feed(e: &mut Engine, from: &str, text: &str) -> Option<Why> {
     out
 }
 
-fn read(why: &Why) -> reader::Why {
+pub(super) fn read(why: &Why) -> reader::Why {
     reader::read(&serde_json::to_string(why).unwrap())
 }
 
 /// A dropped packet: what the stream says of it.
-fn dropped(e: &mut Engine, seconds: i64, port: u16) -> reader::Why {
+pub(super) fn dropped(e: &mut Engine, seconds: i64, port: u16) -> reader::Why {
     read(&feed(e, "relay", &record(seconds, port, "DROPPED")).unwrap())
 }
 
 /// The newest held flow, explained now. The stream said the same at once where nothing has changed since.
-fn held(e: &Engine, back: u64) -> (reader::Why, Explanation) {
+pub(super) fn held(e: &Engine, back: u64) -> (reader::Why, Explanation) {
     let x = e.explain(e.store().seqs().end - 1 - back).unwrap();
     (read(&x.why), x)
 }
@@ -392,226 +392,4 @@ fn forgotten_versions_are_in_the_ledger() {
         tell(&mut e, "", i64::from(i), policy("db", i + 1));
     }
     assert!(e.ledger().versions_forgotten > 90, "{:?}", e.ledger());
-}
-
-#[test]
-fn settings_of_then_judge_flows_of_then() {
-    let mut e = engine();
-    let config = |mode: &str| {
-        let text = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
-        );
-        Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
-    };
-    tell(&mut e, "", 0, policy("db", 5432));
-    tell(&mut e, "", 1, config("default"));
-    tell(&mut e, "", 1_000, config("never"));
-    let first = dropped(&mut e, 500, 5433);
-    assert_eq!((first.outcome, first.names()), (Outcome::DefaultDeny, vec!["shop/db".to_owned()]), "it was enforced then");
-    assert_eq!(held(&e, 0).0.outcome, Outcome::DefaultDeny);
-    assert_eq!(dropped(&mut e, 1_500, 5433).outcome, Outcome::NowAllowed);
-}
-
-#[test]
-fn with_one_cluster_known_a_flow_of_another_is_judged_by_none() {
-    let mut e = engine();
-    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {cluster-name: east}\n";
-    tell(&mut e, "kind-dev", 0, policy("db", 5432));
-    tell(&mut e, "kind-dev", 0, Change::Apply(Arc::new(yaml::read("c", config).0.remove(0))));
-    let ask = |e: &mut Engine, from: &str, node: &str| {
-        let text = record(100, 5433, "DROPPED").replace(r#""node_name":"n""#, &format!(r#""node_name":"{node}""#));
-        read(&feed(e, from, &text).unwrap())
-    };
-    for node in ["east/n", "n"] {
-        assert_eq!(ask(&mut e, "file", node).names(), ["shop/db"], "{node}");
-    }
-    let w = ask(&mut e, "file", "west/n");
-    assert_eq!((w.outcome, w.missing.as_slice(), w.policies.len()), (Outcome::Undecidable, &["policies".to_owned()][..], 0));
-    assert!(w.because[0].starts_with("it is of cluster west, and no cluster that is known here is that one"), "{:?}", w.because);
-    assert_eq!((held(&e, 0).0.because, e.cluster_of(e.store().seqs().end - 1)), (w.because, ""));
-    // Two servers that say no cluster, and one cluster of which the nodes are known.
-    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: aks-1}\n";
-    tell(&mut e, "kind-dev", 0, Change::Apply(Arc::new(yaml::read("n", node).0.remove(0))));
-    assert_eq!(
-        (ask(&mut e, "relay-a", "aks-1").outcome, ask(&mut e, "relay-b", "gke-1").outcome),
-        (Outcome::DefaultDeny, Outcome::Undecidable)
-    );
-    // Both in one recording: the name before the node's tells.
-    tell(&mut e, "kind-two", 0, policy("other", 80));
-    tell(&mut e, "kind-two", 0, Change::Apply(Arc::new(yaml::read("c", &config.replace("east", "west")).0.remove(0))));
-    assert_eq!(
-        (ask(&mut e, "file", "east/n").names(), ask(&mut e, "file", "west/n").names()),
-        (vec!["shop/db".into()], vec!["shop/other".into()])
-    );
-    assert_eq!(ask(&mut e, "file", "north/n").outcome, Outcome::Undecidable);
-}
-
-#[test]
-fn policies_are_read_as_the_version_does_that_the_agents_run() {
-    let mut e = engine();
-    let requires = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingress: [{fromRequires: [{matchLabels: {team: x}}]}]}\n";
-    let agents = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: cilium, namespace: kube-system}\nspec: {template: {spec: {containers: [{name: cilium-agent, image: 'cilium:v1.17.4'}]}}}\n";
-    let apply = |text: &str| Change::Apply(Arc::new(yaml::read("x", text).0.remove(0)));
-    tell(&mut e, "", 0, apply(requires));
-    assert_eq!((e.policies().refused().len(), dropped(&mut e, 100, 5433).outcome), (1, Outcome::NowAllowed), "1.19 and later refuse it");
-    tell(&mut e, "", 0, apply(agents));
-    assert_eq!((e.policies().refused().len(), e.policies().cilium()), (0, 17));
-    assert_eq!(dropped(&mut e, 101, 5433).names(), ["shop/q"]);
-    let gone = id("apps", "DaemonSet", "kube-system", "cilium");
-    tell(&mut e, "", 200, Change::Remove(gone));
-    assert_eq!(e.policies().refused().len(), 1, "nobody says it any more");
-}
-
-#[test]
-fn a_flow_of_another_cluster_by_its_sides_alone_is_explained_again_by_no_policy() {
-    let mut e = engine();
-    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {cluster-name: east}\n";
-    tell(&mut e, "kind-dev", 0, policy("db", 5432));
-    tell(&mut e, "kind-dev", 0, Change::Apply(Arc::new(yaml::read("c", config).0.remove(0))));
-    let west = record(100, 5433, "DROPPED").replace(r#""identity":1000"#, r#""cluster_name":"west","identity":1000"#);
-    let w = read(&feed(&mut e, "file", &west).unwrap());
-    assert_eq!((w.outcome, w.policies.len()), (Outcome::Undecidable, 0));
-    let again = held(&e, 0).0;
-    assert_eq!((again.outcome, again.policies.len(), e.cluster_of(e.store().seqs().end - 1)), (Outcome::Undecidable, 0, ""));
-}
-
-/// Whether `role: primary`, then `role: standby` may not be reached: which of two policies is it?
-fn by_role(e: &mut Engine, rule: &str) {
-    for role in ["primary", "standby"] {
-        let text = format!(
-            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: no-{role}, namespace: shop}}\nspec: {}\n",
-            rule.replace("ROLE", role)
-        );
-        tell(e, "", 0, Change::Apply(Arc::new(yaml::read(&format!("CiliumNetworkPolicy/shop/no-{role}"), &text).0.remove(0))));
-    }
-}
-
-#[test]
-fn who_stood_behind_a_service_then_is_not_who_stands_there_now() {
-    let mut e = engine();
-    let apply = |text: &str| Change::Apply(Arc::new(yaml::read("x", text).0.remove(0)));
-    let db = |role: &str| {
-        apply(&format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: db-0, namespace: shop, labels: {{app: db, role: {role}}}}}\nspec: {{nodeName: n}}\nstatus: {{podIP: 10.1.0.8}}\n"
-        ))
-    };
-    tell(&mut e, "", 0, db("primary"));
-    tell(
-        &mut e,
-        "",
-        0,
-        apply(
-            "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: 10.96.0.7, selector: {app: db}, ports: [{port: 5432, protocol: TCP, targetPort: 5432}]}\n",
-        ),
-    );
-    tell(
-        &mut e,
-        "",
-        0,
-        apply(
-            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: db-x, namespace: shop, labels: {kubernetes.io/service-name: db}}\naddressType: IPv4\nendpoints: [{addresses: [10.1.0.8]}]\n",
-        ),
-    );
-    by_role(
-        &mut e,
-        "{endpointSelector: {matchLabels: {app: cart}}, egress: [{toEntities: [all]}], egressDeny: [{toEndpoints: [{matchLabels: {role: ROLE}}]}]}",
-    );
-    tell(&mut e, "", 1_000, db("standby"));
-    let to_service = |seconds| {
-        let whom = r#""destination":{"namespace":"shop","pod_name":"db-0","identity":1000,"labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"]}"#;
-        let text = record(seconds, 5432, "DROPPED").replace(whom, r#""destination":{"identity":2,"labels":["reserved:world"]}"#);
-        text.replace("10.0.0.2", "10.96.0.7")
-            .replace("INGRESS", "EGRESS")
-            .replace(r#"133,"drop_reason_desc":"POLICY_DENIED""#, r#"181,"drop_reason_desc":"POLICY_DENY""#)
-    };
-    for (seconds, name) in [(500, "shop/no-primary"), (1_500, "shop/no-standby"), (501, "shop/no-primary")] {
-        let w = feed(&mut e, "relay", &to_service(seconds)).unwrap();
-        for w in [&w, &e.explain(e.store().seqs().end - 1).unwrap().why] {
-            let names: Vec<_> = w.policies.iter().map(|p| p.path()).collect();
-            assert_eq!((w.outcome.word(), names), ("denied-by-rule", vec![name.to_owned()]), "{seconds} {:?}", w.because);
-        }
-    }
-}
-
-#[test]
-fn a_namespace_that_only_labels_name_is_as_it_was_then() {
-    let mut e = engine();
-    let web = |role: &str| {
-        let text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: web, labels: {{role: {role}}}}}\n");
-        Change::Apply(Arc::new(yaml::read("Namespace/web", &text).0.remove(0)))
-    };
-    tell(&mut e, "", 0, web("primary"));
-    by_role(
-        &mut e,
-        "{endpointSelector: {matchLabels: {app: db}}, ingress: [{fromEntities: [all]}], ingressDeny: [{fromEndpoints: [{matchLabels: {'k8s:io.cilium.k8s.namespace.labels.role': ROLE, 'k8s:io.kubernetes.pod.namespace': web}}]}]}",
-    );
-    tell(&mut e, "", 1_000, web("standby"));
-    for (seconds, name) in [(500, "shop/no-primary"), (1_500, "shop/no-standby")] {
-        let text = record(seconds, 5432, "DROPPED").replace(
-            r#"{"namespace":"shop","pod_name":"cart-0","identity":1000,"labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]}"#,
-            r#"{"identity":1001,"labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=web"]}"#,
-        );
-        let text = text.replace(r#"133,"drop_reason_desc":"POLICY_DENIED""#, r#"181,"drop_reason_desc":"POLICY_DENY""#);
-        let w = read(&feed(&mut e, "relay", &text).unwrap());
-        assert_eq!((w.outcome, w.names()), (Outcome::DeniedByRule, vec![name.to_owned()]), "{seconds} {:?}", w.because);
-    }
-}
-
-fn agents(version: &str) -> Change {
-    let text = format!(
-        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: cilium, namespace: kube-system}}\nspec: {{template: {{spec: {{containers: [{{name: cilium-agent, image: 'cilium:v{version}'}}]}}}}}}\n"
-    );
-    Change::Apply(Arc::new(yaml::read("ds", &text).0.remove(0)))
-}
-
-#[test]
-fn before_an_upgrade_policies_are_read_as_the_agents_of_then_did() {
-    let mut e = engine();
-    let db = |rule: &str| {
-        let text = format!(
-            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: q, namespace: shop}}\nspec: {{endpointSelector: {{matchLabels: {{app: db}}}}, ingress: [{{{rule}}}]}}\n"
-        );
-        Change::Apply(Arc::new(yaml::read("q", &text).0.remove(0)))
-    };
-    tell(&mut e, "", 0, agents("1.18.2"));
-    tell(&mut e, "", 0, db("fromRequires: [{matchLabels: {team: x}}]"));
-    assert_eq!(dropped(&mut e, 500, 5433).names(), ["shop/q"]);
-    tell(&mut e, "", 1_000, agents("1.19.0"));
-    assert_eq!(e.policies().refused().len(), 1, "no agent takes it now");
-    let asked = |e: &mut Engine| {
-        for w in [dropped(e, 501, 5433), held(e, 0).0] {
-            assert_eq!((w.outcome, w.names()), (Outcome::DefaultDeny, vec!["shop/q".to_owned()]), "{:?}", w.because);
-        }
-    };
-    asked(&mut e);
-    assert_eq!(dropped(&mut e, 1_500, 5433).outcome, Outcome::NowAllowed);
-    // What was refused in between is undone to what it was before that.
-    tell(&mut e, "", 2_000, db("fromEndpoints: [{matchLabels: {app: cart}}]"));
-    assert_eq!(e.policies().refused().len(), 0);
-    asked(&mut e);
-    assert_eq!(dropped(&mut e, 1_501, 5433).outcome, Outcome::NowAllowed);
-}
-
-#[test]
-fn about_a_change_of_settings_the_node_may_have_gone_by_either() {
-    let mut e = engine();
-    let config = |mode: &str| {
-        let text = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
-        );
-        Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
-    };
-    tell(&mut e, "", 0, policy("db", 5432));
-    tell(&mut e, "", 1, config("default"));
-    tell(&mut e, "", 1_000, config("never"));
-    let w = dropped(&mut e, 1_010, 5433);
-    for w in [&w, &held(&e, 0).0] {
-        assert_eq!((w.outcome, w.names(), w.agreement), (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Unknown));
-        assert!(
-            w.because[0].starts_with("the settings that policies are judged by changed 10 s before the packet: the node may"),
-            "{:?}",
-            w.because
-        );
-    }
-    assert_eq!(dropped(&mut e, 1_040, 5433).outcome, Outcome::NowAllowed);
 }
