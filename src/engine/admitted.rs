@@ -1,8 +1,10 @@
 //! Who was let in, and by what: the flows of a view that passed, folded by who called whom at which port and by what let it pass at the
 //! receiver. Judged once a conversation, in slices between pictures, each by the policies of its time.
 //!
-//! Owns the folding. Judging is the policy room's. What was let pass and cannot be explained is its own line, never anybody's rule.
+//! Owns the folding. Judging is the policy room's. What a sender's node lets out is not let in yet: where the receiver has policies of its
+//! own, only what was seen there counts. What was let pass and cannot be explained is its own line, never anybody's rule.
 use super::Engine;
+use super::clusters::Home;
 use crate::model::observed::{Direction, L4, Verdict};
 use crate::model::row::{End, Ip, Row};
 use crate::model::sym::Sym;
@@ -45,9 +47,19 @@ pub struct Line {
     pub example: u64,
 }
 
-/// What makes two rows one conversation for the judging; symbols hold until the store's next sweep.
+/// What makes two rows one conversation for the judging, by the same versions of policies; symbols hold until the store's next sweep.
 type Side = (Sym, Sym, Sym, Sym, u32, Ip);
-type Talk = (u8, Side, Side, Option<L4>, u16, Option<Direction>, bool);
+type Talk = ((Home, [u64; 3]), Side, Side, Option<L4>, u16, Option<Direction>, bool);
+
+/// Where rows of a conversation are booked.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Line(usize),
+    /// There was no room.
+    More,
+    /// They are of the sender's side.
+    Nowhere,
+}
 
 #[derive(Debug, Default)]
 pub struct Admitted {
@@ -55,7 +67,7 @@ pub struct Admitted {
     /// Flows that found no room among the lines.
     pub more: u64,
     places: HashMap<(String, String, Option<L4>, u16, By), usize>,
-    known: HashMap<Talk, Option<usize>>,
+    known: HashMap<Talk, Place>,
     sweeps: u64,
     generation: Option<u64>,
     next: u64,
@@ -70,7 +82,7 @@ impl Admitted {
         rows: impl FnOnce(u64) -> I,
         more: &mut dyn FnMut() -> bool,
     ) -> bool {
-        let generation = Some(engine.policies().generation());
+        let generation = Some(engine.clusters.generation());
         if self.generation != generation {
             *self = Self { generation, ..Self::default() };
         }
@@ -100,7 +112,9 @@ impl Admitted {
         }
         // Outside the cluster every address is somebody else to a rule.
         let side = |e: &End| (e.ns, e.pod, e.workload, e.reserved, e.identity, if e.pod.is_empty() { e.ip } else { Ip::default() });
-        let talk = (row.cluster, side(&row.src), side(&row.dst), row.l4, row.dst.port, row.dir, row.l7.is_some());
+        let home = engine.home_of(seq);
+        let era = (home, engine.clusters.get(home).era(row.at));
+        let talk = (era, side(&row.src), side(&row.dst), row.l4, row.dst.port, row.dir, row.l7.is_some());
         let (place, judged) = match self.known.get(&talk) {
             Some(place) => (*place, false),
             None => {
@@ -109,33 +123,41 @@ impl Admitted {
                 (place, true)
             }
         };
-        match place.and_then(|i| self.lines.get_mut(i)) {
-            Some(l) => (l.flows, l.first, l.last, l.example) = (l.flows + 1, l.first.min(row.at), l.last.max(row.at), seq),
-            None => self.more += 1,
+        match place {
+            Place::Line(i) => {
+                if let Some(l) = self.lines.get_mut(i) {
+                    (l.flows, l.first, l.last, l.example) = (l.flows + 1, l.first.min(row.at), l.last.max(row.at), seq);
+                }
+            }
+            Place::More => self.more += 1,
+            Place::Nowhere => {}
         }
         judged
     }
 
-    fn place(&mut self, engine: &Engine, seq: u64, row: &Row) -> Option<usize> {
+    fn place(&mut self, engine: &Engine, seq: u64, row: &Row) -> Place {
         let (from, to) = engine.parties(row);
         let by = engine.explain(seq).map_or_else(|| By::Unknown("its record is not held any more".to_owned()), |e| by(&e));
+        if row.dir == Some(Direction::Egress) && by != By::Outside {
+            return Place::Nowhere;
+        }
         let key = (from, to, row.l4, row.dst.port, by);
         if let Some(place) = self.places.get(&key) {
-            return Some(*place);
+            return Place::Line(*place);
         }
         if self.lines.len() >= MOST {
-            return None;
+            return Place::More;
         }
         let place = self.lines.len();
         let (from, to, l4, port, by) = key.clone();
         self.lines.push(Line { from, to, l4, port, by, flows: 0, first: row.at, last: row.at, example: seq });
         self.places.insert(key, place);
-        Some(place)
+        Place::Line(place)
     }
 
     /// Whether rows wait to be looked at, `last` being the newest of the view.
     pub fn behind(&self, engine: &Engine, last: Option<u64>) -> bool {
-        self.generation != Some(engine.policies().generation()) || last.is_some_and(|last| self.next <= last)
+        self.generation != Some(engine.clusters.generation()) || last.is_some_and(|last| self.next <= last)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Causes that were opened before a cluster's first lists were in, explained again when they are.
 //!
-//! Owns that moment. Every record of a cause is asked again: what was undecidable alike may differ once more is known. A screen shows flows at once, so its first drops meet a cluster of which nothing is known yet: they are undecidable,
-//! and would stay so for as long as their cause is shown.
+//! Owns that moment. A screen shows flows at once, so its first drops meet a cluster of which nothing is known yet: they are undecidable,
+//! and would stay so for as long as their cause is shown. Every record of a cause is asked again: what was undecidable alike may differ
+//! once more is known, and then the cause stays as it is.
 use super::causes::is_one_packet;
 use super::clusters::Home;
 use super::fold::Key;

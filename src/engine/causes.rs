@@ -134,6 +134,11 @@ impl Cause {
         self.talks.iter().copied()
     }
 
+    /// Those from a number on.
+    pub fn talks_from(&self, number: usize) -> impl Iterator<Item = usize> {
+        self.talks.range(number..).copied()
+    }
+
     /// Everything that was stopped has passed since.
     fn fixed(&self) -> bool {
         self.watched && !self.more_pairs && !self.pairs.is_empty() && self.pairs.iter().all(|p| p.passed.is_some_and(|t| t > p.dropped))
@@ -435,10 +440,8 @@ impl Causes {
     }
 
     /// Tells which conversation a record of the cause belongs to.
-    pub fn in_talk(&mut self, id: CauseId, talk: usize) {
-        if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
-            c.talks.insert(talk);
-        }
+    pub fn in_talk(&mut self, id: CauseId, talk: usize) -> bool {
+        self.causes.get_mut(id.0.get() as usize - 1).is_some_and(|c| c.talks.insert(talk))
     }
 
     /// Whether anybody waits for forwarded traffic at all: spares building a [`Traffic`] for every flow.

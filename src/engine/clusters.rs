@@ -89,8 +89,13 @@ impl Cluster {
     }
 
     /// The policies as they were before the first change that is remembered.
-    pub fn first_policies(&self) -> PolicySet {
+    fn first_policies(&self) -> PolicySet {
         self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None, self.judge.cilium)
+    }
+
+    /// Which versions of the policies a flow of this time is judged by; flows of two times with the same ones are judged alike.
+    pub fn era(&self, at: Nanos) -> [u64; 3] {
+        [at.plus(-policy::versions::DELAY), at, at.plus(policy::versions::DELAY)].map(|at| self.policies.number_at(at))
     }
 
     /// What a flow of this time is judged with.
@@ -334,6 +339,25 @@ impl Clusters {
     /// The one that is meant where nobody says which.
     pub fn main(&self) -> &Cluster {
         self.live.first().unwrap_or(&self.base)
+    }
+
+    /// Its place, and whether there are others.
+    pub fn main_home(&self) -> (Home, bool) {
+        (usize::from(!self.live.is_empty()), self.live.len() > 1)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Cluster> {
+        std::iter::once(&self.base).chain(&self.live)
+    }
+
+    /// The policies as they were before the first change that is remembered, of each cluster, by its place.
+    pub fn first_policies(&self) -> Vec<PolicySet> {
+        self.all().map(Cluster::first_policies).collect()
+    }
+
+    /// Counts changes of policies, whichever cluster's, and clusters that come.
+    pub fn generation(&self) -> u64 {
+        self.all().fold(self.live.len() as u64, |n, c| n + c.policies.now().generation())
     }
 
     /// Names of the clusters that are watched or recorded.

@@ -14,6 +14,7 @@ mod fold;
 mod held;
 mod outlook;
 pub mod raw;
+mod saves;
 pub mod series;
 mod spell;
 pub mod store;
@@ -25,7 +26,7 @@ mod tests;
 pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, Codec, Edits, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
@@ -50,6 +51,7 @@ pub use enrich::{Who, who};
 use held::Full;
 pub use outlook::Found;
 use outlook::Outlook;
+use saves::Saves;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Limits, Store};
@@ -141,7 +143,7 @@ pub struct Engine {
     given: Vec<Change>,
     given_policies: bool,
     /// What was written into it since.
-    edits: Vec<Arc<Edits>>,
+    saves: Saves,
     outlook: Outlook,
 }
 
@@ -171,7 +173,7 @@ impl Engine {
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
-            edits: Vec::new(),
+            saves: Saves::default(),
             outlook: Outlook::default(),
         }
     }
@@ -189,7 +191,7 @@ impl Engine {
             Input::Link(link) => self.link(link),
             Input::Learnt(frame) => self.learnt(&frame),
             Input::Reset => self.reset(),
-            Input::Edited(edits) => self.edit(edits),
+            Input::Edited(edits) => self.edit(&edits),
             Input::End(name, how) => self.ended.push((name, how)),
         }
     }
@@ -204,13 +206,13 @@ impl Engine {
     fn reset(&mut self) {
         let given = std::mem::take(&mut self.given);
         let empty = std::mem::take(&mut self.given_policies);
-        let edits = std::mem::take(&mut self.edits);
+        let saves = std::mem::take(&mut self.saves);
         *self = Self::new(self.options.clone());
         if empty {
             self.policies_given();
         }
         given.into_iter().for_each(|change| self.give(change));
-        edits.into_iter().for_each(|edit| self.edit(edit));
+        saves.again().iter().for_each(|edit| self.edit(edit));
     }
 
     /// A DNS answer of a time that was passed over.
@@ -377,12 +379,14 @@ impl Engine {
         self.ledger.admitted += 1;
         self.ledger.held += 1;
         let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.clusters.get(home).world), at) } else { None };
+        if let Some(talk) = talk {
+            self.talks.of(talk, home);
+        }
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
             if let (Some(id), Some(talk)) = (cause, talk) {
-                self.causes.in_talk(id, talk);
-                self.still_mended(id, talk);
+                self.stopped(id, talk);
             }
         } else if self.causes.watches()
             && matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected)

@@ -6,9 +6,10 @@
 //! has nothing to do with it.
 use super::Engine;
 use super::causes::Cause;
+use super::clusters::{Home, Origin};
 use crate::model::doc::Fault;
 use crate::model::input::Edits;
-use crate::model::observed::{Direction, Observed, Verdict};
+use crate::model::observed::{Direction, Observed, Party, Verdict};
 use crate::model::row::CauseId;
 use crate::model::talk::{Seen, Talk};
 use crate::model::why::Outcome;
@@ -26,10 +27,11 @@ pub struct Outlook {
     open: bool,
     /// Causes are looked at first; what is foreseen comes behind them in the list and is no part of this.
     cause: usize,
-    /// A conversation of the cause that would still be stopped is looked for from here on.
+    /// A conversation of the cause that would still be stopped is looked for from this number on.
     within: usize,
     talk: usize,
-    before: Option<Box<PolicySet>>,
+    /// Of each cluster.
+    before: Option<Vec<PolicySet>>,
     found: Found,
 }
 
@@ -57,17 +59,17 @@ impl Outlook {
 
 impl Engine {
     /// Takes manifests that were written anew; what they would change for what was seen is found by [`Engine::look_ahead`].
-    pub(super) fn edit(&mut self, edits: Arc<Edits>) {
+    pub(super) fn edit(&mut self, edits: &Edits) {
         let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
         let (old, others): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
         self.faults = others;
-        let faults = self.clusters.edit(&edits);
+        let faults = self.clusters.edit(edits);
         // What was so before, whatever its line, is no news.
         let news: Vec<&Fault> = faults.iter().filter(|f| old.iter().all(|o| o.what != f.what)).collect();
-        self.outlook = Outlook::begin(&edits, &news);
+        self.outlook = Outlook::begin(edits, &news);
+        self.saves.add(edits, faults.is_empty());
         self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
         self.causes.look_again();
-        self.edits.push(edits);
     }
 
     /// Whether it is not found out yet what an edit changes.
@@ -87,12 +89,13 @@ impl Engine {
         };
         while self.outlook.cause < self.causes.len() {
             let judged = self.causes.iter().nth(self.outlook.cause).filter(|c| c.foreseen.is_none() && is_a_policys(c));
-            if let Some((id, direction, talks)) = judged.map(|c| (c.id, c.why.direction, c.talks().collect::<Vec<usize>>())) {
-                let mut stopped = talks.is_empty();
-                for talk in talks.iter().skip(self.outlook.within) {
-                    let passes = self.talks.get(*talk).is_some_and(|t| self.passes(t, direction));
-                    self.outlook.within += 1;
-                    if !passes {
+            let from = self.outlook.within;
+            if let Some((id, none, talks)) = judged.map(|c| (c.id, c.talks().next().is_none(), c.talks_from(from).collect::<Vec<usize>>()))
+            {
+                let mut stopped = none;
+                for talk in talks {
+                    self.outlook.within = talk + 1;
+                    if !self.passes(talk) {
                         stopped = true;
                         break;
                     }
@@ -106,7 +109,7 @@ impl Engine {
             (self.outlook.cause, self.outlook.within) = (self.outlook.cause + 1, 0);
         }
         if self.outlook.before.is_none() {
-            self.outlook.before = Some(Box::new(self.clusters.main().first_policies()));
+            self.outlook.before = Some(self.clusters.first_policies());
         }
         while self.outlook.talk < self.talks.len() {
             self.foresee(self.outlook.talk);
@@ -121,37 +124,53 @@ impl Engine {
         Some(Found { foreseen, ..std::mem::take(&mut self.outlook.found) })
     }
 
-    /// A drop has come of a cause that an edit mends: it has to be so of this conversation too.
-    pub(super) fn still_mended(&mut self, id: CauseId, talk: usize) {
-        let Some(cause) = self.causes.get(id).filter(|c| c.is_mended() && c.foreseen.is_none()) else { return };
-        let direction = cause.why.direction;
-        if !self.talks.get(talk).is_some_and(|t| self.passes(t, direction)) {
+    /// A drop has come of a conversation. Where an edit mends its cause, it has to be so of this one too; and where that is being found
+    /// out, this one is not passed over.
+    pub(super) fn stopped(&mut self, id: CauseId, talk: usize) {
+        if self.causes.in_talk(id, talk) && self.causes.iter().nth(self.outlook.cause).is_some_and(|c| c.id == id) {
+            self.outlook.within = self.outlook.within.min(talk);
+        }
+        let mends = self.causes.get(id).is_some_and(|c| c.is_mended() && c.foreseen.is_none());
+        if mends && !self.passes(talk) {
             self.causes.mend(id, false);
         }
     }
 
-    /// Whether the policies at hand let a conversation pass on the side that stopped it.
-    fn passes(&self, talk: &Talk, direction: Option<Direction>) -> bool {
-        let main = self.clusters.main();
-        let ruling = ruling_of(&talk.flow, &main.world, main.policies(), main.judging());
-        let allowed = |d| ruling.side(d).decision == Decision::Allowed;
-        match direction {
-            Some(d) => allowed(d),
-            None => allowed(Direction::Egress) && allowed(Direction::Ingress),
+    /// Whether the policies at hand let a conversation pass, on both its sides: past the one that stopped it the other may still do so.
+    fn passes(&self, talk: usize) -> bool {
+        let Some(talk) = self.talks.get(talk) else { return false };
+        let Some(home) = self.home(talk.home, [&talk.flow.src, &talk.flow.dst]) else { return false };
+        let c = self.clusters.get(home);
+        ruling_of(&talk.flow, &c.world, c.policies(), c.judging()).decision() == Decision::Allowed
+    }
+
+    /// The cluster whose policies a conversation meets; `None` where there are several and nothing tells which.
+    fn home(&self, said: u8, [src, dst]: [&Party; 2]) -> Option<Home> {
+        let (main, others) = self.clusters.main_home();
+        match said {
+            _ if !others => Some(main),
+            Talk::SEVERAL => None,
+            0 if !src.cluster.is_empty() && src.cluster == dst.cluster => {
+                Some(self.clusters.home(&Origin { cluster: &src.cluster, ..Origin::default() })).filter(|home| *home != 0)
+            }
+            0 => None,
+            home => Some(usize::from(home)),
         }
     }
 
     /// Books a conversation that passed and would be stopped.
     fn foresee(&mut self, number: usize) {
-        let main = self.clusters.main();
         let Some(talk) = self.talks.get(number) else { return };
-        let (world, set, opt) = (&main.world, main.policies(), main.judging());
+        let Some(home) = self.home(talk.home, [&talk.flow.src, &talk.flow.dst]) else { return };
+        let c = self.clusters.get(home);
+        let (world, set, opt) = (&c.world, c.policies(), c.judging());
         let sides = [(Direction::Egress, talk.egress), (Direction::Ingress, talk.ingress)];
         if talk.seen().forwarded == 0 && talk.replies == 0 {
             return;
         }
         let now = ruling_of(&talk.flow, world, set, opt);
-        let Some(before) = self.outlook.before.as_deref().filter(|_| now.decision() == Decision::Denied) else { return };
+        let before = self.outlook.before.as_ref().and_then(|all| all.get(home));
+        let Some(before) = before.filter(|_| now.decision() == Decision::Denied) else { return };
         let then = ruling_of(&talk.flow, world, before, opt);
         let turned = |d: Direction| now.side(d).decision == Decision::Denied && then.side(d).decision == Decision::Allowed;
         let Some((direction, seen)) = sides.into_iter().find(|(d, _)| turned(*d)) else { return };
@@ -169,9 +188,11 @@ impl Engine {
 
     /// A conversation that a cause foresees, explained by the policies at hand.
     pub fn explain_foreseen(&self, id: CauseId) -> Option<crate::model::why::Explanation> {
-        let flow = self.causes.get(id)?.foreseen.as_ref()?;
-        let main = self.clusters.main();
-        Some(policy::explain(flow, &main.world, main.policies(), main.judging()))
+        let cause = self.causes.get(id)?;
+        let flow = cause.foreseen.as_ref()?;
+        let said = cause.talks().next().and_then(|n| self.talks.get(n)).map_or(0, |t| t.home);
+        let c = self.clusters.get(self.home(said, [&flow.src, &flow.dst])?);
+        Some(policy::explain(flow, &c.world, c.policies(), c.judging()))
     }
 }
 

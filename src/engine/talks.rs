@@ -39,7 +39,7 @@ impl Talks {
                 let id = self.talks.len();
                 self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk { flow: sent.flow(), egress, ingress, unsaid, replies: 0, first: at, last: at });
+                self.talks.push(Talk { flow: sent.flow(), egress, ingress, unsaid, replies: 0, home: 0, first: at, last: at });
                 id
             }
         };
@@ -65,6 +65,14 @@ impl Talks {
             _ => seen.forwarded += 1,
         }
         Some(id)
+    }
+
+    /// Books the cluster of a record of a conversation, by its place from 1; 0 says nothing.
+    pub fn of(&mut self, id: usize, home: usize) {
+        let home = u8::try_from(home).unwrap_or(Talk::SEVERAL);
+        if let Some(talk) = self.talks.get_mut(id).filter(|t| home != 0 && t.home != home) {
+            talk.home = if talk.home == 0 { home } else { Talk::SEVERAL };
+        }
     }
 
     /// The conversation of this record, and whether the record has to be turned round for it. A record that does not say who began

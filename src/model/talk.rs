@@ -43,11 +43,16 @@ pub struct Talk {
     pub unsaid: Seen,
     /// Records of replies, which count nowhere above.
     pub replies: u64,
+    /// The place, from 1, of the cluster that its records are of, among those that are watched or recorded; 0 where none tells, and
+    /// [`Talk::SEVERAL`] where they differ.
+    pub home: u8,
     pub first: Nanos,
     pub last: Nanos,
 }
 
 impl Talk {
+    pub const SEVERAL: u8 = u8::MAX;
+
     /// All sides together.
     pub fn seen(&self) -> Seen {
         self.egress.plus(self.ingress).plus(self.unsaid)

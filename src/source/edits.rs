@@ -2,7 +2,8 @@
 //!
 //! Owns when a file counts as saved, and what became of its objects. The files are looked at again and again: that works on every file
 //! system, for editors that save by renaming, and for folders behind links. A file has to look the same twice before it is read, so that
-//! one half written is left alone; and a text of which less can be read than before changes nothing, it is only told of. Judges nothing.
+//! one half written is left alone; and a text of which less can be read than before, or nothing is left, changes nothing, it is only told
+//! of. Judges nothing.
 use super::feed::Gone;
 use super::{Feed, Source, Stop, manifests};
 use crate::error::Error;
@@ -87,7 +88,7 @@ impl Watched {
             self.seen = None;
             return Vec::new();
         };
-        let now: BTreeMap<PathBuf, Stamp> = listed.files.into_iter().filter_map(|p| stamp(&p).map(|s| (p, s))).collect();
+        let now: BTreeMap<PathBuf, Stamp> = listed.files.iter().filter_map(|p| stamp(p).map(|s| (p.clone(), s))).collect();
         let mut edited = Vec::new();
         for (path, stamp) in &now {
             let settled = self.seen.as_ref().is_some_and(|seen| seen.get(path) == Some(stamp));
@@ -96,7 +97,8 @@ impl Watched {
             }
         }
         let away = |path: &PathBuf| !now.contains_key(path) && self.seen.as_ref().is_some_and(|seen| !seen.contains_key(path));
-        let gone = self.known.iter().filter(|(path, k)| k.stamp.is_some() && away(path)).map(|(path, _)| path.clone());
+        let gone = |(path, k): &(&PathBuf, &Known)| k.stamp.is_some() && away(path) && !listed.may_hide(path);
+        let gone = self.known.iter().filter(gone).map(|(path, _)| path.clone());
         for path in gone.collect::<Vec<PathBuf>>() {
             let Some(known) = self.known.remove(&path) else { continue };
             let pairs = known.docs.into_iter().map(|d| (Some(d), None)).collect();
@@ -123,6 +125,14 @@ impl Watched {
         known.body.clone_from(&text.body);
         if faults.len() > known.faults {
             return Some(Edited { file, pairs: Vec::new(), faults });
+        }
+        if docs.is_empty() && !known.docs.is_empty() {
+            // A shell empties a file before the program that fills it has begun.
+            let what = "nothing is left in it; what stood there counts until the file is deleted".to_owned();
+            return Some(Edited { pairs: Vec::new(), faults: vec![Fault { file: file.clone(), line: 1, what }], file });
+        }
+        if docs.is_empty() && faults.is_empty() && known.faults == 0 {
+            return None;
         }
         known.faults = faults.len();
         let docs: Vec<Arc<Doc>> = docs.into_iter().map(Arc::new).collect();
@@ -246,6 +256,40 @@ mod tests {
         fs::write(&file, policy("a") + "# mended\n").unwrap();
         w.look();
         assert_eq!(told(&w.look()), ["a a"]);
+    }
+
+    #[test]
+    fn a_file_emptied_before_it_is_written_takes_nothing_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("all.yaml");
+        fs::write(&file, policy("a") + "---\n" + &policy("b")).unwrap();
+        let mut w = watched(&file);
+        fs::write(&file, "").unwrap();
+        w.look();
+        let found = w.look();
+        assert!(told(&found).is_empty() && found[0].faults[0].what.starts_with("nothing is left in it"), "{found:?}");
+        assert!(w.look().is_empty(), "told once");
+        fs::write(&file, policy("a")).unwrap();
+        w.look();
+        assert_eq!(told(&w.look()), ["b -", "a a"]);
+        fs::write(dir.path().join("notes.yaml"), "# nothing yet\n").unwrap();
+        let mut w = watched(dir.path());
+        fs::write(dir.path().join("more.yaml"), "# nothing either\n").unwrap();
+        assert!(w.look().is_empty() && w.look().is_empty(), "comments say nothing");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_looked_at_is_not_taken_for_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, set) = (dir.path().join("a.yaml"), dir.path().join("set"));
+        fs::write(&set, policy("a")).unwrap();
+        std::os::unix::fs::symlink(&set, &file).unwrap();
+        let mut w = watched(dir.path());
+        fs::rename(&set, dir.path().join("other")).unwrap();
+        assert!(w.look().is_empty() && w.look().is_empty(), "its link leads nowhere for now");
+        fs::remove_file(&file).unwrap();
+        assert_eq!(told(&w.look()), ["a -"]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ const ALL: u64 = 512 << 20;
 const ENTRIES: usize = 200_000;
 /// Folders within folders.
 const DEPTH: usize = 64;
+const NO_MANIFEST: &str = "no manifest (*.yaml, *.yml, *.json) is in this folder or below";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -56,6 +57,13 @@ pub fn read(path: &Path) -> Result<Arc<Text>, Fault> {
 pub struct Listed {
     pub files: Vec<PathBuf>,
     faults: Vec<Fault>,
+}
+
+impl Listed {
+    /// Whether a file may be there all the same: it, or a folder above it, could not be looked at.
+    pub fn may_hide(&self, path: &Path) -> bool {
+        self.faults.iter().any(|f| f.what != NO_MANIFEST && path.starts_with(&f.file))
+    }
 }
 
 /// Finds the files without opening them.
@@ -100,7 +108,7 @@ impl Walk {
         let before = self.found.files.len() + self.found.faults.len();
         let new = self.folder(path, 0);
         if new && before == self.found.files.len() + self.found.faults.len() {
-            self.fault(path, 1, "no manifest (*.yaml, *.yml, *.json) is in this folder or below");
+            self.fault(path, 1, NO_MANIFEST);
         }
         Ok(())
     }

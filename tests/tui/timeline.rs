@@ -1,16 +1,52 @@
 //! What stands along the time beside flows: changes of policies, causes, the newest flows; and where the finger goes.
 use crate::kit::*;
-use flowhy::model::input::{At, Change, Input, Kind, KindState, Link};
+use flowhy::model::doc::Doc;
+use flowhy::model::input::{At, Change, Edited, Edits, Input, Kind, KindState, Link, ObjectId};
 use flowhy::model::time::Nanos;
 use flowhy::tui::{Effect, Options};
 use flowhy::world::yaml;
 use std::sync::Arc;
 
 /// So many seconds after 14:02 of that day.
-fn world(second: i64, change: Change) -> Input {
+fn world_of(cluster: &str, second: i64, change: Change) -> Input {
     let at = Some(Nanos::from_parts(1_776_088_920 + second, 0));
-    Input::World(At { cluster: Arc::from("prod"), at, change })
+    Input::World(At { cluster: Arc::from(cluster), at, change })
 }
+
+fn world(second: i64, change: Change) -> Input {
+    world_of("prod", second, change)
+}
+
+fn kind(state: KindState) -> Change {
+    Change::Kind(Kind { group: "networking.k8s.io".into(), kind: "NetworkPolicy".into(), state })
+}
+
+/// A policy of a file of its own.
+fn doc(name: &str, spec: &str) -> Arc<Doc> {
+    let text = format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{podSelector: {{matchLabels: {spec}}}\n"
+    );
+    Arc::new(yaml::read(&format!("{name}.yaml"), &text).0.remove(0))
+}
+
+fn db(name: &str, port: u16) -> Arc<Doc> {
+    doc(name, &format!("{{app: db}}}}, ingress: [{{ports: [{{port: {port}}}]}}]"))
+}
+
+fn save(old: &Arc<Doc>, new: &Arc<Doc>) -> Input {
+    let pairs = vec![(Some(old.clone()), Some(new.clone()))];
+    let file = Edited { file: old.text.file.clone(), pairs, faults: Vec::new() };
+    Input::Edited(Arc::new(Edits { at: Nanos::from_parts(1_776_089_000, 0), files: vec![file] }))
+}
+
+/// The first flow of the recording, cart to db at 5432, otherwise.
+fn like_the_first(change: &[(&str, &str)]) -> Input {
+    let line = change.iter().fold(FLOWS.lines().next().unwrap().to_owned(), |l, (a, b)| l.replace(a, b));
+    lines(&line).remove(0)
+}
+
+const DROPPED: (&str, &str) = (r#""verdict":"FORWARDED""#, r#""verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED""#);
+const VERDICT: (&str, &str) = (r#""type":4"#, r#""type":5"#);
 
 fn policy(port: u16) -> Change {
     let text = format!(
@@ -21,7 +57,6 @@ fn policy(port: u16) -> Change {
 
 /// A cluster whose policy is changed twice while flows come.
 fn changing(options: Options) -> flowhy::tui::App {
-    let kind = |state| Change::Kind(Kind { group: "networking.k8s.io".into(), kind: "NetworkPolicy".into(), state });
     let mut a = flowhy::tui::App::new(bare(), options);
     let flows = lines(FLOWS);
     a.feed(vec![world(8, kind(KindState::Loading)), world(8, policy(5432)), world(9, kind(KindState::Synced))]);
@@ -92,4 +127,68 @@ fn what_was_let_in_follows_the_filter_and_enter_shows_its_flows() {
     press(&mut a, "<cr>", 80, 24);
     let flows = text(&picture(&mut a, 80, 24));
     assert!(flows.contains("✓ 4 of 17") && !flows.contains("✗"), "{flows}");
+}
+
+#[test]
+fn what_the_senders_node_lets_out_was_not_let_in() {
+    let mut a = flowhy::tui::App::new(engine(), options());
+    let port = ("5432", "5433");
+    a.feed(vec![like_the_first(&[]), like_the_first(&[port, ("INGRESS", "EGRESS")]), like_the_first(&[port, DROPPED, VERDICT])]);
+    press(&mut a, "9", 80, 24);
+    let shown = text(&picture(&mut a, 80, 24));
+    assert!(shown.contains("by what  1 flows") && !shown.contains("5433"), "{shown}");
+}
+
+#[test]
+fn each_flow_was_let_in_by_the_rule_of_its_time() {
+    let mut a = flowhy::tui::App::new(bare(), options());
+    a.feed(vec![
+        world(0, kind(KindState::Loading)),
+        world(0, Change::Apply(db("first", 5432))),
+        world(1, kind(KindState::Synced)),
+        like_the_first(&[]),
+        world(300, Change::Remove(ObjectId::of(&db("first", 5432)))),
+        world(300, Change::Apply(db("second", 5432))),
+        like_the_first(&[("14:02:09", "14:12:09")]),
+    ]);
+    press(&mut a, "9", 80, 24);
+    let shown = text(&picture(&mut a, 80, 24));
+    assert!(shown.contains("shop/first ") && shown.contains("shop/second "), "{shown}");
+}
+
+#[test]
+fn a_drop_is_not_fixed_by_a_save_while_the_other_side_still_denies() {
+    let (shut, open) = (doc("cart", "{app: cart}}, policyTypes: [Egress]"), doc("cart", "{app: cart}}, egress: [{}]"));
+    let (old, new) = (db("db", 5432), db("db", 5433));
+    let mut a = flowhy::tui::App::new(bare(), options());
+    a.feed(vec![Change::Apply(shut.clone()).into(), Change::Apply(old.clone()).into()]);
+    a.feed(vec![like_the_first(&[("5432", "5433"), DROPPED, VERDICT, ("INGRESS", "EGRESS")])]);
+    a.feed(vec![save(&shut, &open)]);
+    press(&mut a, "2", 80, 24);
+    let half = text(&picture(&mut a, 80, 24));
+    a.feed(vec![save(&old, &new)]);
+    press(&mut a, "2", 80, 24);
+    let whole = text(&picture(&mut a, 80, 24));
+    assert!(half.contains("cart: no policy") && !half.contains("fixed ~"), "{half}");
+    assert!(whole.contains("fixed ~"), "{whole}");
+}
+
+#[test]
+fn a_save_is_judged_by_the_policies_of_the_drops_own_cluster() {
+    let shut = doc("cart", "{app: cart}}, policyTypes: [Egress]");
+    let (old, new) = (db("db", 5432), db("db", 5433));
+    let mut a = flowhy::tui::App::new(bare(), options());
+    a.feed(vec![Change::Apply(old.clone()).into()]);
+    for cluster in ["east", "prod"] {
+        a.feed(vec![world_of(cluster, 0, kind(KindState::Loading)), world_of(cluster, 1, kind(KindState::Synced))]);
+    }
+    a.feed(vec![world_of("prod", 0, Change::Apply(shut.clone()))]);
+    a.feed(vec![like_the_first(&[("5432", "5433"), DROPPED, VERDICT]), save(&old, &new)]);
+    press(&mut a, "2", 80, 24);
+    let own = text(&picture(&mut a, 80, 24));
+    a.feed(vec![world_of("prod", 2, Change::Remove(ObjectId::of(&shut))), save(&new, &new)]);
+    press(&mut a, "2", 80, 24);
+    let free = text(&picture(&mut a, 80, 24));
+    assert!(own.contains("5433") && !own.contains("fixed ~"), "{own}");
+    assert!(free.contains("fixed ~"), "{free}");
 }

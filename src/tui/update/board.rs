@@ -1,6 +1,7 @@
 //! What keys do on the screens of sums, and how their lists follow the data.
 use super::{Tone, go, toast, trail};
 use crate::engine::Engine;
+use crate::engine::admitted::By;
 use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
@@ -277,7 +278,9 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let Some(line) = x.list.here().and_then(|i| x.found.lines.get(i)) else { return };
             let flow = m.view().and_then(|v| Flow::of(m, engine, v, line.example));
             let Some(term) = flow.and_then(|f| f.term(Column::Flow)) else { return };
-            go::show_within(m, engine, &format!("{} verdict:forwarded,redirected", term.trim()));
+            // What the sender's node let out was not counted.
+            let side = if line.by == By::Outside { "" } else { " dir:ingress,unknown" };
+            go::show_within(m, engine, &format!("{} verdict:forwarded,redirected{side}", term.trim()));
         }
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
