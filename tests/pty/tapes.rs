@@ -122,7 +122,8 @@ fn leaving_while_a_file_is_being_saved_finishes_it() {
     t.keys(":save ~/sv.jsonl\rqq");
     assert!(t.gone().success());
     let saved = std::fs::read_to_string(home.path().join("sv.jsonl")).unwrap();
-    assert_eq!(saved.lines().count(), 20_000);
+    // Besides the flows stands what is known of the cluster.
+    assert_eq!(saved.lines().filter(|l| l.starts_with("{\"flow\":")).count(), 20_000);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What policies are judged by besides themselves, as it was when the flow happened: settings, labels, service backends, the cluster.
-use super::living::kind;
+use super::living::id;
 use super::reader::{Agreement, Outcome};
 use super::time::{dropped, engine, feed, held, policy, read, record, tell};
 use flowhy::engine::Engine;
