@@ -7,15 +7,17 @@ use flowhy::model::input::Change;
 use flowhy::world::yaml;
 use std::sync::Arc;
 
+/// How the agents of cluster `east` enforce.
+fn config(mode: &str) -> Change {
+    let text = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
+    );
+    Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
+}
+
 #[test]
 fn settings_of_then_judge_flows_of_then() {
     let mut e = engine();
-    let config = |mode: &str| {
-        let text = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
-        );
-        Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
-    };
     tell(&mut e, "", 0, policy("db", 5432));
     tell(&mut e, "", 1, config("default"));
     tell(&mut e, "", 1_000, config("never"));
@@ -208,12 +210,6 @@ fn before_an_upgrade_policies_are_read_as_the_agents_of_then_did() {
 #[test]
 fn about_a_change_of_settings_the_node_may_have_gone_by_either() {
     let mut e = engine();
-    let config = |mode: &str| {
-        let text = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{enable-policy: {mode}, cluster-name: east}}\n"
-        );
-        Change::Apply(Arc::new(yaml::read("ConfigMap/kube-system/cilium-config", &text).0.remove(0)))
-    };
     tell(&mut e, "", 0, policy("db", 5432));
     tell(&mut e, "", 1, config("default"));
     tell(&mut e, "", 1_000, config("never"));
