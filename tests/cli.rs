@@ -554,7 +554,8 @@ fn what_the_readme_shows_is_true() {
     let dir = tempfile::tempdir().unwrap();
 
     let example = blocks.iter().find(|b| b.contains("$ flowhy why")).unwrap();
-    let made = run(&["demo", "--headless", "-o", "jsonpb", "--count", "3000", "--rate", "max", "--start", "2026-01-01T00:00:00Z"]);
+    let typed = example.lines().find_map(|l| l.strip_prefix("$ flowhy demo ")).unwrap();
+    let made = run(&[&["demo"], &typed.split(' ').take_while(|w| *w != ">").collect::<Vec<_>>()[..]].concat());
     let flows = file(dir.path(), "flows.jsonl", &made.stdout);
     let o = flowhy().args(["why", "--from", &flows, "--policies", "assets/demo", "from.pod:xwing"]).current_dir(root).output().unwrap();
     let shown: String = example.lines().filter(|l| !l.is_empty() && !l.starts_with('$')).map(|l| format!("{l}\n")).collect();
