@@ -113,6 +113,17 @@ fn a_terminal_that_hangs_up_is_left() {
 }
 
 #[test]
+fn a_click_is_read_between_keys() {
+    let mut t = Tui::replay(&[]);
+    t.keys("j\x1b[<0;14;3M\x1b[<0;14;3m");
+    t.wait_text("flows stand in the order of time");
+    t.keys("+");
+    t.wait_text("/ from.");
+    t.keys("\x03");
+    assert!(t.gone().success());
+}
+
+#[test]
 fn flows_come_through_a_pipe_while_keys_come_from_the_terminal() {
     let mut cmd = CommandBuilder::new("/bin/bash");
     cmd.args(["-c", &format!("cat {FLOWS} | {} replay - --policies {POLICIES}", env!("CARGO_BIN_EXE_flowhy"))]);
@@ -142,6 +153,9 @@ fn a_server_that_dies_and_returns_leaves_no_gap_on_the_screen_and_no_flow_twice(
     t.wait_text("5 flows");
     o.named("six");
     t.wait_text("6 flows");
+    t.keys("8");
+    t.wait_text("every flow is asked for");
+    t.keys("1");
     t.wait("each of them once, none lost, no trouble any more", |s| {
         let text = s.contents();
         let once = |pod: &str| text.matches(&format!("/{pod} ")).count() == 1;

@@ -149,6 +149,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rec
     let what = if x.drops { "dropped packets" } else { "connections/s" };
     let size = format!("{n} {0} {n}{1}{what}", look.g.times, look.g.sep);
     let note = if hidden.is_empty() { size } else { format!("{}{}{size}", hidden.join(", "), look.g.sep) };
+    // Where there is no room for both, what is hidden is said.
+    let room = usize::from(area.width.saturating_sub(1));
+    let hidden = hidden.join(", ");
+    let shorter = [format!("{hidden}{}{what}", look.g.sep), hidden.clone()];
+    let fits = |text: &String| crate::tui::text::width(text) <= room;
+    let note = if fits(&note) || hidden.is_empty() { note } else { shorter.into_iter().find(fits).unwrap_or(hidden) };
     if body.height >= 4 {
         pen.put(area.x + 1, body.bottom() - 2, usize::from(area.width), &note, look.dim());
     }
@@ -197,6 +203,10 @@ fn sentence(m: &Model, engine: &Engine, x: &Matrix, t: &Table) -> String {
     let time = span(t.seconds.saturating_mul(Nanos::SECOND));
     let passed = count(u64::from(s.calls.saturating_sub(s.dropped)));
     let said = format!("{pair}: {passed} passed, {} dropped{audited} in {time}", count(u64::from(s.dropped)));
+    if crate::tui::text::width(&said) >= usize::from(m.width) {
+        // Which cell that is can be seen.
+        return format!("{passed} passed, {} dropped{audited}", count(u64::from(s.dropped)));
+    }
     match m.view().and_then(|v| v.tally(engine).map(|tally| (v, tally))) {
         Some((view, tally)) => match top(look, &window(m, engine, view, tally), x, (name(at.0), name(at.1))) {
             // Half a name says nothing.

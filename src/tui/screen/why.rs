@@ -172,7 +172,7 @@ fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     };
     right.push(seg(" ", look.plain()));
     let left = [seg(" ", look.plain()), seg(text, look.strong()), seg(proto, look.dim()), seg(l7, look.plain())];
-    pen.ends(area, &left, &right);
+    pen.titled(area, &left, &right);
 }
 
 fn request(l7: &L7) -> String {
