@@ -122,7 +122,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
     if x.found.lines.is_empty() {
         let text = match () {
             () if behind => "judging",
-            () if engine.store().is_empty() => "no flows yet",
+            () if engine.store().is_empty() => "no flows yet; 1 shows what is waited for",
             () => "nothing passed in this filter; / changes it",
         };
         pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());

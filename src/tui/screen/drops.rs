@@ -146,7 +146,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         let text = match (engine.causes().is_empty(), engine.store().is_empty()) {
             (false, _) if m.drops.only == Only::Audits => "nothing is audited in this filter; v shows drops too",
             (false, _) if m.drops.only == Only::Drops => "nothing is dropped in this filter; v shows what is audited",
-            (_, true) => "no flows yet",
+            (_, true) => "no flows yet; 1 shows what is waited for",
             (true, _) => "no drops so far",
             (false, _) => "no drops in this filter; / changes it",
         };
