@@ -126,7 +126,7 @@ fn a_click_is_read_between_keys() {
 #[test]
 fn flows_come_through_a_pipe_while_keys_come_from_the_terminal() {
     let mut cmd = CommandBuilder::new("/bin/bash");
-    cmd.args(["-c", &format!("cat {FLOWS} | {} replay - --policies {POLICIES}", env!("CARGO_BIN_EXE_flowhy"))]);
+    cmd.args(["-c", &format!("cat {FLOWS} | {} - --policies {POLICIES}", env!("CARGO_BIN_EXE_flowhy"))]);
     let mut t = Tui::run(cmd, &[]);
     t.wait_text("17 flows");
     t.keys("/port:5433\r");
