@@ -163,6 +163,22 @@ fn lists_are_turned_round_and_sorted_by_a_click_on_a_head() {
         a.mouse(Mouse::Click { x, y });
         assert_eq!(text(&picture(&mut a, 80, 24)), play(same), "{keys}: a click on {x}");
     }
+    // A cell of the matrix, which a second click goes into; and a time.
+    let mut a = app(options());
+    press(&mut a, "4", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    let b = t.backend().buffer();
+    let y = (3..24).find(|y| row(b, *y).starts_with(" web")).unwrap();
+    let at = Mouse::Click { x: crate::kit::column(b, 2, "shop"), y };
+    a.mouse(at);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("web → shop:") && t.contains("› matrix"), "{t}");
+    a.mouse(at);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ from.ns:web to.ns:shop"));
+    let mut a = app(options());
+    press(&mut a, "6", 80, 24);
+    a.mouse(Mouse::Click { x: 8, y: 2 });
+    assert_eq!(text(&picture(&mut a, 80, 24)), play("6g"));
     // A column that is no order says so.
     let mut a = app(options());
     press(&mut a, "7", 120, 36);

@@ -101,6 +101,38 @@ pub fn table(m: &Model, engine: &Engine, x: &Matrix) -> Option<Table> {
     Some(Table { names, cells, atoms, seconds: w.seconds })
 }
 
+/// The cells that are on the screen, and how wide the names before them are.
+struct Page {
+    head: u16,
+    cols: usize,
+    rows: usize,
+    top: usize,
+    left: usize,
+}
+
+impl Page {
+    /// Of a body of that size. Pages rather than a window that slides: the names stand still while the finger moves.
+    fn of(t: &Table, x: &Matrix, (width, height): (u16, u16)) -> Self {
+        let widest = t.names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+        let head = u16::try_from(widest).unwrap_or(u16::MAX).clamp(8, (width / 4).max(8)) + 2;
+        let cols = usize::from(width.saturating_sub(head) / CELL).max(1);
+        let rows = usize::from(height.saturating_sub(4)).max(1);
+        let (row, col) = t.at(x);
+        Self { head, cols, rows, top: row / rows * rows, left: col / cols * cols }
+    }
+}
+
+/// The names of the cell at a place of the screen, and whether it is under the finger already.
+pub fn cell_at(m: &Model, engine: &Engine, x: &Matrix, (column, line): (u16, u16)) -> Option<((String, String), bool)> {
+    let t = table(m, engine, x)?;
+    // Below the header, the filter and the heads; above the two lines that say what is seen, and the hints.
+    let page = Page::of(&t, x, (m.width, m.height.saturating_sub(3)));
+    let (from, to) = (usize::from(line.checked_sub(3)?), usize::from(column.checked_sub(page.head)? / CELL));
+    let at = (page.top + from, page.left + to);
+    let names = (t.names.get(at.0)?.clone(), t.names.get(at.1)?.clone());
+    (from < page.rows && to < page.cols).then_some((names, at == t.at(x)))
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rect) -> Option<Position> {
     let look = m.look;
     let cursor = bar::filter(pen, m, engine, row(area, 0));
@@ -112,13 +144,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rec
         super::nothing(pen, m, engine, body);
         return cursor;
     };
-    let widest = t.names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
-    let head_w = u16::try_from(widest).unwrap_or(u16::MAX).clamp(8, (area.width / 4).max(8)) + 2;
-    let cols = usize::from((area.width.saturating_sub(head_w)) / CELL).max(1);
-    let rows = usize::from(body.height.saturating_sub(4)).max(1);
+    let Page { head: head_w, cols, rows, top, left } = Page::of(&t, x, (area.width, body.height));
     let (at_row, at_col) = t.at(x);
-    // Pages rather than a window that slides: the names stand still while the finger moves.
-    let (top, left) = (at_row / rows * rows, at_col / cols * cols);
     pen.put(area.x + 1, body.y, usize::from(head_w), &look.own("FROM / TO"), look.dim());
     let n = t.names.len();
     for (i, to) in (left..n.min(left + cols)).enumerate() {

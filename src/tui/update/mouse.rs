@@ -2,7 +2,7 @@
 use super::{Tone, board, go, step, toast, trail};
 use crate::engine::Engine;
 use crate::tui::model::{Model, Screen};
-use crate::tui::screen::{admitted, flows, map, policies};
+use crate::tui::screen::{admitted, flows, map, matrix, policies};
 use crate::tui::widget::bar;
 
 /// Lines of one notch of the wheel.
@@ -39,6 +39,14 @@ pub fn mouse(m: &mut Model, engine: &Engine, what: Mouse) {
 }
 
 fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
+    match m.screen() {
+        Some(Screen::Matrix(of)) => {
+            let hit = matrix::cell_at(m, engine, of, (x, y));
+            return cell(m, engine, hit);
+        }
+        Some(Screen::Timeline(_)) => return board::point(m, engine, x),
+        _ => {}
+    }
     let ruled = u16::from(matches!(m.screen(), Some(Screen::Admitted(_))));
     if y + 1 == FIRST + ruled {
         return head(m, x);
@@ -131,6 +139,17 @@ fn head(m: &mut Model, x: u16) {
             board::sort_by(m, Some(by));
         }
         _ => {}
+    }
+}
+
+/// Chooses a cell of the matrix.
+fn cell(m: &mut Model, engine: &Engine, hit: Option<((String, String), bool)>) {
+    let Some((names, again)) = hit else { return };
+    if let Some(Screen::Matrix(x)) = m.stack.last_mut() {
+        x.selected = Some(names);
+    }
+    if again {
+        go::enter(m, engine);
     }
 }
 
