@@ -113,6 +113,36 @@ fn a_terminal_that_hangs_up_is_left() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_is_left_without_a_panic() {
+    let pair = portable_pty::native_pty_system().openpty(kit::size(80, 24)).unwrap();
+    let mut cmd = CommandBuilder::new(env!("CARGO_BIN_EXE_flowhy"));
+    cmd.args(["replay", FLOWS]);
+    cmd.env("TERM", "xterm-256color");
+    cmd.env("FLOWHY_NO_HISTORY", "true");
+    let mut child = pair.slave.spawn_command(cmd).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let mut parser = vt100::Parser::new(kit::lines(24), kit::lines(80), 0);
+    let mut buf = [0; 8192];
+    while !parser.screen().contents().contains("17 flows") {
+        let n = std::io::Read::read(&mut reader, &mut buf).unwrap();
+        assert!(n > 0, "{}", parser.screen().contents());
+        parser.process(&buf[..n]);
+    }
+    drop((reader, pair.master));
+    let end = Instant::now() + limit();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < end, "it stayed");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    // The signal comes first, or the picture that cannot be drawn.
+    assert!(status.exit_code() <= 1, "{status:?}");
+}
+
+#[test]
 fn a_click_is_read_between_keys() {
     let mut t = Tui::replay(&[]);
     t.keys("j\x1b[<0;14;3M\x1b[<0;14;3m");

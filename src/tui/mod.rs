@@ -48,6 +48,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 use std::collections::VecDeque;
 use std::io::{self, Stdout};
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 /// Pictures a second at most; a key is answered at once.
@@ -72,7 +73,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
     let guard = term::Guard::enter(&title, mouse)?;
-    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?;
+    // Never dropped: it would tell of a cursor that it cannot show on a stderr that is as gone as the terminal. The guard shows it.
+    let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?);
     let mut keys = EventStream::new();
     let remote = options.remote.clone();
     let mut app = App::new(engine, options);
@@ -80,8 +82,11 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     let mut queue: VecDeque<Input> = VecDeque::new();
     let mut closed = false;
     let start = Instant::now();
-    let mut drawn = draw(&mut terminal, &mut app)?;
+    draw(&mut terminal, &mut app)?;
+    let mut drawn = Instant::now();
     let mut dirty = false;
+    // Why nothing can be drawn any more. The recordings are finished all the same.
+    let mut broken = None;
     if cfg!(debug_assertions) && std::env::var_os(TEST_PANIC).is_some() {
         on_purpose();
     }
@@ -149,20 +154,20 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                                 remote.pause(held);
                             }
                         }
-                        Effect::Redraw => anew(&mut terminal)?,
+                        Effect::Redraw => broken = anew(&mut terminal).err(),
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }
                 }
                 if asked.is_none() && !app.done() {
-                    drawn = draw(&mut terminal, &mut app)?;
-                    dirty = false;
+                    broken = broken.or(draw(&mut terminal, &mut app).err());
+                    (drawn, dirty) = (Instant::now(), false);
                 }
             }
             ask = signals.next() => asked = Some(ask),
             () = tokio::time::sleep_until(due), if dirty => {
                 time(&mut app, start);
-                drawn = draw(&mut terminal, &mut app)?;
-                dirty = false;
+                broken = draw(&mut terminal, &mut app).err();
+                (drawn, dirty) = (Instant::now(), false);
             }
             batch = inbox.recv(), if !closed && queue.is_empty() => {
                 match batch {
@@ -192,17 +197,20 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 drop(keys);
                 guard.suspend(&title, mouse)?;
                 keys = EventStream::new();
-                anew(&mut terminal)?;
-                drawn = draw(&mut terminal, &mut app)?;
+                broken = anew(&mut terminal).and_then(|()| draw(&mut terminal, &mut app)).err();
             }
             None => {}
+        }
+        if broken.is_some() {
+            break;
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
         // The ring begins with a flow: from then on leaving loses nothing.
         (app.model.kept, app.model.saving) = (tapes.keeps(), tapes.saves());
     }
     drop(guard);
-    Ok(end(tapes, &app.engine))
+    let left = end(tapes, &app.engine);
+    broken.map_or(Ok(left), Err)
 }
 
 /// What is being saved is finished, as long as the disk goes along.
@@ -254,7 +262,7 @@ fn time(app: &mut App, start: Instant) {
     app.tick(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
 }
 
-fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
+fn draw(terminal: &mut Screen, app: &mut App) -> Result<(), Error> {
     let mut paint = || {
         crossterm::queue!(io::stdout(), BeginSynchronizedUpdate)?;
         terminal.draw(|f| app.draw(f))?;
@@ -267,7 +275,7 @@ fn draw(terminal: &mut Screen, app: &mut App) -> Result<Instant, Error> {
     if let Some(title) = app.headline() {
         term::title(&title);
     }
-    Ok(Instant::now())
+    Ok(())
 }
 
 /// The next picture is drawn in full. `Terminal::clear` would ask the terminal for its cursor, and not every one answers.
