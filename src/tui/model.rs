@@ -203,7 +203,7 @@ fn suggestion(engine: &Engine, id: CauseId, here: &Path) -> Option<Suggestion> {
 
 impl Case {
     pub fn of_row(engine: &Engine, seq: u64, here: &Path) -> Self {
-        let cause = engine.store().row(seq).and_then(|r| r.cause);
+        let cause = engine.store().cause(seq);
         let explanation = engine.explain(seq);
         let why = match (&explanation, cause.and_then(|c| engine.causes().get(c))) {
             (Some(e), _) => Some(Arc::new(e.why.clone())),
@@ -229,7 +229,7 @@ impl Case {
     /// Of the newest flow of a cause; of its first explanation where no flow is held any more.
     pub fn of_cause(engine: &Engine, id: CauseId, here: &Path) -> Option<Self> {
         let cause = engine.causes().get(id)?;
-        let held = engine.store().row(cause.example).is_some_and(|r| r.cause == Some(id));
+        let held = engine.store().cause(cause.example) == Some(id);
         if held && cause.foreseen.is_none() {
             return Some(Self::of_row(engine, cause.example, here));
         }

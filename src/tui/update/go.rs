@@ -29,7 +29,7 @@ pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
 
 fn example(engine: &Engine, id: CauseId) -> Option<u64> {
     let seq = engine.causes().get(id)?.example;
-    engine.store().row(seq).is_some_and(|r| r.cause == Some(id)).then_some(seq)
+    (engine.store().cause(seq) == Some(id)).then_some(seq)
 }
 
 pub fn enter(m: &mut Model, engine: &Engine) {
@@ -167,10 +167,10 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         return;
     }
     let here = match m.screen() {
-        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().row(s)).and_then(|r| r.cause),
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().cause(s)),
         Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m),
         Some(Screen::Why(c)) => c.cause,
-        Some(Screen::Describe(d)) => engine.store().row(d.seq).and_then(|r| r.cause),
+        Some(Screen::Describe(d)) => engine.store().cause(d.seq),
         _ => None,
     };
     let n = ids.len();
@@ -221,9 +221,5 @@ fn newest(v: &View, engine: &Engine, id: CauseId) -> Option<u64> {
     if let Some(seq) = example(engine, id).filter(|s| v.contains(*s, engine)) {
         return Some(seq);
     }
-    (0..v.len(engine))
-        .rev()
-        .take(FAR)
-        .filter_map(|i| v.seq(i, engine))
-        .find(|s| engine.store().row(*s).is_some_and(|r| r.cause == Some(id)))
+    (0..v.len(engine)).rev().take(FAR).filter_map(|i| v.seq(i, engine)).find(|s| engine.store().cause(*s) == Some(id))
 }
