@@ -2,8 +2,9 @@
 //! that we derived, names that DNS taught, owners read from pod names).
 //!
 //! Owns two views of one flow, which have to answer alike: [`Full`] over the decoded message, [`Flat`] over what the store keeps of it;
-//! and the filter over what is held, [`Sieve`].
+//! the filter over what is held, [`Sieve`]; and what is asked of one held flow.
 use super::causes::Causes;
+use super::clusters::{self, Home, Origin};
 use super::facts::{DESTINATION, KIND, RULED, SAID, SOURCE};
 use super::store::{Store, part};
 use super::{Engine, enrich};
@@ -11,7 +12,7 @@ use crate::model::observed::{L4, Observed, Party};
 use crate::model::reflect::Message;
 use crate::model::row::{self, Row};
 use crate::model::view::{End, Field, FieldSet, Item, Value, View};
-use crate::model::why::Why;
+use crate::model::why::{Explanation, Why};
 use crate::query::Predicate;
 use crate::query::recall::{NOT_HERE, Place, Recall};
 use crate::wire::observed::observed;
@@ -190,6 +191,42 @@ impl Sieve {
 }
 
 impl Engine {
+    /// What came before its cluster was known is of the only one there is, unless it says that it is another's.
+    pub(super) fn home_of(&self, seq: u64) -> Home {
+        match self.store.row(seq).map_or(0, |r| r.cluster) {
+            0 if self.clusters.names().next().is_none() => 0,
+            0 => {
+                let flat = Flat { store: &self.store, causes: &self.causes, seq };
+                let [src, dst] = End::BOTH.map(|e| flat.field(Field::Cluster(e)).text());
+                let cluster = if src == dst { src } else { "" };
+                self.clusters.home(&Origin { from: "", node: flat.field(Field::NodeName).text(), cluster })
+            }
+            place => usize::from(place),
+        }
+    }
+
+    /// The cluster of a held flow; empty where none is watched or recorded.
+    pub fn cluster_of(&self, seq: u64) -> &str {
+        self.clusters.name(self.home_of(seq))
+    }
+
+    /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
+    pub fn observed(&self, seq: u64) -> Option<Observed> {
+        let o = observed(&self.store.response(seq)?);
+        Some(enrich::named(&o, &self.clusters.get(self.home_of(seq)).world).into_owned())
+    }
+
+    /// The whole explanation of a held flow, made now, by the policies of its time.
+    pub fn explain(&self, seq: u64) -> Option<Explanation> {
+        let o = observed(&self.store.response(seq)?);
+        let home = self.home_of(seq);
+        let explained = self.clusters.get(home).explain(&o);
+        if self.clusters.is_foreign(home) {
+            return Some(Explanation { why: clusters::foreign(&explained.why, &o.node), ..explained });
+        }
+        Some(explained)
+    }
+
     /// Hands on the held flows of these numbers that pass a filter, with the causes of their drops.
     pub fn sift(&self, seqs: Range<u64>, sieve: &mut Sieve, mut hit: impl FnMut(u64, Option<row::CauseId>)) {
         if sieve.sweeps != self.store.sweeps() {
@@ -269,7 +306,7 @@ mod tests {
         r#"{"flow":{"time":"2027-01-15T08:00:01Z","verdict":"FORWARDED","IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":1,"destination_port":65535,"flags":{"SYN":true,"ACK":true}}},"source":{"identity":9,"namespace":"a","labels":["reserved:unknown"],"pod_name":"p-0"},"destination":{"namespace":"b","labels":["k8s:app=x","any:y"],"workloads":[{"name":"w","kind":"Deployment"},{"name":"v"}],"cluster_name":"c1"},"destination_service":{"name":"svc","namespace":"b"},"source_names":["a.example."],"destination_names":["b.example.","c.example."],"is_reply":true,"node_name":"c1/n1","ingress_allowed_by":[{"name":"allow","namespace":"b","kind":"NetworkPolicy"}]}}"#,
         r#"{"flow":{"time":"2027-01-15T08:00:02Z","verdict":"FORWARDED","l4":{"TCP":{"source_port":1,"destination_port":9092}},"l7":{"type":"RESPONSE","latency_ns":"1234567","kafka":{"topic":"orders","error_code":3}},"Type":"L7"}}"#,
         r#"{"flow":{"time":"2027-01-15T08:00:03Z","verdict":"DROPPED","l7":{"type":"REQUEST","http":{"method":"GET","url":"http://x/a%2Fb?c","headers":[{"key":"k","value":"v"}]}},"egress_denied_by":[{"name":"deny","kind":"CiliumClusterwideNetworkPolicy"}]}}"#,
-        r#"{"flow":{}}"#,
+        r#"{"flow":{},"node_name":"n1"}"#,
     ];
 
     const FILTERS: &[&str] = &[

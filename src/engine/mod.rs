@@ -34,7 +34,7 @@ use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
-use crate::model::why::{Agreement, Explanation, Why};
+use crate::model::why::{Agreement, Why};
 use crate::policy::{self, PolicySet, Step};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
@@ -570,41 +570,5 @@ impl Engine {
     /// Time of the newest record, or of the recording's clock.
     pub fn now(&self) -> Nanos {
         self.now
-    }
-
-    /// What came before its cluster was known is of the only one there is, unless it says that it is another's.
-    fn home_of(&self, seq: u64) -> Home {
-        match self.store.row(seq).map_or(0, |r| r.cluster) {
-            0 if self.clusters.names().next().is_none() => 0,
-            0 => match self.store.response(seq) {
-                Some(response) => self.clusters.home(&origin("", &response)),
-                None => {
-                    self.clusters.home(&Origin { node: self.store.row(seq).map_or("", |r| self.store.name(r.node)), ..Origin::default() })
-                }
-            },
-            place => usize::from(place),
-        }
-    }
-
-    /// The cluster of a held flow; empty where none is watched or recorded.
-    pub fn cluster_of(&self, seq: u64) -> &str {
-        self.clusters.name(self.home_of(seq))
-    }
-
-    /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
-    pub fn observed(&self, seq: u64) -> Option<Observed> {
-        let o = observed(&self.store.response(seq)?);
-        Some(enrich::named(&o, &self.clusters.get(self.home_of(seq)).world).into_owned())
-    }
-
-    /// The whole explanation of a held flow, made now, by the policies of its time.
-    pub fn explain(&self, seq: u64) -> Option<Explanation> {
-        let o = observed(&self.store.response(seq)?);
-        let home = self.home_of(seq);
-        let explained = self.clusters.get(home).explain(&o);
-        if self.clusters.is_foreign(home) {
-            return Some(Explanation { why: clusters::foreign(&explained.why, &o.node), ..explained });
-        }
-        Some(explained)
     }
 }

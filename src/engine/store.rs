@@ -87,6 +87,8 @@ const PORTS: u8 = 1;
 const NO_SOURCE: u8 = 2;
 const NO_DESTINATION: u8 = 4;
 const NO_KIND: u8 = 8;
+/// Its node is its response's: filters speak of the flow's own.
+const NO_NODE: u8 = 16;
 
 /// Parts of a row whose number stands for all that they answer.
 pub mod part {
@@ -189,7 +191,7 @@ impl Cell {
             // What was derived of a cause may become something else.
             part::RULED if self.cause.is_some() && self.ruled != NOT_HERE => ASK,
             part::RULED => self.ruled,
-            part::NODE => self.node.number(),
+            part::NODE => known(self.node.number(), NO_NODE),
             _ => ASK,
         }
     }
@@ -225,6 +227,7 @@ impl Store {
             (NO_SOURCE, src == NOT_HERE),
             (NO_DESTINATION, dst == NOT_HERE),
             (NO_KIND, kind == NOT_HERE),
+            (NO_NODE, view.field(Field::NodeName).text() != shared.syms.name(row.node)),
         ];
         let Row { verdict, drop, event, l4, dir, reply, l7, .. } = *row;
         self.rows.push_back(Cell {

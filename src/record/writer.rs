@@ -53,6 +53,8 @@ pub(super) struct Writer {
     /// The latest recorded time.
     latest: Option<Nanos>,
     notes: Notes,
+    /// The line that is being made; its room is used again and again.
+    line: Vec<u8>,
     books: Arc<Mutex<Books>>,
 }
 
@@ -75,6 +77,7 @@ impl Writer {
             said: (now, None, 0, 0),
             latest: None,
             notes: Notes::default(),
+            line: Vec::new(),
             books,
         })
     }
@@ -152,7 +155,8 @@ impl Writer {
     }
 
     fn frame(&mut self, f: &Frame, now: Nanos) -> io::Result<()> {
-        let mut line = Vec::new();
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
         let at = match (f.codec, &mut self.redact) {
             (Codec::HubbleJson, None) => {
                 line.extend_from_slice(&f.bytes);
@@ -161,6 +165,7 @@ impl Writer {
             (codec, redact) => {
                 let Ok(Decoded::Response(mut r)) = decode_bytes(codec, &f.bytes, &mut self.notes) else {
                     self.waiting.unwritable += 1;
+                    self.line = line;
                     return Ok(());
                 };
                 if let Some(redact) = redact {
@@ -174,6 +179,7 @@ impl Writer {
         self.begin()?;
         self.repeat(at, now);
         self.line(&line, now);
+        self.line = line;
         self.waiting.flows += 1;
         Ok(())
     }
