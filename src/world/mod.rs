@@ -98,6 +98,16 @@ impl World {
                 self.settings.complete(self.kinds.was_listed("daemonsets"));
                 changed
             }
+            Change::Edited(edits) => {
+                for (old, new) in edits.used().flat_map(|f| &f.pairs) {
+                    match (old, new) {
+                        (_, Some(new)) => self.apply_at(&Change::Apply(new.clone()), at),
+                        (Some(old), None) => self.apply_at(&Change::Remove(ObjectId::of(old)), at),
+                        (None, None) => {}
+                    }
+                }
+                false
+            }
             Change::Fault(_) => false,
         };
         self.generation += u64::from(changed);
