@@ -13,7 +13,7 @@ use crate::source::edits::Watched;
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
-use crate::{demo, tui};
+use crate::{demo, model, tui};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use std::io::{self, IsTerminal};
@@ -288,6 +288,17 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     // A thread that waits for standard input cannot be waited for.
     runtime.shutdown_background();
     result
+}
+
+/// What judges by one cluster's policies mixes no others in, and leaves none out without a word.
+fn one_cluster(engine: &Engine, what: &str) -> Result<(), Error> {
+    let names: Vec<String> = engine.clusters().map(|name| model::text::clean(name).into_owned()).collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("{what} is of one cluster, and here are {}", names.join(", ")))
+        .cause("each has policies of its own")
+        .hint("name one: --kube-context NAME; of a recording: flowhy record FILE --kube-context NAME writes one cluster alone"))
 }
 
 fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {

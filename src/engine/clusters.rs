@@ -16,9 +16,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them.
-const MOST_PAST: usize = 6;
-const MOST_MEMOS: usize = 4_096;
+/// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them. A version shares
+/// with today's what did not change since, so that it is the explanations that weigh.
+const MOST_PAST: usize = 48;
+const MOST_MEMOS: usize = 512;
 
 /// Older settings remembered of one cluster; with the oldest it was judged before that too.
 const MOST_JUDGED: usize = 64;
