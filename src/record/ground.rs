@@ -26,12 +26,15 @@ pub struct Ground {
     faults: Vec<Vec<u8>>,
 }
 
+/// A text, and the line that says that it has always been so.
+type Always = (Arc<Text>, Vec<u8>);
+
 /// Manifests that were written anew, all at one time.
 #[derive(Debug, Clone)]
 struct Edit {
     line: Vec<u8>,
-    /// Each file, and its text with the line that says that it has always been so.
-    files: Vec<(String, Option<(Arc<Text>, Vec<u8>)>)>,
+    /// Each file, and its text; none where it is gone.
+    files: Vec<(String, Option<Always>)>,
 }
 
 impl Edit {
