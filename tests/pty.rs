@@ -106,6 +106,66 @@ fn sigterm_gives_the_terminal_back() {
 }
 
 #[test]
+fn a_terminal_that_hangs_up_is_left() {
+    let t = Tui::replay(&[]);
+    t.signal("HUP");
+    t.gone();
+}
+
+#[test]
+fn a_click_is_read_between_keys() {
+    let mut t = Tui::replay(&[]);
+    t.keys("j\x1b[<0;14;3M\x1b[<0;14;3m");
+    t.wait_text("flows stand in the order of time");
+    t.keys("+");
+    t.wait_text("/ from.");
+    t.keys("\x03");
+    assert!(t.gone().success());
+}
+
+#[test]
+fn flows_come_through_a_pipe_while_keys_come_from_the_terminal() {
+    let mut cmd = CommandBuilder::new("/bin/bash");
+    cmd.args(["-c", &format!("cat {FLOWS} | {} - --policies {POLICIES}", env!("CARGO_BIN_EXE_flowhy"))]);
+    let mut t = Tui::run(cmd, &[]);
+    t.wait_text("17 flows");
+    t.keys("/port:5433\r");
+    t.wait_text("3 of 17");
+    t.resize(120, 36);
+    t.wait_text("NODE");
+    t.keys("\r");
+    t.wait_text("port: 5432");
+    t.keys("\x03");
+    assert!(t.gone().success());
+}
+
+#[test]
+fn a_server_that_dies_and_returns_leaves_no_gap_on_the_screen_and_no_flow_twice() {
+    let mut o = Observer::start();
+    ["one", "two"].into_iter().for_each(|pod| o.named(pod));
+    let mut t = Tui::start(&["--server", &o.running.address], &[]);
+    t.wait_text("2 flows");
+    o.dies();
+    t.wait_text("down, retry in");
+    // What happens while nobody can be asked.
+    ["three", "four", "five"].into_iter().for_each(|pod| o.named(pod));
+    o.returns();
+    t.wait_text("5 flows");
+    o.named("six");
+    t.wait_text("6 flows");
+    t.keys("8");
+    t.wait_text("every flow is asked for");
+    t.keys("1");
+    t.wait("each of them once, none lost, no trouble any more", |s| {
+        let text = s.contents();
+        let once = |pod: &str| text.matches(&format!("/{pod} ")).count() == 1;
+        ["one", "two", "three", "four", "five", "six"].into_iter().all(once) && text.contains("0 lost") && !text.contains("down")
+    });
+    t.keys("\x03");
+    assert!(t.gone().success());
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back_and_is_read_afterwards() {
     let t = Tui::start(&["replay", FLOWS], &[("FLOWHY_TEST_PANIC", "1")]);
     t.wait_text("FLOWHY_TEST_PANIC");

@@ -17,6 +17,11 @@ use std::path::Path;
 const SCREEN_LAST: u64 = 1_000;
 
 pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: Vec<String>) -> Result<Plan, Error> {
+    // `-` is no filter: it is what comes through standard input, as `--input-file -` says it.
+    let (piped, filter): (Vec<_>, Vec<_>) = filter.into_iter().partition(|a| a == "-");
+    let mut all = source.clone();
+    all.input_file.extend(piped.into_iter().map(Into::into));
+    let source = &all;
     sound(source)?;
     filter_of(&filter, look.env)?;
     if !source.input_file.is_empty() {

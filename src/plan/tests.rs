@@ -96,6 +96,16 @@ fn replay_tells_files_from_filters() {
 }
 
 #[test]
+fn a_lone_dash_is_standard_input_and_no_filter() {
+    let p = planned("- ns:shop").unwrap();
+    assert!(matches!(&p.from, From::Files { paths, .. } if *paths == ["-"]), "{:?}", p.from);
+    assert!(matches!(&p.front, Front::Tui { screen, .. } if screen.filter == "ns:shop"));
+    for line in ["- --policies -", "- --input-file -", "- --server localhost:4245"] {
+        assert_eq!(planned(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
 fn a_screen_needs_a_terminal_and_color_follows_its_order() {
     let cli = |l: &str| Cli::try_parse_from(l.split(' ')).unwrap();
     let piped = Env { stdout_tty: false, ..env() };

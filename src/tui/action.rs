@@ -218,7 +218,7 @@ pub static ACTIONS: &[Entry] = &[
     e(Action::Older, "history-back", &["["], "", "back in the history of screens", ALL),
     e(Action::Newer, "history-forward", &["]"], "", "forward in the history of screens", ALL),
     e(Action::LastScreen, "last-screen", &["<c-o>"], "", "the screen before, and back", ALL),
-    e(Action::Help, "help", &["?"], "help", "help for this screen", ALL),
+    e(Action::Help, "help", &["?"], "help", "help for this screen; typing searches it", ALL),
     e(Action::Back, "back", &["<esc>"], "back", "one step out; never quits", ALL),
     e(Action::Leave, "leave", &["q"], "", "leave the screen; on the first one quit", ALL),
     e(Action::Quit, "quit", &["<c-c>"], "", "quit, always", ALL),

@@ -96,7 +96,13 @@ pub enum Screen {
     Admitted(Box<board::Admitted>),
     Columns(Choice),
     Ledger(Scroll),
-    Help { of: u16, name: &'static str, scroll: Scroll },
+    /// `find`: what is typed there.
+    Help {
+        of: u16,
+        name: &'static str,
+        find: String,
+        scroll: Scroll,
+    },
 }
 
 impl Screen {
@@ -182,8 +188,8 @@ pub struct Case {
     pub sheet: Option<(usize, Sheet)>,
     /// Height for which the YAML was scrolled to its rule.
     pub placed: Option<usize>,
-    /// What tells its dropped flows from the forwarded ones, once asked for.
-    pub contrast: Option<Vec<Contrast>>,
+    /// What tells its dropped flows from the forwarded ones, once asked for, and how many flows were held then.
+    pub contrast: Option<(u64, Vec<Contrast>)>,
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
@@ -544,6 +550,16 @@ impl Model {
         let void = |l: &CauseLine| l.foreseen && l.state == State::Mended;
         let listed = move |l: &&CauseLine| !void(l) && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// Causes that are not listed though no flow of a filter says so: those of the other kind, and foreseen ones, of which there is no
+    /// flow that a filter could find.
+    pub fn unlisted(&self) -> (usize, usize) {
+        let (view, only) = (self.view(), self.drops.only);
+        let alive = || self.drops.lines.iter().filter(|l| !(l.foreseen && l.state == State::Mended));
+        let other = alive().filter(|l| only != Only::All && l.audit != (only == Only::Audits)).count();
+        let outside = alive().filter(|l| l.foreseen && view.is_some_and(|v| !v.has_cause(l.id))).count();
+        (other, outside)
     }
 
     /// A point in time as the tables show it.

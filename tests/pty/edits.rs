@@ -28,6 +28,11 @@ fn saving_a_policy_fixes_its_cause_at_once_and_foretells_what_it_would_stop() {
         let line = |parts: [&str; 2]| s.contents().lines().any(|l| parts.iter().all(|p| l.contains(p)));
         line(["5433", "fixed ~"]) && line(["5432", "foreseen"])
     });
+    // Of what is foretold there is no flow that a filter could find: it is not left out in silence.
+    t.keys("/port:5433\r");
+    t.wait_text("1 foreseen cause outside the filter");
+    t.keys("/\x15\r");
+    t.wait("all of it again", |s| s.contents().contains("foreseen") && !s.contents().contains("outside the filter"));
     // Half a file takes nothing away.
     fs::write(&file, mended[..mended.find("deny-all").unwrap() + 4].replace("policyTypes: [Ingress]", "policyTypes: [Ingress")).unwrap();
     t.wait_text("kept as it was: policies.yaml:");

@@ -20,6 +20,14 @@ pub struct Tui {
     pub writer: Box<dyn Write + Send>,
     pub master: Box<dyn MasterPty + Send>,
     pub child: Box<dyn Child + Send + Sync>,
+    /// What `stty -a` said before.
+    before: String,
+}
+
+/// What `stty -a` says.
+fn settings(master: &dyn MasterPty) -> String {
+    let t = master.get_termios().unwrap();
+    format!("{:?} {:?} {:?} {:?} {:?}", t.input_flags, t.output_flags, t.control_flags, t.local_flags, t.control_chars)
 }
 
 pub fn size(cols: u16, rows: u16) -> PtySize {
@@ -49,6 +57,7 @@ impl Tui {
         cmd.env("FLOWHY_NO_HISTORY", "true");
         cmd.cwd(&home);
         env.iter().for_each(|(k, v)| cmd.env(k, v));
+        let before = settings(&*pair.master);
         let child = pair.slave.spawn_command(cmd).unwrap();
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(lines(24), lines(80), 0)));
@@ -62,7 +71,7 @@ impl Tui {
                 r.lock().unwrap().extend_from_slice(&buf[..n]);
             }
         });
-        Self { parser, raw, writer: pair.master.take_writer().unwrap(), master: pair.master, child }
+        Self { parser, raw, writer: pair.master.take_writer().unwrap(), master: pair.master, child, before }
     }
 
     pub fn replay(env: &[(&str, &str)]) -> Self {
@@ -111,19 +120,12 @@ impl Tui {
         let end = Instant::now() + limit();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(self.cooked(), "raw mode is off again");
+                assert_eq!(settings(&*self.master), self.before, "the terminal is set as it was");
                 return status;
             }
             assert!(Instant::now() < end, "it did not end");
             std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    /// Whether the terminal echoes and reads lines, as a shell left it.
-    pub fn cooked(&self) -> bool {
-        let t = self.master.get_termios().unwrap();
-        let flags = format!("{:?}", t.local_flags);
-        flags.contains("ECHO") && flags.contains("ICANON")
     }
 }
 

@@ -1,10 +1,12 @@
 //! An observer that the test fills.
+use crate::kit::limit;
 use flowhy::serve::{self, Ring};
 use flowhy::source::Stop;
 use flowhy::wire::pb::flow::{Endpoint, Flow, LostEvent};
 use flowhy::wire::pb::observer::GetFlowsResponse;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// An observer whose ring the test fills: each push is followed by whoever asked with `-f`.
 pub struct Observer {
@@ -20,6 +22,25 @@ impl Observer {
         let service = serve::observer(ring.clone(), Arc::new(serve::ByQuery), serve::About::default());
         let running = runtime.block_on(serve::listen(service, serve::Listen::loopback(), Stop::new())).unwrap();
         Self { ring, running, runtime }
+    }
+
+    /// Every stream breaks, and nobody answers at its address any more. The ring goes on.
+    pub fn dies(&self) {
+        self.running.stop.cancel();
+    }
+
+    /// The same ring at the same address, as soon as that is free.
+    pub fn returns(&mut self) {
+        let end = Instant::now() + limit();
+        loop {
+            let at = serve::Listen::Tcp(self.running.address.parse().unwrap());
+            let service = serve::observer(self.ring.clone(), Arc::new(serve::ByQuery), serve::About::default());
+            match self.runtime.block_on(serve::listen(service, at, Stop::new())) {
+                Ok(running) => return self.running = running,
+                Err(e) => assert!(Instant::now() < end, "{e:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn push(&self, what: ResponseTypes) {

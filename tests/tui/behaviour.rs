@@ -137,7 +137,7 @@ fn n_walks_the_causes_on_every_screen() {
     distinct.dedup();
     assert_eq!(distinct.len(), 6, "{seen:#?}");
     assert!(seen.iter().all(|r| r.contains('✗') || r.contains('~')), "{seen:#?}");
-    for screen in ["<cr>", "d", "2", "8", "?"] {
+    for screen in ["<cr>", "d", "2", "8"] {
         let mut a = app(options());
         press(&mut a, &format!("{screen}n"), 80, 24);
         let one = text(&picture(&mut a, 80, 24));
@@ -307,4 +307,43 @@ fn evicted_rows_leave_the_view_in_order() {
     }
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("50 of 50"), "{t}");
+}
+
+#[test]
+fn typing_on_the_help_screen_searches_it() {
+    let t = play("?osc");
+    assert!(t.contains("keys on flows / osc") && t.contains("copy by OSC 52") && !t.contains("half a page"), "{t}");
+    // What other screens have of it, by their names; also by the name of an action, and by a key.
+    let t = play("?brush");
+    assert!(t.contains("on other screens") && t.contains("(timeline)"), "{t}");
+    assert!(play("?half-page").contains("half a page down") && play("?ctrl-z").contains("suspend"));
+    // A letter that is a key elsewhere is a letter here.
+    let t = play("?next");
+    assert!(t.contains("/ next") && t.contains("next cause of drops") && !t.contains("› why"), "{t}");
+    assert!(play("?zzz").contains("no key does that"));
+    // What is typed goes first, then the screen; q and a digit do what they do everywhere, until something is typed.
+    for back in ["?zzz<esc>", "?zzz<c-u>", "?zzz<bs><bs><bs>", "?/"] {
+        assert_eq!(play(back), play("?"), "{back}");
+    }
+    for home in ["?zzz<esc><esc>", "?q", "??", "?zz?"] {
+        assert_eq!(play(home), play(""), "{home}");
+    }
+    assert!(play("?2").contains("› drops") && play("?x2").contains("/ x2"));
+    // There is an end to it.
+    assert!(play(&format!("?{}", "x".repeat(500))).contains("no key does that"));
+}
+
+#[test]
+fn causes_of_the_kind_that_is_not_listed_are_named_wherever_the_list_is() {
+    let t = play("2v");
+    assert!(t.contains("1 audited not listed (v)") && !t.contains("in this filter"), "{t}");
+    let t = play("2v1");
+    assert!(t.contains("drops by cause, without audited ones") && t.contains("1 audited not listed (v on 2)"), "{t}");
+    // Also where a filter leaves no cause, and with it no pane.
+    let t = play("2vv1/verdict:forwarded<cr>");
+    assert!(t.contains("dropped not listed (v on 2)"), "{t}");
+    let t = play("2vv1/verdict:forwarded<cr>n");
+    assert!(t.contains("v on 2 lists the others"), "{t}");
+    // A list that leaves nothing out says nothing.
+    assert!(!play("2vvv1").contains("not listed") && !play("").contains("not listed"));
 }

@@ -145,7 +145,7 @@ fn the_cell_under_the_finger_goes_into_the_filter() {
     assert!(t.contains("/ (ns:shop or ns:web) verdict:forwarded"), "{t}");
     let t = play("2+");
     assert!(t.contains("/ cause:1") && t.contains("1 of 7 in this filter"), "{t}");
-    let t = play("3+");
+    let t = text(&play_at("3+", 120, 36));
     assert!(t.contains("/ from.ns:shop from.workload:cart to.ns:shop"), "{t}");
 }
 

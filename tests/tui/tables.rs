@@ -1,6 +1,6 @@
 //! Columns, themes, filters with names, the page of one flow: what keys and words of the palette do to them.
 use crate::kit::*;
-use flowhy::tui::{Depth, Effect, Mouse, Options, Theme, column};
+use flowhy::tui::{App, Depth, Effect, Mouse, Options, Theme, column};
 use ratatui::style::Color;
 
 fn heads(t: &str) -> String {
@@ -156,10 +156,117 @@ fn lists_are_turned_round_and_sorted_by_a_click_on_a_head() {
     assert_eq!(by_name, play("7sn"));
     a.mouse(Mouse::Click { x: 4, y: 2 });
     assert_eq!(text(&picture(&mut a, 80, 24)), play("7snS"));
+    // The calls of the map; and who was let in, whose heads stand below a rule.
+    for (keys, x, y, same) in [("3", 44, 2, "3sn"), ("9", 14, 3, "9sn"), ("9", 2, 3, "9sc"), ("9", 70, 3, "9so")] {
+        let mut a = app(options());
+        press(&mut a, keys, 80, 24);
+        a.mouse(Mouse::Click { x, y });
+        assert_eq!(text(&picture(&mut a, 80, 24)), play(same), "{keys}: a click on {x}");
+    }
+    // A cell of the matrix, which a second click goes into; and a time.
+    let mut a = app(options());
+    press(&mut a, "4", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    let b = t.backend().buffer();
+    let y = (3..24).find(|y| row(b, *y).starts_with(" web")).unwrap();
+    let at = Mouse::Click { x: crate::kit::column(b, 2, "shop"), y };
+    a.mouse(at);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("web → shop:") && t.contains("› matrix"), "{t}");
+    a.mouse(at);
+    assert!(text(&picture(&mut a, 80, 24)).contains("/ from.ns:web to.ns:shop"));
+    let mut a = app(options());
+    press(&mut a, "6", 80, 24);
+    a.mouse(Mouse::Click { x: 8, y: 2 });
+    assert_eq!(text(&picture(&mut a, 80, 24)), play("6g"));
+    // A column that is no order says so.
+    let mut a = app(options());
+    press(&mut a, "7", 120, 36);
+    a.mouse(Mouse::Click { x: 110, y: 2 });
+    assert!(text(&picture(&mut a, 120, 36)).contains("policies are not sorted by this column"));
     // In the flows, which stand in the order of time, the finger goes to that column.
     let mut a = app(options());
     press(&mut a, "G", 80, 24);
     a.mouse(Mouse::Click { x: 12, y: 2 });
+    assert!(text(&picture(&mut a, 80, 24)).contains("flows stand in the order of time"));
     press(&mut a, "+", 80, 24);
     assert!(text(&picture(&mut a, 80, 24)).contains("/ from.ns:shop from.workload:cart"));
+}
+
+/// A record of a proxy, a second after the one before.
+fn proxied(n: usize, to: &str, port: u16, l7: &str) -> String {
+    let side = |ns: &str, app: &str| {
+        format!(
+            "{{\"namespace\":\"{ns}\",\"labels\":[\"k8s:app={app}\"],\"pod_name\":\"{app}-0\",\"workloads\":[{{\"name\":\"{app}\",\"kind\":\"StatefulSet\"}}]}}"
+        )
+    };
+    let time = format!("2026-04-13T14:02:{n:02}Z");
+    format!(
+        "{{\"flow\":{{\"time\":\"{time}\",\"uuid\":\"u-{n}\",\"verdict\":\"FORWARDED\",\"IP\":{{\"source\":\"10.0.1.20\",\"destination\":\"10.0.1.21\"}},\"l4\":{{\"TCP\":{{\"source_port\":40000,\"destination_port\":{port}}}}},\"source\":{},\"destination\":{},\"Type\":\"L7\",\"l7\":{l7},\"event_type\":{{\"type\":129}}}},\"node_name\":\"k8s1\",\"time\":\"{time}\"}}\n",
+        side("shop", "orders"),
+        side("data", to)
+    )
+}
+
+#[test]
+fn what_a_proxy_saw_is_read_in_the_table_and_on_the_page() {
+    // As Envoy and the DNS proxy write it.
+    let records = [
+        ("kafka", 9092, r#"{"type":"REQUEST","kafka":{"api_version":2,"api_key":"produce","correlation_id":55,"topic":"orders"}}"#),
+        (
+            "kafka",
+            9092,
+            r#"{"type":"RESPONSE","kafka":{"error_code":29,"api_version":2,"api_key":"fetch","correlation_id":13,"topic":"empire-announce"}}"#,
+        ),
+        (
+            "kafka",
+            9092,
+            r#"{"type":"RESPONSE","kafka":{"error_code":-1,"api_version":2,"api_key":"metadata","correlation_id":13,"topic":"plans"}}"#,
+        ),
+        (
+            "ratings",
+            9080,
+            r#"{"type":"RESPONSE","latency_ns":"1678100","http":{"code":200,"method":"GET","url":"http://ratings:9080/ratings/0","protocol":"HTTP/1.1","headers":[{"key":"Connection","value":"keep-alive"}]}}"#,
+        ),
+        (
+            "kube-dns",
+            53,
+            r#"{"type":"RESPONSE","dns":{"query":"api.stripe.com.","ips":["54.187.174.169","54.187.205.235"],"ttl":30,"qtypes":["A"],"rrtypes":["A"],"observation_source":"proxy"}}"#,
+        ),
+        ("kube-dns", 53, r#"{"type":"RESPONSE","dns":{"query":"nosuch.shop.","rcode":3,"qtypes":["AAAA"],"observation_source":"proxy"}}"#),
+    ];
+    let text_of: String = records.iter().enumerate().map(|(n, (to, port, l7))| proxied(n, to, *port, l7)).collect();
+    let open = || {
+        let mut a = App::new(bare(), options());
+        a.feed(lines(&text_of));
+        a.close();
+        a
+    };
+    let table = text(&picture(&mut open(), 120, 36));
+    let briefs = [
+        "produce orders",
+        "not authorized:",
+        "unknown error: metadata plans",
+        "GET 200  1.6 ms",
+        "A api.stripe.com",
+        "NXDOMAIN nosuch.shop",
+    ];
+    let pages = [
+        "produce orders",
+        "fetch empire-announce → not authorized",
+        "metadata plans → unknown error",
+        "GET /ratings/0 → 200 in 1.6 ms",
+        "A api.stripe.com → 54.187.174.169, 54.187.205.235",
+        "nosuch.shop → NXDOMAIN",
+    ];
+    for (n, (brief, page)) in briefs.into_iter().zip(pages).enumerate() {
+        assert!(table.contains(brief), "{brief}: {table}");
+        let mut a = open();
+        press(&mut a, &format!("g{}d", "j".repeat(n)), 80, 24);
+        let t = text(&picture(&mut a, 80, 24));
+        assert!(t.contains("request ─") && t.contains(page), "{page}: {t}");
+    }
+    let mut a = open();
+    press(&mut a, "/kafka.topic:orders<cr>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("1 of 6"));
 }

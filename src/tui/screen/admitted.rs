@@ -1,4 +1,5 @@
 //! Who was let in, and by which rule; first of all what is open to everybody. Also the same as lines of CSV.
+use super::drops::pair;
 use super::row;
 use crate::engine::Engine;
 use crate::engine::admitted::{By, Line};
@@ -34,6 +35,48 @@ pub fn order(x: &Admitted) -> Vec<usize> {
     all
 }
 
+/// Where the columns begin, and how wide they are.
+struct Places {
+    /// Of the number of flows, which stands first.
+    num: u16,
+    from: (u16, u16),
+    to: (u16, u16),
+    port: (u16, u16),
+    by: u16,
+}
+
+/// Below this width sender, receiver and port are one column.
+const NARROW: u16 = 60;
+
+fn places(w: u16) -> Places {
+    if w < NARROW {
+        let (num, by) = (6, w.saturating_sub(11));
+        return Places { num, from: (num + 2, by.saturating_sub(num + 3)), to: (by, 0), port: (by, 0), by };
+    }
+    let (num, port): (u16, u16) = (8, 10);
+    let names = w.saturating_sub(num + port + 8) / 2;
+    let from = names / 2;
+    let (at_from, at_to) = (num + 2, num + 3 + from);
+    let at_port = at_to + (names - from) + 1;
+    Places { num, from: (at_from, from), to: (at_to, names - from), port: (at_port, port), by: at_port + port + 1 }
+}
+
+/// By what a click on the head in this column sorts.
+pub fn sort_at(x: u16, width: u16) -> Sort {
+    let p = places(width);
+    match x {
+        x if x < p.from.0 => Sort::Count,
+        x if x < p.by => Sort::Name,
+        _ => Sort::Drops,
+    }
+}
+
+/// The first line on the screen.
+pub fn top(x: &Admitted, height: usize) -> usize {
+    let at = x.list.at();
+    if at < height { 0 } else { at + 1 - height }
+}
+
 fn words(look: Look, by: &By, wide: bool) -> (&'static str, Style, String) {
     match by {
         By::Open(how) if wide => ("!", look.warn(), format!("open to everybody: {how}")),
@@ -57,10 +100,18 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
     let open: u64 = x.found.lines.iter().filter(|l| matches!(l.by, By::Open(_))).map(|l| l.flows).sum();
     let all: u64 = x.found.lines.iter().map(|l| l.flows).sum();
     let behind = m.view().is_some_and(|v| x.found.behind(engine, v.last(engine)));
-    let title = [
-        seg(" who was let in, and by what", look.strong()),
-        seg(format!("  {} flows, {} of them open to everybody", count(all), count(open)), look.dim()),
-    ];
+    let w = area.width;
+    let page = area.height.saturating_sub(3);
+    let more = x.found.lines.len().saturating_sub(top(x, usize::from(page)) + usize::from(page));
+    let title = if w < NARROW {
+        let more = if more > 0 { format!(", +{more} more") } else { String::new() };
+        vec![seg(format!(" {} flows, {} open{more}", count(all), count(open)), look.strong())]
+    } else {
+        vec![
+            seg(" who was let in, and by what", look.strong()),
+            seg(format!("  {} flows, {} of them open to everybody", count(all), count(open)), look.dim()),
+        ]
+    };
     let note = match (behind, x.found.more) {
         (true, _) => "judging".to_owned(),
         (_, 0) => String::new(),
@@ -71,34 +122,43 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
     if x.found.lines.is_empty() {
         let text = match () {
             () if behind => "judging",
-            () if engine.store().is_empty() => "no flows yet",
+            () if engine.store().is_empty() => "no flows yet; 1 shows what is waited for",
             () => "nothing passed in this filter; / changes it",
         };
         pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());
         return cursor;
     }
-    let w = area.width;
-    let num: u16 = if w < 60 { 6 } else { 8 };
-    let port: u16 = if w < 60 { 6 } else { 10 };
-    let names = w.saturating_sub(num + port + 8) / 2;
-    let from = names / 2;
-    let (at_from, at_to) = (num + 2, num + 3 + from);
-    let at_port = at_to + (names - from) + 1;
-    let at_by = at_port + port + 1;
-    for (at, head) in [(at_from, "FROM"), (at_to, "TO"), (at_port, "PORT"), (at_by, "LET IN BY")] {
-        pen.put(body.x + at, body.y, usize::from(w.saturating_sub(at)), head, look.dim());
+    let Places { num, from: (at_from, from), to: (at_to, to), port: (at_port, port), by: at_by } = places(w);
+    let style = |by: &[Sort]| if by.contains(&x.sort) { look.accent() } else { look.dim() };
+    let heads: &[(u16, &str, &[Sort])] = if w < NARROW {
+        &[(at_from, "FLOW", &[Sort::Name]), (at_by, "LET IN BY", &[Sort::Drops])]
+    } else {
+        &[(at_from, "FROM", &[]), (at_to, "TO", &[Sort::Name]), (at_port, "PORT", &[]), (at_by, "LET IN BY", &[Sort::Drops])]
+    };
+    for (at, head, by) in heads.iter().copied() {
+        pen.put(body.x + at, body.y, usize::from(w.saturating_sub(at)), head, style(by));
     }
-    pen.number(body.x + 1, body.y, num - 1, "FLOWS", look.dim());
+    pen.number(body.x + 1, body.y, num - 1, "FLOWS", style(&[Sort::Count, Sort::Allows]));
     let page = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
     let (at, height) = (x.list.at(), usize::from(page.height));
-    let top = if at < height { 0 } else { at + 1 - height };
-    super::foot(pen, Rect { height: 1, ..body }, x.list.lines.len().saturating_sub(top + height));
+    let top = top(x, height);
+    if w >= NARROW {
+        super::foot(pen, Rect { height: 1, ..body }, more);
+    }
     for (y, (i, place)) in (page.y..page.bottom()).zip(x.list.lines.iter().enumerate().skip(top)) {
         let Some(l) = x.found.lines.get(*place) else { continue };
-        let (glyph, style, by) = words(look, &l.by, w >= 110);
+        let (glyph, style, mut by) = words(look, &l.by, w >= 110);
+        if w < NARROW && matches!(l.by, By::Open(_)) {
+            by.truncate("open".len());
+        }
         pen.number(page.x + 1, y, num - 1, &count(l.flows), look.plain());
-        pen.cell(page.x + at_from, y, from, &l.from, look.plain());
-        pen.cell(page.x + at_to, y, names - from, &l.to, look.plain());
+        if w < NARROW {
+            let port = if l.port == 0 { String::new() } else { format!(":{}", l.port) };
+            pen.put(page.x + at_from, y, usize::from(from), &pair(look, (&l.from, &l.to), &port, usize::from(from)), look.plain());
+        } else {
+            pen.cell(page.x + at_from, y, from, &l.from, look.plain());
+        }
+        pen.cell(page.x + at_to, y, to, &l.to, look.plain());
         pen.cell(page.x + at_port, y, port, &what(l), look.plain());
         pen.put(page.x + at_by, y, 2, glyph, style);
         pen.cell(page.x + at_by + 3, y, w.saturating_sub(at_by + 3), &by, style);

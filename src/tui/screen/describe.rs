@@ -217,7 +217,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, d: &Fields, area: Rec
     let all = lines(m, engine, d, area.width);
     let n = d.fields.as_ref().map_or(0, Vec::len);
     let place = if n == 0 { String::new() } else { format!("{} of {n} fields ", d.at + 1) };
-    pen.ends(row(area, 0), &[seg(" ", look.plain()), seg(look.own(&d.title), look.strong())], &[seg(place, look.dim())]);
+    pen.titled(row(area, 0), &[seg(" ", look.plain()), seg(look.own(&d.title), look.strong())], &[seg(place, look.dim())]);
     for (y, l) in (page.y..page.bottom()).zip(all.iter().skip(d.scroll.at)) {
         pen.line(Rect { y, height: 1, ..page }, &l.segs);
         if l.field == Some(d.at) {

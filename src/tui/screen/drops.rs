@@ -92,6 +92,23 @@ fn heading(m: &Model) -> &'static str {
     }
 }
 
+/// What the list leaves out, so that nothing is hidden in silence. Empty: nothing.
+pub fn left_out(m: &Model) -> String {
+    let (other, foreseen) = m.unlisted();
+    let mut said = Vec::new();
+    if other > 0 {
+        let kind = if m.drops.only == Only::Audits { "dropped" } else { "audited" };
+        let how = if matches!(m.screen(), Some(Screen::Drops)) { "v" } else { "v on 2" };
+        said.push(format!("{other} {kind} not listed ({how})"));
+    }
+    match foreseen {
+        0 => {}
+        1 => said.push("1 foreseen cause outside the filter".to_owned()),
+        n => said.push(format!("{n} foreseen causes outside the filter")),
+    }
+    said.join(", ")
+}
+
 /// The rule and the causes below the table.
 pub fn pane(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
@@ -99,8 +116,13 @@ pub fn pane(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let shown = usize::from(area.height.saturating_sub(1));
     let note = if all > shown { format!("+{} more, 2 shows all", all - shown) } else { String::new() };
     let title = if m.in_pane { look.accent() } else { look.strong() };
-    pen.rule(row(area, 0), &[seg(heading(m), title)], &note);
+    pen.rule(row(area, 0), &[seg(heading(m), title), seg(spaced(&left_out(m)), look.warn())], &note);
     list(pen, m, engine, Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }, m.in_pane);
+}
+
+/// Set off from what stands before it.
+fn spaced(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("  {text}") }
 }
 
 /// The whole screen.
@@ -110,10 +132,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     let all = m.causes().count();
     if !bar::error(pen, m, row(area, 1)) {
         let mut title = vec![seg(heading(m), look.strong())];
-        let known = engine.causes().len();
+        let known = engine.causes().len().saturating_sub(m.unlisted().0);
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
         }
+        title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
         let note = if over > 0 { format!("{} drops found no room in this list", count(over)) } else { String::new() };
         pen.rule(row(area, 1), &title, &note);
@@ -122,7 +145,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     if all == 0 {
         let text = match (engine.causes().is_empty(), engine.store().is_empty()) {
             (false, _) if m.drops.only == Only::Audits => "nothing is audited in this filter; v shows drops too",
-            (_, true) => "no flows yet",
+            (false, _) if m.drops.only == Only::Drops => "nothing is dropped in this filter; v shows what is audited",
+            (_, true) => "no flows yet; 1 shows what is waited for",
             (true, _) => "no drops so far",
             (false, _) => "no drops in this filter; / changes it",
         };

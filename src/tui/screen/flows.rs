@@ -10,13 +10,13 @@ use crate::tui::theme::{Depth, Look};
 use crate::tui::view::View;
 use crate::tui::widget::cell::Flow;
 use crate::tui::widget::name::{name, port};
-use crate::tui::widget::pen::{Pen, Seg, length, seg};
+use crate::tui::widget::pen::{Pen, Seg, fitted, length, seg};
 use crate::tui::widget::{bar, verdict};
 use ratatui::layout::{Position, Rect};
 
 /// Lines of causes in the pane; 0 = no pane.
 pub fn pane_height(m: &Model) -> u16 {
-    if !matches!(m.screen(), Some(Screen::Flows(_))) || m.hide_pane || m.width < 60 {
+    if !has_pane(m) {
         return 0;
     }
     let room = match m.height {
@@ -27,10 +27,21 @@ pub fn pane_height(m: &Model) -> u16 {
     u16::try_from(m.causes().take(usize::from(room)).count()).unwrap_or(0)
 }
 
+fn has_pane(m: &Model) -> bool {
+    matches!(m.screen(), Some(Screen::Flows(_))) && !m.hide_pane && m.width >= 60
+}
+
+/// Lines of the pane with its rule. Where no cause is listed, the rule alone says which ones are not.
+fn pane_lines(m: &Model) -> u16 {
+    match pane_height(m) {
+        0 => u16::from(has_pane(m) && !drops::left_out(m).is_empty()),
+        n => n + 1,
+    }
+}
+
 /// Lines of the table: without header, filter bar, heads, pane with its rule, hints.
 pub fn table_height(m: &Model) -> u16 {
-    let pane = pane_height(m);
-    m.height.saturating_sub(4 + if pane > 0 { pane + 1 } else { 0 })
+    m.height.saturating_sub(4 + pane_lines(m))
 }
 
 /// The columns that are shown in that width.
@@ -79,9 +90,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
     } else {
         rows(pen, m, engine, v, table, &cols)
     };
-    let pane = pane_height(m);
+    let pane = pane_lines(m);
     if pane > 0 {
-        let at = Rect { y: table.bottom(), height: pane + 1, ..area };
+        let at = Rect { y: table.bottom(), height: pane, ..area };
         drops::pane(pen, m, engine, at);
     }
     (cursor, note)
@@ -141,7 +152,7 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
     let area = Rect { x, y, width: w, height: 1 };
     let over = length(cell).saturating_sub(usize::from(w));
     if over == 0 || cell.len() < 3 {
-        pen.line(area, cell);
+        pen.line(area, &fitted(cell, usize::from(w), pen.look.g.gap));
         return;
     }
     let last = cell.last().map_or(0, |s| width(&s.0));

@@ -1,21 +1,62 @@
-//! What each key does on one screen: the action table, printed.
-use crate::tui::action;
+//! What each key does on one screen: the action table, printed, or what of it a typed text finds; then also what keys do elsewhere.
+use crate::tui::action::{self, Entry, SCREENS};
 use crate::tui::key::Key;
 use crate::tui::model::Model;
 use crate::tui::text::wrap;
 use crate::tui::widget::name::INFERRED;
 use crate::tui::widget::pen::{Seg, seg};
 
-pub fn lines(m: &Model, of: u16, w: u16) -> Vec<Vec<Seg>> {
+/// The lines of one entry.
+fn entry(m: &Model, e: &Entry, text: &str, room: usize) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
+    let keys = look.own(&keys.join(" "));
+    let line = |(i, text): (usize, String)| {
+        let keys = if i == 0 { keys.as_str() } else { "" };
+        vec![seg(format!("   {keys:<16} "), look.accent()), seg(text, look.plain())]
+    };
+    wrap(text, room).into_iter().enumerate().map(line).collect()
+}
+
+/// Whether what is typed stands in its keys, its name or its help.
+fn has(m: &Model, e: &Entry, find: &str) -> bool {
+    let find = find.to_lowercase();
+    let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
+    e.help.to_lowercase().contains(&find) || e.name.contains(&find) || keys.iter().any(|k| k.to_lowercase() == find)
+}
+
+pub fn lines(m: &Model, of: u16, find: &str, w: u16) -> Vec<Vec<Seg>> {
+    let room = usize::from(w).saturating_sub(22);
+    if find.is_empty() { all(m, of, room) } else { found(m, of, find.trim(), room) }
+}
+
+/// What is found: first on the screen in question, then on the others, with their names.
+fn found(m: &Model, of: u16, find: &str, room: usize) -> Vec<Vec<Seg>> {
     let look = m.look;
     let mut out = vec![Vec::new()];
-    let room = usize::from(w).saturating_sub(22);
+    for e in action::on(of).filter(|e| has(m, e, find)) {
+        out.extend(entry(m, e, e.help, room));
+    }
+    let elsewhere: Vec<&Entry> = action::ACTIONS.iter().filter(|e| e.on & of == 0 && has(m, e, find)).collect();
+    if !elsewhere.is_empty() {
+        out.push(Vec::new());
+        out.push(vec![seg(" on other screens", look.strong())]);
+    }
+    for e in elsewhere {
+        let screens: Vec<&str> = SCREENS.iter().filter(|(bit, _)| e.on & bit != 0).map(|s| s.1).collect();
+        out.extend(entry(m, e, &format!("{} ({})", e.help, screens.join(", ")), room));
+    }
+    if out.len() == 1 {
+        out.push(vec![seg("  no key does that; : finds commands, Ctrl-u clears what is typed", look.dim())]);
+    }
+    out
+}
+
+fn all(m: &Model, of: u16, room: usize) -> Vec<Vec<Seg>> {
+    let look = m.look;
+    let mut out = vec![Vec::new()];
     for e in action::on(of) {
-        let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
-        for (i, text) in wrap(e.help, room).into_iter().enumerate() {
-            let keys = if i == 0 { look.own(&keys.join(" ")) } else { String::new() };
-            out.push(vec![seg(format!("   {keys:<16} "), look.accent()), seg(text, look.plain())]);
-        }
+        out.extend(entry(m, e, e.help, room));
     }
     out.push(Vec::new());
     let glyphs = [

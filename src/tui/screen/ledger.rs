@@ -3,7 +3,7 @@ use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::tui::model::Model;
 use crate::tui::text::{count, span, width, wrap};
-use crate::tui::widget::pen::{Seg, seg};
+use crate::tui::widget::pen::{Seg, length, seg};
 
 /// Faults listed; further ones are counted.
 const MOST: usize = 200;
@@ -28,7 +28,14 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             let style = if bad && n > 0 { look.warn() } else { look.plain() };
             line.push(seg(format!("{} {part} {}", if i == 0 { "" } else { " +" }, count(n)), style));
         }
-        out.push(line);
+        // On a narrow screen each part has its own line: no number of a balance is cut.
+        if length(&line) > w {
+            let parts = line.split_off(1);
+            out.push(line);
+            out.extend(parts.into_iter().map(|p| vec![seg("     ", look.plain()), p]));
+        } else {
+            out.push(line);
+        }
     };
     law("frames", l.frames, [("decoded", l.decoded, false), ("malformed", l.malformed, true), ("skipped", l.skipped, false)]);
     law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("notices", l.notices, false)]);
@@ -51,6 +58,11 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if m.missed > 0 {
         let text = format!("{} flows are held only here: the disk that they were recorded to was behind, or failed", count(m.missed));
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
+    }
+    if m.streams(engine) {
+        // No filter is hidden: there is none before the screen's own.
+        let text = "every flow is asked for: a filter chooses what is shown, never what is collected";
+        out.extend(wrap(text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.dim())]));
     }
     head(&mut out, "lost before it came here");
     if l.lost.is_empty() {

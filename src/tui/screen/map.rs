@@ -82,6 +82,29 @@ pub fn filter_of(edges: &Edges, e: &Edge) -> String {
     [side(e.from, "from"), side(e.to, "to"), port].concat().join(" ")
 }
 
+/// Columns of a list: of its names, and of its verdicts; the rate has eight between them.
+fn widths(w: u16) -> (u16, u16) {
+    let mark_w = 8.min(w / 4);
+    (w.saturating_sub(2 + 8 + 1 + mark_w + 1), mark_w)
+}
+
+/// Whether the list in this column is that of the calls, and by what a click on its head sorts.
+pub fn sort_at(x: u16, width: u16, map: &Map) -> (bool, Sort) {
+    let half = width / 2;
+    let (out, from, w) = match width {
+        0..NARROW => (map.out, 0, width),
+        _ if x < half => (false, 0, half.saturating_sub(1)),
+        _ => (true, half, width - half),
+    };
+    let names = 2 + widths(w).0;
+    let sort = match x - from {
+        x if x < names => Sort::Name,
+        x if x < names + 8 => Sort::Count,
+        _ => Sort::Drops,
+    };
+    (out, sort)
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, map: &Map, area: Rect) -> Option<Position> {
     let cursor = bar::filter(pen, m, engine, row(area, 0));
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
@@ -156,8 +179,7 @@ impl Lists<'_> {
             let port =
                 if e.port == 0 { e.l4.map_or(String::new(), |l| format!(" {}", l.word().to_lowercase())) } else { format!(" :{}", e.port) };
             let (mark, style) = verdict(look, sum);
-            let mark_w = 8.min(page.width / 4);
-            let name_w = page.width.saturating_sub(2 + 8 + 1 + mark_w + 1);
+            let (name_w, mark_w) = widths(page.width);
             let cut = usize::from(name_w).saturating_sub(width(&port));
             let name = crate::tui::text::clip(name, cut, look.g.gap);
             pen.put(page.x + 2, y, usize::from(name_w), &format!("{name}{port}"), look.plain());
@@ -197,14 +219,22 @@ fn middle(look: Look, w: &Window<'_>, focus: &str, room: usize) -> Vec<Seg> {
         }
     }
     let rate = |s: Slot| per_second(u64::from(s.calls), w.seconds);
-    let arrow = format!("  {0}{0}{1}  ", look.g.rule, look.g.arrow);
-    let mut line = vec![
-        seg(format!("{}/s in", rate(sums[0])), look.plain()),
-        seg(arrow.clone(), look.dim()),
-        seg(focus, look.accent()),
-        seg(arrow, look.dim()),
-        seg(format!("{}/s out", rate(sums[1])), look.plain()),
-    ];
+    let whole = |arrow: String, focus: &str| {
+        vec![
+            seg(format!("{}/s in", rate(sums[0])), look.plain()),
+            seg(arrow.clone(), look.dim()),
+            seg(focus, look.accent()),
+            seg(arrow, look.dim()),
+            seg(format!("{}/s out", rate(sums[1])), look.plain()),
+        ]
+    };
+    let mut line = whole(format!("  {0}{0}{1}  ", look.g.rule, look.g.arrow), focus);
+    if length(&line) > room {
+        // The rates stay; the name stands in the first line too.
+        let arrow = format!(" {} ", look.g.arrow);
+        let rest = length(&whole(arrow.clone(), ""));
+        line = whole(arrow, &crate::tui::text::clip(focus, room.saturating_sub(rest), look.g.gap));
+    }
     let mut notes = Vec::new();
     if let Some(us) = waits.median() {
         let time = if us < 1_000 { format!("{us} us") } else { span(i64::try_from(us).unwrap_or(0).saturating_mul(1_000)) };

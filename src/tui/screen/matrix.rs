@@ -101,6 +101,38 @@ pub fn table(m: &Model, engine: &Engine, x: &Matrix) -> Option<Table> {
     Some(Table { names, cells, atoms, seconds: w.seconds })
 }
 
+/// The cells that are on the screen, and how wide the names before them are.
+struct Page {
+    head: u16,
+    cols: usize,
+    rows: usize,
+    top: usize,
+    left: usize,
+}
+
+impl Page {
+    /// Of a body of that size. Pages rather than a window that slides: the names stand still while the finger moves.
+    fn of(t: &Table, x: &Matrix, (width, height): (u16, u16)) -> Self {
+        let widest = t.names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+        let head = u16::try_from(widest).unwrap_or(u16::MAX).clamp(8, (width / 4).max(8)) + 2;
+        let cols = usize::from(width.saturating_sub(head) / CELL).max(1);
+        let rows = usize::from(height.saturating_sub(4)).max(1);
+        let (row, col) = t.at(x);
+        Self { head, cols, rows, top: row / rows * rows, left: col / cols * cols }
+    }
+}
+
+/// The names of the cell at a place of the screen, and whether it is under the finger already.
+pub fn cell_at(m: &Model, engine: &Engine, x: &Matrix, (column, line): (u16, u16)) -> Option<((String, String), bool)> {
+    let t = table(m, engine, x)?;
+    // Below the header, the filter and the heads; above the two lines that say what is seen, and the hints.
+    let page = Page::of(&t, x, (m.width, m.height.saturating_sub(3)));
+    let (from, to) = (usize::from(line.checked_sub(3)?), usize::from(column.checked_sub(page.head)? / CELL));
+    let at = (page.top + from, page.left + to);
+    let names = (t.names.get(at.0)?.clone(), t.names.get(at.1)?.clone());
+    (from < page.rows && to < page.cols).then_some((names, at == t.at(x)))
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rect) -> Option<Position> {
     let look = m.look;
     let cursor = bar::filter(pen, m, engine, row(area, 0));
@@ -112,13 +144,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rec
         super::nothing(pen, m, engine, body);
         return cursor;
     };
-    let widest = t.names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
-    let head_w = u16::try_from(widest).unwrap_or(u16::MAX).clamp(8, (area.width / 4).max(8)) + 2;
-    let cols = usize::from((area.width.saturating_sub(head_w)) / CELL).max(1);
-    let rows = usize::from(body.height.saturating_sub(4)).max(1);
+    let Page { head: head_w, cols, rows, top, left } = Page::of(&t, x, (area.width, body.height));
     let (at_row, at_col) = t.at(x);
-    // Pages rather than a window that slides: the names stand still while the finger moves.
-    let (top, left) = (at_row / rows * rows, at_col / cols * cols);
     pen.put(area.x + 1, body.y, usize::from(head_w), &look.own("FROM / TO"), look.dim());
     let n = t.names.len();
     for (i, to) in (left..n.min(left + cols)).enumerate() {
@@ -149,6 +176,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Matrix, area: Rec
     let what = if x.drops { "dropped packets" } else { "connections/s" };
     let size = format!("{n} {0} {n}{1}{what}", look.g.times, look.g.sep);
     let note = if hidden.is_empty() { size } else { format!("{}{}{size}", hidden.join(", "), look.g.sep) };
+    // Where there is no room for both, what is hidden is said.
+    let room = usize::from(area.width.saturating_sub(1));
+    let hidden = hidden.join(", ");
+    let shorter = [format!("{hidden}{}{what}", look.g.sep), hidden.clone()];
+    let fits = |text: &String| crate::tui::text::width(text) <= room;
+    let note = if fits(&note) || hidden.is_empty() { note } else { shorter.into_iter().find(fits).unwrap_or(hidden) };
     if body.height >= 4 {
         pen.put(area.x + 1, body.bottom() - 2, usize::from(area.width), &note, look.dim());
     }
@@ -197,6 +230,10 @@ fn sentence(m: &Model, engine: &Engine, x: &Matrix, t: &Table) -> String {
     let time = span(t.seconds.saturating_mul(Nanos::SECOND));
     let passed = count(u64::from(s.calls.saturating_sub(s.dropped)));
     let said = format!("{pair}: {passed} passed, {} dropped{audited} in {time}", count(u64::from(s.dropped)));
+    if crate::tui::text::width(&said) >= usize::from(m.width) {
+        // Which cell that is can be seen.
+        return format!("{passed} passed, {} dropped{audited}", count(u64::from(s.dropped)));
+    }
     match m.view().and_then(|v| v.tally(engine).map(|tally| (v, tally))) {
         Some((view, tally)) => match top(look, &window(m, engine, view, tally), x, (name(at.0), name(at.1))) {
             // Half a name says nothing.

@@ -66,8 +66,9 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Yaml(y)) => text(&mut pen, &format!(" {}", y.title), &numbered(m, y), y.scroll.at, body),
             Some(Screen::Columns(c)) => columns::draw(&mut pen, m, engine, c, body),
             Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
-            Some(Screen::Help { of, name, scroll }) => {
-                text(&mut pen, &format!(" keys on {name}"), &help::lines(m, *of, body.width), scroll.at, body)
+            Some(Screen::Help { of, name, find, scroll }) => {
+                let title = if find.is_empty() { format!(" keys on {name}") } else { format!(" keys on {name} / {find}") };
+                text(&mut pen, &title, &help::lines(m, *of, find, body.width), scroll.at, body)
             }
             None => {}
         }
@@ -119,7 +120,7 @@ fn text(pen: &mut Pen<'_>, title: &str, lines: &[Vec<Seg>], from: usize, area: R
     let most = n.saturating_sub(usize::from(page.height));
     let from = from.min(most);
     let place = if most == 0 { String::new() } else { format!("{}-{} of {n} ", from + 1, (from + usize::from(page.height)).min(n)) };
-    pen.ends(row(area, 0), &[seg(title, pen.look.strong())], &[seg(place, pen.look.dim())]);
+    pen.titled(row(area, 0), &[seg(title, pen.look.strong())], &[seg(place, pen.look.dim())]);
     pen.lines(page, lines, from);
 }
 
@@ -132,7 +133,7 @@ pub fn measure(m: &mut Model, engine: &Engine) {
         Some(Screen::Why(c)) => why::measure(m, engine, c, area),
         Some(Screen::Describe(d)) => describe::measure(m, engine, d, area),
         Some(Screen::Ledger(s)) => s.most = ledger::lines(m, engine, area.width).len().saturating_sub(page),
-        Some(Screen::Help { of, scroll, .. }) => scroll.most = help::lines(m, *of, area.width).len().saturating_sub(page),
+        Some(Screen::Help { of, find, scroll, .. }) => scroll.most = help::lines(m, *of, find, area.width).len().saturating_sub(page),
         Some(Screen::Yaml(y)) => y.scroll.most = y.lines.len().saturating_sub(page),
         Some(Screen::Flows(_) | Screen::Drops | Screen::Map(_) | Screen::Matrix(_) | Screen::Stats(_)) | None => {}
         Some(Screen::Timeline(_) | Screen::Policies(_) | Screen::Columns(_) | Screen::Admitted(_)) => {}

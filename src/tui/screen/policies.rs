@@ -26,14 +26,15 @@ pub fn order(p: &Policies) -> Vec<usize> {
     all
 }
 
-/// By what a click on the head in this column sorts.
-pub fn sort_at(x: u16, width: u16) -> Sort {
+/// By what a click on the head in this column sorts; kind and last change are no order.
+pub fn sort_at(x: u16, width: u16) -> Option<Sort> {
     let (num, place_w) = numbers(width);
     let at_num = width.saturating_sub(kind(width) + 3 * (num + 1) + place_w + 1);
     match x.checked_sub(at_num).map(|x| x / (num + 1)) {
-        None => Sort::Name,
-        Some(0) => Sort::Allows,
-        Some(_) => Sort::Drops,
+        None => Some(Sort::Name),
+        Some(0) => Some(Sort::Allows),
+        Some(1 | 2) => Some(Sort::Drops),
+        Some(_) => None,
     }
 }
 
@@ -72,7 +73,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     if below > 0 && !p.usage.lines.is_empty() {
         title.push(seg(format!(", {below} more below"), look.dim()));
     }
-    pen.ends(row(area, 0), &title, &[right]);
+    pen.titled(row(area, 0), &title, &[right]);
     if p.usage.lines.is_empty() {
         let text = match (set.given(), p.usage.behind(engine)) {
             (_, true) => "looking",

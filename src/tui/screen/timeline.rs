@@ -57,6 +57,13 @@ impl Axis {
         t.at.map_or(self.rates.len().saturating_sub(1), |at| self.place(at))
     }
 
+    /// Begin of the slot in this column of a screen of that width.
+    pub fn at_column(&self, x: u16, width: u16) -> Option<Nanos> {
+        let cols = usize::from(width.saturating_sub(HEAD + 1)).max(1);
+        let col = usize::from(x.checked_sub(HEAD)?);
+        (col < cols).then(|| self.begin(col * self.rates.len().max(1) / cols))
+    }
+
     /// First and last slot of the brush; without one the slot under the finger.
     pub fn brushed(&self, t: &Timeline) -> (usize, usize) {
         let here = self.here(t);

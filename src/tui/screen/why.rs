@@ -7,6 +7,7 @@ use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView
 use crate::policy::Judging;
 use crate::tui::model::{Case, Model};
 use crate::tui::text::{count, span, width, wrap};
+use crate::tui::update::CONTRASTED;
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use ratatui::layout::Rect;
 
@@ -171,7 +172,7 @@ fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     };
     right.push(seg(" ", look.plain()));
     let left = [seg(" ", look.plain()), seg(text, look.strong()), seg(proto, look.dim()), seg(l7, look.plain())];
-    pen.ends(area, &left, &right);
+    pen.titled(area, &left, &right);
 }
 
 fn request(l7: &L7) -> String {
@@ -215,9 +216,12 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
             (false, false) => {}
         }
     }
-    if let Some(found) = &c.contrast {
+    if let Some((held, found)) = &c.contrast {
         let text = if found.is_empty() { "nothing tells them apart, or too few of one kind are held" } else { "of the same traffic:" };
         note(&mut out, "dropped against forwarded", text, look.plain());
+        if let Some(limit) = looked_at(*held) {
+            note(&mut out, "", &limit, look.dim());
+        }
         for x in found {
             let text = format!(
                 "{}: {} of {} dropped, {} of {} forwarded",
@@ -408,6 +412,11 @@ fn laid(m: &Model, head: String, sign: (&str, ratatui::style::Style), text: &str
     out
 }
 
+/// How far a contrast looked, where that was not over all that is held.
+fn looked_at(held: u64) -> Option<String> {
+    (held > CONTRASTED).then(|| format!("among the newest {} of {} flows held", count(CONTRASTED), count(held)))
+}
+
 /// What the datapath said, beside what we find.
 fn datapath(m: &Model, why: &Why, o: Option<&Observed>, subject: usize, w: usize) -> Vec<Vec<Seg>> {
     let look = m.look;
@@ -507,4 +516,15 @@ fn place(c: &Case, rule: &RuleView) -> String {
         _ => "rule",
     };
     format!("{word}, {} of {}", c.rule + 1, c.rules().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contrast_says_how_far_it_looked_where_more_is_held() {
+        assert_eq!(looked_at(CONTRASTED), None);
+        assert_eq!(looked_at(1_000_000).as_deref(), Some("among the newest 200 000 of 1 000 000 flows held"));
+    }
 }

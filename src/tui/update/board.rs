@@ -217,6 +217,14 @@ pub fn admit(m: &mut Model, engine: &Engine, more: &mut dyn FnMut() -> bool) -> 
     changed
 }
 
+/// Puts the finger on the time that stands in a column.
+pub fn point(m: &mut Model, engine: &Engine, x: u16) {
+    let Some(at) = axis(m, engine).and_then(|a| a.at_column(x, m.width)) else { return };
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+        t.at = Some(at);
+    }
+}
+
 /// Begins a brush at the finger, or gives it up.
 pub fn brush(m: &mut Model, engine: &Engine) {
     let Some(axis) = axis(m, engine) else { return };

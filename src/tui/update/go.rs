@@ -106,7 +106,7 @@ pub fn help(m: &mut Model) {
         return back(m);
     }
     let (of, name) = (s.bit(), s.name());
-    trail::push(m, Screen::Help { of, name, scroll: Scroll::default() });
+    trail::push(m, Screen::Help { of, name, find: String::new(), scroll: Scroll::default() });
 }
 
 /// One step out; never quits, never drops a kept filter.

@@ -5,6 +5,7 @@ mod complete;
 pub mod copy;
 mod filter;
 mod go;
+mod help;
 pub mod mouse;
 mod palette;
 pub mod tape;
@@ -57,6 +58,9 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
         Some(which @ (Menu::Mark | Menu::Jump)) => return mark(m, engine, which, key),
         None => {}
     }
+    if help::key(m, key) {
+        return;
+    }
     let bit = m.screen().map_or(0, Screen::bit);
     if let Some(action) = m.keymap.get(key, bit) {
         m.asked = asked;
@@ -89,7 +93,11 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static st
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
         (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => {
-            Some(if engine.causes().is_empty() { "no drops so far" } else { "no drops in this filter" })
+            Some(match (engine.causes().is_empty(), m.unlisted().0) {
+                (true, _) => "no drops so far",
+                (_, 1..) => "no cause of the kind that is listed; v on 2 lists the others",
+                _ => "no drops in this filter",
+            })
         }
         (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
         _ => None,
@@ -243,7 +251,7 @@ fn rule(m: &mut Model, by: isize) {
 fn contrast(m: &mut Model, engine: &Engine) {
     if let Some(Screen::Why(c)) = m.stack.last_mut() {
         c.contrast = match (c.contrast.take(), c.cause) {
-            (None, Some(id)) => Some(engine.contrast_of(id, CONTRASTED)),
+            (None, Some(id)) => Some((engine.store().len() as u64, engine.contrast_of(id, CONTRASTED))),
             _ => None,
         };
         (c.scroll.at, c.placed) = (0, None);

@@ -1,13 +1,13 @@
 //! What the mouse does: the wheel moves, a click chooses, a second one on the same line goes in, a click on a crumb goes back.
-use super::{board, go, step, trail};
+use super::{Tone, board, go, step, toast, trail};
 use crate::engine::Engine;
 use crate::tui::model::{Model, Screen};
-use crate::tui::screen::{flows, policies};
+use crate::tui::screen::{admitted, flows, map, matrix, policies};
 use crate::tui::widget::bar;
 
 /// Lines of one notch of the wheel.
 const NOTCH: isize = 3;
-/// The first line of every table and list, below the header, the filter and the heads.
+/// The first line of tables and lists, below the header, the filter and the heads. Where a rule stands before the heads it is one more.
 const FIRST: u16 = 3;
 
 /// What was done where.
@@ -39,7 +39,16 @@ pub fn mouse(m: &mut Model, engine: &Engine, what: Mouse) {
 }
 
 fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
-    if y + 1 == FIRST {
+    match m.screen() {
+        Some(Screen::Matrix(of)) => {
+            let hit = matrix::cell_at(m, engine, of, (x, y));
+            return cell(m, engine, hit);
+        }
+        Some(Screen::Timeline(_)) => return board::point(m, engine, x),
+        _ => {}
+    }
+    let ruled = u16::from(matches!(m.screen(), Some(Screen::Admitted(_))));
+    if y + 1 == FIRST + ruled {
         return head(m, x);
     }
     let Some(line) = y.checked_sub(FIRST).map(usize::from) else { return };
@@ -77,6 +86,15 @@ fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
             p.list.step(place as isize - before as isize);
             before == place
         }
+        Some(Screen::Admitted(a)) => {
+            let Some(line) = line.checked_sub(1) else { return };
+            let (before, place) = (a.list.at(), admitted::top(a, height.saturating_sub(1)) + line);
+            if place >= a.list.lines.len() {
+                return;
+            }
+            a.list.step(place as isize - before as isize);
+            before == place
+        }
         Some(Screen::Map(map)) => {
             let out = if m.width < 60 { map.out } else { x >= m.width / 2 };
             let same = map.out == out;
@@ -101,13 +119,37 @@ fn head(m: &mut Model, x: u16) {
     match m.screen() {
         Some(Screen::Flows(_)) => {
             let hit = flows::columns(m, m.width).into_iter().find(|p| (p.x..p.x + p.w).contains(&x));
-            m.finger = hit.map_or(m.finger, |p| p.column);
+            let Some(place) = hit else { return };
+            m.finger = place.column;
+            toast(m, Tone::Info, "flows stand in the order of time; + and - filter by this column");
         }
-        Some(Screen::Policies(_)) => {
-            let by = policies::sort_at(x, m.width);
+        Some(Screen::Policies(_)) => match policies::sort_at(x, m.width) {
+            Some(by) => board::sort_by(m, Some(by)),
+            None => toast(m, Tone::Info, "policies are not sorted by this column"),
+        },
+        Some(Screen::Admitted(_)) => {
+            let by = admitted::sort_at(x, m.width);
+            board::sort_by(m, Some(by));
+        }
+        Some(Screen::Map(of)) => {
+            let (out, by) = map::sort_at(x, m.width, of);
+            if let Some(Screen::Map(of)) = m.stack.last_mut() {
+                of.out = out;
+            }
             board::sort_by(m, Some(by));
         }
         _ => {}
+    }
+}
+
+/// Chooses a cell of the matrix.
+fn cell(m: &mut Model, engine: &Engine, hit: Option<((String, String), bool)>) {
+    let Some((names, again)) = hit else { return };
+    if let Some(Screen::Matrix(x)) = m.stack.last_mut() {
+        x.selected = Some(names);
+    }
+    if again {
+        go::enter(m, engine);
     }
 }
 

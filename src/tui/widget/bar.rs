@@ -35,7 +35,7 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [seg(format!("{} lost{sep}", short(lost)), lost_style)]);
         }
-        return pen.ends(area, &left, &right);
+        return pen.titled(area, &left, &right);
     }
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
@@ -53,7 +53,7 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
             parts.retain(|(p, _)| *p != worst);
         }
     }
-    pen.ends(area, &left, &join(m, &parts));
+    pen.titled(area, &left, &join(m, &parts));
 }
 
 /// Where one is, screen by screen, each with its place in the stack; a walk on the map is one place with several parties.
@@ -178,7 +178,7 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
             "" => vec![seg(" / ", look.dim()), seg("every flow", look.dim())],
             text => vec![seg(" / ", look.accent()), seg(text, look.plain())],
         };
-        pen.ends(area, &left, &right);
+        pen.titled(area, &left, &right);
         return None;
     };
     let skip = skipped(m, p, usize::from(area.width));
@@ -256,6 +256,11 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
         pen.line(area, &prompt(m, p));
         return;
     }
+    if let Some(Screen::Help { find, .. }) = m.screen() {
+        let esc = if find.is_empty() { "back" } else { "clear" };
+        pen.line(area, &words(m, &[("a-z", "search"), ("Up Down", "scroll"), ("Esc", esc)]));
+        return;
+    }
     let mut right: Vec<Seg> = Vec::new();
     if !note.is_empty() {
         // What can be pressed keeps its place.
@@ -282,9 +287,14 @@ fn prompt(m: &Model, p: &Prompt) -> Vec<Seg> {
         }
         return line;
     }
-    let mut line = vec![seg(" ", look.plain())];
-    for (key, what) in [("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")] {
-        line.extend([seg(key, look.strong()), seg(format!(" {what}   "), look.dim())]);
+    words(m, &[("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")])
+}
+
+/// Keys and what they do.
+fn words(m: &Model, keys: &[(&'static str, &str)]) -> Vec<Seg> {
+    let mut line = vec![seg(" ", m.look.plain())];
+    for (key, what) in keys {
+        line.extend([seg(*key, m.look.strong()), seg(format!(" {what}   "), m.look.dim())]);
     }
     line
 }

@@ -21,8 +21,25 @@ pub fn application(engine: &Engine, seq: u64) -> (String, bool) {
                 (n, _) => (format!("rcode {n} {query}"), true),
             }
         }
-        Some(L7::Kafka { topic, api_key, error_code, .. }) => (format!("{api_key} {topic}"), *error_code != 0),
+        Some(L7::Kafka { topic, api_key, error_code, .. }) => {
+            let asked = [api_key.as_str(), topic].join(" ");
+            match refused(*error_code) {
+                Some(wrong) => (format!("{wrong}: {}", asked.trim()), true),
+                None => (asked.trim().to_owned(), false),
+            }
+        }
         Some(L7::Other) | None => (String::new(), false),
+    }
+}
+
+/// What a number of Kafka's says went wrong; 0 is no error.
+fn refused(code: i32) -> Option<String> {
+    match code {
+        0 => None,
+        -1 => Some("unknown error".to_owned()),
+        3 => Some("no such topic".to_owned()),
+        29..=31 => Some("not authorized".to_owned()),
+        n => Some(format!("error {n}")),
     }
 }
 
@@ -50,7 +67,10 @@ pub fn whole(look: Look, engine: &Engine, seq: u64) -> (String, bool) {
             let (word, query) = brief.split_once(' ').unwrap_or((&brief, ""));
             format!("{query} {arrow} {word}")
         }
-        Some(L7::Kafka { error_code, .. }) if *error_code != 0 => format!("{brief} {arrow} error {error_code}"),
+        Some(L7::Kafka { topic, api_key, error_code, .. }) if o.l7_response => {
+            let asked = [api_key.as_str(), topic].join(" ");
+            format!("{} {arrow} {}", asked.trim(), refused(*error_code).unwrap_or_else(|| "ok".to_owned()))
+        }
         _ => brief,
     };
     (text, bad)

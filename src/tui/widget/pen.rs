@@ -8,6 +8,22 @@ use ratatui::style::Style;
 /// A piece of a line.
 pub type Seg = (String, Style);
 
+/// As much of a text as there is room for, with a mark where something is missing.
+pub fn fitted(text: &[Seg], room: usize, gap: &str) -> Vec<Seg> {
+    let mut left = room;
+    let mut out = Vec::new();
+    for (s, style) in text {
+        let w = width(&clean(s));
+        if w > left {
+            out.push((clip(s, left, gap), *style));
+            break;
+        }
+        left -= w;
+        out.push((s.clone(), *style));
+    }
+    out
+}
+
 pub fn seg(s: impl Into<String>, style: Style) -> Seg {
     (s.into(), style)
 }
@@ -66,6 +82,13 @@ impl<'a> Pen<'a> {
         self.line(Rect { x: at, width: need, ..area }, right);
     }
 
+    /// The same for a text that nobody is writing: what has no room on the left is marked as cut.
+    pub fn titled(&mut self, area: Rect, left: &[Seg], right: &[Seg]) {
+        let room = usize::from(area.width).saturating_sub(length(right) + usize::from(!right.is_empty()));
+        let left = fitted(left, room, self.look.g.gap);
+        self.ends(area, &left, right);
+    }
+
     /// A value cut in the middle to its column.
     pub fn cell(&mut self, x: u16, y: u16, w: u16, s: &str, style: Style) {
         let cut = clip(s, usize::from(w), self.look.g.gap);
@@ -87,7 +110,8 @@ impl<'a> Pen<'a> {
         for x in area.x..area.right() {
             self.put(x, area.y, 1, self.look.g.rule, dim);
         }
-        let used = if title.is_empty() { 0 } else { self.line(Rect { width: area.width.saturating_sub(1), ..area }, title) };
+        let used =
+            if title.is_empty() { 0 } else { self.line(area, &fitted(title, usize::from(area.width).saturating_sub(1), self.look.g.gap)) };
         if used > 0 {
             self.put(area.x + used, area.y, 1, " ", dim);
         }
