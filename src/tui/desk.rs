@@ -6,7 +6,7 @@ use super::model::Tone;
 use super::tapes::{self, Left};
 use crate::error::Error;
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Wishes that wait for a disk; further ones are refused.
@@ -60,15 +60,15 @@ impl Wish {
 
 /// Wishes on their way to the disk.
 pub struct Clerk {
-    wishes: Sender<Wish>,
+    wishes: SyncSender<Wish>,
     answers: Receiver<Option<(Tone, String)>>,
     waiting: VecDeque<Option<String>>,
 }
 
 impl Clerk {
     pub fn new(mut desk: Box<dyn Desk>) -> Self {
-        let (wishes, asked) = channel::<Wish>();
-        let (answer, answers) = channel();
+        let (wishes, asked) = sync_channel::<Wish>(MOST);
+        let (answer, answers) = sync_channel(MOST);
         let run =
             move || asked.iter().map(|wish| wish.done(&mut *desk)).take_while(|said| answer.send(said.clone()).is_ok()).for_each(drop);
         // Without a thread nothing is kept, and the first wish says so.
@@ -79,7 +79,7 @@ impl Clerk {
     /// Something to be said at once: that it cannot be kept.
     pub fn ask(&mut self, wish: Wish) -> Option<(Tone, String)> {
         let name = wish.name();
-        if self.waiting.len() < MOST && self.wishes.send(wish).is_ok() {
+        if self.waiting.len() < MOST && self.wishes.try_send(wish).is_ok() {
             self.waiting.push_back(name);
             return None;
         }

@@ -41,7 +41,7 @@ use crate::source::feed::Inbox;
 use crate::source::replay::Remote;
 use crossterm::event::{Event, EventStream, MouseButton, MouseEventKind};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use desk::Wish;
+use desk::{Clerk, Wish};
 use futures::StreamExt;
 use key::Key;
 use ratatui::Terminal;
@@ -78,7 +78,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     let remote = options.remote.clone();
     let mut app = App::new(engine, options);
     app.model.kept = tapes.keeps();
-    let mut clerk = desk::Clerk::new(desk);
+    let mut clerk = Clerk::new(desk);
     let mut queue: VecDeque<Input> = VecDeque::new();
     let mut closed = false;
     let start = Instant::now();
@@ -118,33 +118,28 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 let until = Instant::now() + SLICE;
                 app.scan(&mut || Instant::now() < until);
                 for effect in app.effects() {
-                    let wish = match effect {
+                    match effect {
                         Effect::Save(path) => {
                             let filter = app.model.view().map_or_else(Predicate::all, |v| v.filter().clone());
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
-                            None
                         }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);
                             app.model.tape = tapes.state();
-                            None
                         }
-                        Effect::Export(path, text) => Some(Wish::Export(path, text)),
-                        Effect::Write(settings) => Some(Wish::Write(settings)),
-                        Effect::Keep(name, filter) => Some(Wish::Keep(name, filter)),
-                        Effect::Remember(filter) => Some(Wish::Remember(filter)),
-                        Effect::Seek(to) => done(remote.iter().for_each(|r| r.seek(to))),
-                        Effect::Step => done(remote.iter().for_each(Remote::step)),
-                        Effect::Speed(speed) => done(remote.iter().for_each(|r| r.speed(speed))),
-                        Effect::Hold(held) => done(remote.iter().for_each(|r| r.pause(held))),
-                        Effect::Copy(text) => done(copy(&text)),
-                        Effect::Redraw => done(anew(&mut terminal)?),
-                        Effect::Suspend => done(asked = Some(term::Ask::Suspend)),
-                    };
-                    if let Some((tone, text)) = wish.and_then(|wish| clerk.ask(wish)) {
-                        app.say(tone, text);
+                        Effect::Export(path, text) => keep(&mut app, &mut clerk, Wish::Export(path, text)),
+                        Effect::Write(settings) => keep(&mut app, &mut clerk, Wish::Write(settings)),
+                        Effect::Keep(name, filter) => keep(&mut app, &mut clerk, Wish::Keep(name, filter)),
+                        Effect::Remember(filter) => keep(&mut app, &mut clerk, Wish::Remember(filter)),
+                        Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
+                        Effect::Step => remote.iter().for_each(Remote::step),
+                        Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
+                        Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
+                        Effect::Copy(text) => copy(&text),
+                        Effect::Redraw => anew(&mut terminal)?,
+                        Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }
                 }
                 if asked.is_none() && !app.done() {
@@ -205,9 +200,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     Ok(left)
 }
 
-/// Nothing that a disk has a part in.
-fn done((): ()) -> Option<Wish> {
-    None
+fn keep(app: &mut App, clerk: &mut Clerk, wish: Wish) {
+    if let Some((tone, text)) = clerk.ask(wish) {
+        app.say(tone, text);
+    }
 }
 
 /// What is being saved is finished, as long as the disk goes along.
