@@ -257,7 +257,8 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
             Front::Tui { screen, ring, history } => {
                 let title = sources.title.unwrap_or(screen.title);
                 let desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
-                let options = tui::Options { title, live, remote: sources.remote, history: desk.history(), ..*screen };
+                let here = std::env::current_dir().unwrap_or_default();
+                let options = tui::Options { title, live, here, remote: sources.remote, history: desk.history(), ..*screen };
                 // The demo comes again whenever it is asked to.
                 let session: Option<tui::Begin> = if ring && live { Some(Box::new(session::begin)) } else { None };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();

@@ -170,7 +170,7 @@ fn what_is_held_is_counted_without_allocating() {
     let (store, now) = (engine.store(), engine.now());
     assert_eq!(store.len(), FLOWS);
     let mut tally = Tally::default();
-    let mut pass = || counted(|| store.seqs().filter_map(|s| store.row(s)).for_each(|row| tally.add(row, store, now)));
+    let mut pass = || counted(|| store.seqs().filter_map(|s| store.row(s)).for_each(|row| tally.add(&row, store, now)));
     let (cold, warm) = (pass(), pass());
     println!("{cold} a flow at first, {warm} then");
     assert!(cold > 0.0 && warm == 0.0, "{cold} {warm}");

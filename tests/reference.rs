@@ -4,6 +4,8 @@
 mod bytes;
 #[path = "policy/case.rs"]
 mod case;
+#[path = "reference/complete.rs"]
+mod complete;
 #[path = "reference/degraded.rs"]
 mod degraded;
 #[path = "reference/minimal.rs"]

@@ -93,7 +93,7 @@ impl Admitted {
         let (before, mut spent) = (self.next, 0);
         for seq in rows(self.next) {
             self.next = seq + 1;
-            let judged = engine.store().row(seq).is_some_and(|row| self.add(engine, seq, row));
+            let judged = engine.store().row(seq).is_some_and(|row| self.add(engine, seq, &row));
             spent += if judged { SLICE / JUDGED } else { 1 };
             if spent >= SLICE {
                 spent = 0;

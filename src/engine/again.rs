@@ -37,7 +37,7 @@ impl Engine {
             return;
         }
         for seq in self.store.seqs() {
-            if let Some((_, held)) = self.store.row(seq).and_then(|r| open.get_mut(&r.cause?)) {
+            if let Some((_, held)) = self.store.cause(seq).and_then(|c| open.get_mut(&c)) {
                 held.push(seq);
             }
         }

@@ -110,7 +110,7 @@ pub fn contrast(store: &Store, rows: Range<u64>, wanted: &dyn Fn(CauseId) -> boo
     let mut seen: HashSet<(CauseId, Traffic)> = HashSet::new();
     for row in rows.clone().filter_map(|s| store.row(s)) {
         if let Some(id) = row.cause.filter(|id| wanted(*id) && row.reply != Some(true)) {
-            let t = traffic(row);
+            let t = traffic(&row);
             if seen.insert((id, t)) {
                 causes.entry(t).or_default().push(id);
             }
@@ -130,8 +130,8 @@ pub fn contrast(store: &Store, rows: Range<u64>, wanted: &dyn Fn(CauseId) -> boo
         if row.reply == Some(true) || (!passed && row.cause.is_none()) {
             continue;
         }
-        let Some(ids) = causes.get(&traffic(row)) else { continue };
-        let values = values(row, &answers);
+        let Some(ids) = causes.get(&traffic(&row)) else { continue };
+        let values = values(&row, &answers);
         for id in ids.iter().filter(|id| passed || row.cause == Some(**id)) {
             counts.entry(*id).or_default().add(&values, passed);
         }

@@ -10,7 +10,10 @@ use crate::wire::pb::flow as pb;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::world::{Stand, World};
+use foldhash::HashMap;
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The flow as an agent would have written it that knew the cluster: pod, namespace, labels and owner of a side that has nothing but
 /// an address. Nothing that was reported is changed.
@@ -86,6 +89,40 @@ pub struct Who {
     /// `shop/cart`, a DNS name, `world`'s address, a reserved name, or `?`.
     pub name: String,
     pub workload: String,
+}
+
+/// Names of pods, remembered: their owner is looked for among all workloads of a namespace.
+#[derive(Debug, Default)]
+pub struct Names {
+    known: HashMap<String, Arc<Who>>,
+    /// Of each world, as it was then.
+    of: HashMap<usize, u64>,
+    key: String,
+}
+
+impl Names {
+    /// Pods remembered; a full memory begins anew.
+    const MOST: usize = 1 << 16;
+
+    /// As [`who`] says, `home` being the place of the world among others.
+    pub fn who(&mut self, party: &Party, home: usize, world: &World) -> Arc<Who> {
+        if party.pod.is_empty() {
+            return Arc::new(who(party, world));
+        }
+        if self.of.insert(home, world.generation()) != Some(world.generation()) || self.known.len() >= Self::MOST {
+            self.known.clear();
+        }
+        self.key.clear();
+        let owner = party.workloads.first().map_or("", |(_, name)| name);
+        // No name of Kubernetes has a slash; what a stranger's record has is told apart by the lengths.
+        let _ = write!(self.key, "{home}/{}/{}/{}{}{owner}", party.namespace.len(), party.pod.len(), party.namespace, party.pod);
+        if let Some(who) = self.known.get(&self.key) {
+            return who.clone();
+        }
+        let who = Arc::new(who(party, world));
+        self.known.insert(self.key.clone(), who.clone());
+        who
+    }
 }
 
 /// Names a side by its owner, else its pod, else its DNS name, else what it is.

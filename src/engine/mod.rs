@@ -10,9 +10,11 @@ pub mod contrast;
 pub mod cover;
 pub mod edges;
 mod enrich;
+mod facts;
 mod fold;
 mod held;
 mod outlook;
+mod pool;
 pub mod raw;
 mod saves;
 pub mod series;
@@ -49,8 +51,10 @@ use clusters::{Clusters, Home, Origin};
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
+pub use held::Sieve;
 pub use outlook::Found;
 use outlook::Outlook;
+use prost::Message as _;
 use saves::Saves;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +133,7 @@ pub struct Engine {
     talks: Talks,
     cover: Cover,
     tally: Option<Box<Tally>>,
+    names: enrich::Names,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     ended: Vec<(Arc<str>, Result<(), String>)>,
@@ -163,6 +168,7 @@ impl Engine {
             talks: Talks::default(),
             cover: Cover::default(),
             tally,
+            names: enrich::Names::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             ended: Vec::new(),
@@ -281,7 +287,7 @@ impl Engine {
                 self.ledger.decoded += 1;
                 self.clusters.heard(&frame.from);
                 let home = self.clusters.home(&origin(&frame.from, &response));
-                self.response(&response, home, sink);
+                self.response(frame, &response, home, sink);
             }
             // What it says came as a change of the cluster already, if its source reads such lines.
             Ok(other) => {
@@ -322,7 +328,7 @@ impl Engine {
         true
     }
 
-    fn response(&mut self, response: &GetFlowsResponse, home: Home, sink: &mut dyn FnMut(Event<'_>)) {
+    fn response(&mut self, frame: &Frame, response: &GetFlowsResponse, home: Home, sink: &mut dyn FnMut(Event<'_>)) {
         let at = time_of(response);
         let in_window = in_window(self.options.window, at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
@@ -368,7 +374,7 @@ impl Engine {
         let why = (explains == Explain::All || (denied && (explains == Explain::Drops || derives))).then(|| self.why(&reported, home));
         let (from, to) = {
             let world = &self.clusters.get(home).world;
-            (enrich::who(&o.src, world), enrich::who(&o.dst, world))
+            (self.names.who(&o.src, home, world), self.names.who(&o.dst, home, world))
         };
         if wants_derived {
             let owners = [from.workload.as_str(), to.workload.as_str()];
@@ -403,7 +409,12 @@ impl Engine {
             let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
             let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
-            let seq = self.store.push(row, response);
+            let owners = [from.workload.as_str(), to.workload.as_str()];
+            let full = Full { response, observed: o, why: None, cause, owners };
+            let seq = match frame.codec {
+                Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
+                Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
+            };
             if let Some(tally) = &mut self.tally {
                 tally.add(&row, &self.store, self.now);
             }

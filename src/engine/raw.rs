@@ -3,6 +3,8 @@
 //! Owns the blocks and their budget; knows nothing of what the bytes mean.
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
+use zstd::bulk::Compressor;
 
 /// Frames are packed into blocks of this size before compression: large enough to compress well, small enough to open in 0.1 ms.
 const BLOCK: usize = 64 * 1024;
@@ -27,6 +29,29 @@ impl Block {
     }
 }
 
+/// Makes blocks small; its working memory is used again and again. Level 1: this runs on the thread that also draws.
+struct Press(Option<Compressor<'static>>);
+
+impl Press {
+    fn new() -> Self {
+        Self(Compressor::new(1).ok())
+    }
+
+    /// `None` where that fails or does not pay.
+    fn press(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        let mut small = self.0.as_mut()?.compress(data).ok().filter(|small| small.len() < data.len())?;
+        // It comes with room for the worst case.
+        small.shrink_to_fit();
+        Some(small)
+    }
+}
+
+impl fmt::Debug for Press {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Press")
+    }
+}
+
 /// Frames by sequence number; numbers are dense and ascending.
 #[derive(Debug)]
 pub struct Raw {
@@ -34,6 +59,7 @@ pub struct Raw {
     open: Block,
     bytes: usize,
     budget: usize,
+    press: Press,
     /// The block opened last, uncompressed: neighbours are read together.
     cache: RefCell<Option<(u64, Vec<u8>)>>,
 }
@@ -41,7 +67,7 @@ pub struct Raw {
 impl Raw {
     /// `budget`: bytes of compressed frames to keep.
     pub fn new(budget: usize) -> Self {
-        Self { sealed: VecDeque::new(), open: empty(0), bytes: 0, budget, cache: RefCell::new(None) }
+        Self { sealed: VecDeque::new(), open: empty(0), bytes: 0, budget, press: Press::new(), cache: RefCell::new(None) }
     }
 
     /// Appends the next frame.
@@ -55,15 +81,14 @@ impl Raw {
 
     fn seal(&mut self) {
         let next = self.open.first + self.open.len();
-        let mut block = std::mem::replace(&mut self.open, empty(next));
-        // Level 1: this runs on the thread that also draws.
-        match zstd::bulk::compress(&block.data, 1) {
-            Ok(small) if small.len() < block.data.len() => {
-                block.data = small;
-                block.compressed = true;
-            }
-            _ => block.data.shrink_to_fit(),
-        }
+        let (data, compressed) = match self.press.press(&self.open.data) {
+            Some(small) => (small, true),
+            None => (self.open.data.clone(), false),
+        };
+        let block = Block { first: self.open.first, ends: self.open.ends.as_slice().into(), data, compressed };
+        self.open.first = next;
+        self.open.ends.clear();
+        self.open.data.clear();
         self.bytes += block.cost();
         self.sealed.push_back(block);
         while self.bytes > self.budget

@@ -52,7 +52,7 @@ pub struct End {
 }
 
 /// What kind of proxy's record it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Proxy {
     Http,
     Dns,
@@ -99,26 +99,11 @@ impl Row {
             Some(Proxy::Other) | None => false,
         }
     }
-
-    /// Renames every symbol; used when the interner is swept.
-    pub fn map_syms(&mut self, mut f: impl FnMut(Sym) -> Sym) {
-        for end in [&mut self.src, &mut self.dst] {
-            for s in [&mut end.ns, &mut end.pod, &mut end.workload, &mut end.reserved, &mut end.name] {
-                *s = f(*s);
-            }
-        }
-        self.node = f(self.node);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_row_stays_small() {
-        assert!(size_of::<Row>() <= 128, "{} bytes", size_of::<Row>());
-    }
 
     #[test]
     fn addresses_survive() {

@@ -12,6 +12,11 @@ impl Sym {
     pub fn is_empty(self) -> bool {
         self == Self::EMPTY
     }
+
+    /// Dense, from 0.
+    pub fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// Strings by number and numbers by string. Grows with the number of distinct strings; the store rebuilds it when it evicts.

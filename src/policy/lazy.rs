@@ -1,6 +1,7 @@
-//! Regular expressions of policies. Owns when they are compiled: whether one is good is known at once, but most are never asked.
+//! Regular expressions of policies. Owns when they are compiled: whether one is good is known at once, but most are never asked, and
+//! most that are asked are one word, which is compared and never compiled: a name of a host would take kilobytes.
 use regex::{Regex, RegexBuilder};
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use std::sync::OnceLock;
 
 /// Compiled size that one regular expression may have.
@@ -10,25 +11,50 @@ const FEW: usize = 1 << 12;
 
 /// A regular expression, compiled when it is first asked.
 #[derive(Debug, Clone)]
-pub struct Lazy {
-    text: String,
-    compiled: OnceLock<Option<Regex>>,
+pub struct Lazy(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// It matches this text and no other.
+    Word(Box<str>),
+    Pattern {
+        text: String,
+        compiled: OnceLock<Option<Regex>>,
+    },
 }
 
 impl Lazy {
     /// `None` if it is none, or too large.
     pub fn new(text: String) -> Option<Self> {
         let parsed = regex_syntax::parse(&text).ok()?;
-        let lazy = Self { text, compiled: OnceLock::new() };
-        (steps(&parsed) < FEW || lazy.compiled().is_some()).then_some(lazy)
+        let few = steps(&parsed) < FEW;
+        if let Some(word) = word(&parsed).filter(|_| few) {
+            return Some(Self(Form::Word(word.into())));
+        }
+        let lazy = Self(Form::Pattern { text, compiled: OnceLock::new() });
+        (few || lazy.compiled().is_some()).then_some(lazy)
     }
 
     pub fn is_match(&self, text: &str) -> bool {
-        self.compiled().is_some_and(|r| r.is_match(text))
+        match &self.0 {
+            Form::Word(word) => **word == *text,
+            Form::Pattern { .. } => self.compiled().is_some_and(|r| r.is_match(text)),
+        }
     }
 
     fn compiled(&self) -> Option<&Regex> {
-        self.compiled.get_or_init(|| RegexBuilder::new(&self.text).size_limit(SIZE).build().ok()).as_ref()
+        let Form::Pattern { text, compiled } = &self.0 else { return None };
+        compiled.get_or_init(|| RegexBuilder::new(text).size_limit(SIZE).build().ok()).as_ref()
+    }
+}
+
+/// The only text that it matches, from the first letter to the last.
+fn word(hir: &Hir) -> Option<&str> {
+    let HirKind::Concat(list) = hir.kind() else { return None };
+    let [start, body, end] = list.as_slice() else { return None };
+    match (start.kind(), body.kind(), end.kind()) {
+        (HirKind::Look(Look::Start), HirKind::Literal(l), HirKind::Look(Look::End)) => std::str::from_utf8(&l.0).ok(),
+        _ => None,
     }
 }
 
@@ -71,15 +97,36 @@ mod tests {
         for text in all {
             let lazy = Lazy::new(text.clone());
             assert_eq!(lazy.is_some(), eager(&text), "{text:.40}");
-            late += usize::from(lazy.is_some_and(|l| l.compiled.get().is_none()));
+            late += usize::from(lazy.is_some_and(|l| asked(&l) == Some(false)));
         }
         assert!(late > 20, "{late}");
+    }
+
+    /// Whether it was compiled; `None`: it never is.
+    fn asked(lazy: &Lazy) -> Option<bool> {
+        match &lazy.0 {
+            Form::Word(_) => None,
+            Form::Pattern { compiled, .. } => Some(compiled.get().is_some()),
+        }
     }
 
     #[test]
     fn it_is_compiled_when_asked() {
         let lazy = Lazy::new("\\A(?:/v[0-9])\\z".to_owned()).unwrap();
-        assert!(lazy.compiled.get().is_none());
-        assert!(lazy.is_match("/v1") && !lazy.is_match("/v1/") && lazy.compiled.get().is_some());
+        assert_eq!(asked(&lazy), Some(false));
+        assert!(lazy.is_match("/v1") && !lazy.is_match("/v1/") && asked(&lazy) == Some(true));
+    }
+
+    #[test]
+    fn a_word_is_compared_and_never_compiled_and_matches_what_the_expression_does() {
+        let texts = ["", "a", "a.b", "a\\.b", "axb", "é", "(?i)a", "a|b", "a.b\n", "\n", "^a$", "(a)", "ab*", "\\x61", "a{2}"];
+        let asks = ["", "a", "A", "a.b", "axb", "a.b\n", "é", "\n", "b", "ab", "aa", "a.bc", "xa.b"];
+        let mut words = 0;
+        for whole in texts.map(|t| format!("\\A(?:{t})\\z")).into_iter().chain(["^a$", "a", "(?m)^a$", "\\Aa", "a\\z"].map(str::to_owned)) {
+            let (lazy, slow) = (Lazy::new(whole.clone()).unwrap(), Regex::new(&whole).unwrap());
+            asks.iter().for_each(|a| assert_eq!(lazy.is_match(a), slow.is_match(a), "{whole} on {a:?}"));
+            words += usize::from(asked(&lazy).is_none());
+        }
+        assert!(words >= 5, "{words}");
     }
 }

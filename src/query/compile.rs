@@ -10,6 +10,7 @@ use super::selector::Selector;
 use super::{Context, Node, hubble, re2, value, when};
 use crate::model::view::{End, Field};
 use ipnet::IpNet;
+use std::sync::Arc;
 
 pub fn node(e: &Expr, ctx: &Context) -> Result<Node> {
     let all = |list: &[Expr]| list.iter().map(|e| node(e, ctx)).collect::<Result<Vec<_>>>();
@@ -22,7 +23,10 @@ pub fn node(e: &Expr, ctx: &Context) -> Result<Node> {
             let nets = vec![net(w)?];
             either(None, |end| Leaf::Addr(Field::Ip(end), nets.clone()))
         }
-        Expr::Word(w) => Node::Leaf(Leaf::Word(Word::new(&w.text))),
+        Expr::Word(w) => {
+            let word = Arc::new(Word::new(&w.text));
+            Node::Or(End::BOTH.map(|e| Node::Leaf(Leaf::Word(e, word.clone()))).into())
+        }
         Expr::Atom(a) => {
             let n = atom(a, ctx)?;
             if a.op == Op::Not { Node::Not(Box::new(n)) } else { n }

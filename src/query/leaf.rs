@@ -112,7 +112,8 @@ pub enum Leaf {
     PairItems(Field, Vec<(Text, Text)>),
     Policy(Vec<Glob>),
     PolicyRegex(Vec<Regex>),
-    Word(Word),
+    /// A bare word, asked of one end.
+    Word(End, Arc<Word>),
     #[cfg(feature = "cel")]
     Cel(super::cel::Programs),
 }
@@ -170,7 +171,7 @@ impl Leaf {
                 Item::Policy { kind, namespace, name } => list.iter().any(|r| r.is_match(&format!("{kind}/{namespace}/{name}"))),
                 _ => false,
             }),
-            Self::Word(w) => w.matches(v),
+            Self::Word(e, w) => w.side(v, *e),
             #[cfg(feature = "cel")]
             Self::Cel(p) => p.matches(v.message()),
         }
@@ -193,7 +194,7 @@ impl Leaf {
             Self::Policy(_) | Self::PolicyRegex(_) => add(&[Field::Policies]),
             #[cfg(feature = "cel")]
             Self::Cel(_) => add(&[Field::Message]),
-            Self::Word(_) => End::BOTH.iter().for_each(|e| add(&Word::fields(*e))),
+            Self::Word(e, _) => add(&Word::fields(*e)),
         }
     }
 }
@@ -277,10 +278,6 @@ impl Word {
     fn fields(e: End) -> [Field; 9] {
         use Field::*;
         [Namespace(e), Pod(e), ServiceNamespace(e), ServiceName(e), Workloads(e), Names(e), InferredNames(e), Ip(e), Labels(e)]
-    }
-
-    fn matches(&self, v: &dyn View) -> bool {
-        End::BOTH.into_iter().any(|e| self.side(v, e))
     }
 
     fn side(&self, v: &dyn View, e: End) -> bool {

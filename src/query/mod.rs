@@ -26,6 +26,7 @@ mod pattern;
 mod push;
 mod raw;
 mod re2;
+pub mod recall;
 mod selector;
 mod track;
 mod trouble;

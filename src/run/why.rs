@@ -54,7 +54,7 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
         }
         return finish(engine.ended()).map(|code| if code == 0 && !allowed { 1 } else { code });
     }
-    let first = engine.store().row(engine.store().seqs().start).map(|r| r.at);
+    let first = engine.store().at(engine.store().seqs().start);
     let named = |t: Nanos| (t != Nanos::default()).then(|| t.to_string());
     let lost = engine.ledger().lost_total();
     let basis = cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost, filter: ask.filter, judged: None };

@@ -17,6 +17,7 @@ use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
 use crate::source::replay::{Remote, To};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the caller decides.
@@ -34,6 +35,8 @@ pub struct Options {
     pub live: bool,
     /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
     pub command: String,
+    /// The working directory, in which a copied patch is to be applied.
+    pub here: PathBuf,
     /// Seconds east of UTC in which times are shown.
     pub offset: i32,
     /// The player of a recording that is played at a pace: pausing the picture stops its clock.
@@ -193,14 +196,14 @@ pub struct Case {
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
-fn suggestion(engine: &Engine, id: CauseId) -> Option<Suggestion> {
+fn suggestion(engine: &Engine, id: CauseId, here: &Path) -> Option<Suggestion> {
     // What a screen holds was not limited by a filter; its own only chooses what is shown.
-    engine.suggest(engine.causes().get(id)?, &engine.ground(), "")
+    engine.suggest(engine.causes().get(id)?, &engine.ground(), "").map(|s| s.seen_from(here))
 }
 
 impl Case {
-    pub fn of_row(engine: &Engine, seq: u64) -> Self {
-        let cause = engine.store().row(seq).and_then(|r| r.cause);
+    pub fn of_row(engine: &Engine, seq: u64, here: &Path) -> Self {
+        let cause = engine.store().cause(seq);
         let explanation = engine.explain(seq);
         let why = match (&explanation, cause.and_then(|c| engine.causes().get(c))) {
             (Some(e), _) => Some(Arc::new(e.why.clone())),
@@ -213,7 +216,7 @@ impl Case {
             why,
             observed: engine.observed(seq),
             explanation,
-            suggestion: cause.and_then(|id| suggestion(engine, id)),
+            suggestion: cause.and_then(|id| suggestion(engine, id, here)),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
@@ -224,11 +227,11 @@ impl Case {
     }
 
     /// Of the newest flow of a cause; of its first explanation where no flow is held any more.
-    pub fn of_cause(engine: &Engine, id: CauseId) -> Option<Self> {
+    pub fn of_cause(engine: &Engine, id: CauseId, here: &Path) -> Option<Self> {
         let cause = engine.causes().get(id)?;
-        let held = engine.store().row(cause.example).is_some_and(|r| r.cause == Some(id));
+        let held = engine.store().cause(cause.example) == Some(id);
         if held && cause.foreseen.is_none() {
-            return Some(Self::of_row(engine, cause.example));
+            return Some(Self::of_row(engine, cause.example, here));
         }
         let explanation = engine.explain_foreseen(id);
         Some(Self {
@@ -237,7 +240,7 @@ impl Case {
             why: Some(explanation.as_ref().map_or_else(|| cause.why.clone(), |e| Arc::new(e.why.clone()))),
             observed: cause.foreseen.as_deref().cloned(),
             explanation,
-            suggestion: suggestion(engine, id),
+            suggestion: suggestion(engine, id, here),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),

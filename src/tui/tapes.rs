@@ -4,7 +4,7 @@
 //! costs the recording some flows, which are counted. Draws nothing; the loop hands it everything that happens, and the messages that come
 //! back go to the last line.
 use super::model::Tone;
-use crate::engine::Engine;
+use crate::engine::{Engine, Sieve};
 use crate::model::input::{At, Codec, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
@@ -64,7 +64,7 @@ struct Saving {
     to: Recorder,
     next: u64,
     end: u64,
-    filter: Predicate,
+    filter: Sieve,
     /// Rows whose frames are not held any more.
     gone: u64,
 }
@@ -186,7 +186,7 @@ impl Tapes {
             return (Tone::Info, "another file is being saved".to_owned());
         }
         let (to, seqs) = ((self.start)(Path::new(path), self.ground.clone()), engine.store().seqs());
-        self.saving = Some(Saving { to, next: seqs.start, end: seqs.end, filter, gone: 0 });
+        self.saving = Some(Saving { to, next: seqs.start, end: seqs.end, filter: Sieve::new(filter), gone: 0 });
         (Tone::Info, format!("saving to {path}"))
     }
 
@@ -246,7 +246,7 @@ impl Tapes {
             }
             let seq = s.next;
             s.next += 1;
-            if engine.matches(seq, &s.filter) {
+            if engine.matches(seq, &mut s.filter) {
                 match engine.store().response(seq) {
                     Some(r) => {
                         let bytes = r.encode_to_vec().into();

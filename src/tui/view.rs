@@ -2,18 +2,19 @@
 //!
 //! Owns: which rows match (kept up as rows arrive, found anew in slices when the filter changes, newest first), what is
 //! selected, following and pausing. A held view never moves: the selection is a row, and its place on the screen stays.
-use crate::engine::Engine;
 use crate::engine::tally::Tally;
+use crate::engine::{Engine, Sieve};
 use crate::model::row::CauseId;
 use crate::query::Predicate;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 /// Rows looked at between two questions whether time is up.
-const SLICE: usize = 128;
+const SLICE: u64 = 128;
 
 #[derive(Debug, Clone)]
 pub struct View {
-    filter: Predicate,
+    filter: Sieve,
     /// Matching rows, ascending; unused while the filter matches everything.
     hits: VecDeque<u64>,
     /// Rows from `lo` to `hi` have been looked at.
@@ -44,7 +45,7 @@ impl View {
     pub fn new(filter: Predicate, engine: &Engine) -> Self {
         let end = engine.store().seqs().end;
         Self {
-            filter,
+            filter: Sieve::new(filter),
             hits: VecDeque::new(),
             lo: end,
             hi: end,
@@ -64,15 +65,15 @@ impl View {
     }
 
     pub fn text(&self) -> &str {
-        self.filter.text()
+        self.filter().text()
     }
 
     pub fn filter(&self) -> &Predicate {
-        &self.filter
+        self.filter.predicate()
     }
 
     pub fn is_all(&self) -> bool {
-        self.filter.is_all()
+        self.filter().is_all()
     }
 
     /// Looks at rows not yet seen while `more` allows, new ones first. Returns whether something changed.
@@ -88,24 +89,30 @@ impl View {
         if self.hi < held.start {
             (self.lo, self.hi) = (held.start, held.start);
         }
-        let mut n = 0;
+        let (causes, filter) = (&mut self.causes, &mut self.filter);
+        let mut look = |rows: Range<u64>, hits: &mut Vec<u64>| {
+            hits.clear();
+            engine.sift(rows, filter, |seq, cause| {
+                hits.push(seq);
+                causes.extend(cause);
+            });
+        };
+        let mut hits = Vec::new();
         while self.hi < held.end {
-            if self.look(engine, self.hi) {
-                self.hits.push_back(self.hi);
-            }
-            self.hi += 1;
-            n += 1;
-            if n % SLICE == 0 && !more() {
+            let to = held.end.min(self.hi + SLICE);
+            look(self.hi..to, &mut hits);
+            self.hits.extend(&hits);
+            self.hi = to;
+            if !more() {
                 return true;
             }
         }
         while self.lo > held.start {
-            self.lo -= 1;
-            if self.look(engine, self.lo) {
-                self.hits.push_front(self.lo);
-            }
-            n += 1;
-            if n % SLICE == 0 && !more() {
+            let from = held.start.max(self.lo.saturating_sub(SLICE));
+            look(from..self.lo, &mut hits);
+            hits.iter().rev().for_each(|seq| self.hits.push_front(*seq));
+            self.lo = from;
+            if !more() {
                 return true;
             }
         }
@@ -132,7 +139,7 @@ impl View {
         let mut n = 0;
         let mut add = |seq: &u64| {
             if let Some(row) = store.row(*seq) {
-                c.tally.add(row, store, now);
+                c.tally.add(&row, store, now);
             }
             n += 1;
             n % SLICE != 0 || more()
@@ -160,14 +167,6 @@ impl View {
     pub fn counts_behind(&self, engine: &Engine) -> bool {
         let end = self.end(engine).min(self.hi);
         !self.is_all() && self.counted.as_ref().is_none_or(|c| c.hi < end || c.lo > self.lo)
-    }
-
-    fn look(&mut self, engine: &Engine, seq: u64) -> bool {
-        let hit = engine.matches(seq, &self.filter);
-        if hit && let Some(cause) = engine.store().row(seq).and_then(|r| r.cause) {
-            self.causes.insert(cause);
-        }
-        hit
     }
 
     /// Whether rows wait to be looked at.

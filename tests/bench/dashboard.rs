@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 mod kit;
 
+use crate::measure::own_time;
 use flowhy::demo::{self, Simulation};
 use flowhy::engine::store::Limits;
 use flowhy::engine::{Engine, Explain, Options};
@@ -28,15 +29,17 @@ fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "MISSED" }
 }
 
-/// Prints the tables.
-pub fn run() {
-    held();
-    load();
-    idle();
+/// Filters are measured so often, and the least stands in the table: whatever else the machine does only adds to it.
+const ROUNDS: usize = 5;
+
+/// Prints the tables; `part` is one of them, or none for all.
+pub fn run(part: Option<&str>) {
+    let all: [(&str, fn()); 3] = [("held", held), ("load", load), ("idle", idle)];
+    all.into_iter().filter(|(name, _)| part.is_none_or(|p| p == *name)).for_each(|(_, f)| f());
 }
 
 fn held() {
-    println!("\nDashboard: {HELD} flows held, 200×60\n");
+    println!("\nDashboard: {HELD} flows held, 200×60; time of one core\n");
     let run = Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Options::default() };
     let mut engine = Engine::new(run);
     for (file, text) in demo::manifests() {
@@ -58,9 +61,9 @@ fn held() {
             })
         };
         let block: Vec<Input> = (0..1_000).map(next).collect();
-        let begin = Instant::now();
+        let begin = own_time();
         block.into_iter().for_each(|i| app.feed_one(i));
-        feeding += begin.elapsed();
+        feeding += own_time() - begin;
     }
     let each = feeding.as_secs_f64() * 1e6 / HELD as f64;
     println!("{:<40} {each:>9.2} µs", "taking in a flow");
@@ -92,9 +95,9 @@ fn held() {
         app.scan(&mut || true);
         let mut times: Vec<Duration> = (0..21)
             .map(|_| {
-                let begin = Instant::now();
+                let begin = own_time();
                 t.draw(|f| app.draw(f)).unwrap();
-                begin.elapsed()
+                own_time() - begin
             })
             .collect();
         times.sort();
@@ -109,22 +112,26 @@ fn held() {
         key::parse("<esc><esc><esc>").into_iter().for_each(|k| app.key(k));
     }
     for filter in ["port:5432", "ns:shop", "verdict:dropped", "ns:shop port:5432 verdict:forwarded", "workload:cart", "http.status:5xx"] {
-        key::parse("1/<c-u>").into_iter().for_each(|k| app.key(k));
-        let begin = Instant::now();
-        app.paste(filter);
-        t.draw(|f| app.draw(f)).unwrap();
-        let first = begin.elapsed();
-        app.scan(&mut || true);
-        let all = begin.elapsed();
+        let round = |app: &mut App, t: &mut Terminal<TestBackend>| {
+            key::parse("1/<c-u>").into_iter().for_each(|k| app.key(k));
+            let begin = own_time();
+            app.paste(filter);
+            t.draw(|f| app.draw(f)).unwrap();
+            let first = own_time() - begin;
+            app.scan(&mut || true);
+            let times = (own_time() - begin, first, app.hits());
+            key::parse("<esc>").into_iter().for_each(|k| app.key(k));
+            times
+        };
+        let (all, first, hits) = (0..ROUNDS).map(|_| round(&mut app, &mut t)).min().unwrap();
         println!(
             "{:<40} {:>9.2} ms  its first picture {:.2} ms, {} hits  goal < 25 ms: {}",
             format!("filter {filter}"),
             ms(all),
             ms(first),
-            app.hits(),
+            hits,
             verdict(ms(all) < 25.0)
         );
-        key::parse("<esc>").into_iter().for_each(|k| app.key(k));
     }
 }
 

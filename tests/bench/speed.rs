@@ -3,7 +3,7 @@
 //! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
 //! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- record` only recording, and
-//! `cargo bench -- dashboard` only the screen.
+//! `cargo bench -- dashboard` only the screen (with `held`, `load` or `idle` only that part).
 //! Goals stand beside the figures: a missed one is printed as missed, it does not fail the run, because machines differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench says what broke by panicking")]
 #![allow(clippy::print_stdout, reason = "the tables are its data")]
@@ -16,8 +16,13 @@ mod recordings;
 mod start;
 mod streams;
 
+use mimalloc::MiMalloc;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const FLOWHY: &str = env!("CARGO_BIN_EXE_flowhy");
 
@@ -30,7 +35,8 @@ fn main() {
         return;
     }
     if std::env::args().any(|a| a == "dashboard") {
-        return dashboard::run();
+        let parts = ["held", "load", "idle"];
+        return dashboard::run(parts.into_iter().find(|p| std::env::args().any(|a| a == *p)));
     }
     // First and by itself, so that the peak of memory is its own.
     if !std::env::args().any(|a| a == "record") {
@@ -52,7 +58,7 @@ fn main() {
     recordings::run(&file);
     streams::run(&file);
     record::run(&file);
-    dashboard::run();
+    dashboard::run(None);
 }
 
 /// A recording of the demo cluster, made once and kept.

@@ -223,6 +223,13 @@ fn the_change_to_try_is_shown_and_copied_as_a_patch() {
     let effects = a.effects();
     assert!(matches!(&effects[..], [Effect::Copy(t)] if t.starts_with("--- policies.yaml\n+++ policies.yaml\n@@ ")), "{effects:?}");
     assert!(text(&picture(&mut a, 80, 24)).contains("copied patch: "));
+    // Its paths lead from where flowhy was started, as those of `flowhy why` do.
+    let mut a = app_of(engine_at("/srv/repo/k8s/policies.yaml"), Options { here: "/srv/repo".into(), ..options() });
+    press(&mut a, "/port:5433<cr><cr>", 80, 24);
+    a.effects();
+    press(&mut a, "yp", 80, 24);
+    let effects = a.effects();
+    assert!(matches!(&effects[..], [Effect::Copy(t)] if t.starts_with("--- k8s/policies.yaml\n+++ k8s/policies.yaml\n@@ ")), "{effects:?}");
     // A drop that no policy caused has none, and the menu offers none.
     let mut a = app(options());
     press(&mut a, "/drop:STALE_OR_UNROUTABLE_IP<cr><cr>y", 80, 24);

@@ -18,8 +18,13 @@ pub fn bare() -> Engine {
 }
 
 pub fn engine() -> Engine {
+    engine_at("policies.yaml")
+}
+
+/// Its policies were read from this file.
+pub fn engine_at(file: &str) -> Engine {
     let mut e = bare();
-    let (docs, faults) = yaml::read("policies.yaml", POLICIES);
+    let (docs, faults) = yaml::read(file, POLICIES);
     assert!(faults.is_empty(), "{faults:?}");
     for d in docs {
         e.feed(Change::Apply(Arc::new(d)).into(), &mut |_| {});
@@ -51,7 +56,11 @@ pub fn options() -> Options {
 
 /// An app with everything read.
 pub fn app(options: Options) -> App {
-    let mut app = App::new(engine(), options);
+    app_of(engine(), options)
+}
+
+pub fn app_of(engine: Engine, options: Options) -> App {
+    let mut app = App::new(engine, options);
     app.feed(lines(FLOWS));
     app.feed(vec![Input::End(Arc::from("flows.jsonl"), Ok(()))]);
     app.close();

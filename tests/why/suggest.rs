@@ -281,8 +281,9 @@ fn requests_and_names_as_they_were_asked() {
     );
     let l7 = L7::Http { method: "PUT".into(), url: "http://db/v1/a+b?x=1".into(), code: 0, headers: vec![("X-Key".into(), "1".into())] };
     let o = Observed { l7: Some(l7), event: Some((129, 0)), drop_reason: 0, ..denied(cart(), db(), 443, D::Egress) };
-    // The fold keeps no headers, so whether the request has the one that the rules ask for is not known: nothing is shown.
-    assert_eq!(case(&[("p.yaml", &p)], vec![o.clone()]).suggestion(), None);
+    // The fold keeps no headers, so whether the request has the one that the rules ask for is not known: that is said, and no edit made.
+    let s = case(&[("p.yaml", &p)], vec![o.clone()]).sure();
+    assert!(!s.applies() && s.title.contains("ask for headers or for different hosts"), "{s:?}");
     let s = case(&[("p.yaml", &p.replace(", headers: [X-Key]", ""))], vec![o]).sure();
     assert_eq!(added(&s), [r#"              - {method: PUT, path: "/v1/a\\+b(\\?.*)?"}"#], "{s:?}");
     assert!(s.notes.iter().any(|n| n.contains("query string")));
@@ -339,6 +340,10 @@ fn what_cannot_be_named_narrowly_gets_advice() {
     // An entity is Cilium's.
     let s = case(&[("p.yaml", SHOP)], vec![denied(reserved("remote-node"), db(), 5432, D::Ingress)]).sure();
     assert!(s.yaml.contains("  - fromEntities:\n    - remote-node"), "{}", s.yaml);
+    // A node is opened by nobody but a person.
+    let p = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: nodes}\nspec: {nodeSelector: {}, ingress: [{fromEntities: [health]}]}\n";
+    let s = case(&[("p.yaml", p)], vec![denied(cart(), reserved("host"), 22, D::Ingress)]).sure();
+    assert!(!s.applies() && s.title.starts_with("no edit: CiliumClusterwideNetworkPolicy nodes closes the node itself"), "{s:?}");
     let mut ping = drop(cart(), db(), L4::Icmp4, 0, Some(D::Ingress));
     ping.icmp = Some((8, 0));
     let s = case(&[("p.yaml", SHOP)], vec![ping]).sure();

@@ -8,7 +8,7 @@ use super::text::{named, stands};
 use super::verdict::{self, Cast, Heard, Turn, Was, port};
 use super::{Format, Judged, Paint, Report, Subject};
 use crate::model::input::Change;
-use crate::model::observed::Direction;
+use crate::model::observed::{Direction, L4};
 use crate::model::why::PolicyRef;
 use crate::policy::eval::{Cause, Decision, Judgement, Traffic};
 use crate::policy::ruling::traffic;
@@ -92,13 +92,19 @@ impl Lines {
     }
 }
 
-/// A side that has to be opened.
+/// A side that has to be opened. There are two of every conversation.
 struct Wanted<'a> {
     heard: &'a Heard<'a>,
     direction: Direction,
     subject: &'a Endpoint,
     peer: &'a Endpoint,
-    traffic: Traffic,
+}
+
+impl Wanted<'_> {
+    /// The packets; requests are for other rules.
+    fn traffic(&self) -> Traffic {
+        Traffic { request: None, ..traffic(&self.heard.talk.flow) }
+    }
 }
 
 pub fn propose(subject: &Subject<'_>, judged: &Judged<'_>) -> Proposal {
@@ -131,13 +137,18 @@ pub fn propose(subject: &Subject<'_>, judged: &Judged<'_>) -> Proposal {
     let extra = name_servers(cast, judged, &wanted, opt.engine, &mut out.notes);
     // What one rule cannot say is known only when it is tried; what hangs on it is then taken back as a whole.
     let made = loop {
-        let (ids, needs) = ask(&wanted, &extra, &sorts);
+        let asked = ask(&wanted, &extra, &sorts);
+        let mut needs = Vec::with_capacity(asked.len());
+        for (_, Wanted { direction, subject, peer, .. }, traffic) in &asked {
+            needs.push(Need { direction: *direction, subject, peer, traffic });
+        }
         let made = fewest(&needs, &ground.crowd, opt, &taken);
-        let failed = made.unsaid.iter().filter_map(|(i, why)| Some((wanted.get(*ids.get(*i)?)?, why)));
+        let failed = made.unsaid.iter().filter_map(|(i, why)| Some((wanted.get(asked.get(*i)?.0)?, why)));
         let mut gone: HashMap<usize, String> = HashMap::new();
-        for (w, why) in failed {
-            for other in wanted.iter().filter(|o| alike(o, w)) {
-                gone.entry(other.heard.conversation).or_insert_with(|| why.clone());
+        let failed: HashMap<Sort, &String> = failed.map(|(w, why)| (sort(w, &sorts), why)).collect();
+        for w in wanted.iter().filter(|_| !failed.is_empty()) {
+            if let Some(why) = failed.get(&sort(w, &sorts)) {
+                gone.entry(w.heard.conversation).or_insert_with(|| (*why).clone());
             }
         }
         if gone.is_empty() {
@@ -175,7 +186,7 @@ fn needs<'a>(cast: &'a Cast<'_>, set: &PolicySet, h: &'a Heard<'a>) -> Option<Re
         if let Some(why) = no_rule(set, direction, j, peer) {
             return Some(Err(why));
         }
-        sides.push(Wanted { heard: h, direction, subject, peer, traffic: Traffic { request: None, ..traffic(&h.talk.flow) } });
+        sides.push(Wanted { heard: h, direction, subject, peer });
     }
     Some(Ok(sides))
 }
@@ -202,18 +213,13 @@ fn no_rule(set: &PolicySet, direction: Direction, j: &Judgement, peer: &Endpoint
     None
 }
 
-fn same_end(a: &Endpoint, b: &Endpoint) -> bool {
-    let address = !a.labels.is_pod();
-    a.namespace == b.namespace
-        && a.labels == b.labels
-        && a.names == b.names
-        && a.host_network == b.host_network
-        && (!address || a.ip == b.ip)
-}
+/// What is the same of two sides that one rule opens: its direction, its two ends, and what is sent.
+type Sort = (Direction, [Option<usize>; 2], (Option<L4>, Option<u16>, Option<u8>));
 
-fn alike(a: &Wanted<'_>, b: &Wanted<'_>) -> bool {
-    let t = |w: &Wanted<'_>| (w.traffic.l4, w.traffic.port, w.traffic.icmp);
-    a.direction == b.direction && t(a) == t(b) && same_end(a.subject, b.subject) && same_end(a.peer, b.peer)
+fn sort(w: &Wanted<'_>, sorts: &[usize]) -> Sort {
+    let end = |id: usize| sorts.get(id).copied();
+    let t = w.traffic();
+    (w.direction, [end(w.heard.src), end(w.heard.dst)], (t.l4, t.port, t.icmp))
 }
 
 /// Of each end a number that it has in common with those that no rule tells from it.
@@ -227,18 +233,11 @@ fn sorts(cast: &Cast<'_>) -> Vec<usize> {
     cast.ends.iter().map(|e| &e.endpoint).map(sort).collect()
 }
 
-/// Each different need once, with the number of the first that has it; needs of `extra` have no number.
-fn ask<'a>(wanted: &'a [Wanted<'a>], extra: &'a [Wanted<'a>], sorts: &[usize]) -> (Vec<usize>, Vec<Need<'a>>) {
+/// Each different need once, with the number of the first that has it; needs of `extra` come after all others.
+fn ask<'w, 'a>(wanted: &'w [Wanted<'a>], extra: &'w [Wanted<'a>], sorts: &[usize]) -> Vec<(usize, &'w Wanted<'a>, Traffic)> {
     let mut seen = HashSet::new();
-    let (mut ids, mut needs) = (Vec::new(), Vec::new());
-    for (i, w) in wanted.iter().chain(extra).enumerate() {
-        let (src, dst) = (sorts.get(w.heard.src), sorts.get(w.heard.dst));
-        if seen.insert((w.direction, src, dst, w.traffic.l4, w.traffic.port, w.traffic.icmp)) {
-            ids.push(i);
-            needs.push(Need { direction: w.direction, subject: w.subject, peer: w.peer, traffic: &w.traffic });
-        }
-    }
-    (ids, needs)
+    let first = wanted.iter().chain(extra).enumerate().filter(|(_, w)| seen.insert(sort(w, sorts)));
+    first.map(|(i, w)| (i, w, w.traffic())).collect()
 }
 
 /// A rule by DNS name needs the answers to pass the agent's proxy. Where the queries themselves are not among what is broken, those of
@@ -253,19 +252,30 @@ fn name_servers<'a>(
     if engine != Engine::Cilium {
         return Vec::new();
     }
-    let dns = |w: &Wanted<'_>| w.direction == Direction::Egress && w.peer.labels.is_pod() && What::of(&w.traffic).is_some_and(is_dns);
+    let dns = |w: &Wanted<'_>| w.direction == Direction::Egress && w.peer.labels.is_pod() && What::of(&w.traffic()).is_some_and(is_dns);
     let served: BTreeSet<&str> = wanted.iter().filter(|w| dns(w)).map(|w| w.subject.namespace.as_str()).collect();
     let by_name = wanted.iter().filter(|w| w.direction == Direction::Egress && w.peer.labels.is_world());
     let lacking: BTreeSet<&str> = by_name.map(|w| w.subject.namespace.as_str()).filter(|ns| !served.contains(ns)).collect();
+    let asks = |h: &'a Heard<'_>, subject: &'a Endpoint| -> Option<Wanted<'a>> {
+        let peer = &cast.end(h.dst)?.endpoint;
+        let w = Wanted { heard: h, direction: Direction::Egress, subject, peer };
+        (h.fate.is_ok() && subject.labels.is_pod() && dns(&w)).then_some(w)
+    };
+    // The first of each namespace.
+    let mut found: BTreeMap<&str, Wanted<'a>> = BTreeMap::new();
+    for h in &judged.found.heard {
+        let Some(subject) = cast.end(h.src).map(|e| &e.endpoint) else { continue };
+        let ns = subject.namespace.as_str();
+        if lacking.contains(ns)
+            && !found.contains_key(ns)
+            && let Some(w) = asks(h, subject)
+        {
+            found.insert(ns, w);
+        }
+    }
     let mut out = Vec::new();
     for ns in lacking {
-        let asks = |h: &&'a Heard<'_>| -> Option<Wanted<'a>> {
-            let (subject, peer) = (&cast.end(h.src)?.endpoint, &cast.end(h.dst)?.endpoint);
-            let traffic = Traffic { request: None, ..traffic(&h.talk.flow) };
-            let w = Wanted { heard: h, direction: Direction::Egress, subject, peer, traffic };
-            (h.fate.is_ok() && subject.namespace == ns && subject.labels.is_pod() && dns(&w)).then_some(w)
-        };
-        match judged.found.heard.iter().find_map(|h| asks(&h)) {
+        match found.remove(ns) {
             Some(w) => out.push(w),
             None => notes.push(format!(
                 "namespace {ns} needs rules by DNS name, and no query of it was seen: without a DNS rule the agent learns no addresses"
@@ -289,7 +299,7 @@ fn narrow<'a>(new: New, wanted: impl Iterator<Item = &'a Wanted<'a>>, ground: &G
         return new;
     }
     let dns = wanted
-        .filter(|w| w.direction == Direction::Egress && w.subject.namespace == new.namespace && What::of(&w.traffic).is_some_and(is_dns));
+        .filter(|w| w.direction == Direction::Egress && w.subject.namespace == new.namespace && What::of(&w.traffic()).is_some_and(is_dns));
     let servers: BTreeSet<Who> = dns.filter_map(|w| build::who(w.direction, w.peer, &ground.crowd, opt).ok()).collect();
     let servers: Vec<Who> = servers.into_iter().filter(|w| matches!(w, Who::Pod { .. })).collect();
     match build::rule(Kind::Cilium, Direction::Egress, Some(&new.namespace), &servers, &What::DNS) {

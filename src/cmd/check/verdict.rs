@@ -7,7 +7,7 @@ use crate::policy::eval::l7::{Http, Kafka, Request};
 use crate::policy::eval::{Decision, Judgement, Traffic};
 use crate::policy::ir::{Auth, Policy};
 use crate::policy::ruling::{Ruling, ruling_between, traffic};
-use crate::policy::{self, Options, PolicySet};
+use crate::policy::{self, Kin, Options, PolicySet, Selected};
 use crate::world::{Endpoint, World};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -48,6 +48,49 @@ pub struct End {
 pub struct Cast<'a> {
     pub ends: Vec<End>,
     ids: HashMap<&'a Party, usize>,
+    /// Whom policies cannot tell from another one.
+    kin: Kins,
+}
+
+/// Pods by all that policies go by in them.
+#[derive(Debug, Default)]
+struct Kins {
+    numbers: HashMap<String, u64>,
+    /// Of each end; `None`: it is judged by itself.
+    of: Vec<Option<Kin>>,
+}
+
+impl Kins {
+    fn add(&mut self, e: &Endpoint, opt: &Options) {
+        let kin = policy::End::is_by_labels(e, opt).then(|| {
+            let next = self.numbers.len() as u64;
+            (*self.numbers.entry(format!("{:?}", (&e.labels, &e.namespace, &e.cluster, &e.named_ports))).or_insert(next), 0)
+        });
+        self.of.push(kin);
+    }
+}
+
+/// What rulings between such ends depend on, within one run; requests are ruled on one by one.
+type Between = (Kin, Kin, Option<L4>, Option<u16>, Option<u8>);
+
+/// Rulings given before: replicas that ask the same of replicas are judged once. Only what lacks no fact is kept, since a fact that is
+/// missing is named after the one end that lacks it.
+#[derive(Default)]
+struct Ruled(HashMap<Between, Arc<Rulings>>);
+
+impl Ruled {
+    fn get(&mut self, ends: [&policy::End; 2], t: &Traffic, rule: impl FnOnce() -> Rulings) -> Arc<Rulings> {
+        let kin = || Some((ends[0].kin()?, ends[1].kin()?, t.l4, t.port, t.icmp));
+        let Some(between) = kin().filter(|_| t.request.is_none() && t.server_name.is_none()) else { return Arc::new(rule()) };
+        if let Some(known) = self.0.get(&between) {
+            return known.clone();
+        }
+        let new = Arc::new(rule());
+        if new.before.iter().chain([&new.after]).all(|r| r.egress.missing.is_empty() && r.ingress.missing.is_empty()) {
+            self.0.insert(between, new.clone());
+        }
+        new
+    }
 }
 
 /// One conversation (or one request of it).
@@ -87,7 +130,7 @@ impl Found<'_> {
 pub struct Fate {
     pub was: Was,
     /// What the sets say; let go where nothing changes, because of those there are many.
-    pub rulings: Option<Box<Rulings>>,
+    pub rulings: Option<Arc<Rulings>>,
     /// What the set to be checked decides, but unknown where requests would have to pass rules and none was recorded, or where both sides would have to
     /// prove who they are.
     pub decision: Decision,
@@ -133,6 +176,9 @@ impl<'a> Cast<'a> {
             cast.add(&talk.flow.src, world);
             cast.add(&talk.flow.dst, world);
         }
+        for e in &cast.ends {
+            cast.kin.add(&e.endpoint, subject.engine.judging());
+        }
         cast
     }
 
@@ -150,6 +196,16 @@ impl<'a> Cast<'a> {
 
     pub fn end(&self, id: usize) -> Option<&End> {
         self.ends.get(id)
+    }
+
+    /// All of them to be judged by one set: what selects an end, or those like it, is found once.
+    fn judged(&self) -> Vec<policy::End> {
+        let mut selected: HashMap<Kin, Arc<Selected>> = HashMap::new();
+        let end = |(e, kin): (&End, &Option<Kin>)| match kin {
+            Some(kin) => policy::End::of(e.endpoint.clone(), *kin, selected.entry(*kin).or_default().clone()),
+            None => policy::End::new(e.endpoint.clone()),
+        };
+        self.ends.iter().zip(&self.kin.of).map(end).collect()
     }
 
     /// What a side is called; `?` for nobody.
@@ -180,12 +236,9 @@ fn name(party: &Party, e: &Endpoint, world: &World) -> String {
 pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found<'a> {
     let engine = subject.engine;
     let (world, opt) = (engine.world(), engine.judging());
-    // What selects an end is found once for each set.
-    let ends = |of: Option<&PolicySet>| -> Vec<policy::End> {
-        of.map_or_else(Vec::new, |_| cast.ends.iter().map(|e| policy::End::new(e.endpoint.clone())).collect())
-    };
-    let (now, then) = (ends(Some(set)), ends(subject.before));
-    let mut conversations: HashMap<Connection, usize> = HashMap::new();
+    let (now, then) = (cast.judged(), subject.before.map_or_else(Vec::new, |_| cast.judged()));
+    let mut ruled = Ruled::default();
+    let mut conversations: HashMap<Connection<'_>, usize> = HashMap::new();
     let mut found = Found { heard: Vec::with_capacity(engine.talks().len()), ..Found::default() };
     // Between whom requests were recorded.
     let mut asked: HashSet<(&str, &str, u16)> = HashSet::new();
@@ -201,10 +254,14 @@ pub fn all<'a>(subject: &Subject<'a>, set: &PolicySet, cast: &Cast<'a>) -> Found
             (Some(not), _, _) => Err(not),
             (None, Some(from), Some(to)) => {
                 let traffic = traffic(f);
-                let after = ruling_between(from, to, &traffic, world, set, opt);
-                let before = subject.before.and_then(|set| Some(ruling_between(then.get(src)?, then.get(dst)?, &traffic, world, set, opt)));
-                found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| j.selecting.iter()).map(Arc::as_ptr));
-                fate(talk, Rulings { before, after }).ok_or(Not::Failed)
+                let rulings = ruled.get([from, to], &traffic, || {
+                    let after = ruling_between(from, to, &traffic, world, set, opt);
+                    let before =
+                        subject.before.and_then(|set| Some(ruling_between(then.get(src)?, then.get(dst)?, &traffic, world, set, opt)));
+                    found.touched.extend([&after.egress, &after.ingress].into_iter().flat_map(|j| j.selecting.iter()).map(Arc::as_ptr));
+                    Rulings { before, after }
+                });
+                fate(talk, &rulings).ok_or(Not::Failed)
             }
             _ => Err(Not::Initiator),
         };
@@ -243,11 +300,11 @@ fn condition(r: &Rulings, decision: Decision, picky: &dyn Fn() -> bool) -> Optio
     }
 }
 
-type Name = (Option<IpAddr>, String, String);
-type Connection = (Name, Name, Option<L4>, u16, Option<(u8, u8)>);
+type Name<'a> = (Option<IpAddr>, &'a str, &'a str);
+type Connection<'a> = (Name<'a>, Name<'a>, Option<L4>, u16, Option<(u8, u8)>);
 
-fn end(p: &Party) -> Name {
-    (p.ip, p.namespace.clone(), p.pod.clone())
+fn end(p: &Party) -> Name<'_> {
+    (p.ip, &p.namespace, &p.pod)
 }
 
 fn not_judged(talk: &Talk, to: Option<&End>) -> Option<Not> {
@@ -261,7 +318,7 @@ fn not_judged(talk: &Talk, to: Option<&End>) -> Option<Not> {
 }
 
 /// `None`: nothing is told of what it was.
-fn fate(talk: &Talk, r: Rulings) -> Option<Fate> {
+fn fate(talk: &Talk, r: &Arc<Rulings>) -> Option<Fate> {
     let (mut decision, mut missing) = (r.after.decision(), r.after.missing());
     let was = match &r.before {
         None => observed(talk)?,
@@ -285,7 +342,7 @@ fn fate(talk: &Talk, r: Rulings) -> Option<Fate> {
     let plain = |j: &Judgement| j.l7_rules.is_empty() && j.auth.is_none();
     let mut fate = Fate { was, rulings: None, decision, missing };
     if fate.turn().changes() || !plain(&r.after.egress) || !plain(&r.after.ingress) {
-        fate.rulings = Some(Box::new(r));
+        fate.rulings = Some(r.clone());
     }
     Some(fate)
 }
@@ -356,4 +413,56 @@ pub fn options(o: &Options) -> String {
     let host = if o.host_firewall { ", host firewall" } else { "" };
     let local = if o.allow_localhost { "" } else { ", localhost by policy" };
     format!("{engine}{enforcement}{host}{local}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{Label, Labels, World};
+
+    #[test]
+    fn replicas_are_ruled_on_once_and_what_lacks_a_fact_or_asks_for_something_by_itself() {
+        let (world, set, opt) = (World::new(), PolicySet::new(), Options::default());
+        let mut kins = Kins::default();
+        let pod = |pod: &str, app: &str| {
+            let labels = ["io.kubernetes.pod.namespace=shop", "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop", app];
+            let labels = Labels(labels.iter().map(|l| Label::parse(&format!("k8s:{l}"))).collect());
+            let (known, namespace_labels) = (true, true);
+            Endpoint {
+                display: pod.into(),
+                pod: pod.into(),
+                namespace: "shop".into(),
+                labels,
+                known,
+                namespace_labels,
+                ..Endpoint::default()
+            }
+        };
+        let outside = Endpoint { labels: Labels(vec![Label::parse("reserved:world")]), known: true, ..Endpoint::default() };
+        let all = [pod("a-1", "app=a"), pod("a-2", "app=a"), pod("b-1", "app=b"), outside];
+        all.iter().for_each(|e| kins.add(e, &opt));
+        let end = |(e, kin): (Endpoint, &Option<Kin>)| {
+            kin.map_or_else(|| policy::End::new(e.clone()), |k| policy::End::of(e.clone(), k, Arc::default()))
+        };
+        let ends: Vec<policy::End> = all.into_iter().zip(&kins.of).map(end).collect();
+        let [a1, a2, b, outside] = &ends[..] else { panic!("{ends:?}") };
+        let (mut ruled, mut times) = (Ruled::default(), 0);
+        let mut ask = |from: &policy::End, to: &policy::End, t: &Traffic, missing: &[&str]| {
+            let before = times;
+            _ = ruled.get([from, to], t, || {
+                times += 1;
+                let mut after = ruling_between(from, to, t, &world, &set, &opt);
+                after.egress.missing = missing.iter().map(|m| (*m).to_owned()).collect();
+                Rulings { before: None, after }
+            });
+            times > before
+        };
+        let port = |port| Traffic { l4: Some(L4::Tcp), port: Some(port), ..Traffic::default() };
+        assert_eq!([a1, a2].map(|a| ask(a, b, &port(80), &[])), [true, false]);
+        assert_eq!([ask(b, a1, &port(80), &[]), ask(a1, b, &port(81), &[]), ask(a1, a2, &port(80), &[])], [true; 3]);
+        assert_eq!([a1, a2].map(|a| ask(a, b, &port(82), &["labels:x"])), [true, true], "a fact is missing of one end");
+        assert_eq!([a1, a2].map(|a| ask(a, outside, &port(80), &[])), [true, true], "an address is by itself");
+        let request = Traffic { request: Some(Request::Dns("x.org".to_owned())), ..port(80) };
+        assert_eq!([a1, a2].map(|a| ask(a, b, &request, &[])), [true, true]);
+    }
 }

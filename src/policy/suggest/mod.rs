@@ -35,6 +35,8 @@ const NAMED: usize = 3;
 /// Workloads that one suggestion mends; further ones are said to need their own.
 const MOST_SUBJECTS: usize = 4;
 
+const AUDITED: &str = "nothing is dropped now: this was only audited, and enforcement would drop it";
+
 /// What a suggestion is asked for.
 pub struct Ask<'a> {
     /// The explanation of the cause.
@@ -61,6 +63,9 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
         return None;
     }
     let direction = ask.why.direction?;
+    if ask.why.outcome == Outcome::HostFirewall {
+        return Some(of_node(ask, ground));
+    }
     let ids: Vec<usize> =
         ask.talks.iter().copied().filter(|id| ground.begins(*id) && ground.before(*id, direction) == Decision::Denied).collect();
     let first = *ids.first()?;
@@ -93,6 +98,18 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
     let done = finish(ask, ground, &plan, None);
     // The proof is on both sides together.
     (done.conversations > 0).then_some(done)
+}
+
+/// What opens a node opens it for everything on its network, and a slip cuts it off: no edit of its firewall is made up.
+fn of_node(ask: &Ask<'_>, ground: &Ground<'_>) -> Suggestion {
+    let names = ask.why.policies.iter().map(|p| format!("{} {}", p.kind, p.path()));
+    let title = format!("no edit: {} closes the node itself, and what opens a node is for a person to write", few(names, NAMED));
+    let mut out = Suggestion { title, basis: basis(ask, ground), of: ask.talks.len() as u64, ..Suggestion::default() };
+    out.notes.push("a rule for a node admits to everything on its network, and one that is wrong cuts the node off".to_owned());
+    if ask.audit {
+        out.notes.push(AUDITED.to_owned());
+    }
+    out
 }
 
 fn other(d: Direction) -> Direction {
@@ -193,7 +210,7 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
         out.client = what.filter(|_| ask.why.outcome == Outcome::DefaultDeny).and_then(|w| advice::client(src, dst, w, ground.world));
     }
     if ask.audit {
-        out.notes.push("nothing is dropped now: this was only audited, and enforcement would drop it".to_owned());
+        out.notes.push(AUDITED.to_owned());
     }
     if let Some(advice) = advice {
         out.title = advice.title;

@@ -30,9 +30,9 @@ pub struct Ground<'a> {
     held: Vec<Held<'a>>,
     /// Endpoints that manifests describe, whether they were seen or not.
     described: Vec<Endpoint>,
-    /// Of everybody, by number: those whose identity names a namespace, and all others.
+    /// Of everybody, by number: those whose identity names a namespace, and those of whom it is not known whether they have one.
     of_namespace: HashMap<String, Vec<usize>>,
-    of_none: Vec<usize>,
+    unsettled: Vec<usize>,
     pub crowd: Crowd,
     /// Who was seen to ask whom at a port that no client has by chance.
     asked: HashSet<(usize, usize)>,
@@ -98,14 +98,15 @@ impl<'a> Ground<'a> {
         let described = described(world);
         let crowd = Crowd::new(ends.iter().chain(&described));
         let asked = held.iter().filter(|h| h.talk.flow.dst_port < EPHEMERAL).map(|h| (h.src, h.dst)).collect();
-        let (mut of_namespace, mut of_none) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        let (mut of_namespace, mut unsettled) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
         for (i, e) in ends.iter().chain(&described).enumerate() {
             match e.labels.namespace() {
                 Some(ns) => of_namespace.entry(ns.to_owned()).or_default().push(i),
-                None => of_none.push(i),
+                None if e.known => {}
+                None => unsettled.push(i),
             }
         }
-        Self { world, set, opt, ends, held, described, of_namespace, of_none, crowd, asked }
+        Self { world, set, opt, ends, held, described, of_namespace, unsettled, crowd, asked }
     }
 
     /// Whoever a section may select: no others where it is for some namespaces only.
@@ -119,7 +120,7 @@ impl<'a> Ground<'a> {
         let Some(bound) = bound else { return Box::new(self.everybody()) };
         let end = |i: &usize| self.ends.get(*i).or_else(|| self.described.get(*i - self.ends.len()));
         let named = bound.values.iter().filter_map(|ns| self.of_namespace.get(ns)).flatten();
-        Box::new(named.chain(&self.of_none).filter_map(end))
+        Box::new(named.chain(&self.unsettled).filter_map(end))
     }
 
     /// Whether the conversation may be one begun by its sender: not what answers another one whose first packets were forgotten.
@@ -253,5 +254,38 @@ impl<'a> Ground<'a> {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::Change;
+    use crate::model::observed::Observed;
+    use crate::model::time::Nanos;
+    use crate::world::yaml;
+
+    #[test]
+    fn a_policy_of_a_namespace_is_not_asked_about_everybody_outside() {
+        let party = |ip: &str, labels: &[&str]| {
+            let labels = labels.iter().map(|l| (*l).to_owned()).collect();
+            Party { present: true, ip: ip.parse().ok(), labels, ..Party::default() }
+        };
+        let shop = party("10.0.0.1", &["k8s:app=a", "k8s:io.kubernetes.pod.namespace=shop"]);
+        let bank = party("10.0.0.2", &["k8s:app=a", "k8s:io.kubernetes.pod.namespace=bank"]);
+        let (outside, stranger) = (party("203.0.113.7", &["reserved:world"]), party("10.0.0.3", &[]));
+        let talk = |src: &Party, dst: &Party| {
+            let (egress, ingress, unsaid) = Default::default();
+            let flow = Observed { src: src.clone(), dst: dst.clone(), ..Observed::default() };
+            Talk { flow, egress, ingress, unsaid, replies: 0, home: 0, first: Nanos(1), last: Nanos(1) }
+        };
+        let talks = [talk(&shop, &outside), talk(&bank, &stranger)];
+        let (world, mut set, opt) = (World::new(), PolicySet::new(), Options::default());
+        let body = "kind: NetworkPolicy\napiVersion: networking.k8s.io/v1\nmetadata: {name: p, namespace: shop}\nspec: {podSelector: {}}\n";
+        yaml::read("p.yaml", body).0.into_iter().for_each(|d| drop(set.apply(&Change::Apply(Arc::new(d)))));
+        let ground = Ground::new(talks.iter(), &world, &set, &opt);
+        let section = &set.iter().next().unwrap().sections[0];
+        let asked: Vec<_> = ground.within(section).map(|e| e.ip).collect();
+        assert_eq!(asked, [shop.ip, stranger.ip], "who is known to have no namespace, or another one, cannot be selected");
     }
 }

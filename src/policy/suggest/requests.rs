@@ -6,7 +6,7 @@ use super::sketch::Step;
 use crate::policy::eval::l7::Request;
 use crate::policy::eval::{port, selects};
 use crate::policy::explain::near;
-use crate::policy::ir::{Header, HttpRule, L7Rules, PeerIs, Peers, Policy, Ports, Rule};
+use crate::policy::ir::{HttpRule, L7Rules, PeerIs, Peers, Policy, Ports, Rule};
 use crate::policy::selector::Tri;
 use crate::world::tree::{Tree, map, text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Requests listed in one change; where there are more, a pattern is wanted, and that is no machine's choice.
 const MOST_REQUESTS: usize = 8;
 
-/// Every edit worth trying.
+/// Every edit worth trying; `Err` says why there is none.
 pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
-    let mut out = Vec::new();
+    let (mut out, mut unsure) = (Vec::new(), None);
     for policy in s.judgement.selecting.iter() {
         let sections = policy.sections.iter().filter(|x| selects(x, s.case, &mut Vec::new()) == Tri::Yes);
         for rule in sections.flat_map(|x| &x.rules) {
@@ -31,14 +31,28 @@ pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
                     continue;
                 }
                 match (&ports.l7, &s.case.traffic.request) {
-                    (Some(L7Rules::Http(rules)), Some(Request::Http(_))) => out.extend(http(s, policy, rule, i, rules)?),
+                    (Some(L7Rules::Http(rules)), Some(Request::Http(_))) => match http(s, policy, rule, i, rules)? {
+                        Some(draft) => out.push(draft),
+                        None => unsure = unsure.or_else(|| Some(unsure_of(policy, rule))),
+                    },
                     (Some(L7Rules::Dns(_)), Some(Request::Dns(_))) => out.extend(dns(s, policy, rule, i)?),
                     _ => {}
                 }
             }
         }
     }
-    Ok(out)
+    // One rule that can be written is enough.
+    unsure.filter(|_| out.is_empty()).map_or(Ok(out), Err)
+}
+
+fn unsure_of(policy: &Policy, rule: &Rule) -> String {
+    format!(
+        "the HTTP rules of {} of {} {} ask for headers or for different hosts, and conversations are kept without the headers of their \
+         requests: what a rule for this one has to ask for is for a person to say",
+        rule.id,
+        policy.id.kind,
+        policy.id.path()
+    )
 }
 
 fn requests(s: &Side<'_>) -> Vec<Request> {
@@ -62,6 +76,7 @@ fn escaped(path: &str) -> String {
     out
 }
 
+/// `None`: it is not certain what such a rule has to ask for.
 fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]) -> Result<Option<Draft>, String> {
     // By method and path, and whether one of them came with a query string.
     let mut wanted: BTreeMap<(String, String), bool> = BTreeMap::new();
@@ -73,23 +88,19 @@ fn http(s: &Side<'_>, policy: &Policy, rule: &Rule, i: usize, rules: &[HttpRule]
     if wanted.len() > MOST_REQUESTS {
         return Err(format!("{} different requests were refused; the pattern that covers them is for a person to choose", wanted.len()));
     }
-    // What else the rules ask of a request, they ask of every one; where they differ, it is not known which would hold.
+    // What else the rules ask of a request, they ask of every one. No header of it is known here, so a rule that asks for one could not
+    // be tried; and where hosts differ, it is not known which would hold.
     let node = policy.node(&format!("{}.toPorts[{i}].rules", rule.id)).and_then(|n| n.get("http"));
     let secret = node.is_some_and(|n| n.seq().iter().any(|r| r.get("headerMatches").is_some()));
-    let besides = |r: &HttpRule| {
-        let header = |h: &Header| h.value.as_ref().map_or_else(|| h.name.clone(), |v| format!("{}: {v}", h.name));
-        (r.host.as_ref().map(|h| h.text.clone()), r.headers.iter().map(header).collect::<Vec<_>>())
-    };
-    let Some((host, headers)) = rules.first().map(besides).filter(|first| !secret && rules.iter().all(|r| besides(r) == *first)) else {
+    let host_of = |r: &HttpRule| r.host.as_ref().map(|h| h.text.clone());
+    let host = rules.first().and_then(host_of);
+    if secret || rules.is_empty() || rules.iter().any(|r| !r.headers.is_empty() || host_of(r) != host) {
         return Ok(None);
-    };
+    }
     let item = |((method, path), query): (&(String, String), &bool)| {
         let path = if *query { format!("{}(\\?.*)?", escaped(path)) } else { escaped(path) };
         let mut entries = vec![("method".to_owned(), text(escaped(method))), ("path".to_owned(), text(path))];
         entries.extend(host.clone().map(|h| ("host".to_owned(), text(h))));
-        if !headers.is_empty() {
-            entries.push(("headers".to_owned(), Tree::Seq(headers.iter().map(text).collect())));
-        }
         Tree::Map(entries)
     };
     let words: Vec<String> = wanted.keys().map(|(m, p)| format!("{m} {p}")).collect();

@@ -53,7 +53,7 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         #[cfg(feature = "cel")]
         Leaf::Cel(_) => Vec::new(),
         // What only the engine knows, and what an absent field satisfies.
-        Leaf::Bool { .. } | Leaf::Reply(_) | Leaf::Policy(_) | Leaf::PolicyRegex(_) | Leaf::Word(_) => Vec::new(),
+        Leaf::Bool { .. } | Leaf::Reply(_) | Leaf::Policy(_) | Leaf::PolicyRegex(_) | Leaf::Word(..) => Vec::new(),
     }
 }
 

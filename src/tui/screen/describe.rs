@@ -142,7 +142,7 @@ fn summary(m: &Model, engine: &Engine, d: &Fields, w: usize) -> Vec<Vec<Seg>> {
     let Some(row) = engine.store().row(d.seq) else { return Vec::new() };
     let mut out = Vec::new();
     let mut first: Vec<Seg> = vec![seg(" ", look.plain())];
-    first.extend(verdict::cell(look, engine, d.seq, row, false, false));
+    first.extend(verdict::cell(look, engine, d.seq, &row, false, false));
     if row.verdict == Verdict::Forwarded {
         first.push(seg("forwarded", look.plain()));
     }

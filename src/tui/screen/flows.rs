@@ -2,7 +2,6 @@
 use super::{drops, row};
 use crate::engine::Engine;
 use crate::model::input::Link;
-use crate::model::row::Row;
 use crate::tui::column::{Column, Place, layout};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{span, width, wrap};
@@ -171,7 +170,7 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
 
 /// One flow as a line of text, for the clipboard.
 pub fn row_text(m: &Model, engine: &Engine, seq: u64) -> Option<String> {
-    let r: &Row = engine.store().row(seq)?;
+    let r = &engine.store().row(seq)?;
     let look = Look::new(m.look.theme, Depth::None, false);
     let cell: String = verdict::cell(look, engine, seq, r, true, false).into_iter().map(|s| s.0).collect();
     let (from, to) = (name(engine.store(), &r.src, None, true), name(engine.store(), &r.dst, None, true));

@@ -227,7 +227,7 @@ fn first_at(v: &View, engine: &Engine, at: Nanos) -> usize {
     let (mut lo, mut hi) = (0, v.len(engine));
     while lo < hi {
         let mid = lo + (hi - lo) / 2;
-        let before = v.seq(mid, engine).and_then(|s| engine.store().row(s)).is_some_and(|r| r.at < at);
+        let before = v.seq(mid, engine).and_then(|s| engine.store().at(s)).is_some_and(|t| t < at);
         if before { lo = mid + 1 } else { hi = mid }
     }
     lo

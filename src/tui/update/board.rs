@@ -2,7 +2,6 @@
 use super::{Tone, go, toast, trail};
 use crate::engine::Engine;
 use crate::engine::admitted::By;
-use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
 use crate::tui::action::Action;
@@ -54,7 +53,7 @@ fn focus(m: &Model, engine: &Engine) -> Option<String> {
         Screen::Why(_) | Screen::Describe(_) => true,
         _ => false,
     };
-    let row: &Row = engine.store().row(go::selected_flow(m, engine).filter(|_| chosen)?)?;
+    let row = engine.store().row(go::selected_flow(m, engine).filter(|_| chosen)?)?;
     let edges = &engine.tally()?.edges;
     let end = if row.reply == Some(true) { &row.src } else { &row.dst };
     edges.party(end, engine.store()).map(|id| edges.name(id).to_owned())

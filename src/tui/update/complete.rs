@@ -118,7 +118,7 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
         let mut counts: HashMap<Sym, u64> = HashMap::new();
         for r in rows.clone() {
             let mut last = None;
-            for sym in ends(r).iter().map(get).filter(|s| !s.is_empty()) {
+            for sym in ends(&r).iter().map(get).filter(|s| !s.is_empty()) {
                 // One flow inside a namespace counts once.
                 if last != Some(sym) {
                     *counts.entry(sym).or_default() += 1;
@@ -143,8 +143,8 @@ fn values(engine: &Engine, name: Name, source: Option<bool>) -> Vec<(String, u64
         Name::Node => tally(rows.map(|r| store.name(r.node).to_owned()).filter(|n| !n.is_empty()).collect()),
         // Only the ports that flows go to: the others are countless and mean nothing.
         Name::Port => tally(rows.map(|r| r.dst.port).filter(|p| *p > 0).map(|p| p.to_string()).collect()),
-        Name::Ip => tally(rows.flat_map(ends).filter_map(|e| e.ip.get()).map(|ip| ip.to_string()).collect()),
-        Name::Identity => tally(rows.flat_map(ends).map(|e| e.identity).filter(|i| *i > 0).map(|i| i.to_string()).collect()),
+        Name::Ip => tally(rows.flat_map(|r| ends(&r)).filter_map(|e| e.ip.get()).map(|ip| ip.to_string()).collect()),
+        Name::Identity => tally(rows.flat_map(|r| ends(&r)).map(|e| e.identity).filter(|i| *i > 0).map(|i| i.to_string()).collect()),
         Name::Drop => {
             tally(rows.filter_map(|r| reason::by_number(r.drop.into())).filter(|r| r.number > 0).map(|r| r.name.to_owned()).collect())
         }

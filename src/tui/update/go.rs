@@ -29,13 +29,13 @@ pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
 
 fn example(engine: &Engine, id: CauseId) -> Option<u64> {
     let seq = engine.causes().get(id)?.example;
-    engine.store().row(seq).is_some_and(|r| r.cause == Some(id)).then_some(seq)
+    (engine.store().cause(seq) == Some(id)).then_some(seq)
 }
 
 pub fn enter(m: &mut Model, engine: &Engine) {
     let case = match m.screen() {
-        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq)),
-        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id)),
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq, &m.options.here)),
+        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id, &m.options.here)),
         Some(Screen::Why(c)) => {
             let id = c.cause;
             return flows_of(m, engine, id);
@@ -167,10 +167,10 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         return;
     }
     let here = match m.screen() {
-        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().row(s)).and_then(|r| r.cause),
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().cause(s)),
         Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m),
         Some(Screen::Why(c)) => c.cause,
-        Some(Screen::Describe(d)) => engine.store().row(d.seq).and_then(|r| r.cause),
+        Some(Screen::Describe(d)) => engine.store().cause(d.seq),
         _ => None,
     };
     let n = ids.len();
@@ -202,7 +202,7 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
             step_causes(m, at as isize - from as isize);
         }
         _ => {
-            let Some(case) = ids.get(at).and_then(|id| Case::of_cause(engine, *id)) else { return };
+            let Some(case) = ids.get(at).and_then(|id| Case::of_cause(engine, *id, &m.options.here)) else { return };
             let screen = match (m.screen(), case.seq) {
                 (Some(Screen::Describe(_)), Some(seq)) => fields(engine, seq),
                 _ => Screen::Why(Box::new(case)),
@@ -221,9 +221,5 @@ fn newest(v: &View, engine: &Engine, id: CauseId) -> Option<u64> {
     if let Some(seq) = example(engine, id).filter(|s| v.contains(*s, engine)) {
         return Some(seq);
     }
-    (0..v.len(engine))
-        .rev()
-        .take(FAR)
-        .filter_map(|i| v.seq(i, engine))
-        .find(|s| engine.store().row(*s).is_some_and(|r| r.cause == Some(id)))
+    (0..v.len(engine)).rev().take(FAR).filter_map(|i| v.seq(i, engine)).find(|s| engine.store().cause(*s) == Some(id))
 }

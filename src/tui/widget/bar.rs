@@ -23,7 +23,7 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let lost = engine.ledger().lost_total();
     let lost_style = if lost > 0 { look.drop() } else { look.dim() };
     let held = engine.store().len() as u64;
-    let since = engine.store().row(engine.store().seqs().start).map(|r| r.at);
+    let since = engine.store().at(engine.store().seqs().start);
     let mut parts: Vec<(u8, Vec<Seg>)> = vec![(1, state)];
     if let Some(tape) = &m.tape {
         parts.insert(0, (1, vec![seg(tape.clone(), look.drop())]));

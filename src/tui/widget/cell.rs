@@ -16,7 +16,7 @@ pub struct Flow<'a> {
     pub m: &'a Model,
     pub engine: &'a Engine,
     pub seq: u64,
-    pub row: &'a Row,
+    pub row: Row,
     /// The namespace that need not be said.
     pub fixed: Option<&'a str>,
 }
@@ -49,7 +49,7 @@ impl<'a> Flow<'a> {
 
     /// The pieces of a cell. `places`: what else is shown, so that nothing is said twice.
     pub fn cell(&self, place: Place, places: &[Place]) -> Vec<Seg> {
-        let (look, r) = (self.m.look, self.row);
+        let (look, r) = (self.m.look, &self.row);
         let beside = |c: Column| places.iter().any(|p| p.column == c);
         let ip = |end: &End| end.ip.get().map_or_else(String::new, |ip| ip.to_string());
         let number = |n: u32| if n == 0 { String::new() } else { n.to_string() };
