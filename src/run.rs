@@ -293,10 +293,12 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
 
 /// What judges by one cluster's policies mixes no others in, and leaves none out without a word.
 fn one_cluster(engine: &Engine, what: &str) -> Result<(), Error> {
-    let names: Vec<String> = engine.clusters().map(|name| model::text::clean(name).into_owned()).collect();
+    let mut names: Vec<String> = engine.clusters().map(|name| model::text::clean(name).into_owned()).collect();
     if names.len() < 2 {
         return Ok(());
     }
+    // They are met in no order that means anything.
+    names.sort();
     Err(Error::new(Kind::Usage, format!("{what} is of one cluster, and here are {}", names.join(", ")))
         .cause("each has policies of its own")
         .hint("name one: --kube-context NAME; of a recording: flowhy record FILE --kube-context NAME writes one cluster alone"))

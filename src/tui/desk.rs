@@ -168,7 +168,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(first, Some((Tone::Info, "mine is kept in there".to_owned())));
-        assert_eq!((disk.lock().unwrap().len(), disk.lock().unwrap()[..2].to_vec()), (MOST, vec!["ns:a".to_owned(), "mine".to_owned()]));
+        let kept = disk.lock().unwrap().clone();
+        assert_eq!((kept.len(), &kept[..2]), (MOST, &["ns:a".to_owned(), "mine".to_owned()][..]));
 
         let held = disk.lock().unwrap();
         clerk.ask(Wish::Remember("ns:c".into()));
