@@ -13,7 +13,7 @@ use crate::source::edits::Watched;
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
 use crate::world::yaml;
-use crate::{demo, tui};
+use crate::{demo, model, tui};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use std::io::{self, IsTerminal};
@@ -235,37 +235,38 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
             headless::heed_signals(&stop);
         }
         let watched = Watched::new(&policies, docs_of(&given), engine.faults());
-        if screen && !watched.is_empty() {
-            tokio::spawn(Box::new(watched).run(feed.clone(), stop.clone()));
+        // What is saved while a recording runs is true from then on; of an old recording nobody can say since when.
+        let saves = stop.child_token();
+        if (screen || live && matches!(front, Front::Record(_))) && !watched.is_empty() {
+            tokio::spawn(Box::new(watched).run(feed.clone(), saves.clone()));
         }
-        let sources = tokio::select! {
+        let mut sources = tokio::select! {
             biased;
             started = sources::start(from, sources::Reader { screen, quiet }, look, feed, &stop) => started?,
             () = stop.cancelled() => return Ok(0),
         };
+        if !screen {
+            // The end of the flows is the end.
+            let task = sources.task;
+            sources.task = tokio::spawn(async move {
+                let _watch = saves.drop_guard();
+                sources::joined(task.await)
+            });
+        }
         let result = match front {
             Front::Tui { screen, ring, history } => {
                 let title = sources.title.unwrap_or(screen.title);
-                let mut desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
+                let desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
                 let here = std::env::current_dir().unwrap_or_default();
                 let options = tui::Options { title, live, here, remote: sources.remote, history: desk.history(), ..*screen };
                 // The demo comes again whenever it is asked to.
-                let mut _lock = None;
-                let session: Option<tui::Begin<'_>> = if ring && live {
-                    Some(Box::new(|ground| {
-                        let (ring, held) = session::begin(ground)?;
-                        _lock = Some(held);
-                        Some(ring)
-                    }))
-                } else {
-                    None
-                };
+                let session: Option<tui::Begin> = if ring && live { Some(Box::new(session::begin)) } else { None };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();
                 let start: tui::Start = Box::new(|path, ground| {
                     let path = crate::record::files::expanded(path);
-                    Recorder::start(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) })
+                    Recorder::open(path, |path| Ok(record::Options { ground, waits: false, ..record::options(path, Keep::One, false) }))
                 });
-                let left = tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), &mut desk).await?;
+                let left = tui::run(engine, inbox, options, tui::Tapes::new(start, session, &given), Box::new(desk)).await?;
                 record::left(&left).map(|()| 0)
             }
             Front::Stream(s) => headless::stream(engine, inbox, s, &stop).await,
@@ -288,6 +289,19 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     // A thread that waits for standard input cannot be waited for.
     runtime.shutdown_background();
     result
+}
+
+/// What judges by one cluster's policies mixes no others in, and leaves none out without a word.
+fn one_cluster(engine: &Engine, what: &str) -> Result<(), Error> {
+    let mut names: Vec<String> = engine.clusters().map(|name| model::text::clean(name).into_owned()).collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
+    // They are met in no order that means anything.
+    names.sort();
+    Err(Error::new(Kind::Usage, format!("{what} is of one cluster, and here are {}", names.join(", ")))
+        .cause("each has policies of its own")
+        .hint("name one: --kube-context NAME; of a recording: flowhy record FILE --kube-context NAME writes one cluster alone"))
 }
 
 fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 mod change;
 #[path = "record/files.rs"]
 mod files;
+#[path = "record/saved.rs"]
+mod saved;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo");
 const LONG: Duration = Duration::from_secs(60);
@@ -93,6 +95,35 @@ fn a_recording_holds_the_same_bytes_and_explains_without_the_manifests() {
         assert!(p.why(&again, false) == why, "{again}: other explanations");
     }
     assert!(p.at("out.jsonl.zst").len() < p.read("in.jsonl").len() / 4);
+}
+
+#[test]
+fn events_of_agents_are_kept_as_they_are_and_passed_over_by_who_wants_flows() {
+    let p = Place::new(100);
+    let agent = r#"{"agent_event":{"type":"AGENT_STARTED","agent_start":{"time":"2026-01-31T14:00:00.5Z"}},"node_name":"n1","time":"2026-01-31T14:00:00.500Z"}"#;
+    let debug =
+        r#"{"debug_event":{"type":"DBG_CT_VERDICT","message":"CT verdict: New"},"node_name":"n1","time":"2026-01-31T14:00:00.600Z"}"#;
+    let flows = p.read("in.jsonl");
+    let (first, rest) = flows.split_once('\n').unwrap();
+    std::fs::write(p.at("mixed.jsonl"), format!("{first}\n{agent}\n{debug}\n{rest}")).unwrap();
+    let o = flowhy(&["record", &p.at("out.jsonl.zst"), "--from", &p.at("mixed.jsonl")]);
+    let said = text(&o.stderr);
+    assert!(o.status.success() && said.contains("1 events of agents and 1 of their debugging"), "{said}");
+    assert!(p.observed("out.jsonl.zst") == flows, "who wants flows passes them over");
+    let printed = |sort: &str, file: &str| fine(&["observe", sort, "--from", &p.at(file), "-o", "json"]);
+    for sort in ["agent-events", "debug-events"] {
+        let all = printed(sort, "out.jsonl.zst");
+        assert!(all.lines().count() == 1 && all == printed(sort, "mixed.jsonl"), "{sort}: {all}");
+    }
+    fine(&["record", "-q", &p.at("plain.jsonl"), "--from", &p.at("mixed.jsonl")]);
+    assert!(p.read("plain.jsonl").contains(&format!("{agent}\n{debug}\n")), "as they came");
+    // A filter of flows matches none of them, and what cannot be said without names is left out.
+    fine(&["record", "-q", &p.at("drops.jsonl"), "--from", &p.at("mixed.jsonl"), "drop:any"]);
+    fine(&["record", "-q", &p.at("late.jsonl"), "--from", &p.at("mixed.jsonl"), "--since", "2026-01-31T14:00:00.550Z"]);
+    let o = flowhy(&["record", &p.at("red.jsonl"), "--from", &p.at("mixed.jsonl"), "--redact"]);
+    assert!(text(&o.stderr).contains("2 could not be written"), "{}", text(&o.stderr));
+    let events = |name: &str| p.read(name).lines().filter(|l| l.contains("_event\":{")).count();
+    assert_eq!((events("drops.jsonl"), events("late.jsonl"), events("red.jsonl")), (0, 1, 0));
 }
 
 #[test]

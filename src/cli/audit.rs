@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 const EXAMPLES: &str = "Examples:
   flowhy audit --policies k8s/
   flowhy audit --policies k8s/ --from flows.jsonl.gz
+  flowhy audit --kube-context prod
   flowhy audit --policies k8s/ --from flows.jsonl 'to.ns:shop'
   flowhy audit --policies k8s/ --from flows.jsonl -o md
   flowhy audit --policies k8s/ -o json | jq '.findings[].text'";

@@ -4,7 +4,7 @@
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, Edits, KindState, ObjectId};
+use crate::model::input::{At, Change, Edits, KindState};
 use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
@@ -16,9 +16,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them.
-const MOST_PAST: usize = 6;
-const MOST_MEMOS: usize = 4_096;
+/// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them. A version shares
+/// with today's what did not change since, so that it is the explanations that weigh.
+const MOST_PAST: usize = 48;
+const MOST_MEMOS: usize = 512;
 
 /// Older settings remembered of one cluster; with the oldest it was judged before that too.
 const MOST_JUDGED: usize = 64;
@@ -376,17 +377,13 @@ impl Clusters {
     }
 
     /// Takes in manifests that were written anew, and says what of them could not be used. What each cluster says of itself goes on.
-    pub fn edit(&mut self, edits: &Edits) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    pub fn edit(&mut self, edits: &Arc<Edits>) -> Vec<Fault> {
+        let (mut faults, said) = (Vec::new(), Change::Edited(edits.clone()));
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
             faults.clear();
             let before = c.policies.renumbered();
-            for (old, new) in edits.files.iter().flat_map(|f| &f.pairs) {
-                match (old, new) {
-                    (_, Some(new)) => c.world.apply_at(&Change::Apply(new.clone()), Some(edits.at)),
-                    (Some(old), None) => c.world.apply_at(&Change::Remove(ObjectId::of(old)), Some(edits.at)),
-                    (None, None) => {}
-                }
+            c.world.apply_at(&said, Some(edits.at));
+            for (old, new) in edits.used().flat_map(|f| &f.pairs) {
                 faults.extend(c.policies.edit(old.as_deref(), new.as_ref(), edits.at));
             }
             if c.policies.renumbered() != before {
@@ -406,6 +403,9 @@ impl Clusters {
 
     /// Takes in a change, and says what of it could not be used.
     pub fn change(&mut self, at: &At) -> Vec<Fault> {
+        if let Change::Edited(edits) = &at.change {
+            return self.edit(edits);
+        }
         let Some(time) = at.at else { return self.always(&at.change) };
         let (given, typed) = (self.given, self.typed);
         let c = self.live(&at.cluster);

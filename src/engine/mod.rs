@@ -189,7 +189,7 @@ impl Engine {
         match input {
             Input::Frame(frame) => self.frame(&frame, sink),
             // Manifests of a recording: those that are given stand in for them.
-            Input::World(at) if at.at.is_none() && self.given_policies => {
+            Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let faults = self.clusters.describe(&at.change);
                 self.book(faults);
             }
@@ -218,7 +218,7 @@ impl Engine {
             self.policies_given();
         }
         given.into_iter().for_each(|change| self.give(change));
-        saves.again().iter().for_each(|edit| self.edit(edit));
+        saves.again().into_iter().for_each(|edit| self.edit(&Arc::new(edit)));
     }
 
     /// A DNS answer of a time that was passed over.
@@ -290,9 +290,11 @@ impl Engine {
                 self.response(frame, &response, home, sink);
             }
             // What it says came as a change of the cluster already, if its source reads such lines.
-            Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_) | Decoded::World(_)) => {
+            Ok(other) => {
                 self.ledger.decoded += 1;
                 self.ledger.notices += 1;
+                self.ledger.agent_events += u64::from(matches!(other, Decoded::AgentEvent(_)));
+                self.ledger.debug_events += u64::from(matches!(other, Decoded::DebugEvent(_)));
             }
             Err(bad) => self.ledger.malformed(place(), bad.to_string()),
         }

@@ -14,7 +14,7 @@ pub enum Input {
     Learnt(Frame),
     /// A player goes to another time: what came until now is to be forgotten, but for what was given before it.
     Reset,
-    /// Manifests that were given were written anew.
+    /// Manifests that were given are written anew, now: it outlives [`Input::Reset`].
     Edited(Arc<Edits>),
     /// A source came to its end; `Err` if it could not be read to its end.
     End(Arc<str>, Result<(), String>),
@@ -81,6 +81,49 @@ pub struct Edited {
     pub faults: Vec<Fault>,
 }
 
+impl Edits {
+    /// Files of which something can be used.
+    pub fn used(&self) -> impl Iterator<Item = &Edited> {
+        self.files.iter().filter(|f| !f.pairs.is_empty())
+    }
+
+    /// As a recording has it, of every cluster; `None` if there is nothing to say.
+    pub fn said(self: &Arc<Self>) -> Option<At> {
+        self.used().next()?;
+        Some(At { cluster: Arc::from(""), at: Some(self.at), change: Change::Edited(self.clone()) })
+    }
+}
+
+impl Edited {
+    /// What stands in the file now; `None`: nothing that is an object, or the file is gone.
+    pub fn text(&self) -> Option<&Arc<Doc>> {
+        self.pairs.iter().filter_map(|(_, new)| new.as_ref()).find(|d| d.text.file == self.file)
+    }
+}
+
+/// An object that went from one file and stands in another stands there still. `standing`: every object that stands anywhere now.
+pub fn leave_twins<'a>(edited: &mut [Edited], standing: impl Iterator<Item = &'a Arc<Doc>> + Clone) {
+    for e in edited {
+        let gone = e.pairs.iter().filter(|(_, new)| new.is_none()).filter_map(|(old, _)| Some(ObjectId::of(old.as_deref()?)));
+        let twin = |id: ObjectId| standing.clone().find(|d| ObjectId::of(d).same(&id));
+        let twins: Vec<Pair> = gone.filter_map(twin).map(|d| (None, Some(d.clone()))).collect();
+        e.pairs.extend(twins);
+    }
+}
+
+/// Which object took whose place. Where one stands several times in a file they go by their order.
+pub fn pairs(old: &[Arc<Doc>], new: &[Arc<Doc>]) -> Vec<Pair> {
+    let mut left: Vec<Option<&Arc<Doc>>> = old.iter().map(Some).collect();
+    let mut out = Vec::new();
+    for doc in new {
+        let id = ObjectId::of(doc);
+        let place = left.iter_mut().find(|o| o.is_some_and(|o| ObjectId::of(o) == id));
+        out.push((place.and_then(Option::take).cloned(), Some(doc.clone())));
+    }
+    let gone = left.into_iter().flatten().map(|old| (Some(old.clone()), None));
+    gone.chain(out).collect()
+}
+
 /// A change of what the cluster looks like.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -92,6 +135,8 @@ pub enum Change {
     Fault(Fault),
     /// How well a kind of object is known.
     Kind(Kind),
+    /// A recording says that manifests were written anew then.
+    Edited(Arc<Edits>),
 }
 
 /// Which object.

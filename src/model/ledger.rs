@@ -33,6 +33,9 @@ pub struct Ledger {
     pub refused: u64,
     /// Lost-event, node-status and other records that are no flows: told, not stored.
     pub notices: u64,
+    /// Of them events of agents, and of their debugging.
+    pub agent_events: u64,
+    pub debug_events: u64,
     /// In the store now; without a store: written.
     pub held: u64,
     /// Fell out of the bounded store, oldest first. Intentional.
@@ -82,6 +85,8 @@ impl Ledger {
             (&mut self.admitted, part.admitted),
             (&mut self.refused, part.refused),
             (&mut self.notices, part.notices),
+            (&mut self.agent_events, part.agent_events),
+            (&mut self.debug_events, part.debug_events),
             (&mut self.held, part.held),
             (&mut self.evicted, part.evicted),
             (&mut self.raw_evicted, part.raw_evicted),
@@ -96,6 +101,11 @@ impl Ledger {
         }
         let room = EXAMPLES.saturating_sub(self.examples.len());
         self.examples.extend(part.examples.iter().take(room).cloned());
+    }
+
+    /// Events of agents and of their debugging.
+    pub fn events(&self) -> u64 {
+        self.agent_events + self.debug_events
     }
 
     pub fn lost_total(&self) -> u64 {

@@ -5,6 +5,7 @@ use crate::cli::record::Record as Args;
 use crate::cli::{Select, Source};
 use crate::engine;
 use crate::error::Error;
+use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet};
 use crate::policy;
 use crate::query::ast::Expr;
@@ -26,6 +27,8 @@ pub struct Record {
     pub redact: bool,
     /// Only so long before and after drops, in nanoseconds.
     pub around: Option<(i64, i64)>,
+    /// Of what is no flow too.
+    pub window: (Option<Nanos>, Option<Nanos>),
     pub quiet: bool,
 }
 
@@ -81,15 +84,16 @@ pub(super) fn record(source: &Source, judge: policy::Options, look: &Look<'_>, r
         From::Live { servers: servers(&source.server, env.stdin_piped, &mut warnings)?, request: Box::new(request) }
     };
     let reads = if around.is_some() { FieldSet::from_iter([Field::Verdict, Field::L7Record]) } else { FieldSet::EMPTY };
+    let open = (None, None);
     let engine = engine::Options {
         admit: by_flags.and(by_words),
         judge,
         filter_notices: files,
-        window: if files { window } else { (None, None) },
+        window: if files { window } else { open },
         reads: Some(reads),
         ..engine::Options::default()
     };
-    let front = Front::Record(Box::new(Record { path: r.file, keep, redact: r.redact, around, quiet: r.quiet }));
+    let front = Front::Record(Box::new(Record { path: r.file, keep, redact: r.redact, around, window, quiet: r.quiet }));
     Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
 }
 

@@ -8,6 +8,7 @@ use crate::model::observed::Direction;
 use crate::world::Endpoint;
 use crate::world::labels::{CLUSTER, NAMESPACE_LABELS, POD_NAMESPACE};
 use foldhash::HashMap;
+use std::sync::Arc;
 
 /// A section by its policy's place in the set and its own in the policy. Their order is that of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +25,10 @@ pub(super) struct Index {
 
 #[derive(Debug, Clone, Default)]
 struct Side {
-    namespaces: HashMap<String, Bucket>,
+    /// Shared with older states of the set in which the same stood there.
+    namespaces: HashMap<Arc<str>, Arc<Bucket>>,
     /// Bound to no namespace by name.
-    anywhere: Bucket,
+    anywhere: Arc<Bucket>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -59,7 +61,7 @@ impl Index {
         side.anywhere.collect(e, &mut out);
         if e.known || e.labels.namespace().is_some() {
             for ns in e.labels.0.iter().filter(|l| l.key == POD_NAMESPACE) {
-                if let Some(bucket) = side.namespaces.get(&ns.value) {
+                if let Some(bucket) = side.namespaces.get(ns.value.as_str()) {
                     bucket.collect(e, &mut out);
                 }
             }
@@ -71,9 +73,16 @@ impl Index {
         out
     }
 
+    /// Its parts, each by where it lies: two sets that share one have it at one place.
+    #[cfg(test)]
+    pub fn parts(&self) -> std::collections::HashSet<*const ()> {
+        let of = |side: &Side| side.namespaces.values().chain([&side.anywhere]).map(|b| Arc::as_ptr(b).cast()).collect::<Vec<_>>();
+        [of(&self.egress), of(&self.ingress)].concat().into_iter().collect()
+    }
+
     fn filed(&mut self, section: &Section, f: &mut dyn FnMut(&mut Vec<Place>)) {
         let side = if section.direction == Direction::Egress { &mut self.egress } else { &mut self.ingress };
-        let Subject::Endpoints(s) = &section.subject else { return f(&mut side.anywhere.open) };
+        let Subject::Endpoints(s) = &section.subject else { return f(&mut Arc::make_mut(&mut side.anywhere).open) };
         let named = |r: &&Requirement| r.op == Op::In;
         let kubernetes = |r: &&Requirement| r.source.as_deref().is_none_or(|s| s == "k8s");
         let namespace = s.all.iter().filter(named).filter(kubernetes).find(|r| r.key == POD_NAMESPACE);
@@ -81,8 +90,8 @@ impl Index {
         let settled = |r: &&Requirement| r.key != POD_NAMESPACE && r.key != CLUSTER && !r.key.starts_with(NAMESPACE_LABELS);
         let label = s.all.iter().filter(named).filter(settled).min_by_key(|r| r.values.len());
         match namespace {
-            Some(r) => each(&r.values, |ns| side.namespaces.entry(ns.clone()).or_default().filed(label, f)),
-            None => side.anywhere.filed(label, f),
+            Some(r) => each(&r.values, |ns| Arc::make_mut(side.namespaces.entry(Arc::from(ns.as_str())).or_default()).filed(label, f)),
+            None => Arc::make_mut(&mut side.anywhere).filed(label, f),
         }
     }
 }

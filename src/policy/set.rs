@@ -73,8 +73,9 @@ pub struct PolicySet {
     cilium: u32,
     /// In the order of arrival. An object keeps its slot for as long as it stands; no other is given it afterwards.
     policies: Vec<Option<Arc<Policy>>>,
-    /// Slots of `policies`, in their order; more than one where an object stands in several files.
-    by_id: HashMap<PolicyRef, Vec<usize>>,
+    /// By namespace (none: empty) and reference the slots of `policies`, in their order; more than one where an object stands in several
+    /// files. A namespace is shared with older states of the set in which the same stood there.
+    by_id: HashMap<Arc<str>, Arc<HashMap<PolicyRef, Vec<usize>>>>,
     index: Index,
     /// Each by slot.
     not_understood: Vec<NotUnderstood>,
@@ -143,7 +144,8 @@ impl PolicySet {
                 }
                 (Vec::new(), Vec::new())
             }
-            Change::Fault(_) => (Vec::new(), Vec::new()),
+            // What was written anew is told object by object, with what stood there before.
+            Change::Fault(_) | Change::Edited(_) => (Vec::new(), Vec::new()),
         }
     }
 
@@ -255,12 +257,25 @@ impl PolicySet {
 
     /// The same place read again is the same object; another place is another object, and both count.
     fn slot_of(&self, id: &PolicyRef, file: &str, line: u32) -> Option<usize> {
-        let of_policy = self.by_id.get(id).into_iter().flatten().copied().find(|slot| {
+        let of_policy = self.slots(id).into_iter().flatten().copied().find(|slot| {
             let here = |p: &Arc<Policy>| p.text.file == file && p.lines.0 == line;
             self.policies.get(*slot).and_then(Option::as_ref).is_some_and(here)
         });
         let unable = self.refused.iter().chain(&self.not_understood);
         of_policy.or_else(|| unable.filter(|n| n.policy == *id && n.file == file && n.line == line).map(|n| n.slot).next())
+    }
+
+    fn slots(&self, id: &PolicyRef) -> Option<&Vec<usize>> {
+        self.by_id.get(id.namespace.as_deref().unwrap_or_default())?.get(id)
+    }
+
+    /// How many of the parts of both are of its own, and not shared with the other: namespaces, and policies.
+    #[cfg(test)]
+    pub(super) fn own(&self, other: &Self) -> [usize; 2] {
+        let at = |set: &Self| set.by_id.values().map(|of| Arc::as_ptr(of).cast::<()>()).chain(set.index.parts()).collect::<Vec<_>>();
+        let theirs = at(other);
+        let mine = at(self).into_iter().filter(|p| !theirs.contains(p)).count();
+        [mine, self.iter().filter(|p| !other.iter().any(|o| Arc::ptr_eq(o, p))).count()]
     }
 
     fn twin(&self, new: &Standing) -> Option<Fault> {
@@ -280,8 +295,8 @@ impl PolicySet {
             name: id.name.clone(),
             rule: None,
         };
-        let named = match self.by_id.get(&reference(&id.namespace)) {
-            None if id.namespace.is_empty() => self.by_id.get(&reference(crate::world::DEFAULT_NAMESPACE)),
+        let named = match self.slots(&reference(&id.namespace)) {
+            None if id.namespace.is_empty() => self.slots(&reference(crate::world::DEFAULT_NAMESPACE)),
             found => found,
         };
         let is = |slot: &usize| self.policies.get(*slot).and_then(Option::as_ref).is_some_and(|p| ObjectId::of(&p.doc).same(id));
@@ -317,7 +332,8 @@ impl PolicySet {
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
                 self.live += usize::from(p.doc.live.is_some());
-                let same = self.by_id.entry(p.id.clone()).or_default();
+                let of = self.by_id.entry(Arc::from(p.id.namespace.as_deref().unwrap_or_default())).or_default();
+                let same = Arc::make_mut(of).entry(p.id.clone()).or_default();
                 same.insert(same.partition_point(|s| *s < slot), slot);
                 if let Some(free) = self.policies.get_mut(slot) {
                     *free = Some(p);
@@ -332,10 +348,16 @@ impl PolicySet {
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
             self.live -= usize::from(old.doc.live.is_some());
-            if let Some(same) = self.by_id.get_mut(&old.id) {
-                same.retain(|s| *s != slot);
-                if same.is_empty() {
-                    self.by_id.remove(&old.id);
+            let namespace = old.id.namespace.as_deref().unwrap_or_default();
+            if let Some(of) = self.by_id.get_mut(namespace).map(Arc::make_mut) {
+                if let Some(same) = of.get_mut(&old.id) {
+                    same.retain(|s| *s != slot);
+                    if same.is_empty() {
+                        of.remove(&old.id);
+                    }
+                }
+                if of.is_empty() {
+                    self.by_id.remove(namespace);
                 }
             }
             return Some(Standing::Policy(old));
@@ -403,7 +425,7 @@ impl PolicySet {
     }
 
     pub fn len(&self) -> usize {
-        self.by_id.values().map(Vec::len).sum()
+        self.by_id.values().flat_map(|of| of.values()).map(Vec::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -443,8 +465,8 @@ impl PolicySet {
     /// The compiled policy of a reference, whatever its `rule`.
     pub fn find(&self, policy: &PolicyRef) -> Option<&Arc<Policy>> {
         let places = match policy.rule {
-            None => self.by_id.get(policy),
-            Some(_) => self.by_id.get(&PolicyRef { rule: None, ..policy.clone() }),
+            None => self.slots(policy),
+            Some(_) => self.slots(&PolicyRef { rule: None, ..policy.clone() }),
         };
         self.policies.get(*places?.first()?)?.as_ref()
     }

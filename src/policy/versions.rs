@@ -376,6 +376,29 @@ mod tests {
     }
 
     #[test]
+    fn an_older_state_shares_with_todays_all_that_did_not_change() {
+        let of = |ns: usize, name: usize, app: &str| {
+            let text = format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p{name}, namespace: n{ns}}}\nspec: {{podSelector: {{matchLabels: {{app: {app}}}}}}}\n"
+            );
+            Change::Apply(Arc::new(yaml::read(&format!("NetworkPolicy/n{ns}/p{name}"), &text).0.remove(0)))
+        };
+        let mut v = Versions::default();
+        for ns in 0..50 {
+            (0..20).for_each(|name| drop(v.turn(&of(ns, name, "a"), Nanos(1))));
+        }
+        for n in 0..7 {
+            v.turn(&of(n, 3, "b"), Nanos(10 + n as i64));
+        }
+        let built: Vec<PolicySet> = (0..=7).map(|n| v.build(1_000 + n, None, CILIUM)).collect();
+        for (n, set) in built.iter().enumerate() {
+            // Of each namespace that changed since: its references, and its index.
+            let since = 7 - n;
+            assert_eq!((set.len(), set.own(v.now())), (1_000, [2 * since, since]), "{n}");
+        }
+    }
+
+    #[test]
     fn a_first_list_is_no_change_and_what_decides_nothing_neither() {
         let mut v = Versions::default();
         v.turn(&kind(KindState::Loading), Nanos(1));

@@ -60,7 +60,9 @@ pub struct Books {
     pub unrecorded: u64,
     /// Records that cannot be written as JSON, or not without names.
     pub unwritable: u64,
-    /// Why the recording ended early.
+    /// Whether the file has been opened.
+    pub opened: bool,
+    /// Why the recording ended early, or could not begin.
     pub failed: Option<String>,
 }
 
@@ -97,12 +99,26 @@ impl Recorder {
     pub fn start(options: Options) -> Result<Self, Error> {
         let (tx, rx) = mpsc::sync_channel(BATCHES);
         let (path, waits) = (options.path.clone(), options.waits);
-        let books = Arc::new(Mutex::new(Books::default()));
+        let books = Arc::new(Mutex::new(Books { opened: true, ..Books::default() }));
         let writer = Writer::open(options, books.clone())?;
-        let run = move || writer.run(&rx);
-        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(run);
-        let thread = thread.map_err(|e| Error::new(Kind::Output, format!("cannot record to {}", path.display())).cause(words(&e)))?;
+        let thread = spawn(move || writer.run(&rx)).map_err(|e| cannot(&path, &e))?;
         Ok(Self { tx: Some(tx), batch: Vec::new(), bytes: 0, gap: 0, handed: 0, waits, books, thread: Some(thread), path })
+    }
+
+    /// The same on the thread that writes, for who may not wait even for that: the books say when the file is open, or why it is not.
+    pub fn open(path: PathBuf, prepare: impl FnOnce(PathBuf) -> Result<Options, Error> + Send + 'static) -> Self {
+        let (tx, rx) = mpsc::sync_channel(BATCHES);
+        let books = Arc::new(Mutex::new(Books::default()));
+        let (own, wanted) = (books.clone(), path.clone());
+        let run = move || match prepare(wanted).and_then(|options| Writer::open(options, own.clone())) {
+            Ok(writer) => {
+                lock(&own).opened = true;
+                writer.run(&rx);
+            }
+            Err(e) => lock(&own).failed = Some(e.line()),
+        };
+        let thread = spawn(run).map_err(|e| lock(&books).failed = Some(cannot(&path, &e).line())).ok();
+        Self { tx: Some(tx), batch: Vec::new(), bytes: 0, gap: 0, handed: 0, waits: false, books, thread, path }
     }
 
     pub fn path(&self) -> &std::path::Path {
@@ -235,6 +251,14 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("record".to_owned()).spawn(run)
+}
+
+fn cannot(path: &std::path::Path, e: &std::io::Error) -> Error {
+    Error::new(Kind::Output, format!("cannot record to {}", path.display())).cause(words(e))
 }
 
 pub(super) fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {

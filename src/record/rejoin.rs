@@ -2,10 +2,12 @@
 //!
 //! Owns what has been said so far. Without it every segment would give each policy once more, and an object that was deleted while nobody
 //! recorded would stay for ever.
-use crate::model::input::{At, Change, Kind, ObjectId};
+use crate::model::doc::Doc;
+use crate::model::input::{At, Change, Edited, Edits, Kind, ObjectId, leave_twins, pairs};
 use crate::model::time::Nanos;
 use crate::world::line::{self, Said};
-use std::collections::{HashMap, HashSet};
+use crate::world::yaml;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use std::sync::Arc;
 enum About {
     Object(Arc<str>, ObjectId),
     Kind(Arc<str>, String, String),
-    /// A manifest or a fault: nothing takes it back.
+    /// A manifest, what became of it, or a fault: no snapshot takes it back.
     Text,
 }
 
@@ -28,6 +30,8 @@ pub struct Rejoin {
     said: HashMap<u64, Vec<About>>,
     /// Since the beginning of a snapshot: what it has named.
     named: Option<HashSet<About>>,
+    /// The objects of each manifest, as it stands.
+    manifests: BTreeMap<String, Vec<Arc<Doc>>>,
 }
 
 impl Rejoin {
@@ -49,6 +53,9 @@ impl Rejoin {
                 for (at, a) in changes.iter().zip(&about) {
                     match &at.change {
                         // Many texts, and none of them takes another's place.
+                        Change::Apply(doc) if *a == About::Text => {
+                            self.manifests.entry(doc.text.file.clone()).or_default().push(doc.clone());
+                        }
                         _ if *a == About::Text => {}
                         Change::Remove(_) => {
                             let old = self.holds.remove(a);
@@ -69,12 +76,36 @@ impl Rejoin {
                 }
                 Ok(changes)
             }
+            Said::Edited(at, files) => {
+                self.said.insert(id, vec![About::Text]);
+                Ok(self.edited(at, files).said().into_iter().collect())
+            }
             Said::Begin => {
                 self.named = Some(HashSet::new());
                 Ok(Vec::new())
             }
             Said::End(at) => Ok(self.end(at)),
         }
+    }
+
+    /// What the texts of files change.
+    fn edited(&mut self, at: Nanos, files: Vec<(String, Option<String>)>) -> Arc<Edits> {
+        let mut edited = Vec::new();
+        for (file, body) in files {
+            let docs: Vec<Arc<Doc>> = body.map(|body| yaml::read(&file, &body).0.into_iter().map(Arc::new).collect()).unwrap_or_default();
+            if let Some(doc) = docs.first() {
+                // A later snapshot may say that it has always been so.
+                let mut line = Vec::new();
+                line::write(&At { cluster: Arc::from(""), at: None, change: Change::Apply(Arc::clone(doc)) }, &mut line);
+                let text = line::inside(&line).unwrap_or_default();
+                self.said.insert(self.hasher.hash_one(text), vec![About::Text]);
+            }
+            let old = self.manifests.insert(file.clone(), docs).unwrap_or_default();
+            let now = self.manifests.get(&file).map(Vec::as_slice).unwrap_or_default();
+            edited.push(Edited { pairs: pairs(&old, now), file, faults: Vec::new() });
+        }
+        leave_twins(&mut edited, self.manifests.values().flatten());
+        Arc::new(Edits { at, files: edited })
     }
 
     /// A line that holds no more; kept, they would grow with every pod that comes and goes.
@@ -108,7 +139,7 @@ fn about(at: &At) -> About {
         Change::Apply(doc) => About::Object(cluster, ObjectId::of(doc)),
         Change::Remove(id) => About::Object(cluster, id.clone()),
         Change::Kind(Kind { group, kind, .. }) => About::Kind(cluster, group.clone(), kind.clone()),
-        Change::Fault(_) => About::Text,
+        Change::Fault(_) | Change::Edited(_) => About::Text,
     }
 }
 

@@ -127,8 +127,8 @@ impl Writer {
         for item in batch {
             match item {
                 Item::World(at) => {
-                    let redact = self.redact.as_mut();
-                    let line = self.ground.take(&at, |at, out| match redact {
+                    let mut redact = self.redact.as_mut();
+                    let line = self.ground.take(&at, |at, out| match &mut redact {
                         None => line::write(at, out),
                         Some(r) => r.change(at, out),
                     });

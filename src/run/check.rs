@@ -101,6 +101,7 @@ pub async fn check(
         say::ledger(engine.ledger(), engine.notes());
     }
     let code = finish(engine.ended())?;
+    super::one_cluster(&engine, "a check")?;
     let subject = cmd::Subject { engine: &engine, before: before.as_ref(), filter: &check.filter };
     let mut out = io::BufWriter::new(io::stdout().lock());
     let failed = |e: &io::Error| Error::output("cannot write to standard output", e);

@@ -5,8 +5,9 @@ use super::{headless, say};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::input::{Change, Frame, Input};
+use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
-use crate::model::view::{Field, Value, time_of};
+use crate::model::view::{Field, Value, in_window, time_of};
 use crate::model::words::count;
 use crate::plan::record::Record;
 pub use crate::record::Options;
@@ -15,6 +16,7 @@ use crate::record::redact::Redact;
 use crate::record::{Around, Books, Ground, Keep, Recorder};
 use crate::source::feed::Inbox;
 use crate::tui::Left;
+use crate::wire::clock::time_of as time_of_line;
 use crate::wire::response::Response;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
@@ -48,10 +50,19 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
                     recorder.world(at);
                     None
                 }
+                Input::Edited(edits) => {
+                    edits.said().iter().for_each(|at| recorder.world(at));
+                    None
+                }
                 _ => None,
             };
-            let mut admitted = None;
+            let (mut admitted, events) = (None, engine.ledger().events());
             engine.feed(input, &mut |e| admitted = Some(Seen::of(&e.response)));
+            // Events of agents pass no filter of flows, and are kept where there is none.
+            if let Some(f) = frame.as_ref().filter(|_| engine.ledger().events() > events && engine.admit().is_all()) {
+                admitted = Some(Seen { at: time_of_line(&f.bytes), drop: false, dns: false })
+                    .filter(|s| s.at.is_none_or(|at| in_window(r.window, at)));
+            }
             if let (Some(frame), Some(seen)) = (frame, admitted) {
                 put(frame, &seen, &mut around, &mut recorder);
             }
@@ -79,7 +90,7 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
     }
     if !r.quiet {
         say::ledger(engine.ledger(), engine.notes());
-        say::say("note", &closing(&r.path, &books, around.as_ref()));
+        say::say("note", &closing(&r.path, &books, around.as_ref(), engine.ledger()));
     }
     ended
 }
@@ -130,8 +141,15 @@ pub fn left(left: &Left) -> Result<(), Error> {
         .hint("what was written before can be read: flowhy replay FILE"))
 }
 
-fn closing(path: &Path, books: &Books, around: Option<&Around>) -> String {
+fn closing(path: &Path, books: &Books, around: Option<&Around>, ledger: &Ledger) -> String {
     let mut text = format!("recorded {} flows to {}, {}", count(books.flows), path.display(), bytes(books.bytes));
+    if ledger.events() > 0 {
+        text.push_str(&format!(
+            "; there were {} events of agents and {} of their debugging",
+            count(ledger.agent_events),
+            count(ledger.debug_events)
+        ));
+    }
     if let Some(a) = around {
         text.push_str(&format!("; {} left out, which no drop was near", count(a.left_out())));
         if a.crowded() > 0 {

@@ -8,6 +8,7 @@ use crate::model::time::Nanos;
 use crate::record::{self as tape, Ground, Keep, Recorder, set};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The name under which a person asks for it.
@@ -35,27 +36,42 @@ fn sessions(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Begins this session's ring, with the lock that keeps it from others, and removes those before the last one. Is called when there
-/// is a flow to record: a session that saw none takes nobody's place.
-pub fn begin(ground: Ground) -> Option<(Recorder, File)> {
+/// Begins this session's ring, on the thread that writes it, and removes those before the last one. Is called when there is a flow to
+/// record: a session that saw none takes nobody's place.
+pub fn begin(ground: Ground) -> Option<Recorder> {
     let folder = folder()?;
-    private(&folder).ok()?;
-    let old = sessions(&folder);
+    let now: Nanos = SystemTime::now().into();
+    let path = folder.join(format!("{}-{}", now.utc().format("%Y%m%dT%H%M%S%.3f"), std::process::id()));
+    let file = path.join(FILE);
+    let prepare = move |file: PathBuf| {
+        let failed = |e: std::io::Error| Error::output("there is no ring of this session", &e);
+        private(&folder).map_err(failed)?;
+        clear(&folder);
+        private(&path).map_err(failed)?;
+        let lock = File::create(path.join(LOCK)).map_err(failed)?;
+        lock.try_lock().map_err(|e| failed(e.into()))?;
+        let options = record::options(file, Keep::Ring(SIZE), false);
+        // The lock keeps others from it for as long as there is somebody to ask for the time.
+        let clock = options.clock.clone();
+        let held = move || {
+            let _ = &lock;
+            clock()
+        };
+        Ok(tape::Options { ground, waits: false, clock: Arc::new(held), ..options })
+    };
+    Some(Recorder::open(file, prepare))
+}
+
+/// Leaves the newest of the rings that are there, and those of sessions that still run.
+fn clear(folder: &Path) {
+    let old = sessions(folder);
     let (last, older) = old.split_last().map_or((None, &[][..]), |(l, o)| (Some(l), o));
     for path in older.iter().filter(|p| Some(*p) != last) {
-        // A session that still runs keeps its own.
         if File::open(path.join(LOCK)).is_ok_and(|f| f.try_lock().is_err()) {
             continue;
         }
         let _ = fs::remove_dir_all(path);
     }
-    let now: Nanos = SystemTime::now().into();
-    let path = folder.join(format!("{}-{}", now.utc().format("%Y%m%dT%H%M%S%.3f"), std::process::id()));
-    private(&path).ok()?;
-    let lock = File::create(path.join(LOCK)).ok()?;
-    lock.try_lock().ok()?;
-    let ring = Recorder::start(tape::Options { ground, waits: false, ..record::options(path.join(FILE), Keep::Ring(SIZE), false) }).ok()?;
-    Some((ring, lock))
 }
 
 pub fn private(path: &Path) -> std::io::Result<()> {

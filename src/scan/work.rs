@@ -135,9 +135,12 @@ impl<'a> Worker<'a> {
                     self.done.ledger.skipped += 1;
                     return;
                 }
-                Ok(Decoded::AgentEvent(_) | Decoded::DebugEvent(_) | Decoded::World(_)) => {
-                    self.done.ledger.decoded += 1;
-                    self.done.ledger.notices += 1;
+                Ok(other) => {
+                    let ledger = &mut self.done.ledger;
+                    ledger.decoded += 1;
+                    ledger.notices += 1;
+                    ledger.agent_events += u64::from(matches!(other, Decoded::AgentEvent(_)));
+                    ledger.debug_events += u64::from(matches!(other, Decoded::DebugEvent(_)));
                     return;
                 }
                 Err(bad) => bad.to_string(),

@@ -8,7 +8,7 @@ use super::feed::Gone;
 use super::{Feed, Source, Stop, manifests};
 use crate::error::Error;
 use crate::model::doc::{Doc, Fault};
-use crate::model::input::{Edited, Edits, Input, ObjectId, Pair};
+use crate::model::input::{Edited, Edits, Input, leave_twins, pairs};
 use crate::world::yaml;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ impl Watched {
             edited.push(Edited { file: path.display().to_string(), pairs, faults: Vec::new() });
         }
         self.seen = Some(now);
-        self.leave_twins(&mut edited);
+        leave_twins(&mut edited, self.known.values().flat_map(|k| &k.docs));
         edited
     }
 
@@ -140,29 +140,6 @@ impl Watched {
         known.docs = docs;
         Some(Edited { file, pairs, faults })
     }
-
-    /// An object that went from one file and stands in another stands there still.
-    fn leave_twins(&self, edited: &mut [Edited]) {
-        for e in edited {
-            let gone = e.pairs.iter().filter(|(_, new)| new.is_none()).filter_map(|(old, _)| Some(ObjectId::of(old.as_deref()?)));
-            let twin = |id: ObjectId| self.known.values().flat_map(|k| &k.docs).find(|d| ObjectId::of(d).same(&id));
-            let twins: Vec<_> = gone.filter_map(twin).map(|d| (None, Some(d.clone()))).collect();
-            e.pairs.extend(twins);
-        }
-    }
-}
-
-/// Which object took whose place. Where one stands several times in a file they go by their order.
-fn pairs(old: &[Arc<Doc>], new: &[Arc<Doc>]) -> Vec<Pair> {
-    let mut left: Vec<Option<&Arc<Doc>>> = old.iter().map(Some).collect();
-    let mut out = Vec::new();
-    for doc in new {
-        let id = ObjectId::of(doc);
-        let place = left.iter_mut().find(|o| o.is_some_and(|o| ObjectId::of(o) == id));
-        out.push((place.and_then(Option::take).cloned(), Some(doc.clone())));
-    }
-    let gone = left.into_iter().flatten().map(|old| (Some(old.clone()), None));
-    gone.chain(out).collect()
 }
 
 impl Source for Watched {

@@ -11,11 +11,9 @@ use crate::model::time::Nanos;
 use crate::record::rejoin::Rejoin;
 use crate::record::set;
 use crate::wire::clock::time_of;
+use crate::world::line;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// How our writer, and whoever writes as it does, begins a line of the cluster's state.
-const WORLD: &[u8] = b"{\"world\":";
 
 /// What comes next.
 #[derive(Debug)]
@@ -179,7 +177,7 @@ impl Track {
     fn take(&mut self, frame: Frame) {
         let at = time_of(&frame.bytes);
         // The state of a snapshot is as old as it is, but stands where it stands.
-        self.at = if frame.bytes.starts_with(WORLD) { self.at.max(at) } else { at.or(self.at) };
+        self.at = if frame.bytes.starts_with(line::BEGIN) { self.at.max(at) } else { at.or(self.at) };
         self.head = Some((frame, at));
     }
 
@@ -188,7 +186,7 @@ impl Track {
             return Some(Next::End(name, how));
         }
         let (mut frame, at) = self.head.take()?;
-        let text = frame.bytes.strip_prefix(WORLD).and_then(|t| t.trim_ascii_end().strip_suffix(b"}"));
+        let text = line::inside(&frame.bytes);
         let Some(text) = text.filter(|_| frame.broken.is_none()) else { return Some(Next::Line(frame, at)) };
         match self.state.take(text) {
             Ok(changes) => Some(Next::Changes(changes)),

@@ -41,6 +41,7 @@ use crate::source::feed::Inbox;
 use crate::source::replay::Remote;
 use crossterm::event::{Event, EventStream, MouseButton, MouseEventKind};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use desk::{Clerk, Wish};
 use futures::StreamExt;
 use key::Key;
 use ratatui::Terminal;
@@ -68,7 +69,7 @@ const TEST_PANIC: &str = "FLOWHY_TEST_PANIC";
 type Screen = Terminal<CrosstermBackend<Stdout>>;
 
 /// Runs the screen until somebody leaves it, and says what became of the files that were being written.
-pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes<'_>, desk: &mut dyn Desk) -> Result<Left, Error> {
+pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: Tapes, desk: Box<dyn Desk>) -> Result<Left, Error> {
     let mut signals = term::Signals::new()?;
     let title = format!("flowhy {}", options.title);
     let mouse = options.mouse;
@@ -79,6 +80,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     let remote = options.remote.clone();
     let mut app = App::new(engine, options);
     app.model.kept = tapes.keeps();
+    let mut clerk = Clerk::new(desk);
     let mut queue: VecDeque<Input> = VecDeque::new();
     let mut closed = false;
     let start = Instant::now();
@@ -127,33 +129,20 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                             let (tone, text) = tapes.save(&path, filter, &app.engine);
                             app.say(tone, text);
                         }
-                        Effect::Export(path, text) => {
-                            let (tone, text) = tapes::write(&path, &text);
-                            app.say(tone, text);
-                        }
                         Effect::Record(path) => {
                             let (tone, text) = tapes.toggle(path.as_deref());
                             app.say(tone, text);
                             app.model.tape = tapes.state();
                         }
+                        Effect::Export(path, text) => keep(&mut app, &mut clerk, Wish::Export(path, text)),
+                        Effect::Write(settings) => keep(&mut app, &mut clerk, Wish::Write(settings)),
+                        Effect::Keep(name, filter) => keep(&mut app, &mut clerk, Wish::Keep(name, filter)),
+                        Effect::Remember(filter) => keep(&mut app, &mut clerk, Wish::Remember(filter)),
                         Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
                         Effect::Step => remote.iter().for_each(Remote::step),
                         Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
-                        Effect::Write(settings) => {
-                            let (tone, text) = desk::said("columns, theme and time are", desk.write(&settings));
-                            app.say(tone, text);
-                        }
-                        Effect::Keep(name, filter) => {
-                            let (tone, text) = desk::said(&format!("{name} is"), desk.keep(&name, &filter));
-                            app.say(tone, text);
-                        }
-                        Effect::Remember(filter) => desk.remember(&filter),
+                        Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
                         Effect::Copy(text) => copy(&text),
-                        Effect::Hold(held) => {
-                            if let Some(remote) = &remote {
-                                remote.pause(held);
-                            }
-                        }
                         Effect::Redraw => broken = anew(&mut terminal).err(),
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }
@@ -187,7 +176,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 (app.model.tape, app.model.kept, app.model.missed) = (tapes.state(), tapes.keeps(), tapes.missed());
                 dirty = true;
             }
-            () = tokio::time::sleep(NAP), if tapes.awaits() => {}
+            () = tokio::time::sleep(NAP), if tapes.awaits() || clerk.awaits() => {}
             () = std::future::ready(()), if !queue.is_empty() || app.behind() || tapes.is_saving() => {}
         }
         match asked {
@@ -205,16 +194,27 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             break;
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        while let Some((tone, text)) = clerk.said() {
+            app.say(tone, text);
+            dirty = true;
+        }
         // The ring begins with a flow: from then on leaving loses nothing.
         (app.model.kept, app.model.saving) = (tapes.keeps(), tapes.saves());
     }
     drop(guard);
-    let left = end(tapes, &app.engine);
+    let mut left = end(tapes, &app.engine);
+    clerk.end(&mut left);
     broken.map_or(Ok(left), Err)
 }
 
+fn keep(app: &mut App, clerk: &mut Clerk, wish: Wish) {
+    if let Some((tone, text)) = clerk.ask(wish) {
+        app.say(tone, text);
+    }
+}
+
 /// What is being saved is finished, as long as the disk goes along.
-fn end(mut tapes: Tapes<'_>, engine: &Engine) -> Left {
+fn end(mut tapes: Tapes, engine: &Engine) -> Left {
     let (mut left, begin) = (Left::default(), Instant::now());
     let (mut seen, mut moved) = (tapes.saved(), begin);
     while tapes.saved().is_some() {
@@ -237,7 +237,7 @@ fn end(mut tapes: Tapes<'_>, engine: &Engine) -> Left {
 }
 
 /// Data, for a slice of time. Returns whether the picture may have changed.
-fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes<'_>, start: Instant) -> bool {
+fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: Instant) -> bool {
     let until = Instant::now() + SLICE;
     let mut changed = false;
     if !queue.is_empty() {

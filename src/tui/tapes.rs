@@ -5,8 +5,7 @@
 //! back go to the last line.
 use super::model::Tone;
 use crate::engine::{Engine, Sieve};
-use crate::error::Error;
-use crate::model::input::{At, Change, Codec, Edited, Frame, Input};
+use crate::model::input::{At, Codec, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
 use crate::record::{Books, Ground, Recorder, files};
@@ -15,19 +14,19 @@ use prost::Message as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens a file to record into, given what is known of the cluster.
-pub type Start = Box<dyn Fn(&Path, Ground) -> Result<Recorder, Error>>;
+/// Opens a file to record into, given what is known of the cluster. None of them waits for a disk.
+pub type Start = Box<dyn Fn(&Path, Ground) -> Recorder>;
 
 /// Begins the session's ring, given what is known of the cluster by then.
-pub type Begin<'a> = Box<dyn FnOnce(Ground) -> Option<Recorder> + 'a>;
+pub type Begin = Box<dyn FnOnce(Ground) -> Option<Recorder>>;
 
 /// Rows of a saving between two questions whether time is up.
 const SLICE: u64 = 128;
 
-pub struct Tapes<'a> {
+pub struct Tapes {
     start: Start,
     /// Until the first flow.
-    begin: Option<Begin<'a>>,
+    begin: Option<Begin>,
     session: Option<Running>,
     named: Option<Running>,
     saving: Option<Saving>,
@@ -37,10 +36,19 @@ pub struct Tapes<'a> {
     missed: u64,
 }
 
-/// A recording, and how many flows it was said to lack.
+/// A recording, how many flows it was said to lack, and whether it was said that it has begun.
 struct Running {
     to: Recorder,
+    /// As it was typed.
+    name: String,
     said: u64,
+    opened: bool,
+}
+
+impl Running {
+    fn new(to: Recorder, name: &str) -> Self {
+        Self { to, name: name.to_owned(), said: 0, opened: false }
+    }
 }
 
 /// A file that has been written but for what is on its way to the disk.
@@ -61,9 +69,9 @@ struct Saving {
     gone: u64,
 }
 
-impl<'a> Tapes<'a> {
+impl Tapes {
     /// `begin`: begins the ring of this session, if there is to be one. `given`: what the engine was told before any source.
-    pub fn new(start: Start, begin: Option<Begin<'a>>, given: &[At]) -> Self {
+    pub fn new(start: Start, begin: Option<Begin>, given: &[At]) -> Self {
         let mut all =
             Self { start, begin, session: None, named: None, saving: None, closing: Vec::new(), ground: Ground::default(), missed: 0 };
         given.iter().for_each(|at| all.world(at));
@@ -72,7 +80,7 @@ impl<'a> Tapes<'a> {
 
     /// Whether what is seen is kept beyond the screen.
     pub fn keeps(&self) -> bool {
-        self.session.is_some()
+        self.session.as_ref().is_some_and(|r| r.to.books().opened)
     }
 
     /// How many flows are not in the recordings that were to have them.
@@ -92,23 +100,15 @@ impl<'a> Tapes<'a> {
         match input {
             Input::Frame(f) if f.broken.is_none() => {
                 if let Some(begin) = self.begin.take() {
-                    self.session = begin(self.ground.clone()).map(|to| Running { to, said: 0 });
+                    self.session = begin(self.ground.clone()).map(|to| Running::new(to, ""));
                 }
                 for r in [&mut self.session, &mut self.named].into_iter().flatten() {
                     r.to.frame(f.clone());
                 }
             }
             Input::World(at) => self.world(at),
-            // A recording keeps the manifests that were given at its begin; one that begins later has those of then.
-            Input::Edited(edits) => edits.files.iter().filter(|f| !f.pairs.is_empty()).for_each(|f| self.edited(f)),
+            Input::Edited(edits) => edits.said().iter().for_each(|at| self.world(at)),
             _ => {}
-        }
-    }
-
-    fn edited(&mut self, file: &Edited) {
-        self.ground.forget(&file.file);
-        for doc in file.pairs.iter().filter_map(|(_, new)| new.as_ref()) {
-            self.ground.take(&At { cluster: Arc::from(""), at: None, change: Change::Apply(doc.clone()) }, line::write);
         }
     }
 
@@ -126,6 +126,9 @@ impl<'a> Tapes<'a> {
             let Some(running) = r else { continue };
             running.to.flush();
             let books = running.to.books();
+            if !books.opened {
+                continue;
+            }
             let what = if session { "the session's ring" } else { "the recording" };
             if let Some(cause) = &books.failed {
                 let path = running.to.path().display().to_string();
@@ -158,13 +161,23 @@ impl<'a> Tapes<'a> {
             return self.closed().unwrap_or((Tone::Info, format!("closing {path}")));
         }
         let Some(path) = path else { return (Tone::Info, "nothing is being recorded".to_owned()) };
-        match (self.start)(Path::new(path), self.ground.clone()) {
-            Ok(to) => {
-                self.named = Some(Running { to, said: 0 });
-                (Tone::Info, format!("recording to {path}; :record ends it"))
-            }
-            Err(e) => (Tone::Error, e.line()),
+        self.named = Some(Running::new((self.start)(Path::new(path), self.ground.clone()), path));
+        (Tone::Info, format!("opening {path}"))
+    }
+
+    /// What has come of opening files.
+    fn opened(&mut self) -> Option<(Tone, String)> {
+        // Nobody asked for the ring: without a place for it there is none.
+        self.session.take_if(|r| !r.to.books().opened && r.to.books().failed.is_some());
+        let r = self.named.as_mut().filter(|r| !r.opened)?;
+        let books = r.to.books();
+        r.opened = books.opened;
+        if books.opened {
+            return Some((Tone::Info, format!("recording to {}; :record ends it", r.name)));
         }
+        let failed = (Tone::Error, books.failed?);
+        self.named = None;
+        Some(failed)
     }
 
     /// Begins to write what is held and passes the filter.
@@ -172,14 +185,9 @@ impl<'a> Tapes<'a> {
         if self.saving.is_some() {
             return (Tone::Info, "another file is being saved".to_owned());
         }
-        match (self.start)(Path::new(path), self.ground.clone()) {
-            Ok(to) => {
-                let seqs = engine.store().seqs();
-                self.saving = Some(Saving { to, next: seqs.start, end: seqs.end, filter: Sieve::new(filter), gone: 0 });
-                (Tone::Info, format!("saving to {path}"))
-            }
-            Err(e) => (Tone::Error, e.line()),
-        }
+        let (to, seqs) = ((self.start)(Path::new(path), self.ground.clone()), engine.store().seqs());
+        self.saving = Some(Saving { to, next: seqs.start, end: seqs.end, filter: Sieve::new(filter), gone: 0 });
+        (Tone::Info, format!("saving to {path}"))
     }
 
     /// Whether a file that was asked for is not whole yet, and nothing more comes to it.
@@ -216,12 +224,13 @@ impl<'a> Tapes<'a> {
 
     /// Whether a disk is waited for.
     pub fn awaits(&self) -> bool {
-        !self.closing.is_empty() || self.saving.is_some() && !self.is_saving()
+        let opening = [&self.session, &self.named].into_iter().flatten().any(|r| !r.to.books().opened);
+        opening || !self.closing.is_empty() || self.saving.is_some() && !self.is_saving()
     }
 
     /// Goes on saving while `more` allows; says so at the end.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> Option<(Tone, String)> {
-        if let Some(said) = self.closed() {
+        if let Some(said) = self.opened().or_else(|| self.closed()) {
             return Some(said);
         }
         let s = self.saving.as_mut()?;
@@ -281,7 +290,10 @@ pub fn write(path: &str, text: &str) -> (Tone, String) {
 
 fn finished(Closing { done, to, gone }: Closing) -> (Tone, String) {
     let path = to.path().display().to_string();
-    let Books { flows, failed, unrecorded, missed, .. } = to.finish();
+    let Books { flows, failed, unrecorded, missed, opened, .. } = to.finish();
+    if let (false, Some(cause)) = (opened, &failed) {
+        return (Tone::Error, if cause.contains(&path) { cause.clone() } else { format!("{path} was not written: {cause}") });
+    }
     if let Some(cause) = failed {
         return (Tone::Error, format!("{path} ended early: {cause}; {} flows are not in it", count(unrecorded)));
     }
@@ -330,8 +342,55 @@ mod tests {
                 }
                 Nanos(0)
             };
-            Recorder::start(Options { path: path.to_owned(), keep: Keep::One, redact: None, ground, waits: false, clock: Arc::new(clock) })
+            opened(path, move |path| Options { path, keep: Keep::One, redact: None, ground, waits: false, clock: Arc::new(clock) })
         })
+    }
+
+    /// A recorder with its file open.
+    fn opened(path: &Path, options: impl FnOnce(std::path::PathBuf) -> Options + Send + 'static) -> Recorder {
+        let to = Recorder::open(path.to_owned(), |path| Ok(options(path)));
+        while !to.books().opened {
+            std::thread::yield_now();
+        }
+        to
+    }
+
+    #[test]
+    fn a_disk_that_hangs_while_a_file_is_opened_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Mutex::new(()));
+        let hangs = disk.clone();
+        let start: Start = Box::new(move |path, ground| {
+            let hangs = hangs.clone();
+            Recorder::open(path.to_owned(), move |path| {
+                drop(hangs.lock());
+                Ok(Options { path, keep: Keep::One, redact: None, ground, waits: false, clock: Arc::new(|| Nanos(0)) })
+            })
+        });
+        let mut t = Tapes::new(start, None, &[]);
+        let engine = Engine::new(crate::engine::Options::default());
+        let path = dir.path().join("r.jsonl");
+        let held = disk.lock().unwrap();
+        assert_eq!(t.toggle(path.to_str()), (Tone::Info, format!("opening {}", path.display())));
+        (0..300).for_each(|_| t.see(&flow()));
+        assert!(t.advance(&engine, &mut || true).is_none() && t.flush().is_none() && t.awaits());
+        drop(held);
+        let wait = |t: &mut Tapes| loop {
+            if let Some((tone, said)) = t.advance(&engine, &mut || true) {
+                break (tone, said);
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(wait(&mut t), (Tone::Info, format!("recording to {}; :record ends it", path.display())));
+        let (_, mut said) = t.toggle(None);
+        if !said.starts_with("recorded ") {
+            said = wait(&mut t).1;
+        }
+        assert_eq!(said, format!("recorded 300 flows to {}", path.display()), "nothing that came meanwhile is lost");
+        // What cannot be opened is told, and nothing is recorded.
+        assert_eq!(t.toggle(path.to_str()).0, Tone::Info);
+        let (tone, said) = wait(&mut t);
+        assert!(tone == Tone::Error && said.contains("the file exists") && t.state().is_none(), "{said}");
     }
 
     fn flow() -> Input {

@@ -218,8 +218,8 @@ impl World {
             Then::Nothing if service.selector.is_empty() => None,
             Then::Nothing => {
                 let fits = |t: &PodLike| service.selector.iter().all(|(k, v)| t.labels.get(k) == Some(v));
-                let mine = self.pods.iter().filter(|(k, t)| k.0 == key.0 && !t.finished && fits(t));
-                Some(mine.filter_map(|(_, t)| t.ips.first().copied()).collect())
+                let mine = self.in_namespace.get(&key.0).into_iter().flatten().filter_map(|name| self.pods.get(name));
+                Some(mine.filter(|t| !t.finished && fits(t)).filter_map(|t| t.ips.first().copied()).collect())
             }
         }
     }

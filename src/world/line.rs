@@ -8,24 +8,35 @@
 //! | `apply` | `file`, `body`: the text of one object or of several, as manifests have it; with its lines, because explanations cite them. `live`: what the API says besides |
 //! | `remove` | `group`, `kind`, `namespace`, `name` of an object that is no more |
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
+//! | `edited` | `file` and `body` of each manifest that was written anew then; no `body` where nothing is left of it |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
 //!
 //! Keys that are not known are passed over. What a snapshot means to a reader that knows a state already belongs to `record::rejoin`.
 use super::yaml;
 use crate::model::doc::{Doc, Fault};
-use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+use crate::model::input::{At, Change, Edited, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::model::time::Nanos;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+/// How a line begins that our writer, or whoever writes as it does, has made.
+pub const BEGIN: &[u8] = b"{\"world\":";
+
+/// What stands in such a line after `{"world":`; `None` of others.
+pub fn inside(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(BEGIN)?.trim_ascii_end().strip_suffix(b"}")
+}
+
 /// What a line says.
 #[derive(Debug)]
 pub enum Said {
     /// A text may hold several objects.
     Changes(Vec<At>),
+    /// Manifests were written anew at a time: the name of each, and its text.
+    Edited(Nanos, Vec<(String, Option<String>)>),
     Begin,
     /// When the snapshot was made.
     End(Option<Nanos>),
@@ -45,6 +56,8 @@ struct Line<'a> {
     kind: Option<Known<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     fault: Option<Broken<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty", borrow, default)]
+    edited: Vec<Saved<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     snapshot: Option<Cow<'a, str>>,
 }
@@ -55,6 +68,13 @@ struct Body<'a> {
     body: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     live: Option<Version>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved<'a> {
+    file: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    body: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,6 +182,7 @@ pub fn write(at: &At, out: &mut Vec<u8>) {
             };
             Line { kind: Some(known), ..head() }
         }
+        Change::Edited(edits) => Line { edited: edits.used().map(saved).collect(), ..head() },
         Change::Fault(f) => {
             Line { fault: Some(Broken { file: Cow::Borrowed(&f.file), line: f.line, what: Cow::Borrowed(&f.what) }), ..head() }
         }
@@ -180,6 +201,10 @@ fn body(doc: &Doc) -> Body<'_> {
     Body { file: Cow::Borrowed(&doc.text.file), body: Cow::Borrowed(&doc.text.body), live }
 }
 
+fn saved(e: &Edited) -> Saved<'_> {
+    Saved { file: Cow::Borrowed(&e.file), body: e.text().map(|d| Cow::Borrowed(&*d.text.body)) }
+}
+
 fn moment(text: &str) -> Result<Nanos, String> {
     let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| format!("{text:?} is no time"))?;
     Ok(Nanos::from_utc(time.to_utc()))
@@ -187,7 +212,7 @@ fn moment(text: &str) -> Result<Nanos, String> {
 
 fn put(line: &Line<'_>, out: &mut Vec<u8>) {
     let begin = out.len();
-    out.extend_from_slice(b"{\"world\":");
+    out.extend_from_slice(BEGIN);
     // Writing to memory fails only where a map's keys are no strings, and there is no map in it.
     if serde_json::to_writer(&mut *out, line).is_err() {
         return out.truncate(begin);
@@ -228,6 +253,10 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
             all(vec![Change::Kind(Kind { group: own(k.group), kind: own(k.kind), state })])
         }
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
+        Line { edited, .. } if !edited.is_empty() => {
+            let at = at.ok_or("manifests that were written anew at no time")?;
+            Said::Edited(at, edited.into_iter().map(|s| (own(s.file), s.body.map(own))).collect())
+        }
         Line { snapshot: Some(word), .. } => match &*word {
             "begin" => Said::Begin,
             "end" => Said::End(at),

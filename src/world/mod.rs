@@ -26,7 +26,7 @@ use crate::model::observed::{L4, L7, Observed, Party};
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
 use aged::{Aged, Then};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub type Key = (String, String);
 pub struct World {
     namespaces: HashMap<String, Aged<BTreeMap<String, String>>>,
     pods: HashMap<Arc<Key>, Arc<PodLike>>,
+    /// The names of its pods, by namespace.
+    in_namespace: HashMap<String, BTreeSet<Arc<Key>>>,
     addresses: Addresses,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
@@ -98,6 +100,16 @@ impl World {
                 self.settings.complete(self.kinds.was_listed("daemonsets"));
                 changed
             }
+            Change::Edited(edits) => {
+                for (old, new) in edits.used().flat_map(|f| &f.pairs) {
+                    match (old, new) {
+                        (_, Some(new)) => self.apply_at(&Change::Apply(new.clone()), at),
+                        (Some(old), None) => self.apply_at(&Change::Remove(ObjectId::of(old)), at),
+                        (None, None) => {}
+                    }
+                }
+                false
+            }
             Change::Fault(_) => false,
         };
         self.generation += u64::from(changed);
@@ -126,6 +138,9 @@ impl World {
                 }
                 let (key, pod) = (Arc::new(key), Arc::new(pod));
                 let old = self.pods.insert(key.clone(), pod.clone());
+                if old.is_none() {
+                    self.in_namespace.entry(key.0.clone()).or_default().insert(key.clone());
+                }
                 self.addresses.change(&key, old.as_ref(), Some(&pod), at);
                 true
             }
@@ -227,6 +242,12 @@ impl World {
     /// A pod is no more; whose address it was until then is remembered for a while.
     fn remove_pod(&mut self, key: Key, at: Option<Nanos>) -> bool {
         let Some(old) = self.pods.remove(&key) else { return false };
+        if let Some(all) = self.in_namespace.get_mut(&key.0) {
+            all.remove(&key);
+            if all.is_empty() {
+                self.in_namespace.remove(&key.0);
+            }
+        }
         self.addresses.change(&Arc::new(key), Some(&old), None, at);
         true
     }

@@ -384,6 +384,58 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
 }
 
 #[test]
+fn an_audit_is_of_what_is_in_the_cluster() {
+    let cluster = Cluster::new(Listen::loopback());
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: {name}-1, labels: {{app: {name}}}}}\nspec: {{containers: []}}\nstatus: {{phase: Running}}\n---\n"
+        )
+    };
+    let all = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}{}apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{namespace: shop, name: db}}\n\
+         spec: {{podSelector: {{matchLabels: {{app: db}}}}, policyTypes: [Ingress, Egress]}}\n",
+        pod("web"),
+        pod("db")
+    );
+    cluster.api.put(&all);
+    let file = cluster.dir.path().join("all.yaml");
+    std::fs::write(&file, &all).unwrap();
+    let audit = |more: &[&str]| {
+        let o = cluster.run(&[&["audit", "-q", "-o", "json"], more].concat());
+        (o.status.code(), serde_json::from_slice::<Value>(&o.stdout).unwrap_or_default(), text(&o.stderr))
+    };
+    let (code, live, err) = audit(&["--kube-context", "prod"]);
+    assert_eq!((code, err.as_str()), (Some(1), ""), "{live}");
+    let (_, given, _) = audit(&["--policies", file.to_str().unwrap()]);
+    let pods = |r: &Value| {
+        let shop = r["namespaces"].as_array().unwrap().iter().find(|n| n["name"] == "shop").unwrap().clone();
+        let of = |p: &Value| (p["name"].clone(), p["ingress"]["state"].clone(), p["egress"]["state"].clone());
+        shop["pods"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(pods(&live), pods(&given), "as the same manifests");
+    assert!(pods(&live).contains(&(json!("db-1"), json!("closed"), json!("closed"))), "{live}");
+    assert_eq!((live["inputs"][0]["path"].as_str(), live["inputs"][0]["what"].as_str()), (Some("cluster prod"), Some("cluster")));
+    // Of what may not be read nothing is called open, and the answer is none.
+    cluster.api.forbid("networkpolicies.networking.k8s.io", true);
+    let (code, live, err) = audit(&["--kube-context", "prod"]);
+    assert!(code == Some(4) && err.contains("networkpolicies forbidden"), "{code:?} {err}");
+    assert!(pods(&live).iter().all(|(_, ingress, egress)| (ingress, egress) == (&json!("unknown"), &json!("unknown"))), "{live}");
+    // Two clusters are not mixed, and none is left out without a word.
+    let other = Cluster::new(Listen::loopback());
+    let stage = other.api.kubeconfig(other.dir.path(), "stage");
+    let list = std::env::join_paths([&cluster.config, &stage]).unwrap();
+    let o = cluster.command(&["audit", "--kube-context", "prod", "--kube-context", "stage"]).env("KUBECONFIG", &list).output().unwrap();
+    assert!(o.status.code() == Some(2) && text(&o.stderr).contains("prod, stage"), "{}", text(&o.stderr));
+    cluster.api.down();
+    let o = cluster.run(&["audit", "--kube-context", "prod"]);
+    assert!(
+        o.status.code() == Some(3) && o.stdout.is_empty() && text(&o.stderr).contains("cannot read anything of prod"),
+        "{}",
+        text(&o.stderr)
+    );
+}
+
+#[test]
 fn a_question_that_no_cluster_answers_is_an_error_and_not_an_answer() {
     let cluster = Cluster::new(Listen::loopback());
     cluster.api.down();

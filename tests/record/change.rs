@@ -13,7 +13,7 @@ use flowhy::world::yaml;
 use std::path::Path;
 use std::sync::Arc;
 
-fn engine() -> Engine {
+pub fn engine() -> Engine {
     Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, ..Options::default() })
 }
 
@@ -66,7 +66,7 @@ fn inputs() -> (Vec<Input>, Nanos) {
 }
 
 /// (time, explanation) of every flow that has one.
-fn whys(engine: &mut Engine, input: Input, out: &mut Vec<(Nanos, String)>) {
+pub fn whys(engine: &mut Engine, input: Input, out: &mut Vec<(Nanos, String)>) {
     if matches!(input, Input::Reset) {
         out.clear();
     }
@@ -79,7 +79,7 @@ fn whys(engine: &mut Engine, input: Input, out: &mut Vec<(Nanos, String)>) {
     });
 }
 
-fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
+pub fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
     let options = record::Options {
         path: path.to_owned(),
         keep,
@@ -93,6 +93,7 @@ fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
         match input {
             Input::Frame(f) => recorder.frame(f.clone()),
             Input::World(at) => recorder.world(at),
+            Input::Edited(edits) => edits.said().iter().for_each(|at| recorder.world(at)),
             _ => {}
         }
     }

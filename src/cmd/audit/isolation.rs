@@ -104,6 +104,9 @@ impl<'a> Judge<'a> {
         if let Some(kind) = self.not_evaluated(&subject.namespace, true) {
             return unknown(format!("{kind} is not evaluated, and may close it"));
         }
+        if let Some(kind) = self.set.unread().first() {
+            return unknown(format!("not all {} are known ({}), and one may close it", kind.name, kind.how));
+        }
         if self.tiers { self.by_tiers(direction, subject) } else { open("") }
     }
 

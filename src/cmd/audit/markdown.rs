@@ -1,7 +1,7 @@
 //! The report for a ticket or an auditor: short, in tables, and it says what was not looked at.
 //!
 //! Owns the layout, and that no name from a file or the network can act as markup.
-use super::report::{Finding, InNamespace, Report, Severity, Traffic};
+use super::report::{Content, Finding, InNamespace, Report, Severity, Traffic};
 use super::text::{admits, coverage, judged, known, on_port, tally, verdict};
 use super::words::{list, moment};
 use crate::model::text::clean;
@@ -31,7 +31,14 @@ pub fn markdown(r: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## Not looked at\n")?;
     r.not_looked_at.iter().try_for_each(|s| writeln!(out, "- {}", safe(s)))?;
     writeln!(out)?;
-    let inputs = r.inputs.iter().map(|f| vec![f.path.clone(), f.sha256.clone().unwrap_or_else(|| "a stream, not hashed".to_owned())]);
+    let inputs = r.inputs.iter().map(|f| {
+        vec![
+            f.path.clone(),
+            f.sha256.clone().unwrap_or_else(|| {
+                if f.what == Content::Cluster { "its API was asked, not hashed" } else { "a stream, not hashed" }.to_owned()
+            }),
+        ]
+    });
     table(out, "Read", &["File", "SHA-256"], inputs)
 }
 

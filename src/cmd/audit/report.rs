@@ -377,4 +377,6 @@ pub struct File {
 pub enum Content {
     Manifest,
     Recording,
+    /// What is in a cluster, as its API said it.
+    Cluster,
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the layout and the bounds of lists. Every string passes `clean`: names come from files and from the network.
 use super::Style;
-use super::report::{Admitted, By, Finding, InNamespace, Report, Severity, Tally, Traffic};
+use super::report::{Admitted, By, Content, Finding, InNamespace, Report, Severity, Tally, Traffic};
 use super::words::{count, list, moment, port, span};
 use crate::model::text::clean;
 use std::io::{self, Write};
@@ -31,7 +31,14 @@ pub fn text(r: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
         p.title("read (SHA-256)")?;
     }
     for f in &r.inputs {
-        p.line(&format!("  {}  {}", f.sha256.as_deref().unwrap_or("not hashed, it was a stream"), f.path))?;
+        p.line(&format!(
+            "  {}  {}",
+            f.sha256.as_deref().unwrap_or(match f.what {
+                Content::Cluster => "not hashed, its API was asked",
+                Content::Manifest | Content::Recording => "not hashed, it was a stream",
+            }),
+            f.path
+        ))?;
     }
     Ok(())
 }

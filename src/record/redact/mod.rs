@@ -16,7 +16,7 @@ mod words;
 
 use crate::model::doc::{Doc, Fault, Text};
 
-use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+use crate::model::input::{At, Change, Edited, Edits, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::world::{line, yaml};
@@ -47,16 +47,9 @@ impl Redact {
         let w = &mut self.words;
         let at = At { cluster: Arc::from(w.name(&at.cluster)), ..at.clone() };
         let change = match &at.change {
-            Change::Apply(doc) => {
-                let (docs, _) = yaml::read(&doc.text.file, &doc.text.body);
-                let body = manifest::body(w, &docs);
-                let file = w.name(&doc.text.file);
-                let text = Arc::new(Text { file, body });
-                let live = doc.live.as_deref().map(|l| Arc::new(live(w, l)));
-                let doc = Doc { text, live, ..(**doc).clone() };
-                Change::Apply(Arc::new(doc))
-            }
+            Change::Apply(doc) => Change::Apply(Arc::new(document(w, doc))),
             Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
+            Change::Edited(edits) => Change::Edited(Arc::new(edited(w, edits))),
             Change::Kind(k) => Change::Kind(Kind { state: without_cause(&k.state), ..k.clone() }),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();
@@ -65,6 +58,27 @@ impl Redact {
         };
         line::write(&At { change, ..at }, out);
     }
+}
+
+fn document(w: &mut words::Words, doc: &Doc) -> Doc {
+    let (docs, _) = yaml::read(&doc.text.file, &doc.text.body);
+    let body = manifest::body(w, &docs);
+    let text = Arc::new(Text { file: w.name(&doc.text.file), body });
+    let live = doc.live.as_deref().map(|l| Arc::new(live(w, l)));
+    Doc { text, live, ..doc.clone() }
+}
+
+/// The text of each file is all that its line says.
+fn edited(w: &mut words::Words, edits: &Edits) -> Edits {
+    let file = |e: &Edited| Edited {
+        pairs: vec![match e.text() {
+            Some(doc) => (None, Some(Arc::new(document(w, doc)))),
+            None => (e.pairs.iter().find_map(|(old, _)| old.clone()), None),
+        }],
+        file: w.name(&e.file),
+        faults: Vec::new(),
+    };
+    Edits { at: edits.at, files: edits.used().map(file).collect() }
 }
 
 /// What was refused names the user who asked, what broke names servers.

@@ -40,6 +40,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     law("frames", l.frames, [("decoded", l.decoded, false), ("malformed", l.malformed, true), ("skipped", l.skipped, false)]);
     law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("notices", l.notices, false)]);
     law("admitted", l.admitted, [("held", l.held, false), ("evicted", l.evicted, false), ("", 0, false)]);
+    if l.events() > 0 {
+        let text = format!("   of the notices: {} events of agents, {} of their debugging", count(l.agent_events), count(l.debug_events));
+        out.push(vec![seg(text, look.dim())]);
+    }
     out.push(if l.balanced() {
         vec![seg(format!("   {} ", look.g.ok), look.pass()), seg("it balances: nothing was lost here", look.plain())]
     } else {
