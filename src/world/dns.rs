@@ -1,5 +1,7 @@
-//! Names learnt from DNS answers. Owns a bounded table address → names, with who was answered and when; decides nothing about expiry.
-use crate::model::observed::Party;
+//! Names learnt from DNS answers. Owns a bounded table address → names, with who was answered and when, and what flows teach it; decides nothing
+//! about expiry.
+use super::World;
+use crate::model::observed::{L7, Observed, Party};
 use crate::model::time::Nanos;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -170,6 +172,30 @@ impl Learnt {
 /// Lower case, no trailing dot: how names are compared.
 pub fn normal(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+impl World {
+    /// Learns whatever a flow teaches about names: an answer that the DNS proxy saw, wherever it was observed and whatever the port.
+    pub fn observe(&mut self, flow: &Observed) {
+        if let (Some(L7::Dns { query, ips, cnames, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
+            && !(ips.is_empty() && cnames.is_empty())
+        {
+            let ips: Vec<IpAddr> = ips.iter().filter_map(|i| i.parse().ok()).collect();
+            // Only an answer has addresses, and it goes to the one who asked.
+            let to = asker(&flow.dst);
+            self.dns.learn(query, &ips, cnames, &Answer { to, at, ttl: *ttl });
+        }
+    }
+
+    /// Whether any DNS answer was seen at all.
+    pub fn has_names(&self) -> bool {
+        !self.dns.is_empty()
+    }
+
+    /// Names that this address was the answer to, newest first.
+    pub fn names_of(&self, ip: IpAddr) -> &[Learnt] {
+        self.dns.of(ip)
+    }
 }
 
 #[cfg(test)]

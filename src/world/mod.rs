@@ -22,7 +22,7 @@ pub use stand::Stand;
 
 use crate::model::doc::Doc;
 use crate::model::input::{Change, ObjectId};
-use crate::model::observed::{L4, L7, Observed, Party};
+use crate::model::observed::{L4, Party};
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
 use aged::{Aged, Then};
@@ -434,28 +434,6 @@ impl World {
         // Where the flow names its owner, a look-alike is not it.
         let found = named.or_else(|| if owners.is_empty() { by_name() } else { None })?;
         Some((&found.0, &found.1, &found.2))
-    }
-
-    /// Learns whatever a flow teaches about names: an answer that the DNS proxy saw, wherever it was observed and whatever the port.
-    pub fn observe(&mut self, flow: &Observed) {
-        if let (Some(L7::Dns { query, ips, cnames, ttl, rcode: 0, .. }), Some(at)) = (&flow.l7, flow.at)
-            && !(ips.is_empty() && cnames.is_empty())
-        {
-            let ips: Vec<IpAddr> = ips.iter().filter_map(|i| i.parse().ok()).collect();
-            // Only an answer has addresses, and it goes to the one who asked.
-            let to = dns::asker(&flow.dst);
-            self.dns.learn(query, &ips, cnames, &dns::Answer { to, at, ttl: *ttl });
-        }
-    }
-
-    /// Whether any DNS answer was seen at all.
-    pub fn has_names(&self) -> bool {
-        !self.dns.is_empty()
-    }
-
-    /// Names that this address was the answer to, newest first.
-    pub fn names_of(&self, ip: IpAddr) -> &[dns::Learnt] {
-        self.dns.of(ip)
     }
 }
 
