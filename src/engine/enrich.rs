@@ -113,9 +113,9 @@ impl Names {
             self.known.clear();
         }
         self.key.clear();
-        let owner = party.workloads.first().map_or("", |(_, name)| name);
+        let (told, owner) = party.workloads.first().map_or(('-', ""), |(_, name)| ('+', name));
         // No name of Kubernetes has a slash; what a stranger's record has is told apart by the lengths.
-        let _ = write!(self.key, "{home}/{}/{}/{}{}{owner}", party.namespace.len(), party.pod.len(), party.namespace, party.pod);
+        let _ = write!(self.key, "{home}/{}/{}/{}{}{told}{owner}", party.namespace.len(), party.pod.len(), party.namespace, party.pod);
         if let Some(who) = self.known.get(&self.key) {
             return who.clone();
         }

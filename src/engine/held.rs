@@ -3,18 +3,17 @@
 //!
 //! Owns two views of one flow, which have to answer alike: [`Full`] over the decoded message, [`Flat`] over what the store keeps of it;
 //! the filter over what is held, [`Sieve`]; and what is asked of one held flow.
-use super::causes::Causes;
 use super::clusters::{self, Home, Origin};
 use super::facts::{DESTINATION, KIND, RULED, SAID, SOURCE};
-use super::store::{Store, part};
-use super::{Engine, enrich};
+use super::store::part;
+use super::{Engine, enrich, origin};
 use crate::model::observed::{L4, Observed, Party};
 use crate::model::reflect::Message;
 use crate::model::row::{self, Row};
 use crate::model::view::{End, Field, FieldSet, Item, Value, View};
 use crate::model::why::{Explanation, Why};
 use crate::query::Predicate;
-use crate::query::recall::{NOT_HERE, Place, Recall};
+use crate::query::recall::{ASK, NOT_HERE, Place, Recall};
 use crate::wire::observed::observed;
 use crate::wire::pb::observer::GetFlowsResponse;
 use std::ops::Range;
@@ -109,6 +108,8 @@ fn place(field: Field) -> Place {
         Field::Ip(End::Destination) => Place::Part(part::DESTINATION),
         Field::Port(End::Source) => Place::Part(part::SOURCE_PORT),
         Field::Port(End::Destination) => Place::Part(part::DESTINATION_PORT),
+        Field::InferredNames(End::Source) => Place::Part(part::SOURCE_NAMES),
+        Field::InferredNames(End::Destination) => Place::Part(part::DESTINATION_NAMES),
         Field::NodeName => Place::Part(part::NODE),
         Field::Cause | Field::CauseId | Field::Outcome | Field::Policies => Place::Part(part::RULED),
         Field::Time | Field::LatencyNs => Place::View,
@@ -116,40 +117,61 @@ fn place(field: Field) -> Place {
     }
 }
 
-/// What the store keeps of a flow beside its frame.
+/// What the store keeps of a flow beside its frame. Who somebody is stays as it was known when the flow came; only names that DNS gives
+/// an address since are heard.
 struct Flat<'a> {
-    store: &'a Store,
-    causes: &'a Causes,
+    engine: &'a Engine,
     seq: u64,
 }
 
 impl<'a> Flat<'a> {
     fn row(&self) -> Option<Row> {
-        self.store.row(self.seq)
+        self.engine.store.row(self.seq)
     }
 
     fn why(&self) -> Option<&'a Why> {
-        Some(&self.causes.get(self.store.cause(self.seq)?)?.why)
+        Some(&self.engine.causes.get(self.engine.store.cause(self.seq)?)?.why)
     }
 
-    fn told(&self, field: Field) -> Value<'_> {
+    /// Whether it can answer a field.
+    fn knows(&self, field: Field) -> bool {
+        match place(field) {
+            Place::Part(part) => self.engine.store.number(self.seq, part) != NOT_HERE,
+            Place::View => true,
+            Place::Elsewhere => false,
+        }
+    }
+
+    fn told(&self, field: Field) -> Value<'a> {
         let Place::Part(part) = place(field) else { return Value::Missing };
-        self.store.told(self.seq, part).map_or(Value::Missing, |(group, spelled)| group.field(spelled, field))
+        self.engine.store.told(self.seq, part).map_or(Value::Missing, |(group, spelled)| group.field(spelled, field))
+    }
+
+    /// Names that DNS gave the address of a side that has no other.
+    fn learnt(&self, e: End, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+        let part = if e == End::Source { part::SOURCE } else { part::DESTINATION };
+        let field = Field::InferredNames(e);
+        if self.engine.store.told(self.seq, part).is_some_and(|(group, spelled)| group.any(spelled, field, test)) {
+            return true;
+        }
+        let Some(row) = self.row() else { return false };
+        let end = if e == End::Source { row.src } else { row.dst };
+        let world = &self.engine.clusters.get(self.engine.home_of(self.seq)).world;
+        end.ip.get().is_some_and(|ip| world.names_of(ip).iter().any(|l| test(Item::Text(&l.name))))
     }
 }
 
 impl View for Flat<'_> {
     fn field(&self, field: Field) -> Value<'_> {
+        let store = &self.engine.store;
         let end = |e: End| self.row().map(|r| (r.l4, if e == End::Source { r.src } else { r.dst }));
         match field {
-            Field::Time => self.store.at(self.seq).map_or(Value::Missing, |at| Value::Int(at.0)),
-            Field::LatencyNs => match self.told(Field::L7Record) {
-                Value::Missing => Value::Missing,
-                _ => Value::Uint(self.store.latency(self.seq)),
-            },
-            Field::NodeName => self.row().map_or(Value::Missing, |r| Value::Text(self.store.name(r.node))),
+            Field::Time if !store.has_time(self.seq) => Value::Missing,
+            Field::Time => store.at(self.seq).map_or(Value::Missing, |at| Value::Int(at.0)),
+            Field::LatencyNs => store.latency(self.seq).map_or(Value::Missing, Value::Uint),
+            Field::NodeName => self.row().map_or(Value::Missing, |r| Value::Text(store.name(r.node))),
             Field::Cause => self.why().map_or(Value::Missing, |w| Value::Text(&w.text)),
-            Field::CauseId => self.store.cause(self.seq).map_or(Value::Missing, |c| Value::Uint(u64::from(c.0.get()))),
+            Field::CauseId => store.cause(self.seq).map_or(Value::Missing, |c| Value::Uint(u64::from(c.0.get()))),
             Field::Outcome => self.why().map_or(Value::Missing, |w| Value::Text(w.outcome.word())),
             Field::Ip(e) => end(e).and_then(|(_, end)| end.ip.get()).map_or(Value::Missing, Value::Addr),
             Field::Port(e) => match end(e) {
@@ -162,14 +184,36 @@ impl View for Flat<'_> {
 
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
         let Place::Part(part) = place(field) else { return false };
-        let mut told = |field| self.store.told(self.seq, part).is_some_and(|(group, spelled)| group.any(spelled, field, test));
+        let store = &self.engine.store;
+        let mut told = |field| store.told(self.seq, part).is_some_and(|(group, spelled)| group.any(spelled, field, test));
         match field {
+            Field::InferredNames(e) => store.number(self.seq, part) == ASK && self.learnt(e, test),
             Field::Policies => {
                 [Field::DeniedBy, Field::AllowedBy].into_iter().any(|by| End::BOTH.into_iter().any(|e| told(by(e))))
                     || self.why().is_some_and(|w| derived(w, test))
             }
             _ => told(field),
         }
+    }
+}
+
+/// What the store keeps, and the frame for what it does not.
+struct Whole<'a> {
+    flat: Flat<'a>,
+    full: Full<'a>,
+}
+
+impl View for Whole<'_> {
+    fn field(&self, field: Field) -> Value<'_> {
+        if self.flat.knows(field) { self.flat.field(field) } else { self.full.field(field) }
+    }
+
+    fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+        if self.flat.knows(field) { self.flat.any(field, test) } else { self.full.any(field, test) }
+    }
+
+    fn message(&self) -> Option<&dyn Message> {
+        self.full.message()
     }
 }
 
@@ -196,10 +240,14 @@ impl Engine {
         match self.store.row(seq).map_or(0, |r| r.cluster) {
             0 if self.clusters.names().next().is_none() => 0,
             0 => {
-                let flat = Flat { store: &self.store, causes: &self.causes, seq };
-                let [src, dst] = End::BOTH.map(|e| flat.field(Field::Cluster(e)).text());
-                let cluster = if src == dst { src } else { "" };
-                self.clusters.home(&Origin { from: "", node: flat.field(Field::NodeName).text(), cluster })
+                let flat = Flat { engine: self, seq };
+                let known = End::BOTH.iter().all(|e| flat.knows(Field::Cluster(*e))) && flat.knows(Field::NodeName);
+                if let Some(response) = if known { None } else { self.store.response(seq) } {
+                    return self.clusters.home(&origin("", &response));
+                }
+                let [src, dst] = End::BOTH.map(|e| flat.told(Field::Cluster(e)).text());
+                let node = self.store.row(seq).map_or("", |r| self.store.name(r.node));
+                self.clusters.home(&Origin { from: "", node, cluster: if src == dst { src } else { "" } })
             }
             place => usize::from(place),
         }
@@ -234,7 +282,7 @@ impl Engine {
             sieve.sweeps = self.store.sweeps();
         }
         for (first, cells) in self.store.cells(seqs) {
-            let view = |i: usize| Flat { store: &self.store, causes: &self.causes, seq: first + i as u64 };
+            let view = |i: usize| Flat { engine: self, seq: first + i as u64 };
             let found = sieve.recall.ask(cells.len(), &|i, part| cells.get(i).map_or(NOT_HERE, |c| c.number(part)), &view);
             for (seq, (i, cell)) in (first..).zip(cells.iter().enumerate()).filter(|(_, (i, _))| (found.passes | found.open) >> i & 1 == 1)
             {
@@ -252,12 +300,11 @@ impl Engine {
         hit
     }
 
-    /// By its frame. A row whose frame is gone answers by what is kept of it.
+    /// With what its frame says. Where the frame is gone nobody knows, so it does not pass; the ledger has how many these are.
     fn matches_whole(&self, seq: u64, predicate: &Predicate) -> bool {
-        let flat = Flat { store: &self.store, causes: &self.causes, seq };
-        let Some(response) = self.store.response(seq) else { return predicate.matches(&flat) };
+        let Some(response) = self.store.response(seq) else { return false };
+        let flat = Flat { engine: self, seq };
         let o = observed(&response);
-        // Nobody's world is looked for where the row says it: a new filter goes over everything that is held.
         let o = enrich::named(&o, &self.clusters.get(self.home_of(seq)).world);
         let row = flat.row();
         let owner = |end: fn(&Row) -> row::End| row.as_ref().map_or("", |r| self.store.name(end(r).workload));
@@ -268,7 +315,7 @@ impl Engine {
             cause: self.store.cause(seq),
             owners: [owner(|r| r.src), owner(|r| r.dst)],
         };
-        predicate.matches(&full)
+        predicate.matches(&Whole { flat, full })
     }
 }
 
@@ -307,6 +354,9 @@ mod tests {
         r#"{"flow":{"time":"2027-01-15T08:00:02Z","verdict":"FORWARDED","l4":{"TCP":{"source_port":1,"destination_port":9092}},"l7":{"type":"RESPONSE","latency_ns":"1234567","kafka":{"topic":"orders","error_code":3}},"Type":"L7"}}"#,
         r#"{"flow":{"time":"2027-01-15T08:00:03Z","verdict":"DROPPED","l7":{"type":"REQUEST","http":{"method":"GET","url":"http://x/a%2Fb?c","headers":[{"key":"k","value":"v"}]}},"egress_denied_by":[{"name":"deny","kind":"CiliumClusterwideNetworkPolicy"}]}}"#,
         r#"{"flow":{},"node_name":"n1"}"#,
+        r#"{"flow":{"IP":{"source":"::ffff:10.0.0.1","destination":"::"},"l4":{"TCP":{"source_port":70000,"destination_port":80}},"source":{"workloads":[{}],"pod_name":"db-0","namespace":"a"},"destination":{"pod_name":"db-0","namespace":"a"}}}"#,
+        r#"{"flow":{"time":"2027-01-15T08:00:04Z","verdict":"FORWARDED","IP":{"source":"10.0.0.1","destination":"203.0.113.7"},"l4":{"TCP":{"source_port":5,"destination_port":443}},"destination":{"identity":2,"labels":["reserved:world"]}}}"#,
+        r#"{"flow":{"time":"2027-01-15T08:00:05Z","verdict":"FORWARDED","IP":{"source":"10.0.0.9","destination":"10.0.0.1"},"l4":{"UDP":{"source_port":53,"destination_port":5}},"l7":{"type":"RESPONSE","dns":{"query":"late.example.","ips":["203.0.113.7"],"ttl":60}}}}"#,
     ];
 
     const FILTERS: &[&str] = &[
@@ -376,6 +426,17 @@ mod tests {
         "shop or http.header:k",
     ];
 
+    /// By its frame alone.
+    fn by_frame(e: &Engine, seq: u64, p: &Predicate) -> bool {
+        let response = e.store.response(seq).unwrap();
+        let o = observed(&response);
+        let o = enrich::named(&o, &e.clusters.get(e.home_of(seq)).world);
+        let row = e.store.row(seq).unwrap();
+        let cause = e.store.cause(seq);
+        let why = cause.and_then(|c| e.causes.get(c)).map(|c| &*c.why);
+        p.matches(&Full { response: &response, observed: &o, why, cause, owners: [row.src, row.dst].map(|end| e.store.name(end.workload)) })
+    }
+
     fn agrees(e: &Engine) -> usize {
         let mut understood = 0;
         for text in FILTERS {
@@ -385,8 +446,9 @@ mod tests {
             let mut sieve = Sieve::new(p.clone());
             let mut found = Vec::new();
             e.sift(0..u64::MAX, &mut sieve, |seq, cause| found.push((seq, cause)));
-            let whole: Vec<_> = e.store().seqs().filter(|s| e.matches_whole(*s, &p)).map(|s| (s, e.store().cause(s))).collect();
+            let whole: Vec<_> = e.store().seqs().filter(|s| by_frame(e, *s, &p)).map(|s| (s, e.store().cause(s))).collect();
             assert_eq!(found, whole, "{text}");
+            assert!(e.store().seqs().all(|s| e.matches_whole(s, &p) == by_frame(e, s, &p)), "{text}");
             assert!(e.store().seqs().all(|s| e.matches(s, &mut sieve) == whole.iter().any(|(hit, _)| *hit == s)), "{text}");
         }
         understood
@@ -397,6 +459,27 @@ mod tests {
         let e = held(5_000, 700, ODD);
         let n = agrees(&e);
         assert!(n >= 50, "only {n} of the filters are of the language");
+    }
+
+    #[test]
+    fn an_answer_of_dns_after_the_flow_names_its_address() {
+        let e = held(5_000, 0, ODD);
+        let mut sieve = Sieve::new(parse("fqdn:late.example", &Context::default()).unwrap());
+        let mut found = Vec::new();
+        e.sift(0..u64::MAX, &mut sieve, |seq, _| found.push(seq));
+        assert_eq!(found, [6]);
+    }
+
+    #[test]
+    fn what_is_remembered_of_one_store_is_not_taken_for_anothers() {
+        let mut sieve = Sieve::new(parse("ns:shop", &Context::default()).unwrap());
+        let mut count = |e: &Engine| {
+            let mut n = 0;
+            e.sift(0..u64::MAX, &mut sieve, |_, _| n += 1);
+            n
+        };
+        let (some, none) = (held(500, 300, &[]), held(500, 0, ODD));
+        assert!(count(&some) > 0 && count(&none) == 0);
     }
 
     #[test]

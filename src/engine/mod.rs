@@ -415,7 +415,8 @@ impl Engine {
                 Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
                 Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
             };
-            if let Some(tally) = &mut self.tally {
+            // Asked back: what the row is made of may have been numbered anew.
+            if let (Some(tally), Some(row)) = (&mut self.tally, self.store.row(seq)) {
                 tally.add(&row, &self.store, self.now);
             }
             if let Some(id) = cause {

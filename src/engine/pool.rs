@@ -7,8 +7,10 @@ use indexmap::IndexSet;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
-/// Spelled things kept at most; of further ones it is only said that they are not here ([`NOT_HERE`]).
-const MOST: usize = 1 << 16;
+/// Spelled things kept at most, their bytes, and the longest; of further ones it is only said that they are not here ([`NOT_HERE`]).
+const MOST: usize = if cfg!(test) { 256 } else { 1 << 16 };
+const MOST_BYTES: usize = 16 << 20;
+const LONGEST: usize = 4 << 10;
 
 /// Bytes, numbered.
 #[derive(Debug, Default)]
@@ -17,6 +19,7 @@ pub struct Spelled {
     /// are this process's own.
     ids: HashMap<(u64, u64), u32, foldhash::fast::RandomState>,
     all: Vec<Box<[u8]>>,
+    bytes: usize,
     seeds: [RandomState; 2],
 }
 
@@ -30,10 +33,11 @@ impl Spelled {
             return *id;
         }
         let id = match u32::try_from(self.all.len()) {
-            Ok(id) if self.all.len() < MOST => id,
+            Ok(id) if !self.is_full() && bytes.len() <= LONGEST => id,
             _ => return NOT_HERE,
         };
         self.ids.insert(key, id);
+        self.bytes += bytes.len();
         self.all.push(Box::from(bytes));
         id
     }
@@ -43,7 +47,7 @@ impl Spelled {
     }
 
     pub fn is_full(&self) -> bool {
-        self.all.len() >= MOST
+        self.all.len() >= MOST || self.bytes >= MOST_BYTES
     }
 
     /// The number of the same bytes in another pool.

@@ -10,12 +10,14 @@ use crate::model::observed::{Direction, L4, Verdict};
 use crate::model::row::{CauseId, End, Ip, Proxy, Row};
 use crate::model::sym::{Interner, Sym};
 use crate::model::time::Nanos;
-use crate::model::view::{Field, View};
+use crate::model::view::{self, Field, View};
 use crate::query::recall::{ASK, NOT_HERE, ROWS};
 use crate::wire::pb::observer::GetFlowsResponse;
 use prost::Message;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much to hold.
 #[derive(Debug, Clone, Copy)]
@@ -78,17 +80,25 @@ pub struct Cell {
     status: u16,
     cluster: u8,
     /// Bits of [`PORTS`] and the following.
-    marks: u8,
+    marks: u16,
 }
 
 /// The transport has ports.
-const PORTS: u8 = 1;
-/// What else filters ask of a side or of the kind found no room.
-const NO_SOURCE: u8 = 2;
-const NO_DESTINATION: u8 = 4;
-const NO_KIND: u8 = 8;
+const PORTS: u16 = 1;
+/// What else filters ask of a side or of the kind found no room, or its address is not spelled as we do.
+const NO_SOURCE: u16 = 2;
+const NO_DESTINATION: u16 = 4;
+const NO_KIND: u16 = 8;
 /// Its node is its response's: filters speak of the flow's own.
-const NO_NODE: u8 = 16;
+const NO_NODE: u16 = 16;
+/// A port that is none.
+const NO_PORTS: u16 = 32;
+const NO_TIME: u16 = 64;
+/// It comes from a proxy.
+const L7: u16 = 128;
+/// A side has nothing but an address, whose names may be learnt yet.
+const BARE_SOURCE: u16 = 256;
+const BARE_DESTINATION: u16 = 512;
 
 /// Parts of a row whose number stands for all that they answer.
 pub mod part {
@@ -100,6 +110,9 @@ pub mod part {
     pub const SAID: u8 = 5;
     pub const RULED: u8 = 6;
     pub const NODE: u8 = 7;
+    /// Names that DNS gave an address.
+    pub const SOURCE_NAMES: u8 = 8;
+    pub const DESTINATION_NAMES: u8 = 9;
 }
 
 /// In place of a port: the transport has none.
@@ -131,6 +144,8 @@ pub struct Store {
     sweeps: u64,
     scratch: Vec<u8>,
 }
+
+static STORES: AtomicU64 = AtomicU64::new(0);
 
 impl Shared {
     fn len(&self) -> usize {
@@ -172,6 +187,16 @@ impl Shared {
     }
 }
 
+/// Whether an address is reported in the words in which we would print it; none at all is.
+fn is_spelled(ip: Ip, told: &str) -> bool {
+    match ip.get() {
+        // There is one way to write it.
+        Some(IpAddr::V4(_)) => !told.contains(':'),
+        Some(v6) => v6.to_string() == told,
+        None => told.is_empty(),
+    }
+}
+
 impl Cell {
     pub fn cause(&self) -> Option<CauseId> {
         self.cause
@@ -179,8 +204,10 @@ impl Cell {
 
     /// The number of a [`part`]; [`NOT_HERE`] and [`ASK`] are none.
     pub fn number(&self, part: u8) -> u32 {
-        let known = |id: u32, mark: u8| if self.marks & mark == 0 { id } else { NOT_HERE };
-        let port = |port: u16| if self.marks & PORTS == 0 { NO_PORT } else { u32::from(port) };
+        let known = |id: u32, mark: u16| if self.marks & mark == 0 { id } else { NOT_HERE };
+        let port = |port: u16| known(if self.marks & PORTS == 0 { NO_PORT } else { u32::from(port) }, NO_PORTS);
+        // Of all that are not bare the same is known: nothing.
+        let names = |bare: u16| if self.marks & bare == 0 { 0 } else { ASK };
         match part {
             part::SOURCE => known(self.src, NO_SOURCE),
             part::DESTINATION => known(self.dst, NO_DESTINATION),
@@ -192,6 +219,8 @@ impl Cell {
             part::RULED if self.cause.is_some() && self.ruled != NOT_HERE => ASK,
             part::RULED => self.ruled,
             part::NODE => known(self.node.number(), NO_NODE),
+            part::SOURCE_NAMES => names(BARE_SOURCE),
+            part::DESTINATION_NAMES => names(BARE_DESTINATION),
             _ => ASK,
         }
     }
@@ -206,7 +235,8 @@ impl Store {
             raw: Raw::new(limits.raw),
             limits,
             swept: (0, 0),
-            sweeps: 0,
+            // No other store of this process has the same, so what was remembered of one is never taken for another's.
+            sweeps: STORES.fetch_add(1 << 32, Ordering::Relaxed),
             scratch: Vec::new(),
         }
     }
@@ -222,17 +252,26 @@ impl Store {
         let (src, dst) = (spelled(&SOURCE, &mut shared.who), spelled(&DESTINATION, &mut shared.who));
         let (kind, said) = (spelled(&KIND, &mut shared.what), spelled(&SAID, &mut shared.said));
         let ruled = spelled(&RULED, &mut shared.ruled);
+        let latency = view.field(Field::LatencyNs).uint();
+        let odd = |end: &End, e| view.field(Field::Port(e)).uint().is_some_and(|port| port != u64::from(end.port));
+        let bare = |end: &End, e| end.pod.is_empty() && end.ip.get().is_some() && !view.any(Field::Names(e), &mut |_| true);
+        let (source, destination) = (view::End::Source, view::End::Destination);
         let marks = [
             (PORTS, matches!(row.l4, Some(L4::Tcp | L4::Udp | L4::Sctp))),
-            (NO_SOURCE, src == NOT_HERE),
-            (NO_DESTINATION, dst == NOT_HERE),
+            (NO_SOURCE, src == NOT_HERE || !is_spelled(row.src.ip, view.field(Field::Ip(source)).text())),
+            (NO_DESTINATION, dst == NOT_HERE || !is_spelled(row.dst.ip, view.field(Field::Ip(destination)).text())),
             (NO_KIND, kind == NOT_HERE),
             (NO_NODE, view.field(Field::NodeName).text() != shared.syms.name(row.node)),
+            (NO_PORTS, odd(&row.src, source) || odd(&row.dst, destination)),
+            (NO_TIME, view.field(Field::Time).int().is_none()),
+            (L7, latency.is_some()),
+            (BARE_SOURCE, bare(&row.src, source)),
+            (BARE_DESTINATION, bare(&row.dst, destination)),
         ];
         let Row { verdict, drop, event, l4, dir, reply, l7, .. } = *row;
         self.rows.push_back(Cell {
             at: row.at,
-            latency: view.field(Field::LatencyNs).uint().unwrap_or(0),
+            latency: latency.unwrap_or(0),
             src: shared.side(&row.src, src),
             dst: shared.side(&row.dst, dst),
             kind: shared.kinds.add(Kind { verdict, drop, event, l4, dir, reply, l7, facts: kind }),
@@ -315,9 +354,13 @@ impl Store {
         })
     }
 
-    /// Time of a row.
+    /// Time of a row; the beginning of time where its record has none.
     pub fn at(&self, seq: u64) -> Option<Nanos> {
         self.cell(seq).map(|c| c.at)
+    }
+
+    pub fn has_time(&self, seq: u64) -> bool {
+        self.cell(seq).is_some_and(|c| c.marks & NO_TIME == 0)
     }
 
     /// The cause of a row's drop.
@@ -356,16 +399,21 @@ impl Store {
         Some((group, bytes?))
     }
 
-    /// Until the response, in nanoseconds; 0 if nothing says so.
-    pub fn latency(&self, seq: u64) -> u64 {
-        self.cell(seq).map_or(0, |c| c.latency)
+    /// Until the response, in nanoseconds, 0 if nothing says so; `None` if it does not come from a proxy.
+    pub fn latency(&self, seq: u64) -> Option<u64> {
+        self.cell(seq).filter(|c| c.marks & L7 != 0).map(|c| c.latency)
+    }
+
+    /// The number of a part of a row, as [`Cell::number`] has it.
+    pub fn number(&self, seq: u64, part: u8) -> u32 {
+        self.cell(seq).map_or(NOT_HERE, |c| c.number(part))
     }
 
     pub fn name(&self, sym: Sym) -> &str {
         self.shared.syms.name(sym)
     }
 
-    /// How often symbols and numbers of parts were given out anew: one read before means nothing after.
+    /// Another number whenever symbols and numbers of parts are given out anew, and for every store: one read before means nothing after.
     pub fn sweeps(&self) -> u64 {
         self.sweeps
     }

@@ -25,7 +25,9 @@ pub fn node(e: &Expr, ctx: &Context) -> Result<Node> {
         }
         Expr::Word(w) => {
             let word = Arc::new(Word::new(&w.text));
-            Node::Or(End::BOTH.map(|e| Node::Leaf(Leaf::Word(e, word.clone()))).into())
+            let told = |e| Node::Leaf(Leaf::Word(e, word.clone()));
+            let learnt = |e| Node::Leaf(Leaf::Items(Field::InferredNames(e), Text::Glob(vec![Glob::inside(&w.text, true)])));
+            Node::Or(End::BOTH.map(told).into_iter().chain(End::BOTH.map(learnt)).collect())
         }
         Expr::Atom(a) => {
             let n = atom(a, ctx)?;

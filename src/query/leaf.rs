@@ -261,7 +261,7 @@ fn fold_eq(a: &str, b: &str) -> bool {
     a.chars().map(fold).eq(b.chars().map(fold))
 }
 
-/// A bare word: part of any name on the row, in any case.
+/// A bare word: part of any name on the row, in any case. Names that DNS gave an address later are a question of their own.
 #[derive(Debug)]
 pub struct Word {
     whole: Glob,
@@ -275,9 +275,9 @@ impl Word {
         Self { whole: Glob::inside(word, true), halves }
     }
 
-    fn fields(e: End) -> [Field; 9] {
+    fn fields(e: End) -> [Field; 8] {
         use Field::*;
-        [Namespace(e), Pod(e), ServiceNamespace(e), ServiceName(e), Workloads(e), Names(e), InferredNames(e), Ip(e), Labels(e)]
+        [Namespace(e), Pod(e), ServiceNamespace(e), ServiceName(e), Workloads(e), Names(e), Ip(e), Labels(e)]
     }
 
     fn side(&self, v: &dyn View, e: End) -> bool {
@@ -295,7 +295,7 @@ impl Word {
         };
         address
             || v.any(Field::Workloads(e), &mut |i| matches!(i, Item::Pair(kind, name) if hit(name) || both(kind, name) || both(ns, name)))
-            || [Field::Names(e), Field::InferredNames(e)].into_iter().any(|f| v.any(f, &mut |i| hit(i.text())))
+            || v.any(Field::Names(e), &mut |i| hit(i.text()))
             || v.any(Field::Labels(e), &mut |i| i.text().strip_prefix("reserved:").is_some_and(hit))
     }
 }

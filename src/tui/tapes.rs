@@ -107,6 +107,13 @@ impl Tapes {
                 }
             }
             Input::World(at) => self.world(at),
+            // What was held goes, and with it what was still to be saved.
+            Input::Reset => {
+                if let Some(s) = &mut self.saving {
+                    s.gone += s.end.saturating_sub(s.next);
+                    s.next = s.end;
+                }
+            }
             Input::Edited(edits) => edits.said().iter().for_each(|at| self.world(at)),
             _ => {}
         }
