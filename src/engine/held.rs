@@ -5,7 +5,7 @@
 //! the filter over what is held, [`Sieve`]; and what is asked of one held flow.
 use super::clusters::{self, Home, Origin};
 use super::facts::{DESTINATION, KIND, RULED, SAID, SOURCE};
-use super::store::part;
+use super::store::{Cell, part};
 use super::{Engine, enrich, origin};
 use crate::model::observed::{L4, Observed, Party};
 use crate::model::reflect::Message;
@@ -283,7 +283,7 @@ impl Engine {
         }
         for (first, cells) in self.store.cells(seqs) {
             let view = |i: usize| Flat { engine: self, seq: first + i as u64 };
-            let found = sieve.recall.ask(cells.len(), &|i, part| cells.get(i).map_or(NOT_HERE, |c| c.number(part)), &view);
+            let found = sieve.recall.ask(cells.len(), &|part, of: &mut _| Cell::numbers(cells, part, of), &view);
             for (seq, (i, cell)) in (first..).zip(cells.iter().enumerate()).filter(|(_, (i, _))| (found.passes | found.open) >> i & 1 == 1)
             {
                 if found.passes >> i & 1 == 1 || self.matches_whole(seq, sieve.predicate()) {

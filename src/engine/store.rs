@@ -202,7 +202,24 @@ impl Cell {
         self.cause
     }
 
+    /// The numbers of a part of many.
+    pub fn numbers(cells: &[Self], part: u8, of: &mut [u32; ROWS]) {
+        fn each(cells: &[Cell], of: &mut [u32; ROWS], number: impl Fn(&Cell) -> u32) {
+            of.iter_mut().zip(cells).for_each(|(n, c)| *n = number(c));
+        }
+        // A loop of its own for each, without a question inside.
+        match part {
+            part::SOURCE => each(cells, of, |c| c.number(part::SOURCE)),
+            part::DESTINATION => each(cells, of, |c| c.number(part::DESTINATION)),
+            part::SOURCE_PORT => each(cells, of, |c| c.number(part::SOURCE_PORT)),
+            part::DESTINATION_PORT => each(cells, of, |c| c.number(part::DESTINATION_PORT)),
+            part::KIND => each(cells, of, |c| c.number(part::KIND)),
+            _ => each(cells, of, |c| c.number(part)),
+        }
+    }
+
     /// The number of a [`part`]; [`NOT_HERE`] and [`ASK`] are none.
+    #[inline(always)]
     pub fn number(&self, part: u8) -> u32 {
         let known = |id: u32, mark: u16| if self.marks & mark == 0 { id } else { NOT_HERE };
         let port = |port: u16| known(if self.marks & PORTS == 0 { NO_PORT } else { u32::from(port) }, NO_PORTS);

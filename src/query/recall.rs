@@ -55,11 +55,11 @@ impl Recall {
         forget(&mut self.mark);
     }
 
-    /// Which of up to [`ROWS`] flows pass, and of which it is not known. Of the flow at a place, `number` gives those of its parts, and
-    /// `view` answers all fields that are not elsewhere.
-    pub fn ask<V: View>(&mut self, rows: usize, number: &impl Fn(usize, u8) -> u32, view: &impl Fn(usize) -> V) -> Found {
+    /// Which of up to [`ROWS`] flows pass, and of which it is not known. `numbers` writes those of a part, flow by flow, and `view` answers
+    /// all fields of the flow at a place that are not elsewhere.
+    pub fn ask<V: View>(&mut self, rows: usize, numbers: &impl Fn(u8, &mut [u32; ROWS]), view: &impl Fn(usize) -> V) -> Found {
         let live = if rows >= ROWS { u64::MAX } else { (1 << rows) - 1 };
-        ask(&self.predicate.node, &mut self.mark, live, number, view)
+        ask(&self.predicate.node, &mut self.mark, live, numbers, view)
     }
 }
 
@@ -102,41 +102,55 @@ fn forget(mark: &mut Mark) {
 }
 
 /// Of those that are alive.
-fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, number: &impl Fn(usize, u8) -> u32, view: &impl Fn(usize) -> V) -> Found {
+fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, numbers: &impl Fn(u8, &mut [u32; ROWS]), view: &impl Fn(usize) -> V) -> Found {
     let mut found = Found { passes: 0, open: 0 };
     match (node, mark) {
         (_, Mark::View) => each(live, |i| found.passes |= u64::from(node.matches(&view(i))) << i),
         (_, Mark::Elsewhere) => found.open = live,
-        (_, Mark::Part(part, seen)) => each(live, |i| {
-            let n = number(i, *part);
-            let passes = match seen.get(n as usize) {
-                Some(1) => false,
-                Some(2) => true,
-                _ if n == NOT_HERE => return found.open |= 1 << i,
-                _ => {
-                    let passes = node.matches(&view(i));
-                    remember(seen, n, passes);
-                    passes
+        (_, Mark::Part(part, seen)) => {
+            let mut of = [NOT_HERE; ROWS];
+            numbers(*part, &mut of);
+            // Nearly always all of them are known, so nothing is decided on the way.
+            let mut new = 0;
+            for (i, n) in of.iter().enumerate() {
+                let known = seen.get(*n as usize).copied().unwrap_or(0);
+                found.passes |= u64::from(known == 2) << i;
+                new |= u64::from(known == 0) << i;
+            }
+            found.passes &= live;
+            each(new & live, |i| match of.get(i).copied().unwrap_or(NOT_HERE) {
+                NOT_HERE => found.open |= 1 << i,
+                n => {
+                    // A flow before it may have asked the same.
+                    let passes = match seen.get(n as usize) {
+                        Some(1) => false,
+                        Some(2) => true,
+                        _ => {
+                            let passes = node.matches(&view(i));
+                            remember(seen, n, passes);
+                            passes
+                        }
+                    };
+                    found.passes |= u64::from(passes) << i;
                 }
-            };
-            found.passes |= u64::from(passes) << i;
-        }),
+            });
+        }
         (Node::Not(n), Mark::Each(marks)) => {
             if let Some(mark) = marks.first_mut() {
-                let of = ask(n, mark, live, number, view);
+                let of = ask(n, mark, live, numbers, view);
                 found = Found { passes: live & !of.passes & !of.open, open: of.open };
             }
         }
         (Node::Leaf(Leaf::Shared(n)), Mark::Each(marks)) => {
             if let Some(mark) = marks.first_mut() {
-                found = ask(n, mark, live, number, view);
+                found = ask(n, mark, live, numbers, view);
             }
         }
         (Node::And(list), Mark::Each(marks)) => {
             // Alive is what nothing has refused; it passes unless something leaves it open.
             let mut alive = live;
             for (n, mark) in list.iter().zip(marks).take_while(|_| live != 0) {
-                let of = ask(n, mark, alive, number, view);
+                let of = ask(n, mark, alive, numbers, view);
                 alive &= of.passes | of.open;
                 found.open |= of.open;
             }
@@ -144,7 +158,7 @@ fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, number: &impl Fn(usize,
         }
         (Node::Or(list), Mark::Each(marks)) => {
             for (n, mark) in list.iter().zip(marks) {
-                let of = ask(n, mark, live & !found.passes, number, view);
+                let of = ask(n, mark, live & !found.passes, numbers, view);
                 found.passes |= of.passes;
                 found.open |= of.open;
             }
@@ -156,9 +170,6 @@ fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, number: &impl Fn(usize,
 }
 
 fn each(mut live: u64, mut f: impl FnMut(usize)) {
-    if live == u64::MAX {
-        return (0..ROWS).for_each(f);
-    }
     while live != 0 {
         f(live.trailing_zeros() as usize);
         live &= live - 1;
@@ -218,7 +229,8 @@ mod tests {
         let predicate = parse(text, &Context::default()).unwrap();
         let (mut recall, asked) = (Recall::new(predicate.clone(), &place), Cell::new(0));
         let view = |i: usize| Row(rows[i].0, rows[i].1, rows[i].2, &asked);
-        let found = recall.ask(rows.len(), &numbers, &view);
+        let column = |part: u8, of: &mut [u32; ROWS]| of.iter_mut().enumerate().take(rows.len()).for_each(|(i, n)| *n = numbers(i, part));
+        let found = recall.ask(rows.len(), &column, &view);
         assert_eq!(found.passes & found.open, 0);
         let of = |i: usize| if found.open >> i & 1 == 1 { None } else { Some(found.passes >> i & 1 == 1) };
         let out: Vec<Option<bool>> = (0..rows.len()).map(of).collect();
