@@ -450,19 +450,19 @@ impl Clusters {
         last.then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
     }
 
-    /// What has always been so, but for policies.
-    pub fn describe(&mut self, change: &Change) -> Vec<Fault> {
+    /// What has been so since a time, or always, but for policies.
+    pub fn describe(&mut self, change: &Change, at: Option<Nanos>) -> Vec<Fault> {
         let mut faults = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
-            c.world.apply(change);
-            faults = c.rejudge(self.typed.under(c.world.settings()), None);
+            c.world.apply_at(change, at);
+            faults = c.rejudge(self.typed.under(c.world.settings()), at);
         }
         faults
     }
 
     /// What has always been so, as far as anybody knows.
     fn always(&mut self, change: &Change) -> Vec<Fault> {
-        let mut faults = self.describe(change);
+        let mut faults = self.describe(change, None);
         let mut told = Vec::new();
         for c in std::iter::once(&mut self.base).chain(&mut self.live) {
             told = c.policies.now_mut().apply(change);

@@ -28,7 +28,7 @@ mod tests;
 pub mod usage;
 
 use crate::model::doc::Fault;
-use crate::model::input::{At, Change, Codec, Frame, Input, Link};
+use crate::model::input::{At, Change, Codec, Edits, Frame, Input, Link};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{Observed, Verdict};
 use crate::model::row::Row;
@@ -190,7 +190,7 @@ impl Engine {
             Input::Frame(frame) => self.frame(&frame, sink),
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
-                let faults = self.clusters.describe(&at.change);
+                let faults = self.clusters.describe(&at.change, at.at);
                 self.book(faults);
             }
             Input::World(at) => self.change(&at),
@@ -230,7 +230,14 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
-        let mut faults = self.clusters.change(at);
+        let mut faults = match &at.change {
+            Change::Edited(edits) => {
+                self.without_faults_of(edits);
+                edits.files.iter().flat_map(|f| f.faults.iter().cloned()).collect()
+            }
+            _ => Vec::new(),
+        };
+        faults.extend(self.clusters.change(at));
         if let Some(home) = self.clusters.complete(at) {
             self.reconsider(home);
         }
@@ -239,6 +246,14 @@ impl Engine {
         }
         [self.ledger.versions_forgotten, self.ledger.addresses_forgotten] = self.clusters.forgotten();
         self.book(faults);
+    }
+
+    /// Lets go what could not be used of files as they stood before, and hands it out.
+    fn without_faults_of(&mut self, edits: &Edits) -> Vec<Fault> {
+        let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
+        let (old, others) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
+        self.faults = others;
+        old
     }
 
     fn book(&mut self, faults: Vec<Fault>) {

@@ -60,9 +60,7 @@ impl Outlook {
 impl Engine {
     /// Takes manifests that were written anew; what they would change for what was seen is found by [`Engine::look_ahead`].
     pub(super) fn edit(&mut self, edits: &Arc<Edits>) {
-        let of_these = |f: &Fault| edits.files.iter().any(|e| e.file == f.file);
-        let (old, others): (Vec<Fault>, Vec<Fault>) = std::mem::take(&mut self.faults).into_iter().partition(of_these);
-        self.faults = others;
+        let old = self.without_faults_of(edits);
         let faults = self.clusters.edit(edits);
         // What was so before, whatever its line, is no news.
         let news: Vec<&Fault> = faults.iter().filter(|f| old.iter().all(|o| o.what != f.what)).collect();

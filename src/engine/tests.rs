@@ -1,3 +1,5 @@
+mod saved;
+
 use super::causes::State;
 use super::*;
 use crate::model::input::Codec;

@@ -39,6 +39,10 @@ impl Unread {
         format!("policies:{} {}", self.name, self.how)
     }
 
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// What was not known of a kind from one time to another.
     pub(super) fn then(group: &str, kind: &str, from: Nanos, to: Nanos) -> Self {
         let (name, cause) = (plural(group, kind), format!("from {from} to {to}"));

@@ -1,7 +1,7 @@
 //! The cluster's state as the lines that say it, for the beginning of each file. Owns which change makes which line void.
 //!
 //! Lines, not objects: of ten thousand pods they take a tenth of the room.
-use crate::model::doc::{Doc, Text};
+use crate::model::doc::Text;
 use crate::model::input::{At, Change, ObjectId};
 use crate::model::time::Nanos;
 use crate::world::line;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 /// Faults kept; further ones stand once in the file in which they came.
 const MOST_FAULTS: usize = 1_000;
-/// Savings of manifests kept, with their texts. Of older ones the next file says that they have always been so.
+/// Savings of manifests kept, each with its texts. Older ones become one, with the time of the last of them: what lies before the first
+/// of all keeps its text, and so does what lies after them.
 const MOST_EDITS: usize = 256;
 const MOST_EDITED: usize = 4 << 20;
 
@@ -18,29 +19,13 @@ const MOST_EDITED: usize = 4 << 20;
 pub struct Ground {
     /// Manifests: they have always been so, until they were written anew.
     manifests: Vec<(Arc<str>, Arc<Text>, Vec<u8>)>,
-    edits: VecDeque<Edit>,
+    /// Manifests that were written anew, all of one line at one time; the oldest first.
+    edits: VecDeque<Vec<u8>>,
     edited: usize,
     objects: BTreeMap<(Arc<str>, ObjectId), Vec<u8>>,
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
     faults: Vec<Vec<u8>>,
-}
-
-/// A text, and the line that says that it has always been so.
-type Always = (Arc<Text>, Vec<u8>);
-
-/// Manifests that were written anew, all at one time.
-#[derive(Debug, Clone)]
-struct Edit {
-    line: Vec<u8>,
-    /// Each file, and its text; none where it is gone.
-    files: Vec<(String, Option<Always>)>,
-}
-
-impl Edit {
-    fn weight(&self) -> usize {
-        self.line.len() + self.files.iter().filter_map(|(_, text)| Some(text.as_ref()?.1.len())).sum::<usize>()
-    }
 }
 
 impl Ground {
@@ -71,29 +56,20 @@ impl Ground {
             }
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
             Change::Fault(_) => {}
-            Change::Edited(edits) => {
-                let mut always = |doc: &Arc<Doc>| {
-                    let mut line = Vec::new();
-                    written(&At { cluster: cluster.clone(), at: None, change: Change::Apply(doc.clone()) }, &mut line);
-                    (doc.text.clone(), line)
-                };
-                let files = edits.used().map(|f| (f.file.clone(), f.text().map(&mut always))).collect();
-                self.edit(Edit { line: line.clone(), files }, &cluster);
-            }
+            Change::Edited(_) => self.edit(line.clone()),
         }
         Some(line)
     }
 
-    fn edit(&mut self, edit: Edit, cluster: &Arc<str>) {
-        self.edited += edit.weight();
-        self.edits.push_back(edit);
-        while self.edits.len() > MOST_EDITS || self.edited > MOST_EDITED {
-            let Some(old) = self.edits.pop_front() else { return };
-            self.edited -= old.weight();
-            for (file, text) in old.files {
-                self.manifests.retain(|(_, text, _)| text.file != file);
-                self.manifests.extend(text.map(|(text, line)| (cluster.clone(), text, line)));
-            }
+    fn edit(&mut self, line: Vec<u8>) {
+        self.edited += line.len();
+        self.edits.push_back(line);
+        // The newest is never one of those that become one: it may weigh more than all of them, and its time is the one that is asked for.
+        while self.edits.len() > 2 && (self.edits.len() > MOST_EDITS || self.edited > MOST_EDITED) {
+            let (Some(first), Some(second)) = (self.edits.pop_front(), self.edits.pop_front()) else { return };
+            let both = line::folded(&first, &second).unwrap_or_else(|| second.clone());
+            self.edited = (self.edited + both.len()).saturating_sub(first.len() + second.len());
+            self.edits.push_front(both);
         }
     }
 
@@ -102,9 +78,9 @@ impl Ground {
         line::snapshot(true, now, out);
         out.push(b'\n');
         let manifests = self.manifests.iter().map(|(_, _, l)| l);
-        let edits = self.edits.iter().map(|e| &e.line);
         let mut lines = 2;
-        for l in manifests.chain(edits).chain(&self.faults).chain(self.kinds.values()).chain(self.objects.values()) {
+        // An edit takes away the faults that its file had before.
+        for l in manifests.chain(&self.faults).chain(&self.edits).chain(self.kinds.values()).chain(self.objects.values()) {
             out.extend_from_slice(l);
             out.push(b'\n');
             lines += 1;
@@ -118,11 +94,11 @@ impl Ground {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::{Edited, Edits};
+    use crate::model::input::{Edited, Edits, Pair};
     use crate::world::yaml;
 
     #[test]
-    fn of_a_thousand_saves_the_newest_are_kept_with_their_times_and_the_rest_has_always_been_so() {
+    fn of_a_thousand_saves_the_newest_are_kept_with_their_times_and_the_rest_become_one() {
         let doc =
             |n: usize| Arc::new(yaml::read("a.yaml", &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: v{n}}}\n")).0.remove(0));
         let mut ground = Ground::default();
@@ -137,8 +113,39 @@ mod tests {
         assert_eq!(ground.snapshot(Nanos(5_000), &mut out), 2 + 1 + MOST_EDITS as u64);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].contains("\"apply\"") && lines[1].contains("v744}"), "{}", lines[1]);
+        assert!(lines[1].contains("\"apply\"") && lines[1].contains("v0}"), "it was so before the first: {}", lines[1]);
         assert!(lines[2].contains("\"edited\"") && lines[2].contains("v745}") && lines[257].contains("v1000}"));
-        assert_eq!(ground.edited, ground.edits.iter().map(Edit::weight).sum::<usize>());
+        assert!(lines[2].contains(&Nanos(745).to_string()), "{}", lines[2]);
+        assert_eq!(ground.edited, ground.edits.iter().map(Vec::len).sum::<usize>());
+    }
+
+    #[test]
+    fn a_save_that_is_larger_than_all_room_keeps_its_time_and_what_lay_before_it_keeps_its_text() {
+        let doc = |file: &str, name: &str, rest: usize| {
+            let body = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n# {}\n", "x".repeat(rest));
+            Arc::new(yaml::read(file, &body).0.remove(0))
+        };
+        let mut ground = Ground::default();
+        let (a, b) = (doc("a.yaml", "a0", 1), doc("b.yaml", "b0", 1));
+        for d in [&a, &b] {
+            ground.take(&At { cluster: Arc::from(""), at: None, change: Change::Apply(d.clone()) }, line::write);
+        }
+        let mut save = |at: i64, file: &str, pair: Pair| {
+            let edits = Edits { at: Nanos(at), files: vec![Edited { file: file.to_owned(), pairs: vec![pair], faults: Vec::new() }] };
+            ground.take(&Arc::new(edits).said().unwrap(), line::write);
+            let mut out = Vec::new();
+            ground.snapshot(Nanos(9), &mut out);
+            String::from_utf8(out).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let big = doc("a.yaml", "a1", MOST_EDITED + 1);
+        let lines = save(1, "a.yaml", (Some(a), Some(big.clone())));
+        assert!(lines[0].contains("a0}") && lines[1].contains("b0}"), "the texts of before");
+        assert!(lines[2].starts_with(&format!("{{\"world\":{{\"time\":\"{}\"", Nanos(1))) && lines[2].contains("a1}"));
+        // Of two that are larger together both keep their times; only the third makes one of those before it.
+        let lines = save(2, "b.yaml", (Some(b), None));
+        assert!(lines[2].contains("a1}") && lines[3].contains("\"edited\":[{\"file\":\"b.yaml\"}]"), "{}", lines[3]);
+        let lines = save(3, "a.yaml", (Some(big), Some(doc("a.yaml", "a2", 1))));
+        assert!(lines[2].contains(&Nanos(2).to_string()) && lines[2].contains("a1}") && lines[2].contains("b.yaml"));
+        assert!(lines[3].contains(&Nanos(3).to_string()) && lines[3].contains("a2}") && lines.len() == 5);
     }
 }

@@ -9,6 +9,7 @@ use crate::world::line::{self, Said};
 use crate::world::yaml;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a line is about.
@@ -30,8 +31,11 @@ pub struct Rejoin {
     said: HashMap<u64, Vec<About>>,
     /// Since the beginning of a snapshot: what it has named.
     named: Option<HashSet<About>>,
-    /// The objects of each manifest, as it stands.
-    manifests: BTreeMap<String, Vec<Arc<Doc>>>,
+    /// The objects of each manifest, as it stands, in the order of those that watch them: of twins the same one takes the other's place.
+    manifests: BTreeMap<PathBuf, Vec<Arc<Doc>>>,
+    /// The time of the last saving, and of the last one before the snapshot that is being read.
+    saved: Option<Nanos>,
+    known: Option<Nanos>,
 }
 
 impl Rejoin {
@@ -54,7 +58,7 @@ impl Rejoin {
                     match &at.change {
                         // Many texts, and none of them takes another's place.
                         Change::Apply(doc) if *a == About::Text => {
-                            self.manifests.entry(doc.text.file.clone()).or_default().push(doc.clone());
+                            self.manifests.entry(PathBuf::from(&doc.text.file)).or_default().push(doc.clone());
                         }
                         _ if *a == About::Text => {}
                         Change::Remove(_) => {
@@ -78,10 +82,16 @@ impl Rejoin {
             }
             Said::Edited(at, files) => {
                 self.said.insert(id, vec![About::Text]);
+                // A snapshot makes one of old savings; whoever read them knows them.
+                if self.named.is_some() && self.known.is_some_and(|known| at <= known) {
+                    return Ok(Vec::new());
+                }
+                self.saved = self.saved.max(Some(at));
                 Ok(self.edited(at, files).said().into_iter().collect())
             }
             Said::Begin => {
                 self.named = Some(HashSet::new());
+                self.known = self.saved;
                 Ok(Vec::new())
             }
             Said::End(at) => Ok(self.end(at)),
@@ -92,17 +102,13 @@ impl Rejoin {
     fn edited(&mut self, at: Nanos, files: Vec<(String, Option<String>)>) -> Arc<Edits> {
         let mut edited = Vec::new();
         for (file, body) in files {
-            let docs: Vec<Arc<Doc>> = body.map(|body| yaml::read(&file, &body).0.into_iter().map(Arc::new).collect()).unwrap_or_default();
-            if let Some(doc) = docs.first() {
-                // A later snapshot may say that it has always been so.
-                let mut line = Vec::new();
-                line::write(&At { cluster: Arc::from(""), at: None, change: Change::Apply(Arc::clone(doc)) }, &mut line);
-                let text = line::inside(&line).unwrap_or_default();
-                self.said.insert(self.hasher.hash_one(text), vec![About::Text]);
-            }
-            let old = self.manifests.insert(file.clone(), docs).unwrap_or_default();
-            let now = self.manifests.get(&file).map(Vec::as_slice).unwrap_or_default();
-            edited.push(Edited { pairs: pairs(&old, now), file, faults: Vec::new() });
+            let (docs, mut faults) = body.map(|body| yaml::read(&file, &body)).unwrap_or_default();
+            faults.retain(|f| !yaml::is_repetition(f));
+            let docs: Vec<Arc<Doc>> = docs.into_iter().map(Arc::new).collect();
+            let path = PathBuf::from(&file);
+            let old = self.manifests.remove(&path).unwrap_or_default();
+            edited.push(Edited { pairs: pairs(&old, &docs), file, faults });
+            self.manifests.insert(path, docs);
         }
         leave_twins(&mut edited, self.manifests.values().flatten());
         Arc::new(Edits { at, files: edited })
@@ -219,5 +225,55 @@ mod tests {
         assert_eq!(snapshot(&[&m, &n], &mut r), ["+m", "+n"]);
         assert_eq!(snapshot(&[&m, &n], &mut r), [""; 0]);
         assert_eq!(snapshot(&[], &mut r), [""; 0]);
+    }
+
+    fn saved(at: i64, files: &[(&str, Option<&str>)]) -> Vec<u8> {
+        let files = files.iter().map(|(file, body)| serde_json::json!({"file": file, "body": body})).collect::<Vec<_>>();
+        serde_json::json!({"time": Nanos(at).to_string(), "edited": files}).to_string().into_bytes()
+    }
+
+    fn namespace(name: &str) -> String {
+        format!("kind: Namespace\napiVersion: v1\nmetadata: {{name: {name}}}\n")
+    }
+
+    /// The pairs of the only saving, by their objects' names and files.
+    fn turned(all: &[At]) -> Vec<String> {
+        let [At { change: Change::Edited(edits), .. }] = all else { panic!("{all:?}") };
+        let of = |d: &Option<Arc<Doc>>| d.as_ref().map_or("-".to_owned(), |d| format!("{} {}", d.text.file, d.name()));
+        edits.files.iter().flat_map(|f| &f.pairs).map(|(a, b)| format!("{}, {}", of(a), of(b))).collect()
+    }
+
+    #[test]
+    fn savings_that_a_later_snapshot_makes_one_are_known_to_whoever_read_them() {
+        let (one, two, three) = (namespace("one"), namespace("two"), namespace("three"));
+        let edge = |begin: bool| {
+            let mut edge = Vec::new();
+            line::snapshot(begin, Nanos(9), &mut edge);
+            inside(&edge)
+        };
+        let mut r = Rejoin::default();
+        let first = r.take(&saved(1, &[("a.yaml", Some(&one))])).unwrap();
+        assert_eq!(turned(&first), ["-, a.yaml one"]);
+        r.take(&saved(2, &[("b.yaml", Some(&two))])).unwrap();
+        r.take(&saved(3, &[("a.yaml", Some(&two))])).unwrap();
+        r.take(&edge(true)).unwrap();
+        assert!(r.take(&saved(2, &[("b.yaml", Some(&two)), ("a.yaml", Some(&one))])).unwrap().is_empty());
+        assert!(r.take(&saved(3, &[("a.yaml", Some(&two))])).unwrap().is_empty());
+        // What came about while nobody read.
+        let all = r.take(&saved(4, &[("a.yaml", Some(&three))])).unwrap();
+        assert_eq!(turned(&all), ["a.yaml two, -", "-, a.yaml three", "-, b.yaml two"]);
+        r.take(&edge(false)).unwrap();
+        let mut alone = Rejoin::default();
+        alone.take(&edge(true)).unwrap();
+        assert_eq!(turned(&alone.take(&saved(2, &[("a.yaml", Some(&one))])).unwrap()), ["-, a.yaml one"]);
+    }
+
+    #[test]
+    fn of_twins_the_one_that_the_watch_of_files_takes_takes_the_place() {
+        let (mut r, body) = (Rejoin::default(), namespace("n"));
+        let files = ["k-8/x.yaml", "k/x.yaml", "z.yaml"].map(|file| (file, Some(body.as_str())));
+        r.take(&saved(1, &files)).unwrap();
+        let all = r.take(&saved(2, &[("z.yaml", None)])).unwrap();
+        assert_eq!(turned(&all), ["z.yaml n, -", "-, k/x.yaml n"]);
     }
 }

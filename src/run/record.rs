@@ -134,10 +134,11 @@ pub fn options(path: std::path::PathBuf, keep: Keep, redact: bool) -> Options {
 pub fn left(left: &Left) -> Result<(), Error> {
     left.done.iter().for_each(|done| say::say("note", done));
     if left.torn.is_empty() {
-        return Ok(());
+        return left.broken.clone().map_or(Ok(()), Err);
     }
+    let all: Vec<String> = left.broken.iter().map(Error::line).chain(left.torn.iter().cloned()).collect();
     Err(Error::new(Kind::Output, "not everything is on the disk")
-        .cause(left.torn.join("; "))
+        .cause(all.join("; "))
         .hint("what was written before can be read: flowhy replay FILE"))
 }
 
@@ -163,4 +164,19 @@ fn closing(path: &Path, books: &Books, around: Option<&Around>, ledger: &Ledger)
         text.push_str(&format!("; {} could not be written", count(books.unwritable)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_that_broke_and_a_recording_that_is_torn_are_both_told() {
+        let broken = Some(Error::new(Kind::Output, "cannot draw on the terminal").cause("gone"));
+        let alone = left(&Left { broken: broken.clone(), ..Left::default() }).unwrap_err();
+        assert_eq!(Some(&alone), broken.as_ref());
+        let both = left(&Left { broken, torn: vec!["a.jsonl is not whole".to_owned()], ..Left::default() }).unwrap_err();
+        assert_eq!(both.cause.as_deref(), Some("cannot draw on the terminal: gone; a.jsonl is not whole"));
+        assert!(left(&Left::default()).is_ok());
+    }
 }

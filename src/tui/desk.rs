@@ -6,13 +6,11 @@ use super::model::Tone;
 use super::tapes::{self, Left};
 use crate::error::Error;
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 /// Wishes that wait for a disk; further ones are refused.
 const MOST: usize = 64;
-/// So long a disk is waited for when the screen is left.
-const LAST: Duration = Duration::from_secs(2);
 
 /// Keeps things for the next time. Nothing here ends the session: what cannot be kept is said.
 pub trait Desk: Send {
@@ -79,22 +77,37 @@ impl Clerk {
     /// Something to be said at once: that it cannot be kept.
     pub fn ask(&mut self, wish: Wish) -> Option<(Tone, String)> {
         let name = wish.name();
-        if self.waiting.len() < MOST && self.wishes.try_send(wish).is_ok() {
-            self.waiting.push_back(name);
-            return None;
+        if self.waiting.len() >= MOST {
+            return name.map(|name| (Tone::Error, hangs(&name)));
         }
-        name.map(|name| (Tone::Error, hangs(&name)))
+        match self.wishes.try_send(wish) {
+            Ok(()) => {
+                self.waiting.push_back(name);
+                None
+            }
+            Err(TrySendError::Full(_)) => name.map(|name| (Tone::Error, hangs(&name))),
+            Err(TrySendError::Disconnected(_)) => name.map(|name| (Tone::Error, gone(&name))),
+        }
     }
 
     /// What has become of wishes since: the next thing to be said.
     pub fn said(&mut self) -> Option<(Tone, String)> {
-        while let Ok(answer) = self.answers.try_recv() {
-            self.waiting.pop_front();
-            if answer.is_some() {
-                return answer;
+        loop {
+            match self.answers.try_recv() {
+                Ok(answer) => {
+                    self.waiting.pop_front();
+                    if answer.is_some() {
+                        return answer;
+                    }
+                }
+                Err(TryRecvError::Empty) => return None,
+                // Nobody is left to answer: what waits is told of once, and waited for no more.
+                Err(TryRecvError::Disconnected) => {
+                    let lost: Vec<String> = self.waiting.drain(..).flatten().collect();
+                    return (!lost.is_empty()).then(|| (Tone::Error, gone(&lost.join(", "))));
+                }
             }
         }
-        None
     }
 
     /// Whether a disk is waited for.
@@ -102,19 +115,32 @@ impl Clerk {
         !self.waiting.is_empty()
     }
 
-    /// What is on its way gets its time.
-    pub fn end(mut self, left: &mut Left) {
+    /// What is on its way gets its time: all of it together what `rest` says that there is yet.
+    pub fn end(mut self, left: &mut Left, rest: &mut dyn FnMut() -> Duration) {
+        let mut words: fn(&str) -> String = hangs;
         while self.awaits() {
-            let Ok(answer) = self.answers.recv_timeout(LAST) else { break };
-            self.waiting.pop_front();
-            answer.into_iter().filter(|(tone, _)| *tone == Tone::Error).for_each(|said| left.take(said));
+            match self.answers.recv_timeout(rest()) {
+                Ok(answer) => {
+                    self.waiting.pop_front();
+                    answer.into_iter().filter(|(tone, _)| *tone == Tone::Error).for_each(|said| left.take(said));
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    words = gone;
+                    break;
+                }
+            }
         }
-        left.torn.extend(self.waiting.iter().flatten().map(|name| hangs(name)));
+        left.torn.extend(self.waiting.iter().flatten().map(|name| words(name)));
     }
 }
 
 fn hangs(name: &str) -> String {
     format!("{name}: not kept, the disk does not answer")
+}
+
+fn gone(name: &str) -> String {
+    format!("{name}: not kept, the thread that writes to the disk has ended")
 }
 
 /// What is to be said of something kept.
@@ -129,6 +155,8 @@ fn said(what: &str, kept: Result<String, Error>) -> (Tone, String) {
 mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
+
+    const LONG: Duration = Duration::from_secs(60);
 
     /// A disk that hangs while the lock is held.
     struct Hanging(Arc<Mutex<Vec<String>>>);
@@ -175,7 +203,7 @@ mod tests {
         clerk.ask(Wish::Remember("ns:c".into()));
         clerk.ask(Wish::Keep("last".into(), "ns:c".into()));
         let mut left = Left::default();
-        clerk.end(&mut left);
+        clerk.end(&mut left, &mut || Duration::from_millis(10));
         drop(held);
         assert_eq!(left.torn, ["the filter last: not kept, the disk does not answer"]);
     }
@@ -186,7 +214,64 @@ mod tests {
         clerk.ask(Wish::Write(Vec::new()));
         clerk.ask(Wish::Remember("ns:a".into()));
         let mut left = Left::default();
-        clerk.end(&mut left);
+        clerk.end(&mut left, &mut || LONG);
         assert_eq!((left.torn, left.done), (vec!["no place".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn all_answers_together_get_one_time() {
+        let disk = Arc::new(Mutex::new(Vec::new()));
+        let mut clerk = Clerk::new(Box::new(Hanging(disk.clone())));
+        let held = disk.lock().unwrap();
+        // The first is answered without the disk; with it all time is gone.
+        clerk.ask(Wish::Write(Vec::new()));
+        clerk.ask(Wish::Keep("mine".into(), "ns:b".into()));
+        clerk.ask(Wish::Keep("other".into(), "ns:b".into()));
+        let (mut left, mut rest) = (Left::default(), vec![Duration::ZERO, LONG]);
+        clerk.end(&mut left, &mut || rest.pop().unwrap());
+        drop(held);
+        assert_eq!(left.torn, ["no place".to_owned(), hangs("the filter mine"), hangs("the filter other")]);
+    }
+
+    /// One whose thread ends with the first filter that was used.
+    struct Ending;
+
+    impl Desk for Ending {
+        fn write(&mut self, _: &[(&'static str, Vec<String>)]) -> Result<String, Error> {
+            Ok("there".to_owned())
+        }
+
+        fn keep(&mut self, _: &str, _: &str) -> Result<String, Error> {
+            Ok("there".to_owned())
+        }
+
+        fn remember(&mut self, _: &str) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_is_told_in_its_own_words_and_waited_for_no_more() {
+        let ended = || {
+            let mut clerk = Clerk::new(Box::new(Ending));
+            // Both are on their way, or the second is refused at once: it is the other thread's affair when it ends.
+            clerk.ask(Wish::Remember("ns:a".into()));
+            let refused = clerk.ask(Wish::Keep("mine".into(), "ns:b".into()));
+            (clerk, refused)
+        };
+        let (mut clerk, refused) = ended();
+        let mut said = refused;
+        while clerk.awaits() {
+            said = said.or(clerk.said());
+            std::thread::yield_now();
+        }
+        let words = "the filter mine: not kept, the thread that writes to the disk has ended".to_owned();
+        assert_eq!((said, clerk.said()), (Some((Tone::Error, words.clone())), None));
+        assert_eq!(clerk.ask(Wish::Keep("mine".into(), "ns:b".into())), Some((Tone::Error, words.clone())));
+        let (clerk, refused) = ended();
+        let mut left = Left::default();
+        clerk.end(&mut left, &mut || LONG);
+        left.torn.extend(refused.map(|(_, text)| text));
+        assert_eq!(left.torn, [words]);
     }
 }

@@ -60,7 +60,8 @@ const SLICE: Duration = Duration::from_millis(4);
 const TICK: Duration = Duration::from_secs(1);
 /// How often a disk is looked at that something waits for.
 const NAP: Duration = Duration::from_millis(10);
-/// So long a file that is being saved is waited for when the screen is left: without a step, and in all.
+/// So long a file that is being saved is waited for when the screen is left: without a step, and in all. The first is also the time of
+/// whatever else is to be kept.
 const STILL: Duration = Duration::from_secs(2);
 const LAST: Duration = Duration::from_secs(30);
 /// Set by the tests: panic after the first picture. Not in a user's build.
@@ -184,9 +185,9 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             Some(term::Ask::Suspend) => {
                 // The reader of keys must not hold the terminal while the shell has it.
                 drop(keys);
-                guard.suspend(&title, mouse)?;
+                let mut again = || anew(&mut terminal).and_then(|()| draw(&mut terminal, &mut app));
+                broken = broken.or_else(|| guard.suspend(&title, mouse).and_then(|()| again()).err());
                 keys = EventStream::new();
-                broken = anew(&mut terminal).and_then(|()| draw(&mut terminal, &mut app)).err();
             }
             None => {}
         }
@@ -203,8 +204,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     }
     drop(guard);
     let mut left = end(tapes, &app.engine);
-    clerk.end(&mut left);
-    broken.map_or(Ok(left), Err)
+    let begin = Instant::now();
+    clerk.end(&mut left, &mut || STILL.saturating_sub(begin.elapsed()));
+    left.broken = broken;
+    Ok(left)
 }
 
 fn keep(app: &mut App, clerk: &mut Clerk, wish: Wish) {

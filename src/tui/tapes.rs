@@ -5,6 +5,7 @@
 //! back go to the last line.
 use super::model::Tone;
 use crate::engine::{Engine, Sieve};
+use crate::error::Error;
 use crate::model::input::{At, Codec, Frame, Input};
 use crate::model::words::count;
 use crate::query::Predicate;
@@ -279,6 +280,8 @@ pub struct Left {
     pub done: Vec<String>,
     /// What lacks something.
     pub torn: Vec<String>,
+    /// Why the screen could not go on, unless somebody left it.
+    pub broken: Option<Error>,
 }
 
 impl Left {

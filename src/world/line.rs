@@ -20,6 +20,7 @@ use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::model::time::Nanos;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How a line begins that our writer, or whoever writes as it does, has made.
@@ -188,6 +189,17 @@ pub fn write(at: &At, out: &mut Vec<u8>) {
         }
     };
     put(&line, out);
+}
+
+/// Two lines of manifests that were written anew, as the one that says what both came to, at the time of the second.
+pub fn folded(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
+    let of = |line| serde_json::from_slice::<Line<'_>>(inside(line)?).ok();
+    let (first, mut second) = (of(first)?, of(second)?);
+    let again: HashSet<_> = second.edited.iter().map(|s| s.file.clone()).collect();
+    second.edited.extend(first.edited.into_iter().filter(|s| !again.contains(&s.file)));
+    let mut out = Vec::new();
+    put(&second, &mut out);
+    Some(out)
 }
 
 /// Appends the line that begins a snapshot, or the one that ends it.

@@ -1,7 +1,7 @@
 //! What keys do: filtering live, following and holding, pausing, walking causes, leaving.
 use crate::kit::*;
 use flowhy::model::input::{Input, Link};
-use flowhy::tui::{App, Effect, Options};
+use flowhy::tui::{App, Effect, Keymap, Options};
 use std::sync::Arc;
 
 fn selected(app: &mut App) -> String {
@@ -336,6 +336,17 @@ fn typing_on_the_help_screen_searches_it() {
         assert_eq!(play(home), play(""), "{home}");
     }
     assert!(play("?2").contains("› drops") && play("?x2").contains("/ x2"));
+    // Keys that somebody has bound to letters do what they are to do.
+    let with = |change: &str, keys: &str| {
+        let mut a = app(Options { keymap: Keymap::with(&[change.to_owned()]).unwrap(), ..options() });
+        press(&mut a, keys, 80, 24);
+        (a.done(), text(&picture(&mut a, 80, 24)))
+    };
+    for keys in ["?Q", "?zzQ"] {
+        assert!(with("quit=Q", keys).0, "{keys}");
+    }
+    assert_eq!(with("back=B", "?B"), with("back=B", ""));
+    assert!(with("back=B", "?xB").1.contains("/ xB"));
     // There is an end to it.
     assert!(play(&format!("?{}", "x".repeat(500))).contains("no key does that"));
 }

@@ -15,7 +15,7 @@ use crate::world::{Endpoint, Label, Labels, World};
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Kinds that are not evaluated and can only forbid more, so that what the others close stays closed.
+/// Kinds that can only forbid more, whether they are not evaluated or not read, so that what the others close stays closed.
 const ONLY_NARROW: &[&str] = &["AuthorizationPolicy", "PeerAuthentication"];
 
 /// Sections that isolate whom they select.
@@ -94,6 +94,9 @@ impl<'a> Judge<'a> {
         if forced || !by.is_empty() {
             if let Some(kind) = self.not_evaluated(&subject.namespace, false) {
                 return unknown(format!("{kind} is not evaluated, and may allow what the others close"));
+            }
+            if let Some(kind) = self.set.unread().iter().find(|u| !ONLY_NARROW.contains(&u.kind())) {
+                return unknown(format!("not all {} are known ({}), and one may allow what the others close", kind.name, kind.how));
             }
             let because = if by.is_empty() { "policy enforcement is `always`".to_owned() } else { String::new() };
             return Side { state: State::Closed, by, because };
@@ -181,5 +184,39 @@ fn stranger(world: &World) -> Endpoint {
         ip: Some(IpAddr::V4(Ipv4Addr::new(10, 255, 255, 254))),
         named_ports: Some(Vec::new()),
         ..Endpoint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::{Change, Kind, KindState};
+    use crate::world::yaml;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_kind_that_nobody_may_read_may_allow_what_the_others_close() {
+        let deny = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: d, namespace: a}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n";
+        let (world, opt) = (World::new(), Options::default());
+        let side = |unread: Option<(&str, &str)>| {
+            let mut set = PolicySet::new();
+            yaml::read("d.yaml", deny).0.into_iter().for_each(|d| assert!(set.apply(&Change::Apply(Arc::new(d))).is_empty()));
+            if let Some((group, kind)) = unread {
+                let state = KindState::Forbidden("list".to_owned());
+                set.apply(&Change::Kind(Kind { group: group.to_owned(), kind: kind.to_owned(), state }));
+                assert_eq!(set.unread().len(), 1);
+            }
+            let judge = Judge::new(&world, &set, &opt);
+            let labels = Labels(vec![Label::new("k8s", POD_NAMESPACE, "a")]);
+            let pod = Endpoint { labels, namespace: "a".to_owned(), ..stranger(&world) };
+            judge.side(Direction::Ingress, &pod)
+        };
+        assert_eq!(side(None).state, State::Closed);
+        for kind in [("cilium.io", "CiliumNetworkPolicy"), ("policy.networking.k8s.io", "AdminNetworkPolicy")] {
+            let side = side(Some(kind));
+            assert_eq!(side.state, State::Unknown);
+            assert!(side.because.ends_with("(forbidden), and one may allow what the others close"), "{}", side.because);
+        }
+        assert_eq!(side(Some(("security.istio.io", "AuthorizationPolicy"))).state, State::Closed, "it can only forbid more");
     }
 }

@@ -11,11 +11,15 @@ const LONGEST: usize = 40;
 pub fn key(m: &mut Model, key: Key) -> bool {
     let action = m.keymap.get(key, HELP);
     let Some(Screen::Help { find, scroll, .. }) = m.stack.last_mut() else { return false };
+    if action == Some(Action::Quit) {
+        return false;
+    }
     let away = matches!(action, Some(Action::Leave | Action::Help));
+    let steps = away || action == Some(Action::Back);
     match key.typed() {
-        // `?` and `q` leave, as they do everywhere, and a digit goes to its screen, until something is typed.
+        // `?` and `q` leave, as they do everywhere, whatever key stands for one step out too, and a digit goes to its screen, until something is typed.
         Some('?') if away => return false,
-        Some(c) if find.is_empty() && (away || !(c.is_alphabetic() || c == '/')) => return false,
+        Some(c) if find.is_empty() && (steps || !(c.is_alphabetic() || c == '/')) => return false,
         Some('/') if find.is_empty() => {}
         Some(c) if find.chars().count() < LONGEST => find.push(c),
         Some(_) => {}
