@@ -74,9 +74,9 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
             title = reach.title();
             // Flows that end end the watches: their reader waits for both.
             let watching = stop.child_token();
-            let namespace = servers.kube.as_ref().map_or("", |k| &k.namespace);
+            let namespace = servers.kube.as_ref().map_or_else(String::new, |k| k.namespace.clone());
             let wait = if screen { Wait::No } else { Wait::Lists { quiet } };
-            live::look(&reach.clusters, look, namespace, wait, &feed, &watching).await;
+            let (clusters, own) = (reach.clusters, feed.clone());
             let mut all = reach.servers.into_iter();
             let flows = match (all.next(), servers.agents) {
                 (Some(server), true) => {
@@ -94,8 +94,11 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
                     Box::new(merge).run(feed, stop)
                 }
             };
-            let watched = watching.drop_guard();
             tokio::spawn(async move {
+                // Not before somebody reads: the lists of a large cluster are longer than the feed.
+                live::look(&clusters, look, &namespace, wait, &own, &watching).await;
+                drop(own);
+                let watched = watching.drop_guard();
                 let result = flows.await;
                 drop(watched);
                 result
