@@ -191,6 +191,18 @@ fn files_have_a_head_and_an_end() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// The fuzzers are built with `--locked` by a lock of their own, which nothing else would notice to be behind.
+#[test]
+fn a_new_dependency_is_in_the_lock_of_the_fuzzers() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (manifest, lock) = (read("Cargo.toml"), read("tests/fuzz/Cargo.lock"));
+    let manifest: toml_edit::DocumentMut = manifest.parse().unwrap();
+    let needed: Vec<&str> = manifest["dependencies"].as_table().unwrap().iter().map(|(name, _)| name).collect();
+    let known = |name: &str| lock.lines().any(|l| l == format!("name = \"{name}\""));
+    let missing: Vec<&&str> = needed.iter().filter(|n| **n != "cel" && !known(n)).collect();
+    assert!(needed.len() > 20 && missing.is_empty(), "{missing:?}: `cargo metadata` in tests/fuzz writes them down");
+}
+
 #[test]
 fn an_allowed_lint_names_its_reason() {
     let mut broken = Vec::new();
