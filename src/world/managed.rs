@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn what_is_not_certain_is_not_claimed() {
-        let changes: &[(&str, fn(&mut World))] = &[
+        type Case = (&'static str, fn(&mut World));
+        let changes: &[Case] = &[
             ("not read", |w| note(w, "cilium.io", "CiliumEndpoint", KindState::Stale("gone".into()), 1_300)),
             ("pods not read", |w| note(w, "", "Pod", KindState::Stale("gone".into()), 1_300)),
             ("it had one", |w| {
