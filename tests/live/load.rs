@@ -29,6 +29,14 @@ fn pod(i: usize) -> Value {
         "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "startTime": "2025-12-01T00:00:00Z"}})
 }
 
+/// What Cilium tells of the pod, with the labels and the addresses that nobody here asks for.
+fn endpoint(i: usize) -> Value {
+    json!({"apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
+        "metadata": {"namespace": format!("team-{}", i % NAMESPACES), "name": format!("app-{i}-7d9f8b6c4-x7k2p"), "creationTimestamp": "2025-12-01T00:00:00Z",
+            "labels": {"app": format!("app-{}", i / NAMESPACES)}, "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": format!("app-{i}-7d9f8b6c4-x7k2p")}]},
+        "status": {"id": i, "state": "ready", "identity": {"labels": ["z".repeat(1_000)]}}})
+}
+
 fn policy(i: usize) -> Value {
     let (namespace, app) = (format!("team-{}", i % NAMESPACES), format!("app-{}", i / NAMESPACES));
     let peer = format!("app-{}", i / NAMESPACES + 1);
@@ -71,8 +79,8 @@ fn first(api: &Api, server: &flowhy::serve::Running, home: &std::path::Path, kub
     began.elapsed()
 }
 
-/// Reads the flows of so many seconds; says what it cost.
-fn load(seconds: usize) -> String {
+/// Reads the flows of so many seconds; says what it cost, and by how many megabytes an hour it grew in the second half.
+fn load(seconds: usize) -> f64 {
     let runtime = runtime();
     let (ring, mut simulation) = ring(CHUNK);
     let (api, server) = runtime.block_on(async { (Api::start().await, serve_at(&ring, Listen::loopback()).await) });
@@ -82,6 +90,7 @@ fn load(seconds: usize) -> String {
             s.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{i}"), "labels": {"team": "x"}}}))
         });
         (0..PODS).for_each(|i| s.put(pod(i)));
+        (0..PODS).for_each(|i| s.put(endpoint(i)));
         (0..POLICIES).for_each(|i| s.put(policy(i)));
     });
     for (file, manifest) in flowhy::demo::manifests() {
@@ -128,6 +137,14 @@ fn load(seconds: usize) -> String {
     }
     let rate = (chunks * CHUNK) as f64 / began.elapsed().as_secs_f64();
     let memory = rss(child.0.id()).unwrap_or(0);
+    let growth = slope(&samples) / 1e6;
+    let told = format!(
+        "first flow after {first:?}; grows by {growth:.1} MB/h in the second half; ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half",
+        memory >> 20,
+        half >> 20
+    );
+    // Before anything is asked of it: what fails is to be seen whole.
+    println!("{told}");
     assert!(explained > 1_000, "{explained}");
     assert!(memory < 300 << 20, "{memory} bytes");
     // The second half may not grow on; what the allocator keeps back is not growth.
@@ -145,21 +162,16 @@ fn load(seconds: usize) -> String {
         assert!(rate > 5_000.0, "{rate} flows/s");
         assert!(first < Duration::from_secs(3), "{first:?}");
     }
-    let growth = slope(&samples) / 1e6;
-    format!(
-        "first flow after {first:?}; grows by {growth:.1} MB/h in the second half; ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half",
-        memory >> 20,
-        half >> 20
-    )
+    growth
 }
 
 #[test]
 fn ten_thousand_pods_fit_for_twenty_seconds() {
-    println!("{}", load(20));
+    load(20);
 }
 
 #[test]
 #[ignore = "three million flows"]
 fn ten_thousand_pods_fit_for_ten_minutes() {
-    println!("{}", load(600));
+    load(600);
 }
