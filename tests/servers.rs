@@ -6,7 +6,7 @@
 #[path = "servers/stage.rs"]
 mod stage;
 
-use flowhy::wire::json::{read_message, write_message};
+use flowhy::wire::json::read_message;
 use flowhy::wire::note::Notes;
 use flowhy::wire::pb::observer::GetFlowsRequest;
 use libtest_mimic::{Arguments, Failed, Trial};
