@@ -198,7 +198,7 @@ pub struct Case {
 /// Made when it is looked at: it goes over every conversation at hand.
 fn suggestion(engine: &Engine, id: CauseId, here: &Path) -> Option<Suggestion> {
     // What a screen holds was not limited by a filter; its own only chooses what is shown.
-    engine.suggest(engine.causes().get(id)?, &engine.ground(), "").map(|s| s.seen_from(here))
+    Some(engine.suggest(engine.causes().get(id)?, &engine.ground(), "").seen_from(here))
 }
 
 impl Case {
