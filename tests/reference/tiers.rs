@@ -13,7 +13,7 @@ impl<D: Dice> Maker<'_, D> {
         });
     }
 
-    /// `None`: the kind of which there is one at most, where this is not the first.
+    /// A policy of one of the admin kinds; of the one that there is at most one of, only as the first.
     pub fn of_tier(&mut self, i: usize) -> Value {
         let old = "policy.networking.k8s.io/v1alpha1";
         let (kind, version, allow, name) = match self.0.below(5) {
@@ -106,7 +106,7 @@ impl<D: Dice> Maker<'_, D> {
         json!({key: of})
     }
 
-    /// One item of `domainNames` or of `toFQDNs` is enough.
+    /// One item of `toFQDNs` or of DNS rules.
     pub fn name(&mut self) -> Value {
         if self.one_in(2) { json!({"matchName": self.pick(&NAMES)}) } else { json!({"matchPattern": self.pick(&super::random::PATTERNS)}) }
     }
