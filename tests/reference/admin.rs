@@ -41,9 +41,10 @@ fn somebody(it: &Value, who: &Side, ask: &Ask<'_>) -> bool {
     let null = Value::Null;
     let (mut namespaces, mut pods) = (it.get("namespaces"), &null);
     if let Some(p) = it.get("pods") {
-        (namespaces, pods) = (p.get("namespaceSelector"), &p["podSelector"]);
+        (namespaces, pods) = (p.get("namespaceSelector").or(p.get("namespaces")), &p["podSelector"]);
     }
-    let namespaces = namespaces.unwrap_or(&null);
+    // The first versions of the API wrapped it once more.
+    let namespaces = namespaces.map_or(&null, |n| n.get("namespaceSelector").unwrap_or(n));
     // Cilium asks for a pod only where it is asked for nothing of the namespace.
     let pod = who.pod() || (!ask.kubernetes() && select::mentions(namespaces, |_| true));
     pod && select::labels(namespaces, who, "k8s:io.cilium.k8s.namespace.labels.") && select::labels(pods, who, "k8s:")

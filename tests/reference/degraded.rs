@@ -164,8 +164,9 @@ fn matters(given: &Given<'_>, read: &Read, fact: &str) -> bool {
 fn matters_together(given: &Given<'_>, read: &Read, fact: &str, missing: &[String]) -> bool {
     let others = missing.iter().filter(|m| *m != fact).flat_map(|m| given.values(read, m)).flatten();
     others.into_iter().any(|known| {
-        let read = known.read();
-        explained(&known, &read).why.missing.iter().any(|m| m == fact) && matters(&known, &read, fact)
+        let own = (!known.objects.is_empty()).then(|| known.read());
+        let read = own.as_ref().unwrap_or(read);
+        explained(&known, read).why.missing.iter().any(|m| m == fact) && matters(&known, read, fact)
     })
 }
 

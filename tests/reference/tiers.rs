@@ -9,6 +9,7 @@ impl<D: Dice> Maker<'_, D> {
         case["services"] = json!({
             "shop/api": {"selector": {"app": "api"}, "labels": {"tier": "back"}},
             "pay/api": {"selector": {"app": self.pick(&["api", "web"]), "tier": "front"}, "labels": {"tier": "front"}},
+            "pay/out": {"ips": ["192.168.1.10"], "labels": {"tier": "front"}},
             "shop/out": {"ips": ["52.216.1.3", self.pick(&["10.1.2.3", "192.168.1.10"])], "labels": {"tier": "back"}},
         });
     }
@@ -56,7 +57,7 @@ impl<D: Dice> Maker<'_, D> {
         let list = self.some(2, |m| match m.0.below(3) {
             _ if !nameless => m.somebody(),
             0 => json!({"nodes": m.nodes()}),
-            1 if action == allow => json!({"domainNames": [m.pick(&["api.stripe.com", "*.amazonaws.com", "*.org"])]}),
+            1 if action == allow => json!({"domainNames": [m.pick(&["api.stripe.com", "*.amazonaws.com", "*.example.org"])]}),
             _ => json!({"networks": [m.pick(&RANGES).0]}),
         });
         let mut rule = json!({"action": action, peers: list});
