@@ -197,8 +197,13 @@ pub struct Case {
 
 /// Made when it is looked at: it goes over every conversation at hand.
 fn suggestion(engine: &Engine, id: CauseId, here: &Path) -> Option<Suggestion> {
+    let cause = engine.causes().get(id)?;
+    // That there is nothing to edit is told by such an explanation itself; a sentence more would take its room.
+    if matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed) {
+        return None;
+    }
     // What a screen holds was not limited by a filter; its own only chooses what is shown.
-    Some(engine.suggest(engine.causes().get(id)?, &engine.ground(), "").seen_from(here))
+    Some(engine.suggest(cause, &engine.ground(), "").seen_from(here))
 }
 
 impl Case {
