@@ -262,7 +262,7 @@ pub fn judge(case: &Value, ingress: bool) -> Answer {
         hits.extend(says.hits);
     }
     out.default_deny = !out.isolating.is_empty() || subject.is("init") || option["policy_enforcement"] == "always";
-    if !(out.selecting.is_empty() && !out.default_deny) {
+    if !out.selecting.is_empty() || out.default_deny {
         out.reason = "default-allow";
     }
     // Below the tiers of whoever rules the cluster stands what isolates; Cilium puts it below its Baseline too.
