@@ -175,10 +175,10 @@ fn a_value_more_where_one_pair_is_all_that_keeps_a_peer_out() {
     let s = case(&[("p.yaml", &two)], flow(web())).sure();
     assert_eq!((s.title.as_str(), removed(&s)), (title.replace("card", "web").as_str(), 1), "{s:?}");
     assert!(s.yaml.contains("          tier: front\n        matchExpressions:\n        - key: app\n"), "{}", s.yaml);
-    let s = case(&[("p.yaml", &two)], vec![flow(web()), flow(pod("shop", "x", "app=web,tier=back"))].concat()).sure();
+    let s = case(&[("p.yaml", &two)], [flow(web()), flow(pod("shop", "x", "app=web,tier=back"))].concat()).sure();
     assert!(s.title.contains("values of app") && s.also.is_empty(), "{s:?}");
     // Where another label tells the peer from its like, a value alone would let those in too.
-    let like = vec![flow(pod("shop", "w2", "app=web,version=v2,tier=front")), flow(pod("shop", "w1", "app=web,version=v1,tier=front"))];
+    let like = [flow(pod("shop", "w2", "app=web,version=v2,tier=front")), flow(pod("shop", "w1", "app=web,version=v1,tier=front"))];
     let s = case(&[("p.yaml", &two)], like.concat()).sure();
     assert!(s.title.starts_with("add peer app=web,version=v2 to ") && s.also.is_empty(), "{s:?}");
     // In braces, and behind a dash.
