@@ -1,5 +1,7 @@
 //! The `why` object held to its description by an independent reader: every outcome by hand, and every case of the corpus as a flow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test says what broke by panicking
+#[path = "why/advice.rs"]
+mod advice;
 #[path = "why/corpus.rs"]
 mod corpus;
 #[path = "why/likely.rs"]

@@ -211,7 +211,12 @@ pub struct Ground<'a> {
 
 /// Made when it is looked at: it goes over every conversation at hand.
 fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    engine.suggest(engine.causes().get(id)?, &engine.ground(), &on.limits).map(|s| s.seen_from(on.here))
+    let cause = engine.causes().get(id)?;
+    // That there is nothing to edit is told by such an explanation itself; a sentence more would take its room.
+    if matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed) {
+        return None;
+    }
+    Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 
 impl Case {
