@@ -29,7 +29,6 @@ use flowhy::model::why::LaneState;
 use flowhy::policy::Enforcement;
 use reader::{Agreement, Direction, On, Outcome};
 use scene::{Scene, drop, pod, reserved, world_ip};
-use serde_json::{Value, json};
 
 #[path = "why/patch.rs"]
 mod patch;

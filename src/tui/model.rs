@@ -1,7 +1,7 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
 use super::board::{self, Sort};
-use super::captures::Captures;
+use super::captures::{Captures, Ground};
 use super::column::{Column, DEFAULT, SPECS};
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
@@ -20,7 +20,7 @@ use crate::source::capture::Capture;
 use crate::source::replay::{Remote, To};
 use crate::wire::pb::flow::FlowFilter;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the caller decides.
@@ -200,13 +200,6 @@ pub struct Case {
     pub placed: Option<usize>,
     /// What tells its dropped flows from the forwarded ones, once asked for, and how many flows were held then.
     pub contrast: Option<(u64, Vec<Contrast>)>,
-}
-
-/// What a change is proposed on: where it is to be applied, and what the flows held were limited to; the filter of a view limits nothing.
-#[derive(Debug)]
-pub struct Ground<'a> {
-    here: &'a Path,
-    limits: String,
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
