@@ -80,7 +80,7 @@ fn first(api: &Api, server: &flowhy::serve::Running, home: &std::path::Path, kub
 }
 
 /// Reads the flows of so many seconds; says what it cost, and by how many megabytes an hour it grew in the second half.
-fn load(seconds: usize) -> f64 {
+fn load(seconds: usize) -> String {
     let runtime = runtime();
     let (ring, mut simulation) = ring(CHUNK);
     let (api, server) = runtime.block_on(async { (Api::start().await, serve_at(&ring, Listen::loopback()).await) });
@@ -143,35 +143,35 @@ fn load(seconds: usize) -> f64 {
         memory >> 20,
         half >> 20
     );
-    // Before anything is asked of it: what fails is to be seen whole.
-    println!("{told}");
-    assert!(explained > 1_000, "{explained}");
-    assert!(memory < 300 << 20, "{memory} bytes");
+    assert!(explained > 1_000, "{told}");
+    assert!(memory < 300 << 20, "{told}");
     // The second half may not grow on; what the allocator keeps back is not growth.
-    assert!(memory < half + (16 << 20), "{half} → {memory} bytes");
+    assert!(memory < half + (16 << 20), "{told}");
     let counts = api.counts();
     let lists: u64 = counts.iter().filter(|(path, _)| !path.ends_with("?watch")).map(|(_, c)| c.bytes).sum();
-    assert!(lists < 60_000_000, "{lists} bytes");
+    assert!(lists < 60_000_000, "{lists} bytes; {told}");
     // A watch that has been silent for long is begun anew.
     let most = 1 + began.elapsed().as_secs() / 150;
     let twice: Vec<_> = counts.iter().filter(|(path, c)| path.ends_with("?watch") && !(1..=most).contains(&c.requests)).collect();
     assert!(twice.is_empty(), "{twice:?}");
     // An unoptimised build on a busy machine is only held to coming to an end.
     if !cfg!(debug_assertions) {
-        assert!(ready < Duration::from_secs(5), "{ready:?}");
-        assert!(rate > 5_000.0, "{rate} flows/s");
-        assert!(first < Duration::from_secs(3), "{first:?}");
+        assert!(ready < Duration::from_secs(5), "{told}");
+        assert!(rate > 5_000.0, "{told}");
+        assert!(first < Duration::from_secs(3), "{told}");
     }
-    growth
+    told
 }
 
 #[test]
 fn ten_thousand_pods_fit_for_twenty_seconds() {
-    load(20);
+    println!("{}", load(20));
 }
 
 #[test]
 #[ignore = "three million flows"]
 fn ten_thousand_pods_fit_for_ten_minutes() {
-    load(600);
+    // Longer shows more: memory that is filled once and stays full is no growth.
+    let seconds = std::env::var("FLOWHY_LOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(600);
+    println!("{}", load(seconds));
 }
