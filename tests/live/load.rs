@@ -1,7 +1,7 @@
 //! A large cluster: ten thousand pods and two thousand policies, and flows that are all looked at. What it costs the API, and us.
 //!
 //! The numbers of flows are those of five thousand a second: for twenty seconds, or for ten minutes with
-//! `cargo test --release --test live -- --ignored ten_minutes`. They come as fast as they are read.
+//! `cargo test --release --test live -- --ignored ten_minutes`, or longer with `FLOWHY_LOAD_SECONDS=3600`. They come as fast as they are read.
 use super::api::Api;
 use super::{Reaped, ring, runtime, serve_at, way};
 use flowhy::serve::Listen;
@@ -102,8 +102,11 @@ fn load(seconds: usize) -> String {
     let kubeconfig = api.kubeconfig(dir.path(), "large");
     let first = first(&api, &server, dir.path(), &kubeconfig);
     let began = Instant::now();
+    // The allocator gives back at once what is free: what is left is what is in use, and that is what may not grow.
     let args = ["observe", "--server", &server.address, "--kube-context", "large", "-f", "--last", "1", "--why", "-o", "jsonpb"];
-    let mut child = Reaped(super::flowhy(&args).env("KUBECONFIG", &kubeconfig).env("HOME", dir.path()).spawn().unwrap());
+    let mut child = Reaped(
+        super::flowhy(&args).env("KUBECONFIG", &kubeconfig).env("HOME", dir.path()).env("MIMALLOC_PURGE_DELAY", "0").spawn().unwrap(),
+    );
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let (mut line, mut explained) = (String::new(), 0u64);
     let mut read = |n: usize| {
@@ -145,8 +148,9 @@ fn load(seconds: usize) -> String {
     );
     assert!(explained > 1_000, "{told}");
     assert!(memory < 300 << 20, "{told}");
-    // The second half may not grow on; what the allocator keeps back is not growth.
-    assert!(memory < half + (16 << 20), "{told}");
+    // The second half may not grow on; in a short one what is remembered of late is still on its way to its bound.
+    let room = if seconds < 600 { 16 << 20 } else { 4 << 20 };
+    assert!(memory < half + room, "{told}");
     let counts = api.counts();
     let lists: u64 = counts.iter().filter(|(path, _)| !path.ends_with("?watch")).map(|(_, c)| c.bytes).sum();
     assert!(lists < 60_000_000, "{lists} bytes; {told}");
