@@ -447,7 +447,8 @@ mod tests {
             t.keep(&flow(), None);
         }
         let missed = t.missed();
-        assert!(missed > 10_000, "{missed}");
+        // Where the thread begins late it takes one batch more, with all that was held.
+        assert!(missed > 1_000, "{missed}");
         assert_eq!(t.flush().unwrap().1, format!("the disk is behind: the recording lacks {} flows", count(missed)));
         assert_eq!(t.flush(), None);
         drop(held);
