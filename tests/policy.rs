@@ -6,7 +6,7 @@ mod case;
 use case::Read;
 use flowhy::model::observed::Direction;
 use flowhy::model::why::PolicyRef;
-use flowhy::policy::eval::{Case, Cause, Decision, Judgement, judge};
+use flowhy::policy::eval::{Case, Decision, Judgement, judge};
 use flowhy::world::Endpoint;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -82,8 +82,8 @@ fn run_legacy(case: &Value) -> Result<(), Failed> {
     for (side, got) in &both(&Read::of(case)) {
         let want = &case["expect"][side];
         let redirect = got.decision == Decision::Allowed && !got.l7_rules.is_empty();
-        if decision(got.decision) != want["decision"] || redirect != (want["redirect"] == true) {
-            wrong.push(format!("{side}: {}, to the proxy: {redirect}; wanted {want}", decision(got.decision)));
+        if case::decision(got.decision) != want["decision"] || redirect != (want["redirect"] == true) {
+            wrong.push(format!("{side}: {}, to the proxy: {redirect}; wanted {want}", case::decision(got.decision)));
         }
     }
     outcome(&wrong, case)
@@ -115,40 +115,26 @@ fn run_admin(case: &Value) -> Result<(), Failed> {
             Some((_, list)) if !undecided => list.trim_end_matches(')').split(", ").map(str::to_owned).collect(),
             _ => BTreeSet::new(),
         };
-        if decision(got.decision) != want["decision"] || named != wanted {
-            wrong.push(format!("{side}: {} {:?} by {named:?}, wanted {} {last}", decision(got.decision), got.cause, want["decision"]));
+        if case::decision(got.decision) != want["decision"] || named != wanted {
+            wrong.push(format!(
+                "{side}: {} {:?} by {named:?}, wanted {} {last}",
+                case::decision(got.decision),
+                got.cause,
+                want["decision"]
+            ));
         }
     }
     outcome(&wrong, case)
 }
 
-fn decision(d: Decision) -> &'static str {
-    match d {
-        Decision::Allowed => "allowed",
-        Decision::Denied => "denied",
-        Decision::NotManaged => "n/a",
-        Decision::Unknown => "unknown",
-    }
-}
-
 fn compare(side: &str, got: &Judgement, want: &Value, wrong: &mut Vec<String>) {
-    let reason = match got.cause {
-        Cause::NoPolicy => "no-policy",
-        Cause::AllowRule => "allow-rule",
-        Cause::DefaultAllow => "default-allow",
-        Cause::AllowLocalhost => "allow-localhost",
-        Cause::DefaultDeny => "default-deny",
-        Cause::DenyRule => "deny-rule",
-        Cause::L7Deny => "l7-deny",
-        Cause::NotManaged => "not-a-managed-endpoint",
-    };
     let mut check = |what: &str, got: String, want: String| {
         if got != want {
             wrong.push(format!("{side} {what}: {got}, wanted {want}"));
         }
     };
-    check("decision", decision(got.decision).into(), want["decision"].as_str().unwrap().into());
-    check("reason", reason.into(), want["reason"].as_str().unwrap().into());
+    check("decision", case::decision(got.decision).into(), want["decision"].as_str().unwrap().into());
+    check("reason", case::reason(got.cause).into(), want["reason"].as_str().unwrap().into());
     check("default deny", got.default_deny.to_string(), want["default_deny"].to_string());
     let set = |list: &Value| -> BTreeSet<String> {
         let word = |v: &Value| v.as_str().unwrap_or("-").to_owned();

@@ -53,15 +53,15 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     let mut n = 0;
     let contrasts = engine.contrast();
     for cause in engine.causes().iter() {
-        let suggestion = engine.suggest(cause, &ground, &basis.filter).map(|s| s.seen_from(&here));
+        let suggestion = engine.suggest(cause, &ground, &basis.filter).seen_from(&here);
         let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
         if style.json {
-            entry_json(engine, cause, (contrast, suggestion.as_ref()), basis, now, out)?;
+            entry_json(engine, cause, (contrast, &suggestion), basis, now, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, (contrast, suggestion.as_ref()), now, style, out)?;
+            entry_text(cause, (contrast, &suggestion), now, style, out)?;
         }
         n += 1;
     }
@@ -73,7 +73,7 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
 }
 
 /// What is found besides the explanation: what sets the dropped flows apart, and what would let them through.
-type Besides<'a> = (&'a [Contrast], Option<&'a Suggestion>);
+type Besides<'a> = (&'a [Contrast], &'a Suggestion);
 
 fn entry_json(
     engine: &Engine,
@@ -101,8 +101,7 @@ fn entry_json(
         requests: &'a [String],
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         contrast: &'a [Contrast],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        suggestion: Option<&'a Suggestion>,
+        suggestion: &'a Suggestion,
         basis: &'a Basis,
     }
     let mut flow = Vec::new();
@@ -276,7 +275,7 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
         row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
     row("seen", &tally(cause, now))?;
-    suggestion.map_or(Ok(()), |s| try_text(s, style, out))
+    try_text(suggestion, style, out)
 }
 
 /// What to try: the change as it would be applied, and what it would do to the traffic at hand.

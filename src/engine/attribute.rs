@@ -1,13 +1,14 @@
 //! Explanations remembered: flows that are alike are explained once. Owns what makes flows alike and how much is remembered; what an
 //! explanation says is the policy room's business.
 //!
-//! Two flows are alike if they differ in time, node and the ports of their initiators only. What DNS taught about an address, and whose
+//! Two flows are alike if they differ in time, node, the ports of their initiators, and headers that no rule asks for only. What DNS taught about an address, and whose
 //! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation;
 //! whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::Observed;
 use crate::model::recent::Recent;
 use crate::model::why::Why;
+use crate::policy::eval::l7::asked_headers;
 use crate::policy::{self, End, Kin, Memory, PolicySet, Selected};
 use crate::world::{Endpoint, Stand, World};
 use foldhash::quality::RandomState;
@@ -38,6 +39,8 @@ pub struct Attribution {
     sides: Memory,
     basis: Option<Basis>,
     spell: Spell,
+    /// Headers that rules ask for, of which set of policies.
+    asked: (Option<u64>, Vec<String>),
     seeds: [RandomState; 2],
 }
 
@@ -51,7 +54,9 @@ impl Attribution {
     /// One that remembers no more than so many explanations.
     pub fn of(most: usize) -> Self {
         let (memo, ends, kin) = (Recent::new(most), Recent::new(most.min(MOST_ENDS)), Recent::new(most.min(MOST_ENDS)));
-        Self { memo, ends, kin, sides: Memory::of(most.min(MOST_SIDES)), basis: None, spell: Spell::default(), seeds: Default::default() }
+        let (sides, spell, asked, seeds) =
+            (Memory::of(most.min(MOST_SIDES)), Spell::default(), <(Option<u64>, Vec<String>)>::default(), Default::default());
+        Self { memo, ends, kin, sides, basis: None, spell, asked, seeds }
     }
 
     /// The explanation of a flow as it was reported. World and policies have to be the same ones each time; that they change is noticed.
@@ -63,6 +68,9 @@ impl Attribution {
             self.kin.clear();
             self.sides.clear();
             self.basis = basis;
+            if self.asked.0 != Some(set.generation()) {
+                self.asked = (Some(set.generation()), asked_headers(set.iter().map(Arc::as_ref)));
+            }
         }
         let stands = world.stands(o);
         let digest = self.key(o, &stands, world);
@@ -113,7 +121,7 @@ impl Attribution {
     /// What stands for a flow without what differs among alike ones.
     fn key(&mut self, o: &Observed, stands: &[Stand<'_>; 2], world: &World) -> Digest {
         let [src, dst] = stands;
-        self.spell.begin().party(&o.src, src, world, o.at).party(&o.dst, dst, world, o.at).record(o);
+        self.spell.begin().party(&o.src, src, world, o.at).party(&o.dst, dst, world, o.at).record(o, &self.asked.1);
         self.digest(self.spell.bytes())
     }
 
@@ -221,5 +229,44 @@ mod tests {
             last = next;
         }
         assert_eq!(last.policies.len(), 1);
+    }
+
+    #[test]
+    fn a_request_is_told_apart_by_the_headers_that_rules_ask_for_only() {
+        let (mut a, world, mut set, opt) = (Attribution::default(), World::new(), PolicySet::new(), policy::Options::default());
+        let request = |name: &str, value: &str| {
+            let l7 = L7::Http { method: "GET".into(), url: "http://db/".into(), code: 403, headers: vec![(name.into(), value.into())] };
+            Observed { l7: Some(l7), ..flow() }
+        };
+        let mut alike = |set: &PolicySet, name: &str| {
+            let [one, other] = ["1", "2"].map(|value| a.why(&request(name, value), &world, set, &opt));
+            Arc::ptr_eq(&one, &other)
+        };
+        assert_eq!(["X-Request-Id", "Host", ":authority", "X-Team"].map(|h| alike(&set, h)), [true, false, false, true]);
+        let body = "kind: CiliumNetworkPolicy\napiVersion: cilium.io/v2\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{headerMatches: [{name: x-team, value: a}]}]}}]}]}\n";
+        for doc in yaml::read("x.yaml", body).0 {
+            set.apply(&Change::Apply(Arc::new(doc)));
+        }
+        assert_eq!(["X-Request-Id", "X-Team"].map(|h| alike(&set, h)), [true, false]);
+        let dns = |ip: &str, ttl| {
+            let (query, ips) = ("db.shop.".to_owned(), vec![ip.to_owned()]);
+            let l7 = L7::Dns { query, rcode: 0, ips, cnames: Vec::new(), ttl, qtypes: Vec::new() };
+            Observed { l7: Some(l7), ..flow() }
+        };
+        let [one, other] = [dns("10.0.0.1", 5), dns("10.0.0.2", 30)].map(|o| a.why(&o, &world, &set, &opt));
+        assert!(Arc::ptr_eq(&one, &other));
+    }
+
+    #[test]
+    fn flows_of_one_cluster_come_to_few_that_differ() {
+        let (mut a, world) = (Attribution::default(), World::new());
+        let mut simulation = crate::demo::Simulation::new(1, Nanos(1_800_000_000 * Nanos::SECOND));
+        let mut keys = std::collections::HashSet::new();
+        for _ in 0..60_000 {
+            let o = crate::wire::observed::observed(&simulation.next().1);
+            keys.insert(a.key(&o, &world.stands(&o), &world));
+        }
+        // Some are of clients out of a range of 254 addresses; were numbers of requests among them, there would be twenty thousand.
+        assert!(keys.len() < 4_000, "{}", keys.len());
     }
 }

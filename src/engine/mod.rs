@@ -198,7 +198,8 @@ impl Engine {
             }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
-                let faults = self.clusters.describe(&at.change, at.at);
+                let mut faults = self.told_faults(&at.change);
+                faults.extend(self.clusters.describe(&at.change, at.at));
                 self.book(faults);
             }
             Input::World(at) => self.change(&at),
@@ -238,22 +239,25 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
-        let mut faults = match &at.change {
-            Change::Edited(edits) => {
-                self.without_faults_of(edits);
-                edits.files.iter().flat_map(|f| f.faults.iter().cloned()).collect()
-            }
-            _ => Vec::new(),
-        };
+        let mut faults = self.told_faults(&at.change);
         faults.extend(self.clusters.change(at));
         if let Some(home) = self.clusters.complete(at) {
             self.reconsider(home);
         }
-        if let Change::Fault(f) = &at.change {
-            faults.push(f.clone());
-        }
         [self.ledger.versions_forgotten, self.ledger.addresses_forgotten] = self.clusters.forgotten();
         self.book(faults);
+    }
+
+    /// What a change itself says could not be used; of files that were written anew, in place of what was said of them before.
+    fn told_faults(&mut self, change: &Change) -> Vec<Fault> {
+        match change {
+            Change::Edited(edits) => {
+                self.without_faults_of(edits);
+                edits.files.iter().flat_map(|f| f.faults.iter().cloned()).collect()
+            }
+            Change::Fault(f) => vec![f.clone()],
+            _ => Vec::new(),
+        }
     }
 
     /// Lets go what could not be used of files as they stood before, and hands it out.

@@ -2,6 +2,7 @@
 //! anything of its shape. Owns the spelling; remembers nothing.
 use crate::model::observed::{L4, L7, Named, Observed, Party, Reported, Told};
 use crate::model::time::Nanos;
+use crate::policy::eval::l7::names_host;
 use crate::world::{Endpoint, Label, NamedPort, Stand, World};
 use std::net::IpAddr;
 
@@ -70,9 +71,9 @@ impl Spell {
         self
     }
 
-    fn pairs(&mut self, all: &[(String, String)]) -> &mut Self {
-        self.count(all.len());
-        all.iter().for_each(|(a, b)| _ = self.text(a).text(b));
+    fn pairs<'a>(&mut self, all: impl Iterator<Item = &'a (String, String)> + Clone) -> &mut Self {
+        self.count(all.clone().count());
+        all.for_each(|(a, b)| _ = self.text(a).text(b));
         self
     }
 
@@ -106,7 +107,7 @@ impl Spell {
     fn told(&mut self, p: &Party) -> &mut Self {
         let Party { present, ip, identity, namespace, pod, labels, workloads, names, service, cluster } = p;
         self.0.push(u8::from(*present));
-        self.ip(*ip).number(*identity).text(namespace).text(pod).labels(labels).pairs(workloads).labels(names).text(cluster);
+        self.ip(*ip).number(*identity).text(namespace).text(pod).labels(labels).pairs(workloads.iter()).labels(names).text(cluster);
         match service {
             None => self.0.push(0),
             Some((namespace, name)) => {
@@ -149,17 +150,19 @@ impl Spell {
         self
     }
 
-    /// What the proxy saw.
-    fn l7(&mut self, l7: Option<&L7>) -> &mut Self {
+    /// What the proxy saw, as far as rules can tell it apart: of headers those in `asked` and the host. The number that most proxies give
+    /// each request stands in a header, and a name server gives its addresses in another order each time.
+    fn l7(&mut self, l7: Option<&L7>, asked: &[String]) -> &mut Self {
         match l7 {
             None => self.0.push(0),
             Some(L7::Http { method, url, code, headers }) => {
                 self.0.push(1);
-                self.text(method).text(url).number(*code).pairs(headers);
+                let is_asked = |name: &str| names_host(name) || asked.iter().any(|a| a.eq_ignore_ascii_case(name));
+                self.text(method).text(url).number(*code).pairs(headers.iter().filter(|(name, _)| is_asked(name)));
             }
-            Some(L7::Dns { query, rcode, ips, cnames, ttl, qtypes }) => {
+            Some(L7::Dns { query, rcode, qtypes, .. }) => {
                 self.0.push(2);
-                self.text(query).number(*rcode).labels(ips).labels(cnames).number(*ttl).labels(qtypes);
+                self.text(query).number(*rcode).labels(qtypes);
             }
             Some(L7::Kafka { topic, api_key, api_version, error_code }) => {
                 self.0.push(3);
@@ -181,12 +184,12 @@ impl Spell {
                 self.0.push(2);
                 self.text(query).labels(qtypes)
             }
-            other => self.l7(other),
+            other => self.l7(other, &[]),
         }
     }
 
-    /// What a record says of itself, but for its time, its node and the ports of its initiator.
-    pub fn record(&mut self, o: &Observed) -> &mut Self {
+    /// What a record says of itself, but for its time, its node, the ports of its initiator, and headers that no rule asks for.
+    pub fn record(&mut self, o: &Observed, asked: &[String]) -> &mut Self {
         let port = if o.reply() == Some(true) { o.src_port } else { o.dst_port };
         self.transport(o.l4, port, o.icmp).number(o.drop_reason).signed(o.auth_type);
         let (kind, sub) = o.event.map_or((i32::MIN, i32::MIN), |e| e);
@@ -200,7 +203,7 @@ impl Spell {
             return self;
         }
         self.0.push(1);
-        self.l7(o.l7.as_ref()).said(o)
+        self.l7(o.l7.as_ref(), asked).said(o)
     }
 
     /// What the agent itself says of the cause, and who the agent is.

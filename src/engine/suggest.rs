@@ -10,8 +10,8 @@ impl Engine {
         Ground::new(self.talks().iter(), self.world(), self.policies(), self.judging())
     }
 
-    /// The smallest change that lets a cause's traffic through; `None` where none is certain. `filter`: what the capture was limited to.
-    pub fn suggest(&self, cause: &Cause, ground: &Ground<'_>, filter: &str) -> Option<Suggestion> {
+    /// The smallest change that lets a cause's traffic through, or why there is none. `filter`: what the capture was limited to.
+    pub fn suggest(&self, cause: &Cause, ground: &Ground<'_>, filter: &str) -> Suggestion {
         let talks: Vec<usize> = cause.talks().collect();
         let (lost, unheld) = (self.ledger().lost_total(), self.talks().overflow);
         suggest(&Ask { why: &cause.why, audit: cause.audit, talks: &talks, lost, filter, unheld }, ground)

@@ -120,7 +120,8 @@ pub enum PeerIs {
     Entity(String),
     Fqdn(Pattern),
     Service {
-        namespace: String,
+        /// `None`: of whatever namespace.
+        namespace: Option<String>,
         name: String,
     },
     Services {

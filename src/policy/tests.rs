@@ -1,4 +1,5 @@
 //! Reading policies strictly, and what the two engines make of them.
+use super::eval::l7::{Http, Request};
 use super::eval::{Case, Cause, Decision, Judgement, Traffic, judge};
 use super::*;
 use crate::model::input::Change;
@@ -128,10 +129,81 @@ fn a_missing_fact_that_changes_nothing_is_not_missed() {
 fn services_and_groups_that_nobody_describes_are_missing_facts() {
     let (set, _) = load(&cnp("  endpointSelector: {}\n  egress:\n  - toServices: [{k8sService: {serviceName: db}}]\n"));
     let j = ask(&set, Engine::Cilium, Direction::Egress, 80);
-    assert_eq!((j.decision, j.missing), (Decision::Unknown, vec!["service:default/db".to_owned()]));
+    assert_eq!((j.decision, j.missing), (Decision::Unknown, vec!["service:db".to_owned()]));
     // A cloud group is of addresses outside, which a pod is not.
     let (set, _) = load(&cnp("  endpointSelector: {}\n  egress:\n  - toGroups: [{aws: {region: x}}]\n"));
     assert_eq!(ask(&set, Engine::Cilium, Direction::Egress, 80).decision, Decision::Denied);
+}
+
+#[test]
+fn a_header_is_parted_from_its_value_by_the_blank() {
+    let of = |header: &str| {
+        let rule = format!("ports: [{{port: '80', protocol: TCP}}]\n      rules: {{http: [{{headers: ['{header}']}}]}}\n");
+        let (set, faults) = load(&cnp(&format!("  endpointSelector: {{}}\n  ingress:\n  - toPorts:\n    - {rule}")));
+        let world = World::new();
+        let (subject, peer) = (world.endpoint(&pod(&["app=a"])), world.endpoint(&pod(&["app=b"])));
+        let http = Http { headers: vec![("X-Key".into(), "1".into())], all_headers: true, ..Http::default() };
+        let traffic = Traffic { l4: Some(L4::Tcp), port: Some(80), request: Some(Request::Http(http)), ..Traffic::default() };
+        let opt = Options::default();
+        let case = Case { direction: Direction::Ingress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt };
+        (judge(&case, &set).decision, faults.len())
+    };
+    assert_eq!([of("X-Key: 1"), of("X-Key 1"), of("x-key")], [(Decision::Allowed, 0); 3]);
+    assert_eq!(of("X-Key: 2"), (Decision::Denied, 0));
+    assert_eq!(of("X-Key:1"), (Decision::Denied, 1), "a name with a colon in it");
+    assert_eq!(of("X-Key:  1"), (Decision::Denied, 0), "the second blank is part of the value");
+}
+
+/// Who egress to a pod of another namespace is judged by, with the services of that namespace at hand.
+fn to_another_namespace(spec: &str) -> (Judgement, Vec<String>) {
+    let (set, faults) = load(&cnp(spec));
+    let mut world = World::new();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: far}\nspec: {selector: {app: db}}\n";
+    yaml::read("w.yaml", service).0.into_iter().for_each(|d| world.apply(&Change::Apply(Arc::new(d))));
+    let far = Party { namespace: "far".into(), ..pod(&["app=db", "io.kubernetes.pod.namespace=far"]) };
+    let (subject, peer) = (world.endpoint(&pod(&["app=a"])), world.endpoint(&far));
+    let (traffic, opt) = (Traffic { l4: Some(L4::Tcp), port: Some(80), ..Traffic::default() }, Options::default());
+    let case = Case { direction: Direction::Egress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt };
+    (judge(&case, &set), faults)
+}
+
+#[test]
+fn a_service_without_a_namespace_is_meant_in_every_namespace() {
+    for item in ["k8sService: {serviceName: db}", "k8sServiceSelector: {selector: {}}"] {
+        let (j, _) = to_another_namespace(&format!("  endpointSelector: {{}}\n  egress:\n  - toServices: [{{{item}}}]\n"));
+        assert_eq!((j.decision, j.cause), (Decision::Allowed, Cause::AllowRule), "{item}");
+    }
+    let (j, _) =
+        to_another_namespace("  endpointSelector: {}\n  egress:\n  - toServices: [{k8sService: {serviceName: db, namespace: default}}]\n");
+    assert_eq!(j.missing, ["service:default/db"]);
+}
+
+#[test]
+fn services_are_looked_up_for_allow_rules_only() {
+    let (j, faults) = to_another_namespace("  endpointSelector: {}\n  egressDeny:\n  - toServices: [{k8sService: {serviceName: db}}]\n");
+    assert_eq!((j.decision, j.cause), (Decision::Denied, Cause::DefaultDeny), "it isolates, and denies nobody by name");
+    assert!(faults.iter().any(|f| f.contains("services are looked up for allow rules only")), "{faults:?}");
+}
+
+#[test]
+fn of_a_clusterwide_policy_peers_are_pods_whatever_is_asked_of_their_namespaces() {
+    let not = "[{matchExpressions: [{key: k8s:io.cilium.k8s.namespace.labels.env, operator: NotIn, values: [prod]}]}]";
+    let of = |subject: &str, peers: &str| {
+        let (set, _) = load(&format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {{name: c}}\nspec:\n  endpointSelector: {subject}\n  ingress: [{{fromEndpoints: {peers}}}]\n"
+        ));
+        let world = World::new();
+        let init = Party { present: true, labels: vec!["reserved:init".into()], ..Party::default() };
+        let subject = if subject == "{}" { pod(&["app=a"]) } else { init };
+        let outside = Party { present: true, labels: vec!["reserved:world".into()], ..Party::default() };
+        let (subject, peer) = (world.endpoint(&subject), world.endpoint(&outside));
+        let (traffic, opt) = (Traffic { l4: Some(L4::Tcp), port: Some(80), ..Traffic::default() }, Options::default());
+        judge(&Case { direction: Direction::Ingress, subject: &subject, peer: &peer, traffic: &traffic, world: &world, opt: &opt }, &set)
+            .decision
+    };
+    assert_eq!(of("{}", not), Decision::Denied, "the world is in no namespace, and in none that is not prod");
+    // Whoever has no labels yet has peers that are not asked to be pods.
+    assert_eq!(of("{matchLabels: {'reserved:init': ''}}", "[{}]"), Decision::Allowed);
 }
 
 #[test]

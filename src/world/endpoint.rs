@@ -139,6 +139,10 @@ impl World {
                 // A pod's labels of which the namespace was cut off are not all of its identity.
                 e.known = outside || e.labels.is_pod();
             }
+            (None, Some(_)) if !host_network && !inferred && p.identity == 0 && self.is_unmanaged(&namespace, &pod, at) => {
+                e.labels.push("reserved", "unmanaged", "");
+                e.known = true;
+            }
             (None, Some(t)) if !host_network => {
                 e.labels = self.labels_from(t, &namespace, &p.cluster);
                 (e.known, e.inferred) = (true, inferred);
@@ -231,7 +235,9 @@ impl World {
         let told = |ip: &IpAddr| {
             let mut hasher = DefaultHasher::new();
             let one = Party { ip: Some(*ip), ..Party::default() };
-            (ip, self.stand(&one, Seen { at, ..Seen::default() }).told()).hash(&mut hasher);
+            let stand = self.stand(&one, Seen { at, ..Seen::default() });
+            let unmanaged = stand.pod().is_some_and(|(namespace, name)| self.is_unmanaged(namespace, name, at));
+            (ip, stand.told(), unmanaged).hash(&mut hasher);
             hasher.finish()
         };
         ips.iter().fold(0, |all, ip| all.wrapping_add(told(ip)))

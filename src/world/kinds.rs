@@ -21,6 +21,7 @@ const FOLLOWED: &[(&str, &str, &str)] = &[
     ("apps", "DaemonSet", "daemonsets"),
     ("discovery.k8s.io", "EndpointSlice", "endpointslices"),
     ("cilium.io", "CiliumCIDRGroup", "ciliumcidrgroups"),
+    ("cilium.io", "CiliumEndpoint", super::managed::ENDPOINTS),
 ];
 
 /// One kind.
@@ -95,6 +96,11 @@ impl Kinds {
     /// Whether every object of a kind was known once, though it may be old by now.
     pub fn was_listed(&self, name: &str) -> bool {
         self.0.get(name).is_none_or(|k| k.how.is_none() || k.listed.is_some())
+    }
+
+    /// When the first list of a kind was in; `None` also where nobody speaks of it.
+    pub fn listed(&self, name: &str) -> Option<Nanos> {
+        self.0.get(name)?.listed
     }
 
     /// Whether a change of that time is what the first list of a kind says: it has been so before.

@@ -9,6 +9,7 @@ mod json;
 mod kinds;
 pub mod labels;
 pub mod line;
+mod managed;
 mod objects;
 pub mod settings;
 mod stand;
@@ -22,7 +23,7 @@ pub use stand::Stand;
 
 use crate::model::doc::Doc;
 use crate::model::input::{Change, ObjectId};
-use crate::model::observed::{L4, Party};
+use crate::model::observed::L4;
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
 use aged::{Aged, Then};
@@ -67,6 +68,7 @@ pub struct World {
     endpoints: HashMap<Key, Aged<Vec<IpAddr>>>,
     /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
     slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
+    managed: managed::Managed,
     dns: dns::Names,
     settings: settings::Settings,
     /// How well each kind is known.
@@ -183,6 +185,8 @@ impl World {
                 self.nodes.insert(key.1, node);
                 true
             }
+            // Before all of them are known none says anything.
+            ("cilium.io", "CiliumEndpoint") => self.managed.take(key) && self.kinds.listed(managed::ENDPOINTS).is_some(),
             ("", "ServiceAccount") => self.service_accounts.insert(key, ()).is_none(),
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
@@ -226,6 +230,10 @@ impl World {
                 true
             }
             ("", "Node") => self.forget_node(&id.name),
+            ("cilium.io", "CiliumEndpoint") => {
+                self.managed.remove(&key, self.pods.contains_key(&key));
+                false
+            }
             ("", "ServiceAccount") => self.service_accounts.remove(&key).is_some(),
             ("apps" | "batch" | "extensions", kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob"))
             | ("", kind @ "ReplicationController") => {
@@ -248,6 +256,7 @@ impl World {
                 self.in_namespace.remove(&key.0);
             }
         }
+        self.managed.pod_went(&key);
         self.addresses.change(&Arc::new(key), Some(&old), None, at);
         true
     }
@@ -356,21 +365,6 @@ impl World {
         &self.settings
     }
 
-    /// A number that differs wherever what was so at a time differs from what is so now, for all that this side is judged by.
-    pub fn era(&self, p: &Party, s: &Stand<'_>, at: Option<Nanos>) -> u64 {
-        let own = || if p.namespace.is_empty() { labels::namespace_in(&p.labels) } else { p.namespace.as_str() };
-        let namespace = s.pod().map_or_else(own, |(namespace, _)| namespace);
-        // What the record says itself is not looked up.
-        let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
-        let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
-        let of_service = |key: &Key| self.endpoints.get(key).map_or(0, |all| all.era(at));
-        let behind = |key: &Key| [of_namespace(&key.0), of_service(key), self.behind_era(key, at)].into_iter().fold(0, mixed);
-        let backends = s.frontend().map_or(0, behind);
-        let (api, name) = endpoint::API;
-        let servers = if s.host || s.outside || s.frontend.is_some() { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
-        [of_namespace(namespace), backends, servers].into_iter().fold(0, mixed)
-    }
-
     /// Pods of which it was forgotten, for want of room, that they once had an address.
     pub fn forgotten(&self) -> u64 {
         self.addresses.forgotten
@@ -437,10 +431,6 @@ impl World {
     }
 }
 
-fn mixed(n: u64, e: u64) -> u64 {
-    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(e)
-}
-
 /// Whether what stood there was another, or nothing.
 fn replaced<T: PartialEq>(old: Option<T>, new: &T) -> bool {
     old.as_ref() != Some(new)
@@ -460,6 +450,7 @@ pub fn group(api_version: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::observed::Party;
     use std::sync::Arc;
 
     fn world(yaml: &str) -> World {

@@ -23,6 +23,8 @@ pub struct PodLike {
     pub replicas: Option<u64>,
     /// Ran to its end: it has no network any more.
     pub finished: bool,
+    /// It was told to end.
+    pub leaving: bool,
     /// When its node took it up, else when it was made.
     pub started: Option<Nanos>,
 }
@@ -163,6 +165,7 @@ impl PodLike {
             owner: controller(metadata),
             replicas: None,
             finished,
+            leaving: metadata.is_some_and(|m| m.get("deletionTimestamp").is_some()),
             started: [status.and_then(|s| s.get("startTime")), metadata.and_then(|m| m.get("creationTimestamp"))]
                 .into_iter()
                 .find_map(moment),

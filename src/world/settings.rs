@@ -14,6 +14,8 @@ const HOME: &str = "kube-system";
 /// The keys of it that anybody asks for. Whoever hands the configuration on needs to keep no others.
 pub const READ: &[&str] = &[
     "allow-localhost",
+    "disable-endpoint-crd",
+    "enable-cilium-endpoint-slice",
     "enable-host-firewall",
     "enable-k8s-cluster-network-policy",
     "enable-k8s-networkpolicy",

@@ -141,6 +141,23 @@ pub(super) fn is_silent(p: &Party) -> bool {
 }
 
 impl World {
+    /// A number that differs wherever what was so at a time differs from what is so now, for all that this side is judged by.
+    pub fn era(&self, p: &Party, s: &Stand<'_>, at: Option<Nanos>) -> u64 {
+        let own = || if p.namespace.is_empty() { labels::namespace_in(&p.labels) } else { p.namespace.as_str() };
+        let namespace = s.pod().map_or_else(own, |(namespace, _)| namespace);
+        // What the record says itself is not looked up.
+        let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
+        let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
+        let of_service = |key: &Key| self.endpoints.get(key).map_or(0, |all| all.era(at));
+        let behind = |key: &Key| [of_namespace(&key.0), of_service(key), self.behind_era(key, at)].into_iter().fold(0, mixed);
+        let backends = s.frontend().map_or(0, behind);
+        let (api, name) = super::endpoint::API;
+        let servers = if s.host || s.outside || s.frontend.is_some() { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
+        let pod = s.pod().map_or(p.pod.as_str(), |(_, pod)| pod);
+        let unmanaged = u64::from(is_silent(p) && !pod.is_empty() && self.is_unmanaged(namespace, pod, at));
+        [of_namespace(namespace), backends, servers, unmanaged].into_iter().fold(0, mixed)
+    }
+
     /// Where both sides of a record stand.
     pub fn stands<'w>(&'w self, o: &Observed) -> [Stand<'w>; 2] {
         let [seen_src, seen_dst] = seen(o);
@@ -280,6 +297,10 @@ pub(super) fn home(s: &Stand<'_>, seen: Seen<'_>, other: Other<'_>) -> Option<bo
         (false, _, "") => None,
         (false, _, node) => Some(node == s.node),
     }
+}
+
+fn mixed(n: u64, e: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(e)
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ fn the_role_has_the_rights_that_are_used_and_changes_nothing() {
         ("", "serviceaccounts"),
         ("discovery.k8s.io", "endpointslices"),
         ("cilium.io", "ciliumcidrgroups"),
+        ("cilium.io", "ciliumendpoints"),
         ("apps", "daemonsets"),
     ] {
         assert!(grants(&all, "ClusterRole", group, resource, &["list", "watch"], None), "{resource}");

@@ -194,3 +194,41 @@ async fn what_may_not_be_read_makes_undecidable_what_depends_on_it() {
     let said = why.because.iter().any(|b| b.contains("the right to list ciliumnetworkpolicies.cilium.io in all namespaces is missing"));
     assert!(said, "{:#?}", why.because);
 }
+
+#[tokio::test]
+async fn a_pod_that_cilium_does_not_manage_is_no_peer_by_its_labels() {
+    let api = Api::start().await;
+    filled(&api);
+    let pods = [("cart", "10.0.0.1"), ("old", "10.0.0.2"), ("db", "10.0.0.3")];
+    for (name, ip) in pods {
+        api.put(&format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: store, labels: {{app: {name}, part: store}}, creationTimestamp: '2026-01-01T00:00:00Z'}}\nspec: {{nodeName: n1}}\nstatus: {{phase: Running, podIP: {ip}, startTime: '2026-01-01T00:00:00Z'}}\n"));
+    }
+    for name in ["cart", "db"] {
+        api.put(&format!("apiVersion: cilium.io/v2\nkind: CiliumEndpoint\nmetadata: {{name: {name}, namespace: store, labels: {{app: {name}}}}}\nstatus: {{state: ready}}\n"));
+    }
+    api.put("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: store, creationTimestamp: '2026-01-01T00:00:00Z'}\nspec: {podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {part: store}}}]}]}\n");
+    // An agent that knows addresses only.
+    let drop_from = |ip: &str| {
+        let line = format!(
+            r#"{{"flow":{{"time":"{}","verdict":"DROPPED","drop_reason_desc":"POLICY_DENIED","drop_reason":133,"traffic_direction":"INGRESS","node_name":"n1","Type":"L3_L4","IP":{{"source":"{ip}","destination":"10.0.0.3","ipVersion":"IPv4"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":5432,"flags":{{"SYN":true}}}}}}}}}}"#,
+            START.plus(7200 * Nanos::SECOND)
+        );
+        Input::Frame(Frame { codec: Codec::HubbleJson, from: Arc::from("here"), line: 0, bytes: line.into_bytes().into(), broken: None })
+    };
+    let explain = |watched: &mut Watched, ip: &str| {
+        let mut why = None;
+        watched.engine.feed(drop_from(ip), &mut |e| why = e.why.cloned());
+        why.unwrap()
+    };
+    let said = |why: &Why| why.diagnosis.iter().any(|d| d.id == "unmanaged-pod" && d.text.contains("store/old (it has no CiliumEndpoint)"));
+    let mut watched = Watched::of(&api).await;
+    let old = explain(&mut watched, "10.0.0.2");
+    assert!(old.outcome == Outcome::DefaultDeny && said(&old), "{old:#?}");
+    let cart = explain(&mut watched, "10.0.0.1");
+    assert!(cart.outcome == Outcome::Undecidable || cart.agreement == flowhy::model::why::Agreement::Disagrees, "{cart:#?}");
+    assert!(!said(&cart));
+    // Where the list may not be read, nothing is claimed.
+    api.forbid("ciliumendpoints.cilium.io", true);
+    let mut watched = Watched::of(&api).await;
+    assert!(!said(&explain(&mut watched, "10.0.0.2")));
+}

@@ -11,7 +11,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Relay's service and its pods as the chart makes them, `ready` or not.
 pub fn relay(namespace: &str, name: &str, port: u16, pods: &[(&str, bool)]) -> String {
@@ -116,6 +117,50 @@ fn read(out: &mut impl BufRead, n: usize, seen: &mut Vec<String>) {
         assert!(out.read_line(&mut line).unwrap() > 0, "ended after {}", seen.len());
         seen.extend(uuids(&line));
     }
+}
+
+/// A SOCKS5 proxy that asks for no password; where it was led to.
+async fn socks() -> (SocketAddr, Arc<Mutex<Vec<u16>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, led) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let all = led.clone();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let all = all.clone();
+            tokio::spawn(async move {
+                let mut greeting = [0; 2];
+                from.read_exact(&mut greeting).await.unwrap();
+                from.read_exact(&mut vec![0; greeting[1] as usize]).await.unwrap();
+                from.write_all(&[5, 0]).await.unwrap();
+                let mut request = [0; 4];
+                from.read_exact(&mut request).await.unwrap();
+                assert_eq!(request, [5, 1, 0, 1], "to an address of version 4");
+                let mut place = [0; 6];
+                from.read_exact(&mut place).await.unwrap();
+                let [a, b, c, d, high, low] = place;
+                let port = u16::from_be_bytes([high, low]);
+                all.lock().unwrap().push(port);
+                let mut to = tokio::net::TcpStream::connect((std::net::Ipv4Addr::new(a, b, c, d), port)).await.unwrap();
+                from.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    (address, led)
+}
+
+#[test]
+fn a_socks_proxy_of_the_kubeconfig_carries_the_api_and_the_port_forward() {
+    let cluster = Cluster::usual(Listen::loopback(), 80);
+    let (proxy, led) = cluster.runtime.block_on(socks());
+    let config = std::fs::read_to_string(&cluster.config).unwrap();
+    std::fs::write(&cluster.config, config.replace("{server: ", &format!("{{proxy-url: \"socks5://{proxy}\", server: "))).unwrap();
+    let found = cluster.run(&["observe", "-P", "--last", "7", "-o", "jsonpb"]);
+    assert_eq!((found.status.code(), text(&found.stderr)), (Some(0), String::new()));
+    assert_eq!(uuids(&text(&found.stdout)).len(), 7);
+    let led = led.lock().unwrap();
+    // Questions share a connection; the port-forward has one of its own.
+    assert!(led.len() >= 2 && led.iter().all(|port| *port == cluster.api.address.port()), "{led:?}");
 }
 
 #[test]

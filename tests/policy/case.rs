@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 use flowhy::model::input::Change;
 use flowhy::model::observed::{L4, Party};
-use flowhy::policy::eval::Traffic;
 use flowhy::policy::eval::l7::{Http, Request};
+use flowhy::policy::eval::{Cause, Decision, Traffic};
 use flowhy::policy::{Enforcement, Engine, Options, PolicySet};
 use flowhy::world::{World, yaml};
 use serde_json::{Value, json};
@@ -34,6 +34,30 @@ pub struct Read {
     pub opt: Options,
 }
 
+/// A decision in the words of the corpus.
+pub fn decision(d: Decision) -> &'static str {
+    match d {
+        Decision::Allowed => "allowed",
+        Decision::Denied => "denied",
+        Decision::NotManaged => "n/a",
+        Decision::Unknown => "unknown",
+    }
+}
+
+/// A reason in its words.
+pub fn reason(c: Cause) -> &'static str {
+    match c {
+        Cause::NoPolicy => "no-policy",
+        Cause::AllowRule => "allow-rule",
+        Cause::DefaultAllow => "default-allow",
+        Cause::AllowLocalhost => "allow-localhost",
+        Cause::DefaultDeny => "default-deny",
+        Cause::DenyRule => "deny-rule",
+        Cause::L7Deny => "l7-deny",
+        Cause::NotManaged => "not-a-managed-endpoint",
+    }
+}
+
 /// The cases of one file of the corpus, in order.
 pub fn corpus(file: &str) -> Vec<Value> {
     let path = format!("{}/tests/conformance/policy/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -57,6 +81,17 @@ impl Read {
         for (name, g) in case["cidr_groups"].as_object().into_iter().flatten() {
             let group = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": name, "labels": g["labels"]}, "spec": {"externalCIDRs": g["cidrs"]}});
             apply(&mut world, &mut set, "group", &group);
+        }
+        for (ip, labels) in case["nodes"].as_object().into_iter().flatten() {
+            let status = json!({"addresses": [{"type": "InternalIP", "address": ip}]});
+            let node =
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("n{ip}"), "labels": labels}, "status": status});
+            apply(&mut world, &mut set, "node", &node);
+        }
+        for (path, s) in case["services"].as_object().into_iter().flatten() {
+            for object in service(path, s) {
+                apply(&mut world, &mut set, "service", &object);
+            }
         }
         // None at all is an answer too.
         set.set_given();
@@ -109,20 +144,35 @@ pub fn pod(side: &str, p: &Value) -> Option<Value> {
     })
 }
 
+/// A service, and where its addresses are if it selects nobody.
+fn service(path: &str, s: &Value) -> Vec<Value> {
+    let (namespace, name) = path.split_once('/').expect("a service has a namespace");
+    let metadata = json!({"name": name, "namespace": namespace, "labels": s["labels"]});
+    let spec = json!({"selector": s.get("selector").cloned().unwrap_or(json!({})), "ports": [{"port": 80}]});
+    let mut out = vec![json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})];
+    if let Some(ips) = s["ips"].as_array() {
+        let metadata = json!({"name": format!("{name}-1"), "namespace": namespace, "labels": {"kubernetes.io/service-name": name}});
+        let endpoints: Vec<Value> = ips.iter().map(|ip| json!({"addresses": [ip]})).collect();
+        out.push(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "endpoints": endpoints}));
+    }
+    out
+}
+
 pub fn account(p: &Value) -> &str {
     p["service_account"].as_str().unwrap_or("default")
 }
 
 fn party(side: &str, p: &Value) -> Party {
     let text = |k: &str| p[k].as_str().unwrap_or("").to_owned();
+    let ip = p["ip"].as_str().map(|ip| ip.parse().unwrap());
     match p["kind"].as_str().unwrap() {
         "pod" => {
             let cluster = p["cluster"].as_str().unwrap_or("default").to_owned();
-            Party { present: true, namespace: text("namespace"), pod: side.to_owned(), cluster, ..Party::default() }
+            Party { present: true, namespace: text("namespace"), pod: side.to_owned(), cluster, ip, ..Party::default() }
         }
         "ip" => Party {
             present: true,
-            ip: Some(text("ip").parse().unwrap()),
+            ip,
             labels: vec!["reserved:world".into()],
             names: p["fqdns"].as_array().into_iter().flatten().map(|f| f.as_str().unwrap().to_owned()).collect(),
             ..Party::default()
@@ -132,7 +182,7 @@ fn party(side: &str, p: &Value) -> Party {
             if text("entity") == "kube-apiserver" {
                 labels.push("reserved:remote-node".into());
             }
-            Party { present: true, labels, cluster: "default".into(), ..Party::default() }
+            Party { present: true, labels, cluster: "default".into(), ip, ..Party::default() }
         }
         other => panic!("peer kind {other}"),
     }

@@ -1,10 +1,18 @@
 //! CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, newest meaning.
 use super::{Ask, Hit, Port, Says, Side, path, select, written};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Kinds of peer; a rule may have one of them, address ranges in both spellings together.
-const PEERS: [(&str, &str); 6] =
-    [("Endpoints", "l3"), ("Entities", "entity"), ("CIDR", "cidr"), ("CIDRSet", "cidr"), ("FQDNs", "fqdn"), ("Requires", "requires")];
+const PEERS: [(&str, &str); 8] = [
+    ("Endpoints", "l3"),
+    ("Entities", "entity"),
+    ("CIDR", "cidr"),
+    ("CIDRSet", "cidr"),
+    ("FQDNs", "fqdn"),
+    ("Services", "service"),
+    ("Nodes", "node"),
+    ("Requires", "requires"),
+];
 const SECTIONS: [&str; 4] = ["ingress", "ingressDeny", "egress", "egressDeny"];
 
 fn specs(p: &Value) -> Vec<(String, &Value)> {
@@ -53,9 +61,10 @@ pub fn ask(policy: &Value, ask: &Ask<'_>) -> Says {
     let mut says = Says::default();
     let namespace = (policy["kind"] == "CiliumNetworkPolicy").then(|| policy["metadata"]["namespace"].as_str().unwrap_or("default"));
     for (prefix, spec) in specs(policy) {
-        if !subject(spec, namespace, ask.subject) {
+        if !subject(spec, namespace, ask) {
             continue;
         }
+        let init = select::mentions(&spec["endpointSelector"], |k| k == "reserved:init");
         let (allow, deny, key) = if ask.ingress { ("ingress", "ingressDeny", "ingress") } else { ("egress", "egressDeny", "egress") };
         let told = spec["enableDefaultDeny"][key].as_bool();
         let isolates = told.unwrap_or(true);
@@ -67,7 +76,7 @@ pub fn ask(policy: &Value, ask: &Ask<'_>) -> Says {
         for section in [allow, deny] {
             for (i, rule) in rules(spec, section).iter().enumerate() {
                 let deny = section.ends_with("Deny");
-                let Some(names_peer) = peers(rule, stem(section), namespace, deny, ask) else { continue };
+                let Some(names_peer) = peers(rule, stem(section), (namespace, init), deny, ask) else { continue };
                 for p in ports(rule, names_peer, isolates, ask) {
                     let (pins, port, request, redirects) = (p.pins, p.written, p.request, p.redirects);
                     let auth = rule["authentication"]["mode"].as_str().unwrap_or("").to_owned();
@@ -80,9 +89,10 @@ pub fn ask(policy: &Value, ask: &Ask<'_>) -> Says {
     says
 }
 
-fn subject(spec: &Value, namespace: Option<&str>, who: &Side) -> bool {
+fn subject(spec: &Value, namespace: Option<&str>, ask: &Ask<'_>) -> bool {
+    let who = ask.subject;
     if let Some(nodes) = spec.get("nodeSelector") {
-        return who.is("host") && select::labels(nodes, who, "");
+        return who.is("host") && node(nodes, who);
     }
     if who.is("host") {
         return false;
@@ -103,7 +113,7 @@ fn subject(spec: &Value, namespace: Option<&str>, who: &Side) -> bool {
 }
 
 /// `None`: does not match. Else whether the rule names a peer at all (`None`: neither peers nor a word about them).
-fn peers(rule: &Value, stem: &str, namespace: Option<&str>, deny: bool, ask: &Ask<'_>) -> Option<Option<bool>> {
+fn peers(rule: &Value, stem: &str, (namespace, init): (Option<&str>, bool), deny: bool, ask: &Ask<'_>) -> Option<Option<bool>> {
     let who = ask.peer;
     let list = |kind: &str| rule.get(format!("{stem}{kind}")).and_then(Value::as_array);
     let mut named = false;
@@ -111,7 +121,7 @@ fn peers(rule: &Value, stem: &str, namespace: Option<&str>, deny: bool, ask: &As
     let mut found = false;
     if let Some(l) = list("Endpoints") {
         named = true;
-        found |= l.iter().any(|s| endpoints(s, namespace, who));
+        found |= l.iter().any(|s| endpoints(s, namespace, init, who));
     }
     if let Some(l) = list("Entities") {
         named = true;
@@ -122,18 +132,29 @@ fn peers(rule: &Value, stem: &str, namespace: Option<&str>, deny: bool, ask: &As
     }
     if let Some(l) = list("CIDR") {
         named = true;
-        found |= l.iter().any(|c| within(c, who));
+        found |= l.iter().any(|c| within(c, who, ask));
     }
     if let Some(l) = list("CIDRSet") {
         named = true;
         found |= l.iter().any(|c| {
             let groups = &ask.case["cidr_groups"];
-            let inside = match c["cidrGroupRef"].as_str() {
-                Some(g) => groups[g]["cidrs"].as_array().into_iter().flatten().any(|c| within(c, who)),
-                None => within(&c["cidr"], who),
+            let of = |g: &Value| g["cidrs"].as_array().into_iter().flatten().any(|c| within(c, who, ask));
+            let inside = match (c["cidrGroupRef"].as_str(), c.get("cidrGroupSelector")) {
+                (Some(g), _) => of(&groups[g]),
+                (None, Some(s)) => groups.as_object().into_iter().flatten().any(|(_, g)| select::plain(s, &g["labels"]) && of(g)),
+                (None, None) => within(&c["cidr"], who, ask),
             };
-            inside && !c["except"].as_array().into_iter().flatten().any(|e| within(e, who))
+            inside && !c["except"].as_array().into_iter().flatten().any(|e| within(e, who, ask))
         });
+    }
+    if let Some(l) = list("Nodes") {
+        named = true;
+        found |= l.iter().any(|s| node(s, who));
+    }
+    if let Some(l) = list("Services") {
+        named = true;
+        // Nobody looks services up for what denies.
+        found |= !deny && l.iter().any(|s| service(s, ask));
     }
     if let Some(l) = list("FQDNs") {
         named = true;
@@ -146,16 +167,46 @@ fn peers(rule: &Value, stem: &str, namespace: Option<&str>, deny: bool, ask: &As
     }
 }
 
-/// Addresses outside the cluster only.
-fn within(range: &Value, who: &Side) -> bool {
+/// A node, this one or another, by the labels of its object.
+pub fn node(selector: &Value, who: &Side) -> bool {
+    let all = !select::mentions(selector, |_| true);
+    let labels = || who.node.as_ref().is_some_and(|own| select::has_all(selector, own, ""));
+    (who.is("host") || who.is("remote-node")) && (all || labels())
+}
+
+/// The pods behind a service, or its addresses where it has no selector; without a namespace it is meant wherever it is.
+fn service(item: &Value, ask: &Ask<'_>) -> bool {
+    let who = ask.peer;
+    ask.case["services"].as_object().into_iter().flatten().any(|(path, s)| {
+        let (namespace, name) = path.split_once('/').unwrap_or(("", path));
+        let (by_name, by_labels) = (&item["k8sService"], &item["k8sServiceSelector"]);
+        let there = |of: &Value| of["namespace"].as_str().is_none_or(|n| n.is_empty() || n == namespace);
+        let meant = if by_labels.is_null() {
+            by_name["serviceName"] == name && there(by_name)
+        } else {
+            there(by_labels) && select::plain(&by_labels["selector"], &s["labels"])
+        };
+        let behind = match s["selector"].as_object() {
+            Some(_) => who.namespace == namespace && who.local() && select::labels(&json!({"matchLabels": s["selector"]}), who, "k8s:"),
+            None => s["ips"].as_array().into_iter().flatten().any(|ip| within(ip, who, ask)),
+        };
+        meant && behind
+    })
+}
+
+/// Addresses outside the cluster only; as the API has it, whoever's they are.
+pub fn within(range: &Value, who: &Side, ask: &Ask<'_>) -> bool {
     let range = range.as_str().unwrap_or("");
+    if !who.is("world") && !ask.kubernetes() {
+        return false;
+    }
     match who.ip {
         Some(ip) => select::cidr(range, ip),
         None => who.is("world") && range.ends_with("/0"),
     }
 }
 
-fn endpoints(selector: &Value, namespace: Option<&str>, who: &Side) -> bool {
+fn endpoints(selector: &Value, namespace: Option<&str>, init: bool, who: &Side) -> bool {
     if !select::labels(selector, who, "") {
         return false;
     }
@@ -164,12 +215,13 @@ fn endpoints(selector: &Value, namespace: Option<&str>, who: &Side) -> bool {
         return true;
     }
     let local = who.local() || select::mentions(selector, |k| name(k) == "io.cilium.k8s.policy.cluster");
-    let scoped =
-        select::mentions(selector, |k| name(k) == "io.kubernetes.pod.namespace" || name(k).starts_with("io.cilium.k8s.namespace.labels."));
+    let scoped = select::mentions(selector, |k| name(k) == "io.kubernetes.pod.namespace");
+    let by_labels = select::mentions(selector, |k| name(k).starts_with("io.cilium.k8s.namespace.labels."));
     let here = match namespace {
         _ if scoped => true,
-        Some(ns) => who.namespace == ns,
-        None => who.pod(),
+        Some(ns) => by_labels || who.namespace == ns,
+        // Whoever has no labels yet is spoken of by a policy whose peers need not be pods either.
+        None => init || who.pod(),
     };
     here && local
 }
@@ -248,7 +300,7 @@ fn request(rules: &Value, ask: &Ask<'_>) -> Option<bool> {
     let fits = |r: &Value| {
         let written = r["headers"].as_array().into_iter().flatten().filter_map(Value::as_str).all(|h| match h.split_once(' ') {
             Some((name, value)) => header(name.trim_end_matches(':')) == Some(value),
-            None => header(h.trim_end_matches(':')).is_some(),
+            None => header(h).is_some(),
         });
         let matched = r["headerMatches"].as_array().into_iter().flatten().all(|m| {
             // Any other mismatch is only logged or mended.

@@ -3,7 +3,7 @@
 use super::case::{self, Read};
 use flowhy::model::observed::Direction;
 use flowhy::model::why::PolicyRef;
-use flowhy::policy::eval::{Case, Cause, Decision, Judgement, judge};
+use flowhy::policy::eval::{Case, Decision, Judgement, judge};
 use serde_json::{Value, json};
 
 /// The files of the corpus.
@@ -13,7 +13,7 @@ pub const FILES: [&str; 3] = ["cases-anp.jsonl", "cases-legacy-requires-kafka.js
 pub const WHOLE: &str = "cases.jsonl";
 
 /// Named ports that the judge of the admin kinds does not look up.
-const DIFFER: [&str; 2] = ["anp-0036", "anp-0039"];
+pub const DIFFER: [&str; 2] = ["anp-0036", "anp-0039"];
 
 pub fn corpus(file: &str) -> Vec<Value> {
     let cases = case::corpus(file);
@@ -41,22 +41,7 @@ fn filled(mut case: Value) -> Value {
 }
 
 fn answer(j: &Judgement) -> Value {
-    let decision = match j.decision {
-        Decision::Allowed => "allowed",
-        Decision::Denied => "denied",
-        Decision::NotManaged => "n/a",
-        Decision::Unknown => "unknown",
-    };
-    let reason = match j.cause {
-        Cause::NoPolicy => "no-policy",
-        Cause::AllowRule => "allow-rule",
-        Cause::DefaultAllow => "default-allow",
-        Cause::AllowLocalhost => "allow-localhost",
-        Cause::DefaultDeny => "default-deny",
-        Cause::DenyRule => "deny-rule",
-        Cause::L7Deny => "l7-deny",
-        Cause::NotManaged => "not-a-managed-endpoint",
-    };
+    let (decision, reason) = (case::decision(j.decision), case::reason(j.cause));
     let one = |p: &PolicyRef| json!({"kind": p.kind, "namespace": p.namespace, "name": p.name, "rule": p.rule});
     let attributed: Vec<Value> = j.attributed.iter().map(one).collect();
     let isolating: Vec<Value> = j.isolating.iter().map(|p| one(&p.id)).collect();

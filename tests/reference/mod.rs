@@ -1,5 +1,6 @@
 //! A slow, obvious evaluator of policies, against which the real one is held. Written from what the systems document and do, not
 //! from the code it judges: plain JSON objects in, complete facts only, no index, no unknowns.
+mod admin;
 mod cilium;
 mod network;
 mod select;
@@ -15,14 +16,20 @@ pub struct Side {
     /// Not empty for pods.
     pub namespace: String,
     pub ip: Option<IpAddr>,
+    /// Of a node: the labels of its object.
+    pub node: Option<Vec<(String, String, String)>>,
     pub names: Vec<String>,
     /// (name, protocol, number).
     pub ports: Vec<(String, String, u64)>,
 }
 
 impl Side {
-    fn of(p: &Value, namespaces: &Value) -> Self {
-        let mut side = Self { labels: Vec::new(), namespace: String::new(), ip: None, names: Vec::new(), ports: Vec::new() };
+    fn of(p: &Value, case: &Value) -> Self {
+        let namespaces = &case["namespaces"];
+        let ip = p["ip"].as_str().and_then(|t| t.parse().ok());
+        let node = p["ip"].as_str().and_then(|ip| case["nodes"].get(ip)).and_then(Value::as_object);
+        let node = node.map(|l| l.iter().map(|(k, v)| (String::new(), k.clone(), v.as_str().unwrap_or("").to_owned())).collect());
+        let mut side = Self { labels: Vec::new(), namespace: String::new(), ip, node, names: Vec::new(), ports: Vec::new() };
         let mut add = |source: &str, key: &str, value: &str| side.labels.push((source.into(), key.into(), value.into()));
         match p["kind"].as_str() {
             Some("pod") => {
@@ -45,7 +52,6 @@ impl Side {
             }
             Some("ip") => {
                 add("reserved", "world", "");
-                side.ip = p["ip"].as_str().and_then(|t| t.parse().ok());
                 side.names = p["fqdns"].as_array().into_iter().flatten().filter_map(|f| f.as_str().map(str::to_owned)).collect();
             }
             _ => {
@@ -136,6 +142,11 @@ pub struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// Whether the API's own meaning counts, not Cilium's.
+    pub fn kubernetes(&self) -> bool {
+        self.case["options"]["engine"] == "kubernetes"
+    }
+
     pub fn protocol(&self) -> &str {
         self.case["protocol"].as_str().unwrap_or("")
     }
@@ -198,20 +209,24 @@ fn path(p: &Value) -> String {
     let word = |v: &Value| v.as_str().unwrap_or("-").to_owned();
     let kind = word(&p["kind"]);
     let namespace = match kind.as_str() {
-        "CiliumClusterwideNetworkPolicy" => "-".to_owned(),
-        _ => p["metadata"]["namespace"].as_str().unwrap_or("default").to_owned(),
+        "NetworkPolicy" | "CiliumNetworkPolicy" => p["metadata"]["namespace"].as_str().unwrap_or("default").to_owned(),
+        _ => "-".to_owned(),
     };
     format!("{kind}/{namespace}/{}", word(&p["metadata"]["name"]))
 }
 
 /// Whether the API or Cilium refuses the object, so that it enforces nothing.
 pub fn refused(policy: &Value) -> bool {
-    policy["kind"] != "NetworkPolicy" && cilium::refused(policy)
+    match policy["kind"].as_str() {
+        Some("NetworkPolicy") => false,
+        _ if admin::tier(policy).is_some() => admin::refused(policy),
+        _ => cilium::refused(policy),
+    }
 }
 
 /// Judges one direction of a case of the corpus.
 pub fn judge(case: &Value, ingress: bool) -> Answer {
-    let (src, dst) = (Side::of(&case["src"], &case["namespaces"]), Side::of(&case["dst"], &case["namespaces"]));
+    let (src, dst) = (Side::of(&case["src"], case), Side::of(&case["dst"], case));
     let (subject, peer) = if ingress { (&dst, &src) } else { (&src, &dst) };
     let ask = Ask { case, ingress, subject, peer, destination: &dst };
     let option = &case["options"];
@@ -223,7 +238,7 @@ pub fn judge(case: &Value, ingress: bool) -> Answer {
         selecting: BTreeSet::new(),
         attributed: BTreeSet::new(),
     };
-    let firewall = option["host_firewall"] == true;
+    let firewall = option["host_firewall"] == true && !ask.kubernetes();
     if !(subject.pod() || ["ingress", "health", "init"].iter().any(|e| subject.is(e)) || (firewall && subject.is("host"))) {
         return out;
     }
@@ -233,7 +248,11 @@ pub fn judge(case: &Value, ingress: bool) -> Answer {
     }
     let mut hits = Vec::new();
     for p in case["policies"].as_array().into_iter().flatten().filter(|p| !refused(p)) {
-        let says = if p["kind"] == "NetworkPolicy" { network::ask(p, &ask) } else { cilium::ask(p, &ask) };
+        let says = match p["kind"].as_str() {
+            Some("NetworkPolicy") => network::ask(p, &ask),
+            _ if admin::tier(p).is_some() => Says { selects: admin::selects(p, &ask), ..Says::default() },
+            _ => cilium::ask(p, &ask),
+        };
         if says.selects {
             out.selecting.insert(format!("{}/-", path(p)));
         }
@@ -243,13 +262,44 @@ pub fn judge(case: &Value, ingress: bool) -> Answer {
         hits.extend(says.hits);
     }
     out.default_deny = !out.isolating.is_empty() || subject.is("init") || option["policy_enforcement"] == "always";
+    if !out.selecting.is_empty() || out.default_deny {
+        out.reason = "default-allow";
+    }
+    // Below the tiers of whoever rules the cluster stands what isolates; Cilium puts it below its Baseline too.
+    let localhost = ingress && peer.is("host") && option["allow_localhost"] != "policy" && !subject.is("host");
+    let steps = if ask.kubernetes() { ["Admin", "", "deny", "Baseline"] } else { ["Admin", "", "Baseline", "deny"] };
+    for step in steps {
+        let done = match step {
+            "" => union(&hits, localhost, &mut out),
+            "deny" if out.default_deny => {
+                (out.decision, out.reason) = ("denied", "default-deny");
+                true
+            }
+            "deny" => false,
+            tier => first(tier, &ask, &mut out),
+        };
+        if done {
+            break;
+        }
+    }
+    out
+}
+
+/// Whether the tier decides.
+fn first(tier: &str, ask: &Ask<'_>, out: &mut Answer) -> bool {
+    let Some(first) = admin::first(tier, ask).filter(|f| f.action != "Pass") else { return false };
+    (out.decision, out.reason) = if first.action == "Deny" { ("denied", "deny-rule") } else { ("allowed", "allow-rule") };
+    out.attributed = first.rules;
+    true
+}
+
+/// Whether the rules that all count together decide.
+fn union(hits: &[Hit], localhost: bool, out: &mut Answer) -> bool {
     let denies: Vec<&Hit> = hits.iter().filter(|h| h.deny).collect();
     let allows: Vec<&Hit> = hits.iter().filter(|h| !h.deny).collect();
-    let localhost = ingress && peer.is("host") && option["allow_localhost"] != "policy" && !subject.is("host");
     if !denies.is_empty() {
         (out.decision, out.reason) = ("denied", "deny-rule");
         out.attributed = winners(&denies);
-    } else if out.selecting.is_empty() && !out.default_deny {
     } else if !allows.is_empty() {
         out.reason = "allow-rule";
         out.attributed = winners(&allows);
@@ -258,12 +308,10 @@ pub fn judge(case: &Value, ingress: bool) -> Answer {
         }
     } else if localhost && out.default_deny {
         out.reason = "allow-localhost";
-    } else if out.default_deny {
-        (out.decision, out.reason) = ("denied", "default-deny");
     } else {
-        out.reason = "default-allow";
+        return false;
     }
-    out
+    true
 }
 
 /// The rules at the place in Cilium's table that decides: a redirect goes before a plain allow, then the most specific place wins.

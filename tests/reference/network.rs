@@ -15,7 +15,8 @@ pub fn ask(p: &Value, ask: &Ask<'_>) -> Says {
         Some(listed) => listed.iter().any(|t| t == types),
         None => ask.ingress || !rules.is_empty(),
     };
-    if !declared && rules.is_empty() {
+    // The API ignores a section that `policyTypes` does not name.
+    if !declared && (rules.is_empty() || ask.kubernetes()) {
         return says;
     }
     (says.selects, says.isolates) = (true, true);
@@ -55,7 +56,7 @@ fn ports(rule: &Value, ask: &Ask<'_>) -> Vec<Port> {
 fn matches(peer: &Value, namespace: &str, ask: &Ask<'_>) -> bool {
     let who = ask.peer;
     if let Some(block) = peer["ipBlock"].as_object() {
-        let inside = |v: &Value| who.ip.is_some_and(|ip| select::cidr(v.as_str().unwrap_or(""), ip));
+        let inside = |v: &Value| super::cilium::within(v, who, ask);
         return inside(&block["cidr"]) && !peer["ipBlock"]["except"].as_array().into_iter().flatten().any(inside);
     }
     let there = match peer.get("namespaceSelector").filter(|s| !s.is_null()) {

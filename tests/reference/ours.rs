@@ -1,9 +1,9 @@
 //! The real evaluator's answer in the form of the reference's, and whether they are the same. Judges nothing itself.
-use super::case::Read;
+use super::case::{self, Read};
 use super::reference::{self, Answer};
 use flowhy::model::observed::Direction;
 use flowhy::model::why::PolicyRef;
-use flowhy::policy::eval::{Case, Cause, Decision, judge};
+use flowhy::policy::eval::{Case, judge};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -16,22 +16,8 @@ fn answer(read: &Read, ingress: bool) -> Answer {
         l.map(|p| [p.kind.clone(), word(&p.namespace), p.name.clone(), word(&p.rule)].join("/")).collect()
     };
     Answer {
-        decision: match j.decision {
-            Decision::Allowed => "allowed",
-            Decision::Denied => "denied",
-            Decision::NotManaged => "n/a",
-            Decision::Unknown => "unknown",
-        },
-        reason: match j.cause {
-            Cause::NoPolicy => "no-policy",
-            Cause::AllowRule => "allow-rule",
-            Cause::DefaultAllow => "default-allow",
-            Cause::AllowLocalhost => "allow-localhost",
-            Cause::DefaultDeny => "default-deny",
-            Cause::DenyRule => "deny-rule",
-            Cause::L7Deny => "l7-deny",
-            Cause::NotManaged => "not-a-managed-endpoint",
-        },
+        decision: case::decision(j.decision),
+        reason: case::reason(j.cause),
         default_deny: j.default_deny,
         isolating: refs(&mut j.isolating.iter().map(|p| &p.id)),
         selecting: refs(&mut j.selecting.iter().map(|p| &p.id)),

@@ -21,13 +21,14 @@ impl Dice for Seed {
     }
 }
 
-const NAMESPACES: [&str; 3] = ["shop", "pay", "kube-system"];
-const PORTS: [u64; 7] = [80, 8080, 443, 53, 9000, 9090, 1];
-const NAMES: [&str; 6] = ["api.stripe.com", "a.b.s3.amazonaws.com", "s3.amazonaws.com", "Example.ORG.", "x.example.org", "amazonaws.com"];
-const PATTERNS: [&str; 9] =
+pub const NAMESPACES: [&str; 3] = ["shop", "pay", "kube-system"];
+pub const PORTS: [u64; 7] = [80, 8080, 443, 53, 9000, 9090, 1];
+pub const NAMES: [&str; 6] =
+    ["api.stripe.com", "a.b.s3.amazonaws.com", "s3.amazonaws.com", "Example.ORG.", "x.example.org", "amazonaws.com"];
+pub const PATTERNS: [&str; 9] =
     ["*.stripe.com", "*.amazonaws.com", "**.amazonaws.com", "*", "s3.*.com", "*example.org", "**.example.org", "a*.com", "*.*.org"];
 const ADDRESSES: [&str; 6] = ["10.1.2.3", "10.200.0.1", "52.216.1.3", "192.168.1.10", "2001:db8::1", "fd00::7"];
-const RANGES: [(&str, &[&str]); 9] = [
+pub const RANGES: [(&str, &[&str]); 9] = [
     ("10.0.0.0/8", &["10.1.0.0/16", "10.200.0.0/24"]),
     ("0.0.0.0/0", &["10.0.0.0/8", "52.216.0.0/15", "10.1.2.0/24"]),
     ("52.216.0.0/15", &["52.216.1.0/24"]),
@@ -39,23 +40,31 @@ const RANGES: [(&str, &[&str]); 9] = [
     ("128.0.0.0/1", &["192.168.0.0/16"]),
 ];
 /// Without `world`: whoever is outside has an address.
-const ENTITIES: [&str; 7] = ["host", "remote-node", "kube-apiserver", "health", "init", "ingress", "unmanaged"];
+const ENTITIES: [(&str, &str); 7] = [
+    ("host", "10.9.0.1"),
+    ("remote-node", "10.9.0.2"),
+    ("kube-apiserver", "10.9.0.3"),
+    ("health", "10.8.0.1"),
+    ("init", "10.8.0.2"),
+    ("ingress", "10.8.0.3"),
+    ("unmanaged", "10.8.0.4"),
+];
 const METHODS: [&str; 5] = ["GET", "POST", "DELETE", "GET|POST", ".*"];
 const PATHS: [&str; 6] = ["/api/v1/.*", "/api", "/api/v1/orders", "/", "/api/v1/orders/[0-9]+", "/.*x=1"];
 
 pub struct Maker<'d, D: Dice>(pub &'d mut D);
 
 impl<D: Dice> Maker<'_, D> {
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.0.below(of.len())]
     }
 
     /// True once in `n`.
-    fn one_in(&mut self, n: usize) -> bool {
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.0.below(n) == 0
     }
 
-    fn some(&mut self, most: usize, mut make: impl FnMut(&mut Self) -> Value) -> Vec<Value> {
+    pub fn some(&mut self, most: usize, mut make: impl FnMut(&mut Self) -> Value) -> Vec<Value> {
         (0..=self.0.below(most)).map(|_| make(self)).collect()
     }
 
@@ -73,7 +82,9 @@ impl<D: Dice> Maker<'_, D> {
         }
         let count = self.0.below(5);
         let policies: Vec<Value> = (0..count).map(|i| self.policy(i)).collect();
-        let mut case = json!({"id": "random", "policies": policies, "namespaces": namespaces, "cidr_groups": {"g": {"cidrs": ["10.1.0.0/16", "2001:db8::/32"]}}});
+        let mut case = json!({"id": "random", "policies": policies, "namespaces": namespaces, "cidr_groups": {
+            "g": {"cidrs": ["10.1.0.0/16", "2001:db8::/32"], "labels": {"tier": "front"}}, "h": {"cidrs": ["52.216.0.0/15"], "labels": {"tier": "back"}}}});
+        self.places(&mut case);
         self.flow(&mut case);
         case
     }
@@ -98,8 +109,9 @@ impl<D: Dice> Maker<'_, D> {
         } else if port == 53 && !self.one_in(3) {
             case["l7"] = json!({"dns": {"query": self.pick(&NAMES)}});
         }
-        if self.one_in(12) {
-            case["options"] = match self.0.below(4) {
+        if self.one_in(8) {
+            case["options"] = match self.0.below(7) {
+                4..7 => json!({"engine": "kubernetes"}),
                 0 => json!({"policy_enforcement": "always"}),
                 1 => json!({"policy_enforcement": "never"}),
                 2 => json!({"allow_localhost": "policy"}),
@@ -127,13 +139,17 @@ impl<D: Dice> Maker<'_, D> {
                 }
                 ip
             }
-            2 => json!({"kind": "entity", "entity": self.pick(&ENTITIES)}),
+            2 => {
+                let (entity, ip) = self.pick(&ENTITIES);
+                json!({"kind": "entity", "entity": entity, "ip": ip})
+            }
             _ => {
                 let mut labels = json!({"app": self.pick(&["web", "api", "db"])});
                 if !self.one_in(3) {
                     labels["tier"] = json!(self.pick(&["front", "back"]));
                 }
-                let mut pod = json!({"kind": "pod", "namespace": self.pick(&NAMESPACES), "labels": labels});
+                let ip = self.pick(&["10.1.7.1", "10.200.0.7"]);
+                let mut pod = json!({"kind": "pod", "namespace": self.pick(&NAMESPACES), "labels": labels, "ip": ip});
                 if self.one_in(3) {
                     pod["service_account"] = json!(self.pick(&["robot", "default"]));
                 }
@@ -153,8 +169,9 @@ impl<D: Dice> Maker<'_, D> {
     }
 
     fn policy(&mut self, i: usize) -> Value {
-        match self.0.below(5) {
+        match self.0.below(8) {
             0 | 1 => self.network(i),
+            5..8 => self.of_tier(i),
             2 => self.cilium("CiliumClusterwideNetworkPolicy", json!({"name": format!("ccnp{i}")})),
             _ => {
                 let metadata = json!({"name": format!("cnp{i}"), "namespace": self.pick(&NAMESPACES)});
@@ -164,7 +181,7 @@ impl<D: Dice> Maker<'_, D> {
     }
 
     /// Requirements over these keys, each with the values it may have.
-    fn selector(&mut self, keys: &[(&str, &[&str])], style: bool) -> Value {
+    pub fn selector(&mut self, keys: &[(&str, &[&str])], style: bool) -> Value {
         let mut s = json!({});
         for _ in 0..self.0.below(3) {
             let (key, values) = self.pick(keys);
@@ -195,7 +212,7 @@ impl<D: Dice> Maker<'_, D> {
         }
     }
 
-    fn pods(&mut self, style: bool) -> Value {
+    pub fn pods(&mut self, style: bool) -> Value {
         self.selector(&[("app", &["web", "api", "db"]), ("tier", &["front", "back"]), ("app", &["web", "api"])], style)
     }
 
@@ -257,7 +274,7 @@ impl<D: Dice> Maker<'_, D> {
         rule
     }
 
-    fn namespaces(&mut self, prefix: &str) -> Value {
+    pub fn namespaces(&mut self, prefix: &str) -> Value {
         let (env, team, name) = (format!("{prefix}env"), format!("{prefix}team"), format!("{prefix}kubernetes.io/metadata.name"));
         self.selector(&[(&env, &["prod", "dev"]), (&team, &["a", "b"]), (&name, &NAMESPACES)], !prefix.is_empty())
     }
@@ -284,7 +301,9 @@ impl<D: Dice> Maker<'_, D> {
     fn cilium_spec(&mut self, kind: &str) -> Value {
         let mut spec = json!({});
         if kind.contains("Clusterwide") && self.one_in(12) {
-            spec["nodeSelector"] = json!({});
+            spec["nodeSelector"] = self.nodes();
+        } else if kind.contains("Clusterwide") && self.one_in(12) {
+            spec["endpointSelector"] = json!({"matchLabels": {"reserved:init": ""}});
         } else {
             spec["endpointSelector"] = self.pods(true);
         }
@@ -305,7 +324,11 @@ impl<D: Dice> Maker<'_, D> {
     fn cilium_rule(&mut self, stem: &str, deny: bool) -> Value {
         let mut rule = json!({});
         let key = |k: &str| format!("{stem}{k}");
-        match self.0.below(if deny || stem == "from" { 10 } else { 13 }) {
+        match self.0.below(match (deny, stem) {
+            (_, "from") => 11,
+            (true, _) => 13,
+            (false, _) => 16,
+        }) {
             0 => {}
             1 => rule[key("Endpoints")] = json!([]),
             2 | 3 => {
@@ -320,9 +343,15 @@ impl<D: Dice> Maker<'_, D> {
                 }
             }
             5 => {
-                rule[key("CIDRSet")] = json!(self.some(2, |m| if m.one_in(4) { json!({"cidrGroupRef": "g"}) } else { m.range("cidr") }));
+                rule[key("CIDRSet")] = json!(self.some(2, |m| match m.0.below(8) {
+                    0 => json!({"cidrGroupRef": m.pick(&["g", "h"])}),
+                    1 => json!({"cidrGroupSelector": m.selector(&[("tier", &["front", "back"])], false)}),
+                    _ => m.range("cidr"),
+                }));
             }
-            n if n >= 10 => {
+            10 => rule[key("Nodes")] = json!(self.some(2, Self::nodes)),
+            11 | 12 => rule[key("Services")] = json!(self.some(2, Self::service)),
+            n if n >= 13 => {
                 rule[key("FQDNs")] = json!(self.some(2, Self::name));
             }
             _ => rule[key("Endpoints")] = json!(self.some(2, Self::endpoints)),
@@ -345,10 +374,6 @@ impl<D: Dice> Maker<'_, D> {
             _ => rule["toPorts"] = json!(self.some(2, |m| m.cilium_ports(deny))),
         }
         rule
-    }
-
-    fn name(&mut self) -> Value {
-        if self.one_in(2) { json!({"matchName": self.pick(&NAMES)}) } else { json!({"matchPattern": self.pick(&PATTERNS)}) }
     }
 
     fn endpoints(&mut self) -> Value {
@@ -414,7 +439,7 @@ impl<D: Dice> Maker<'_, D> {
             r["host"] = json!(self.pick(&[".*example.org", "api", "shop"]));
         }
         if self.one_in(5) {
-            r["headers"] = json!([self.pick(&["X-Token: 1", "X-Token", "x-token: 2"])]);
+            r["headers"] = json!([self.pick(&["X-Token: 1", "X-Token", "x-token: 2", "X-Token:1", "X-Token 1"])]);
         }
         r
     }

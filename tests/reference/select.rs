@@ -4,13 +4,24 @@ use serde_json::Value;
 use std::net::IpAddr;
 
 /// `k8s:app` asks for a source, `app` and `any:app` for any.
-fn has<'s>(side: &'s Side, key: &str) -> Option<&'s str> {
+fn has<'s>(labels: &'s [(String, String, String)], key: &str) -> Option<&'s str> {
     let (source, name) = key.split_once(':').unwrap_or(("any", key));
-    side.labels.iter().find(|(s, k, _)| k == name && (source == "any" || s == source)).map(|(_, _, v)| v.as_str())
+    labels.iter().find(|(s, k, _)| k == name && (source == "any" || s == source)).map(|(_, _, v)| v.as_str())
 }
 
 /// A selector; `prefix` stands before every key (`k8s:` for Kubernetes' own kinds). Null selects everything.
 pub fn labels(selector: &Value, side: &Side, prefix: &str) -> bool {
+    has_all(selector, &side.labels, prefix)
+}
+
+/// A selector of what has labels without a source.
+pub fn plain(selector: &Value, labels: &Value) -> bool {
+    let own = labels.as_object().into_iter().flatten();
+    let own: Vec<_> = own.map(|(k, v)| (String::new(), k.clone(), v.as_str().unwrap_or("").to_owned())).collect();
+    has_all(selector, &own, "")
+}
+
+pub fn has_all(selector: &Value, side: &[(String, String, String)], prefix: &str) -> bool {
     let key = |k: &str| format!("{prefix}{k}");
     let pairs = selector["matchLabels"].as_object().into_iter().flatten();
     let all = pairs.clone().all(|(k, v)| has(side, &key(k)) == Some(v.as_str().unwrap_or("")));
@@ -51,18 +62,18 @@ pub fn cidr(text: &str, ip: IpAddr) -> bool {
     net.is_ipv4() == ip.is_ipv4() && (len == 0 || bits(net) >> (128 - len) == bits(ip) >> (128 - len))
 }
 
-fn plain(name: &str) -> String {
+fn lower(name: &str) -> String {
     name.trim_end_matches('.').to_lowercase()
 }
 
 /// One `matchName` or `matchPattern`.
 pub fn dns(rule: &Value, name: &str) -> bool {
-    let name = plain(name);
+    let name = lower(name);
     if let Some(exact) = rule["matchName"].as_str() {
-        return plain(exact) == name;
+        return lower(exact) == name;
     }
     let Some(pattern) = rule["matchPattern"].as_str() else { return false };
-    let pattern = plain(pattern);
+    let pattern = lower(pattern);
     if pattern == "*" {
         return true;
     }

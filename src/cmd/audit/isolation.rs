@@ -79,8 +79,9 @@ impl<'a> Judge<'a> {
         let unknown = |because: String| Side { state: State::Unknown, by: Vec::new(), because };
         match managed(subject, self.opt) {
             Tri::No => {
-                let because = "it is on the host's network".to_owned();
-                return Side { state: State::Uncovered, by: Vec::new(), because };
+                let unmanaged = subject.labels.reserved("unmanaged");
+                let because = if unmanaged { "Cilium does not manage it" } else { "it is on the host's network" };
+                return Side { state: State::Uncovered, by: Vec::new(), because: because.to_owned() };
             }
             Tri::Unknown => return unknown("whether it is on the host's network is not known".to_owned()),
             Tri::Yes => {}

@@ -29,6 +29,14 @@ fn labels_that_a_recording_saved_later_do_not_count_before_though_policies_are_g
 }
 
 #[test]
+fn what_cannot_be_read_of_a_recording_is_told_though_policies_are_given() {
+    let mut e = engine(POLICY);
+    let fault = Fault { file: "a.yaml".to_owned(), line: 1, what: "old".to_owned() };
+    e.feed(Input::from(Change::Fault(fault.clone())), &mut |_| {});
+    assert_eq!(e.faults(), [fault]);
+}
+
+#[test]
 fn what_cannot_be_read_of_a_file_goes_with_its_old_text_in_a_replay_too() {
     let mut e = Engine::new(Options::default());
     let fault = |file: &str, what: &str| Fault { file: file.to_owned(), line: 1, what: what.to_owned() };

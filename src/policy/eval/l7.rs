@@ -4,7 +4,7 @@ use super::winner::{Entry, Origin};
 use super::{Case, Judgement};
 use crate::model::observed::{self, Observed};
 use crate::model::why::PolicyRef;
-use crate::policy::ir::{HttpRule, KafkaRule, L7Rules, Matcher};
+use crate::policy::ir::{HttpRule, KafkaRule, L7Rules, Matcher, Policy, Ports};
 use crate::policy::kind::kafka;
 use crate::policy::selector::Tri;
 use crate::world::dns;
@@ -41,13 +41,33 @@ pub struct Http {
     pub all_headers: bool,
 }
 
+/// Whether a header says which host a request is for: any rule may ask for that.
+pub fn names_host(header: &str) -> bool {
+    header.eq_ignore_ascii_case(":authority") || header.eq_ignore_ascii_case("host")
+}
+
+/// The headers that rules ask for besides, each once, as written.
+pub fn asked_headers<'a>(policies: impl Iterator<Item = &'a Policy>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for rule in policies.flat_map(|p| &p.sections).flat_map(|s| &s.rules) {
+        let Ports::Of(ports) = &rule.ports else { continue };
+        let of = |l7: &'a L7Rules| if let L7Rules::Http(rules) = l7 { rules.as_slice() } else { &[] };
+        for header in ports.iter().filter_map(|p| p.l7.as_ref()).flat_map(of).flat_map(|r| &r.headers) {
+            if !all.iter().any(|known| known.eq_ignore_ascii_case(&header.name)) {
+                all.push(header.name.clone());
+            }
+        }
+    }
+    all
+}
+
 impl Request {
     /// The request a flow record speaks of.
     pub fn of(o: &Observed) -> Option<Self> {
         match o.l7.as_ref()? {
             observed::L7::Http { method, url, headers, .. } => {
                 let (host, path) = split_url(url);
-                let named = headers.iter().find(|(k, _)| k.eq_ignore_ascii_case(":authority") || k.eq_ignore_ascii_case("host"));
+                let named = headers.iter().find(|(k, _)| names_host(k));
                 let host = named.map(|(_, v)| v.clone()).or(host);
                 Some(Self::Http(Http { method: method.clone(), path, host, headers: headers.clone(), all_headers: false }))
             }

@@ -3,8 +3,8 @@ use super::Case;
 use crate::policy::Engine;
 use crate::policy::ir::PeerIs;
 use crate::policy::selector::{Selector, Tri};
-use crate::world::Endpoint;
 use crate::world::labels::POD_NAMESPACE;
+use crate::world::{Endpoint, Key, Service};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -60,14 +60,18 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             let told = peer.known && !peer.masked;
             if told || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
         }
-        PeerIs::Service { namespace, name } => service(namespace, name, case, missing),
+        PeerIs::Service { namespace: Some(namespace), name } => service(namespace, name, case, missing),
+        PeerIs::Service { namespace: None, name } => {
+            services(&|(_, n), _| n == name, case, missing).unwrap_or_else(|| note(missing, format!("service:{name}")))
+        }
         PeerIs::Services { namespace, selector } => {
-            let found: Vec<_> = case.world.services().filter(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns)).collect();
-            if found.is_empty() || case.world.unread("services", None).is_some() {
+            let chosen = |(ns, _): &Key, s: &Service| namespace.as_ref().is_none_or(|n| n == ns) && selector.matches_map(&s.labels);
+            // Where none is known it is not known that there is none.
+            let any = case.world.services().any(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns));
+            if !any || case.world.unread("services", None).is_some() {
                 return note(missing, "services".to_owned());
             }
-            let chosen = found.into_iter().filter(|(_, s)| selector.matches_map(&s.labels));
-            chosen.fold(Tri::No, |t, ((ns, name), _)| t.or(service(ns, name, case, missing)))
+            services(&chosen, case, missing).unwrap_or(Tri::No)
         }
         PeerIs::Nodes(s) => nodes(s, peer, case, missing),
         PeerIs::Undefined(fact) => if_outside(case, missing, (*fact).to_owned()),
@@ -184,6 +188,12 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     })
 }
 
+/// Any of the services that are meant; `None`: there is none of them.
+fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing: &mut Vec<String>) -> Option<Tri> {
+    let meant = case.world.services().filter(|(key, s)| is_meant(key, s));
+    meant.map(|((ns, name), _)| service(ns, name, case, missing)).reduce(Tri::or)
+}
+
 fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let peer = case.peer;
     let Some(s) = case.world.service(namespace, name) else {
@@ -206,7 +216,9 @@ fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<Strin
     if !peer.known {
         return note(missing, format!("labels:{}", peer.display));
     }
-    Tri::from(s.selector.iter().all(|(k, v)| peer.labels.get(Some("k8s"), k) == Some(v)))
+    // Its selector is one of pods of the subject's own cluster.
+    let here = peer.same_cluster(case.subject);
+    Tri::from(here && s.selector.iter().all(|(k, v)| peer.labels.get(Some("k8s"), k) == Some(v)))
 }
 
 fn nodes(s: &Selector, peer: &Endpoint, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {

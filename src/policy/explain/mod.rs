@@ -237,6 +237,7 @@ fn explained(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt:
     }
     why.diagnosis.extend(agree::unresolved_peer(&why, &sight));
     why.diagnosis.extend(agree::unanswered(&why, &sight));
+    why.diagnosis.extend(agree::unmanaged(&sight));
     if whole {
         // That it is a reply says more than all the rest.
         let first = usize::from(reply && facts.dropped);

@@ -255,7 +255,8 @@ fn wanted_of(p: &PeerIs) -> String {
         PeerIs::CidrGroups { selector, except } => format!("groups with {}{}", selector.words(), but(except)),
         PeerIs::Entity(e) => e.clone(),
         PeerIs::Fqdn(p) => p.text.clone(),
-        PeerIs::Service { namespace, name } => format!("{namespace}/{name}"),
+        PeerIs::Service { namespace: Some(namespace), name } => format!("{namespace}/{name}"),
+        PeerIs::Service { namespace: None, name } => format!("{name} of any namespace"),
         PeerIs::Services { selector, .. } => format!("services with {}", selector.words()),
         PeerIs::Nodes(s) => {
             if s.all.is_empty() {

@@ -353,6 +353,9 @@ fn lane(case: &Case<'_>, j: &Judgement, views: &[View<'_>], policies: &[PolicyRe
     let rules = views.iter().filter(|v| v.rule.action == Action::Allow).count();
     let first = policies.first().map(PolicyRef::path).unwrap_or_default();
     let (state, text) = match (j.decision, j.cause) {
+        (Decision::NotManaged, _) if case.subject.labels.reserved("unmanaged") => {
+            (LaneState::NotManaged, "has no policy of its own: Cilium does not manage it".to_owned())
+        }
         (Decision::NotManaged, _) => (LaneState::NotManaged, "has no policy of its own".to_owned()),
         (Decision::Unknown, _) => (LaneState::Undecidable, format!("not known without {}", j.missing.join(", "))),
         (Decision::Allowed, Cause::NoPolicy) => (LaneState::Open, "no policy selects it".to_owned()),

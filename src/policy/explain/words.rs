@@ -53,6 +53,9 @@ impl Sort {
 pub fn sentence<'p>(case: &Case<'_>, j: &Judgement, rules: &[(Sort, &Checked)], rule: &dyn Fn(usize) -> Option<&'p Rule>) -> String {
     match (j.decision, j.cause) {
         (Decision::Unknown, _) => format!("cannot be decided without {}", j.missing.join(", ")),
+        (Decision::NotManaged, _) if case.subject.labels.reserved("unmanaged") => {
+            format!("{} has no policy of its own: Cilium does not manage it", case.subject.display)
+        }
         (Decision::NotManaged, _) => format!("{} has no policy of its own", case.subject.display),
         (Decision::Allowed, Cause::NoPolicy) => format!("no policy selects {} for {}", case.subject.display, case.direction.word()),
         (Decision::Allowed, Cause::DefaultAllow) => format!("no policy isolates {} for {}", case.subject.display, case.direction.word()),

@@ -91,6 +91,9 @@ fn compile_spec(r: &mut Reader<'_>, spec: &Node, prefix: &str, namespace: Option
         r.fields(d, &path, &["ingress", "egress"])?;
         (explicit_in, explicit_out) = (r.boolean(d, "ingress", &path)?, r.boolean(d, "egress", &path)?);
     }
+    let init =
+        matches!(&subject, Subject::Endpoints(s) if s.all.iter().any(|q| q.source.as_deref() == Some("reserved") && q.key == "init"));
+    let scope = Scope { namespace, init };
     let mut any = false;
     for (direction, allow, deny, explicit) in
         [(Direction::Ingress, "ingress", "ingressDeny", explicit_in), (Direction::Egress, "egress", "egressDeny", explicit_out)]
@@ -98,7 +101,7 @@ fn compile_spec(r: &mut Reader<'_>, spec: &Node, prefix: &str, namespace: Option
         let mut rules = Vec::new();
         for (key, action) in [(allow, Action::Allow), (deny, Action::Deny)] {
             for (i, item) in r.list(spec, key, &path)?.items().iter().enumerate() {
-                rules.push(rule(r, item, format!("{prefix}{key}[{i}]"), direction, action, namespace)?);
+                rules.push(rule(r, item, format!("{prefix}{key}[{i}]"), direction, action, scope)?);
             }
         }
         any |= !rules.is_empty();
@@ -140,24 +143,43 @@ fn subject(r: &mut Reader<'_>, spec: &Node, path: &str, namespace: Option<&str>)
     }
 }
 
-/// What a policy's namespace adds to the selector of a peer.
-fn scope(mut s: Selector, namespace: Option<&str>, line: u32) -> Selector {
-    if s.all.iter().any(|q| q.source.as_deref() == Some("reserved")) {
-        return s;
-    }
-    let mentions = |f: &dyn Fn(&str) -> bool| s.all.iter().any(|q| kubernetes(q.source.as_deref()) && f(&q.key));
-    let (own, cluster) = (!mentions(&|k| k == POD_NAMESPACE || k.starts_with(NAMESPACE_LABELS)), !mentions(&|k| k == CLUSTER));
-    if own {
-        s.all.push(match namespace {
-            Some(ns) => Requirement::implied(POD_NAMESPACE, Op::In, vec![ns.to_owned()], line),
-            None => Requirement::implied(POD_NAMESPACE, Op::Exists, Vec::new(), line),
-        });
-    }
-    s.local_cluster = cluster;
-    s
+/// Where the peers of a policy may be if they do not say it themselves.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    namespace: Option<&'a str>,
+    /// It is for endpoints that have no labels yet, whose peers are not asked to be pods.
+    init: bool,
 }
 
-fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, action: Action, namespace: Option<&str>) -> Result<Rule, Fault> {
+impl Scope<'_> {
+    /// What it adds to the selector of a peer.
+    fn of_peer(self, mut s: Selector, line: u32) -> Selector {
+        if s.all.iter().any(|q| q.source.as_deref() == Some("reserved")) {
+            return s;
+        }
+        let cluster = s.all.iter().any(|q| kubernetes(q.source.as_deref()) && q.key == CLUSTER);
+        self.place(&mut s, line);
+        s.local_cluster = !cluster;
+        s
+    }
+
+    /// The policy's own namespace, where the selector names none; of a clusterwide policy any pod, also where labels of namespaces are
+    /// asked for: who is in no namespace at all would meet `NotIn`.
+    fn place(self, s: &mut Selector, line: u32) {
+        let mentions = |f: &dyn Fn(&str) -> bool| s.all.iter().any(|q| kubernetes(q.source.as_deref()) && f(&q.key));
+        let by_labels = mentions(&|k| k.starts_with(NAMESPACE_LABELS));
+        let own = match self.namespace {
+            _ if mentions(&|k| k == POD_NAMESPACE) => return,
+            Some(_) if by_labels => return,
+            None if self.init => return,
+            Some(ns) => Requirement::implied(POD_NAMESPACE, Op::In, vec![ns.to_owned()], line),
+            None => Requirement::implied(POD_NAMESPACE, Op::Exists, Vec::new(), line),
+        };
+        s.all.push(own);
+    }
+}
+
+fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, action: Action, scope: Scope<'_>) -> Result<Rule, Fault> {
     let path = if id.starts_with("specs") { id.clone() } else { format!("spec.{id}") };
     let side = if direction == Direction::Ingress { "from" } else { "to" };
     let field = |f: &str| format!("{side}{f}");
@@ -179,7 +201,9 @@ fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, actio
         if r.cilium >= SLIM {
             return Err(r.fault(item.line, format!("{path}.{requires} is gone from Cilium 1.{SLIM} on, and a policy with it is rejected")));
         }
-        required.push(r.selector(item, &format!("{path}.{requires}[{j}]"), &key)?);
+        let mut selector = r.selector(item, &format!("{path}.{requires}[{j}]"), &key)?;
+        scope.place(&mut selector, item.line);
+        required.push(selector);
     }
 
     let mut peers: Vec<Peer> = Vec::new();
@@ -198,7 +222,7 @@ fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, actio
         for (j, item) in list.items().iter().enumerate() {
             let path = format!("{path}.{k}[{j}]");
             let is = match k.strip_prefix(side).unwrap_or("") {
-                "Endpoints" => PeerIs::Endpoints(scope(r.selector(item, &path, &key)?, namespace, item.line)),
+                "Endpoints" => PeerIs::Endpoints(scope.of_peer(r.selector(item, &path, &key)?, item.line)),
                 "CIDR" => PeerIs::Cidr { net: r.cidr(item, &path)?, except: Vec::new() },
                 "CIDRSet" => cidr_peer(r, item, &path)?,
                 "Entities" => {
@@ -209,10 +233,14 @@ fn rule(r: &mut Reader<'_>, node: &Node, id: String, direction: Direction, actio
                     PeerIs::Entity(entity.to_owned())
                 }
                 "Nodes" => PeerIs::Nodes(r.selector(item, &path, &key)?),
-                "Services" => service(r, item, &path, namespace)?,
+                "Services" => service(r, item, &path)?,
                 "FQDNs" => PeerIs::Fqdn(r.name_pattern(item, &path)?),
                 _ => PeerIs::Groups,
             };
+            if matches!(is, PeerIs::Service { .. } | PeerIs::Services { .. }) && action == Action::Deny {
+                r.warn(item.line, format!("{path}: services are looked up for allow rules only, so this denies nobody"));
+                continue;
+            }
             peers.push(Peer { id: String::new(), is, lines: (item.line, item.last) });
         }
     }
@@ -279,12 +307,13 @@ fn cidr_peer(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<PeerIs, Faul
     }
 }
 
-fn service(r: &mut Reader<'_>, node: &Node, path: &str, own: Option<&str>) -> Result<PeerIs, Fault> {
+/// A service whose namespace is not written is meant in every namespace, whatever the policy's own is.
+fn service(r: &mut Reader<'_>, node: &Node, path: &str) -> Result<PeerIs, Fault> {
     r.fields(node, path, &["k8sService", "k8sServiceSelector"])?;
     if let Some(s) = node.get("k8sService").filter(|n| !n.is_null()) {
         let path = format!("{path}.k8sService");
         r.fields(s, &path, &["namespace", "serviceName"])?;
-        let namespace = r.text(s, "namespace", &path)?.filter(|n| !n.is_empty()).or(own).unwrap_or("default").to_owned();
+        let namespace = r.text(s, "namespace", &path)?.filter(|n| !n.is_empty()).map(str::to_owned);
         let name = r.text(s, "serviceName", &path)?.unwrap_or("").to_owned();
         return Ok(PeerIs::Service { namespace, name });
     }
@@ -293,7 +322,7 @@ fn service(r: &mut Reader<'_>, node: &Node, path: &str, own: Option<&str>) -> Re
     };
     let path = format!("{path}.k8sServiceSelector");
     r.fields(s, &path, &["namespace", "selector"])?;
-    let namespace = r.text(s, "namespace", &path)?.filter(|n| !n.is_empty()).or(own).map(str::to_owned);
+    let namespace = r.text(s, "namespace", &path)?.filter(|n| !n.is_empty()).map(str::to_owned);
     let Some(selector) = s.get("selector") else { return Err(r.fault(s.line, format!("{path} has no selector"))) };
     Ok(PeerIs::Services { namespace, selector: r.selector(selector, &path, &key)? })
 }

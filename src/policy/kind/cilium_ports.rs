@@ -201,11 +201,14 @@ fn http_rule(r: &mut Reader<'_>, node: &Node, i: usize, path: &str) -> Result<Ht
     let mut headers = Vec::new();
     for h in r.list(node, "headers", &path)?.items() {
         let text = r.item(h, &format!("{path}.headers"))?;
-        // `Name: value` is exact, `Name` means present.
-        let (name, value) = match text.split_once([':', ' ']) {
-            Some((n, v)) => (n, Some(v.trim_start_matches([':', ' ']).to_owned())),
+        // `Name: value` is exact, `Name` means present. It is the blank that parts them: without one all of it is a name.
+        let (name, value) = match text.split_once(' ') {
+            Some((n, v)) => (n.trim_end_matches(':'), Some(v.to_owned())),
             None => (text, None),
         };
+        if name.contains(':') {
+            r.warn(h.line, format!("{path}.headers `{text}` has no blank behind the colon, so it is a name that no request has"));
+        }
         headers.push(Header { name: name.to_owned(), value, line: h.line });
     }
     for (j, h) in r.list(node, "headerMatches", &path)?.items().iter().enumerate() {

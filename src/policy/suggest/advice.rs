@@ -2,9 +2,9 @@
 //!
 //! Owns sentences; changes nothing.
 use super::build::{What, Who};
-use super::forms::pins;
 use super::proof::Ground;
 use super::sketch::Sketch;
+use super::values::pins;
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::eval::{Case, Cause, Decision, Judgement, judge};

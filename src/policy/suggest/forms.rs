@@ -1,26 +1,25 @@
 //! The edits that could let a denied connection through, narrow ones only.
 //!
-//! Owns the forms: a port more, a peer more, a value more, a rule more, a new policy. An existing rule is only widened where nobody else
+//! Owns the forms: a port more, a peer more, a rule more, a new policy (a value more: `values`). An existing rule is only widened where nobody else
 //! would profit from it; whether that is so, and which form wins, the proof says.
 use super::build::{self, Kind, New, What, Who};
 use super::labels::Pairs;
 use super::propose::is_dns;
 use super::sketch::{Sketch, Step};
-use super::{labels, proof::Ground};
+use super::{proof::Ground, values};
 use crate::model::doc::Node;
 use crate::model::observed::Direction;
 use crate::policy::Engine;
-use crate::policy::eval::{Case, Decision, Judgement, port, selects};
+use crate::policy::eval::{Case, Cause, Decision, Judgement, port, selects};
 use crate::policy::explain::near;
 use crate::policy::ir::{Action, L7Rules, PeerIs, Peers, Policy, PortIs, Ports, Protocol, Rule, Section, Subject};
-use crate::policy::selector::{Op, Requirement, Tri};
+use crate::policy::selector::{Op, Tri};
 use crate::world::Endpoint;
-use crate::world::labels::POD_NAMESPACE;
 use crate::world::tree::{Tree, map, text};
 use std::collections::BTreeSet;
 
 /// Peers that one change names at most; where there are more, which of them to let in is no machine's choice.
-const MOST_PEERS: usize = 4;
+pub const MOST_PEERS: usize = 4;
 /// First minor version of Cilium whose policies may allow without isolating.
 const ALLOW_ONLY: u32 = 16;
 
@@ -74,7 +73,7 @@ pub fn drafts(s: &Side<'_>) -> Result<Vec<Draft>, String> {
                 if c.peer && !c.port {
                     out.extend(add_port(policy, rule, what));
                 } else if c.port && !c.peer && only(rule, s.case, dns) {
-                    out.extend(add_value(s, policy, rule));
+                    out.extend(values::add(s, policy, rule, &wish.peers));
                     out.extend(add_peers(s, policy, rule, &wish));
                 }
             }
@@ -104,7 +103,7 @@ fn peers(s: &Side<'_>) -> Result<Vec<Who>, String> {
 }
 
 /// `None`: a kind whose text is not edited here.
-fn kind_of(p: &Policy) -> Option<Kind> {
+pub fn kind_of(p: &Policy) -> Option<Kind> {
     match p.id.kind.as_str() {
         "NetworkPolicy" => Some(Kind::NetworkPolicy),
         "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy" => Some(Kind::Cilium),
@@ -129,7 +128,7 @@ fn is_narrow_peer(p: &PeerIs) -> bool {
         PeerIs::Fqdn(p) => !p.text.contains('*'),
         PeerIs::Cidr { net, .. } => net.prefix_len() == net.max_prefix_len(),
         PeerIs::Entity(e) => !matches!(e.as_str(), "all" | "cluster" | "world" | "world-ipv4" | "world-ipv6"),
-        PeerIs::Service { .. } => true,
+        PeerIs::Service { namespace, .. } => namespace.is_some(),
         PeerIs::CidrGroup { .. }
         | PeerIs::CidrGroups { .. }
         | PeerIs::Services { .. }
@@ -154,11 +153,11 @@ fn only(rule: &Rule, case: &Case<'_>, dns: bool) -> bool {
     }) && !list.iter().any(|r| !r.server_names.is_empty())
 }
 
-fn named(p: &Policy) -> String {
+pub fn named(p: &Policy) -> String {
     format!("{} {}", p.id.kind, p.id.path())
 }
 
-fn append(p: &Policy, path: impl Into<String>, key: &str, item: Tree) -> Step {
+pub fn append(p: &Policy, path: impl Into<String>, key: &str, item: Tree) -> Step {
     Step::Append { policy: p.id.clone(), file: p.text.file.clone(), path: path.into(), key: key.to_owned(), item }
 }
 
@@ -236,42 +235,6 @@ fn words(wish: &Wish, own: Option<&str>) -> String {
     wish.peers.iter().map(|p| p.words(own)).collect::<Vec<_>>().join(", ")
 }
 
-/// One value more where a selector lists the values of a label and only that one fails.
-fn add_value(s: &Side<'_>, policy: &Policy, rule: &Rule) -> Option<Draft> {
-    let Peers::Of(list) = &rule.peers else { return None };
-    let side = if s.case.direction == Direction::Ingress { "from" } else { "to" };
-    list.iter().enumerate().find_map(|(j, peer)| {
-        let PeerIs::Endpoints(selector) = &peer.is else { return None };
-        let mut failing = selector.all.iter().filter(|r| r.matches(s.case.peer, &mut Vec::new()) != Tri::Yes);
-        let (Some(one), None) = (failing.next(), failing.next()) else { return None };
-        if one.op != Op::In || one.implied || one.on_namespace() || !labels::stable(&one.key) {
-            return None;
-        }
-        // Where any namespace will do, a value more would let in its namesakes everywhere.
-        let home = s.case.peer.labels.namespace()?;
-        if !selector.all.iter().any(|r| pins(r, home)) {
-            return None;
-        }
-        let value = s.case.peer.labels.get(one.source.as_deref(), &one.key)?;
-        let at = match kind_of(policy)? {
-            Kind::NetworkPolicy => format!("{}.{side}[{j}].podSelector", rule.id),
-            Kind::Cilium => format!("{}.{side}Endpoints[{j}]", rule.id),
-        };
-        let expressions = policy.node(&at)?.get("matchExpressions")?.seq();
-        let i =
-            expressions.iter().position(|e| e.line == one.line && e.get("values").is_some_and(|v| v.seq().len() == one.values.len()))?;
-        let step = append(policy, format!("{at}.matchExpressions[{i}]"), "values", text(value));
-        let title = format!("add {value} to the values of {} in {} of {}", one.shown_key(), rule.id, named(policy));
-        Some(Draft { title, steps: vec![step], preferred: false, rank: 1, notes: Vec::new() })
-    })
-}
-
-/// Whether a requirement admits one namespace only, this one.
-pub fn pins(r: &Requirement, namespace: &str) -> bool {
-    let by_name = r.implied || r.key.ends_with(POD_NAMESPACE) || r.key.ends_with("kubernetes.io/metadata.name");
-    by_name && r.op == Op::In && r.values.as_slice() == [namespace]
-}
-
 /// `specs[1]` of `specs[1].egress[0]`, else nothing.
 fn base_of(rule: &str) -> String {
     rule.split_once('.').filter(|(base, _)| base.starts_with("specs[")).map_or_else(String::new, |(base, _)| base.to_owned())
@@ -293,7 +256,7 @@ fn add_rule(s: &Side<'_>, policy: &Policy, section: &Section, wish: &Wish) -> Op
     let ports: Vec<String> = wish.ports.iter().map(What::words).collect();
     let word = if s.case.direction == Direction::Ingress { "from" } else { "to" };
     let title = format!("add a rule to {}: {key} {word} {} on {}", named(policy), words(wish, own(policy)), ports.join(" and "));
-    Some(Draft { title, steps, preferred: false, rank: 3, notes })
+    Some(Draft { title, steps, preferred: false, rank: 4, notes })
 }
 
 fn tcp_too(wish: &Wish) -> Vec<String> {
@@ -393,7 +356,8 @@ fn new_policies(s: &Side<'_>, wish: &Wish) -> Result<Vec<Draft>, String> {
         (false, None) => return Ok(Vec::new()),
     };
     let subject = if for_all { Pairs::new() } else { labels.clone() };
-    let used_here = s.ground.set.iter().any(|p| is(Kind::Cilium)(&p));
+    // Below a baseline that denies, only a policy that isolates nobody leaves everything else as it is.
+    let used_here = s.ground.set.iter().any(|p| is(Kind::Cilium)(&p)) || s.judgement.cause == Cause::DenyRule;
     let mut choices = Vec::new();
     if by_kubernetes {
         choices.push((Kind::NetworkPolicy, true));
@@ -417,7 +381,7 @@ fn new_policies(s: &Side<'_>, wish: &Wish) -> Result<Vec<Draft>, String> {
             if direction == Direction::Ingress { "from" } else { "to" },
             words(wish, Some(namespace))
         );
-        Some((title, Step::New(new), 4 + u8::try_from(i).unwrap_or(0)))
+        Some((title, Step::New(new), 5 + u8::try_from(i).unwrap_or(0)))
     });
     let drafts: Vec<_> = drafts.collect();
     notes.dedup();

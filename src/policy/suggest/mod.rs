@@ -1,29 +1,32 @@
 //! The smallest change that lets a cause's traffic through.
 //!
 //! Owns which causes get one, the order in which edits are preferred, and that none is shown whose proof fails. A suggestion that is
-//! wrong is worse than none, so whatever is not certain ends in none, or in advice without an edit.
+//! wrong is worse than none, so whatever is not certain ends in a sentence that says why there is none (`none`).
 mod advice;
 pub mod build;
 pub mod diff;
 mod forms;
 pub mod labels;
+mod none;
 pub mod proof;
 pub mod propose;
 mod requests;
 mod sketch;
 mod text;
+mod values;
 
 pub use proof::Ground;
 
 use crate::model::observed::{Direction, L4, L7, Observed};
 use crate::model::suggestion::{Also, Ground as Basis, Suggestion};
 use crate::model::talk::Talk;
-use crate::model::time::Nanos;
-use crate::model::why::{Agreement, Outcome, Why};
+use crate::model::why::{Outcome, Why};
 use crate::model::words::few;
 use crate::policy::eval::{Cause, Decision, Judgement, judge};
+use crate::policy::ir::Tier;
 use build::What;
 use forms::{Draft, Side};
+use none::Advice;
 use proof::Proof;
 use sketch::Sketch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,34 +55,33 @@ pub struct Ask<'a> {
     pub unheld: u64,
 }
 
-/// The smallest change for one cause, proved on everything at hand; `None` where no policy did it, or nothing certain can be said.
-pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
-    let blamed = matches!(
-        ask.why.outcome,
-        Outcome::DefaultDeny | Outcome::DeniedByRule | Outcome::L7Denied | Outcome::DnsRefused | Outcome::HostFirewall
-    );
-    // What the datapath and the policies do not agree about, these policies cannot mend; the same goes for a subject we made up.
-    if !blamed || ask.why.agreement != Agreement::Agrees || ask.why.inferred.iter().any(|i| i == "subject") {
-        return None;
+/// The smallest change for one cause, proved on everything at hand; without one, why there is none.
+pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Suggestion {
+    match (none::of(ask), ask.why.direction) {
+        (None, Some(direction)) => on_side(ask, ground, direction),
+        (None, None) => without(ask, ground, Advice::because("on which side it is stopped is not known")),
+        (Some(advice), _) => without(ask, ground, advice),
     }
-    let direction = ask.why.direction?;
-    if ask.why.outcome == Outcome::HostFirewall {
-        return Some(of_node(ask, ground));
-    }
-    let ids: Vec<usize> =
-        ask.talks.iter().copied().filter(|id| ground.begins(*id) && ground.before(*id, direction) == Decision::Denied).collect();
-    let first = *ids.first()?;
+}
+
+fn on_side(ask: &Ask<'_>, ground: &Ground<'_>, direction: Direction) -> Suggestion {
+    let begun: Vec<usize> = ask.talks.iter().copied().filter(|id| ground.begins(*id)).collect();
+    let ids: Vec<usize> = begun.iter().copied().filter(|id| ground.before(*id, direction) == Decision::Denied).collect();
+    let Some(first) = ids.first().copied() else {
+        return without(ask, ground, none_of_its(ask, &begun));
+    };
     let mut plan = Plan { ground, ids: &ids, first, sketch: Sketch::new(ground.set), titles: Vec::new(), notes: Vec::new() };
     let sides = [direction, other(direction)];
     for side in sides {
-        if let Err(mut advice) = plan.open(side)? {
+        if let Err(mut advice) = plan.open(side) {
             if side != direction {
                 // The cause was found on one side: that the other one is what stops here has to be said.
                 let of = ground.sides(first, side).map_or_else(String::new, |(subject, _)| format!(" of {}", subject.display));
                 let rest = advice.title.strip_prefix("no edit: ").unwrap_or(&advice.title);
-                advice.title = format!("no edit: {}{of} denies it too, and there {rest}", side.word());
+                let does = if ground.before(first, side) == Decision::Denied { "denies it too" } else { "may deny it too" };
+                advice.title = format!("no edit: {}{of} {does}, and there {rest}", side.word());
             }
-            return Some(finish(ask, ground, &plan, Some(advice)));
+            return finish(ask, ground, &plan, Some(advice));
         }
     }
     if plan.titles.len() > 1 {
@@ -90,22 +92,31 @@ pub fn suggest(ask: &Ask<'_>, ground: &Ground<'_>) -> Option<Suggestion> {
         let admitted = ground.compare(&plan.sketch.set, &plan.sketch.changed, direction).admitted;
         let Some(next) = ids.iter().find(|id| !admitted.contains(id)) else { break };
         let mut more = Plan { first: *next, sketch: plan.sketch.clone(), titles: plan.titles.clone(), notes: plan.notes.clone(), ..plan };
-        if !sides.into_iter().all(|side| matches!(more.open(side), Some(Ok(())))) || more.titles == plan.titles {
+        if !sides.into_iter().all(|side| more.open(side).is_ok()) || more.titles == plan.titles {
             break;
         }
         plan = more;
     }
     let done = finish(ask, ground, &plan, None);
     // The proof is on both sides together.
-    (done.conversations > 0).then_some(done)
+    if done.conversations > 0 {
+        return done;
+    }
+    without(ask, ground, Advice::because("what opens one side of it does not open both together"))
 }
 
-/// What opens a node opens it for everything on its network, and a slip cuts it off: no edit of its firewall is made up.
-fn of_node(ask: &Ask<'_>, ground: &Ground<'_>) -> Suggestion {
-    let names = ask.why.policies.iter().map(|p| format!("{} {}", p.kind, p.path()));
-    let title = format!("no edit: {} closes the node itself, and what opens a node is for a person to write", few(names, NAMED));
-    let mut out = Suggestion { title, basis: basis(ask, ground), of: ask.talks.len() as u64, ..Suggestion::default() };
-    out.notes.push("a rule for a node admits to everything on its network, and one that is wrong cuts the node off".to_owned());
+/// Why none of a cause's conversations can be tried.
+fn none_of_its(ask: &Ask<'_>, begun: &[usize]) -> Advice {
+    Advice::because(match (ask.talks, begun) {
+        ([], _) => "none of its conversations is held, so there is nothing to try an edit on",
+        (_, []) => "its packets look like answers, and whoever began is let through or stopped elsewhere",
+        _ => "what is held of its conversations is not enough to say that these policies stop them",
+    })
+}
+
+fn without(ask: &Ask<'_>, ground: &Ground<'_>, advice: Advice) -> Suggestion {
+    let mut out = Suggestion { title: advice.title, basis: basis(ask, ground), of: ask.talks.len() as u64, ..Suggestion::default() };
+    out.notes = advice.notes;
     if ask.audit {
         out.notes.push(AUDITED.to_owned());
     }
@@ -125,38 +136,50 @@ struct Plan<'a> {
     notes: Vec<String>,
 }
 
-/// Why there is no edit, and what to do instead.
-struct Advice {
-    title: String,
-    notes: Vec<String>,
-}
-
 impl Plan<'_> {
-    /// Opens one side. `None`: nothing certain can be said of it.
-    fn open(&mut self, direction: Direction) -> Option<Result<(), Advice>> {
-        let judged = self.ground.judge(self.first, direction, &|case| judge(case, &self.sketch.set))?;
+    /// Opens one side, or says why not.
+    fn open(&mut self, direction: Direction) -> Result<(), Advice> {
+        let unknown = |missing: &[String]| Advice::because(format!("what policies say is not known without {}", none::facts(missing)));
+        let judged = self.ground.judge(self.first, direction, &|case| judge(case, &self.sketch.set)).ok_or_else(|| unknown(&[]))?;
         match (judged.decision, judged.cause) {
-            (Decision::Allowed | Decision::NotManaged, _) => return Some(Ok(())),
-            (Decision::Denied, Cause::DefaultDeny | Cause::L7Deny) => {}
-            (Decision::Denied, Cause::DenyRule) => return Some(Err(self.deny(direction, &judged)?)),
-            _ => return None,
+            (Decision::Allowed | Decision::NotManaged, _) => return Ok(()),
+            (Decision::Denied, Cause::DenyRule) => {
+                // Whatever the other tiers allow is never asked of a baseline; of any other deny rule it is no help.
+                let baseline = judged.attributed.iter().filter_map(|r| self.sketch.set.find(r)).all(|p| p.tier == Tier::Baseline);
+                if baseline && self.tried_best(direction, &judged).is_ok() {
+                    return Ok(());
+                }
+                return Err(self.deny(direction, &judged).unwrap_or_else(|| unknown(&[])));
+            }
+            (Decision::Denied, _) => {}
+            (Decision::Unknown, _) => return Err(unknown(&judged.missing)),
         }
+        self.tried_best(direction, &judged)
+    }
+
+    /// Takes the best of all edits that prove.
+    fn tried_best(&mut self, direction: Direction, judged: &Judgement) -> Result<(), Advice> {
         let mine = self.of_subject(direction);
         let drafts = self.ground.judge(self.first, direction, &|case| {
-            let side = Side { ground: self.ground, sketch: &self.sketch, case, judgement: &judged, ids: &mine };
+            let side = Side { ground: self.ground, sketch: &self.sketch, case, judgement: judged, ids: &mine };
             if judged.cause == Cause::L7Deny { requests::drafts(&side) } else { forms::drafts(&side) }
-        })?;
-        let drafts = match drafts {
-            Ok(drafts) => drafts,
-            Err(why) => return Some(Err(Advice { title: format!("no edit: {why}"), notes: Vec::new() })),
-        };
+        });
+        let drafts = drafts.unwrap_or_else(|| Ok(Vec::new())).map_err(Advice::because)?;
+        let many = drafts.len();
         let mut tried: Vec<_> = drafts.into_iter().filter_map(|d| self.tried(d, direction, &mine)).collect();
         tried.sort_by_key(|t| t.0);
-        let (_, draft, sketch) = tried.into_iter().next()?;
+        let Some((_, draft, sketch)) = tried.into_iter().next() else {
+            return Err(Advice::because(match many {
+                0 => "no rule that is as narrow as this traffic can be written".to_owned(),
+                1 => "the one edit that is as narrow as this traffic does not prove: it would not let it through, or stop something else"
+                    .to_owned(),
+                n => format!("none of {n} edits as narrow as this traffic proves: they would not let it through, or stop something else"),
+            }));
+        };
         self.sketch = sketch;
         self.titles.push(draft.title);
         self.notes.extend(draft.notes);
-        Some(Ok(()))
+        Ok(())
     }
 
     /// The cause's conversations whose subject is the same workload as the first one's.
@@ -252,16 +275,7 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
 }
 
 fn basis(ask: &Ask<'_>, ground: &Ground<'_>) -> Basis {
-    let mut b = Basis { lost: ask.lost, filter: ask.filter.to_owned(), unheld: ask.unheld, ..Basis::default() };
-    for t in ground.talks() {
-        b.conversations += 1;
-        b.records += t.seen().records() + t.replies;
-        // A record without a time says nothing of when.
-        let timed = |t: Nanos| (t != Nanos::default()).then_some(t);
-        b.from = [b.from, timed(t.first)].into_iter().flatten().min();
-        b.to = b.to.max(timed(t.last));
-    }
-    b
+    Basis { lost: ask.lost, filter: ask.filter.to_owned(), unheld: ask.unheld, ..ground.span().clone() }
 }
 
 /// Records of the conversation that the cause counts.

@@ -3,7 +3,9 @@
 //! Owns the comparison: every conversation that a changed policy may touch is judged again, whatever caused it.
 use super::labels::{Crowd, telling};
 use crate::model::observed::{Direction, L4, Party};
+use crate::model::suggestion::Ground as Basis;
 use crate::model::talk::Talk;
+use crate::model::time::Nanos;
 use crate::policy::eval::{Case, Decision, Traffic, judge, selects};
 use crate::policy::ir::{Policy, Section, Subject};
 use crate::policy::ruling::traffic;
@@ -36,6 +38,7 @@ pub struct Ground<'a> {
     pub crowd: Crowd,
     /// Who was seen to ask whom at a port that no client has by chance.
     asked: HashSet<(usize, usize)>,
+    span: OnceCell<Basis>,
 }
 
 /// A conversation, and what the policies at hand say of it once somebody asks.
@@ -106,7 +109,7 @@ impl<'a> Ground<'a> {
                 None => unsettled.push(i),
             }
         }
-        Self { world, set, opt, ends, held, described, of_namespace, unsettled, crowd, asked }
+        Self { world, set, opt, ends, held, described, of_namespace, unsettled, crowd, asked, span: OnceCell::new() }
     }
 
     /// Whoever a section may select: no others where it is for some namespaces only.
@@ -138,6 +141,22 @@ impl<'a> Ground<'a> {
 
     pub fn talks(&self) -> impl Iterator<Item = &'a Talk> {
         self.held.iter().map(|h| h.talk)
+    }
+
+    /// How much there is, and of what time.
+    pub fn span(&self) -> &Basis {
+        self.span.get_or_init(|| {
+            let mut b = Basis::default();
+            for t in self.talks() {
+                b.conversations += 1;
+                b.records += t.seen().records() + t.replies;
+                // A record without a time says nothing of when.
+                let timed = |t: Nanos| (t != Nanos::default()).then_some(t);
+                b.from = [b.from, timed(t.first)].into_iter().flatten().min();
+                b.to = b.to.max(timed(t.last));
+            }
+            b
+        })
     }
 
     /// Subject and peer of one side of a conversation.
@@ -262,7 +281,6 @@ mod tests {
     use super::*;
     use crate::model::input::Change;
     use crate::model::observed::Observed;
-    use crate::model::time::Nanos;
     use crate::world::yaml;
 
     #[test]

@@ -27,6 +27,14 @@ pub enum Step {
         key: String,
         item: Tree,
     },
+    /// A key of a map gives way: to another one with its value, or to nothing.
+    Replace {
+        policy: PolicyRef,
+        file: String,
+        path: String,
+        key: String,
+        by: Option<(String, Tree)>,
+    },
     New(New),
 }
 
@@ -71,12 +79,22 @@ impl Sketch {
                 self.new.push((new.clone(), policy));
             }
             Step::Append { policy, file, path, key, item } => {
-                let old = self.set.iter().find(|p| p.id == *policy && p.text.file == *file)?.clone();
+                let old = self.find(policy, file)?;
                 let body = Page::new(&old.doc).append(old.node(path)?, key, item)?;
+                self.reread(&old, &body)?;
+            }
+            Step::Replace { policy, file, path, key, by } => {
+                let old = self.find(policy, file)?;
+                let by = by.as_ref().map(|(key, value)| (key.as_str(), value));
+                let body = Page::new(&old.doc).replace(old.node(path)?, key, by)?;
                 self.reread(&old, &body)?;
             }
         }
         Some(())
+    }
+
+    fn find(&self, policy: &PolicyRef, file: &str) -> Option<Arc<Policy>> {
+        self.set.iter().find(|p| p.id == *policy && p.text.file == file).cloned()
     }
 
     /// Takes the changed text of a file for its policies. They have to be the same objects as before.

@@ -1,7 +1,7 @@
-//! Edits of a manifest's own text: an item more in a list, a key more in a map, in the style the text has.
+//! Edits of a manifest's own text: an item more in a list, a key more, other or less in a map, in the style the text has.
 //!
 //! Owns finding the place. Whatever is not plainly laid out is left alone (`None`): then another form of the change is tried.
-use crate::model::doc::{Doc, Node, Text, Value};
+use crate::model::doc::{Doc, Entry, Node, Text, Value};
 use crate::world::tree::{Style, Tree};
 
 /// A text on its way to being changed.
@@ -175,6 +175,78 @@ impl<'a> Page<'a> {
         Some(self.insert(self.end(parent)?, None, &lines))
     }
 
+    /// Another key with its value where one of a map stands, or nothing in its place. What a comment is about is left alone.
+    pub fn replace(&self, parent: &Node, key: &str, by: Option<(&str, &Tree)>) -> Option<String> {
+        let at = parent.map().iter().position(|e| e.key == key)?;
+        let entry = parent.map().get(at)?;
+        let entry_of = |(key, value): (&str, &Tree)| Tree::Map(vec![(key.to_owned(), value.clone())]);
+        if self.is_flow(parent) {
+            let (mut start, mut end) = self.span(entry)?;
+            let new = by.map_or_else(String::new, |by| entry_of(by).flow(self.json));
+            let body = &self.text.body;
+            if by.is_none() {
+                // Its comma goes with it: the one behind, or the one before the last.
+                let behind = body.get(end..)?;
+                if let Some(rest) = behind.trim_start().strip_prefix(',') {
+                    end += behind.len() - rest.trim_start().len();
+                } else if let Some(rest) = body.get(..start)?.trim_end().strip_suffix(',') {
+                    start = rest.len();
+                }
+            }
+            if !self.json && body.get(start..end)?.contains(['#', '\n']) {
+                return None;
+            }
+            let inner = new.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(&new);
+            return Some(format!("{}{inner}{}", body.get(..start)?, body.get(end..)?));
+        }
+        let (first, last) = (entry.line, self.end(&entry.value)?.max(entry.line));
+        let column = self.column_of_key(first, key)?;
+        let lead = self.line(first)?.get(..column)?;
+        if (first..=last).any(|n| self.line(n).is_none_or(|l| l.contains('#'))) {
+            return None;
+        }
+        let lines: Vec<String> = match by {
+            // A key behind a dash cannot go without the next one taking its place.
+            None if lead.contains('-') || parent.map().len() == 1 => return None,
+            None => Vec::new(),
+            Some(by) => {
+                let pad = " ".repeat(column);
+                let one = |(i, l): (usize, String)| format!("{}{l}", if i == 0 { lead } else { &pad });
+                entry_of(by).block(self.style).into_iter().enumerate().map(one).collect()
+            }
+        };
+        let eol = self.eol();
+        let ends = self.line(last)?.ends_with('\n');
+        let before: String = self.lines.get(..(first as usize).checked_sub(1)?)?.concat();
+        let after: String = self.lines.get(last as usize..)?.concat();
+        let mut new: String = lines.iter().flat_map(|l| [l.as_str(), eol]).collect();
+        if !ends && let Some(bare) = new.strip_suffix(eol) {
+            new.truncate(bare.len());
+        }
+        Some(format!("{before}{new}{after}"))
+    }
+
+    /// Where an entry of a flow map begins and ends.
+    fn span(&self, entry: &Entry) -> Option<(usize, usize)> {
+        let body = &self.text.body;
+        let value = self.offset(&entry.value)?;
+        let before = body.get(..value)?.trim_end().strip_suffix(':')?.trim_end();
+        let quoted = before.strip_suffix(['"', '\'']);
+        let bare = quoted.unwrap_or(before).strip_suffix(entry.key.as_str())?;
+        let start = if quoted.is_some() { bare.strip_suffix(['"', '\''])?.len() } else { bare.len() };
+        if !body.get(..start)?.ends_with(['{', ',', ' ', '\n']) {
+            return None;
+        }
+        let bytes = body.as_bytes();
+        let end = match bytes.get(value)? {
+            b'[' | b'{' => closing(body, value)? + 1,
+            b'"' => quote(bytes, value)? + 1,
+            b'\'' => single(bytes, value)? + 1,
+            _ => value + body.get(value..)?.find([',', '}', '\n'])?,
+        };
+        Some((start, start + body.get(start..end)?.trim_end().len()))
+    }
+
     /// Gives a key of a block map that has nothing (`key:`, `key: []`) a value in lines of its own.
     fn fill(&self, line: u32, key: &str, value: &Tree) -> Option<String> {
         let text = self.line(line)?;
@@ -312,6 +384,55 @@ mod tests {
         assert_eq!(out, "s:\n  ports:\n  - port: 81\n    protocol: TCP\nx: 1\n");
         let out = edited("s:\n  a: 1\n", &["s"], "ports", &port());
         assert_eq!(out, "s:\n  a: 1\n  ports:\n  - port: 81\n    protocol: TCP\n");
+    }
+
+    /// The text with a key of the map at `at` replaced, which then says what it is to say.
+    fn replaced(body: &str, at: &[&str], key: &str, by: Option<(&str, &Tree)>) -> Option<String> {
+        let (docs, _) = yaml::read("f", body);
+        let parent = docs[0].root.at(at).unwrap();
+        let out = Page::new(&docs[0]).replace(parent, key, by)?;
+        let Tree::Map(mut wanted) = Tree::from(parent) else { panic!() };
+        let i = wanted.iter().position(|(k, _)| k == key).unwrap();
+        match by {
+            Some((key, value)) => wanted[i] = (key.to_owned(), value.clone()),
+            None => _ = wanted.remove(i),
+        }
+        let (again, faults) = yaml::read("f", &out);
+        assert!(faults.is_empty(), "{faults:?}\n{out}");
+        assert_eq!(Tree::from(again[0].root.at(at).unwrap()), Tree::Map(wanted), "{out}");
+        Some(out)
+    }
+
+    #[test]
+    fn one_key_in_anothers_place_or_none() {
+        let values = Tree::Seq(vec![map([("key", text("app")), ("values", Tree::Seq(vec![text("a"), text("b")]))])]);
+        let by = || Some(("in", &values));
+        let all = |body: &str, key: &str| {
+            let at = ["s"];
+            (replaced(body, &at, key, by()), replaced(body, &at, key, None))
+        };
+        let (put, gone) = all("s:\n  l:\n    app: a\n  x: 1\n", "l");
+        assert_eq!(put.as_deref(), Some("s:\n  in:\n  - key: app\n    values:\n    - a\n    - b\n  x: 1\n"));
+        assert_eq!(gone.as_deref(), Some("s:\n  x: 1\n"));
+        let (put, gone) = all("s: {l: {app: a}, x: 1}\n", "l");
+        assert_eq!(put.as_deref(), Some("s: {in: [{key: app, values: [a, b]}], x: 1}\n"));
+        assert_eq!(gone.as_deref(), Some("s: {x: 1}\n"));
+        let (put, gone) = all("s: {x: 1, \"l\": 'a, b' }\n", "l");
+        assert_eq!(put.as_deref(), Some("s: {x: 1, in: [{key: app, values: [a, b]}] }\n"));
+        assert_eq!(gone.as_deref(), Some("s: {x: 1 }\n"));
+        let (put, gone) = all(r#"{"s": {"l": "a", "x": 1}}"#, "l");
+        assert_eq!(put.as_deref(), Some(r#"{"s": {"in": [{"key": "app", "values": ["a", "b"]}], "x": 1}}"#));
+        assert_eq!(gone.as_deref(), Some(r#"{"s": {"x": 1}}"#));
+        let (put, gone) = all("s:\r\n  x: 1\r\n  l: a", "l");
+        assert!(put.unwrap().starts_with("s:\r\n  x: 1\r\n  in:\r\n") && gone.as_deref() == Some("s:\r\n  x: 1\r\n"));
+        // What a comment speaks of is not rewritten, nor does the only key go.
+        assert_eq!(all("s:\n  l: a # why\n  x: 1\n", "l"), (None, None));
+        assert_eq!(replaced("s:\n  l: a\n", &["s"], "l", None), None);
+        // Behind a dash another key may stand, but not nothing.
+        let (docs, _) = yaml::read("f", "s:\n- l: a\n  x: 1\n");
+        let item = &docs[0].root.get("s").unwrap().seq()[0];
+        assert_eq!(Page::new(&docs[0]).replace(item, "l", None), None);
+        assert_eq!(Page::new(&docs[0]).replace(item, "l", Some(("m", &text("b")))).as_deref(), Some("s:\n- m: b\n  x: 1\n"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Form {
     Whole,
     /// Name and labels; nothing else is asked for.
     Named,
+    /// That it is there.
+    There,
     Pod,
     Service,
     Slice,
@@ -28,7 +30,7 @@ pub enum Form {
 
 impl Form {
     pub fn metadata_only(self) -> bool {
-        self == Self::Named
+        matches!(self, Self::Named | Self::There)
     }
 }
 
@@ -79,7 +81,7 @@ fn tree(of: Type<'_>, form: Form, object: Value) -> Tree {
         object.remove(key);
     }
     let rest = match form {
-        Form::Named => Map::new(),
+        Form::Named | Form::There => Map::new(),
         Form::Whole => {
             object.remove("status");
             object
@@ -107,9 +109,11 @@ fn tree(of: Type<'_>, form: Form, object: Value) -> Tree {
 fn metadata(metadata: Option<Value>, form: Form) -> Tree {
     let Some(Value::Object(mut all)) = metadata else { return Tree::Map(Vec::new()) };
     let mut out = Vec::new();
-    for key in ["name", "namespace", "labels", "annotations", "ownerReferences"] {
+    for key in ["name", "namespace", "labels", "annotations", "ownerReferences", "deletionTimestamp"] {
         let value = match (key, all.remove(key), form) {
-            (_, None, _) | ("annotations", _, Form::Named | Form::Pod | Form::Service | Form::Slice | Form::Node | Form::Agent) => continue,
+            (_, None, _)
+            | ("annotations", _, Form::Named | Form::Pod | Form::Service | Form::Slice | Form::Node | Form::Agent)
+            | ("labels" | "annotations", _, Form::There) => continue,
             ("annotations", Some(Value::Object(mut notes)), _) => {
                 notes.remove(LAST_APPLIED);
                 Value::Object(notes)
@@ -119,6 +123,7 @@ fn metadata(metadata: Option<Value>, form: Form) -> Tree {
             }
             // Who owns a policy stands in `Live`.
             ("ownerReferences", _, _) => continue,
+            ("deletionTimestamp", Some(_), form) if form != Form::Pod => continue,
             (_, Some(value), _) => value,
         };
         let empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);

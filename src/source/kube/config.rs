@@ -162,9 +162,9 @@ impl Chosen {
         };
         let label: Arc<str> = clean(&name).into();
         let namespace = config.default_namespace.clone();
-        if let Some(proxy) = config.proxy_url.as_ref().and_then(|p| p.scheme_str()).filter(|s| s.starts_with("socks")) {
+        if let Some(proxy) = config.proxy_url.as_ref().and_then(|p| p.scheme_str()).filter(|s| s.starts_with("socks") && *s != "socks5") {
             return Err(Error::usage(format!("cannot reach the cluster of context {label}"))
-                .cause(format!("its proxy is a SOCKS proxy ({}), and flowhy speaks to HTTP proxies only", clean(proxy)))
+                .cause(format!("its proxy is called {}, and flowhy speaks, as kubectl does, to http, https and socks5 proxies only", clean(proxy)))
                 .hint("through `kubectl port-forward -n kube-system svc/hubble-relay 4245:80` flowhy needs no proxy, but sees no policies; give them with --policies"));
         }
         let plugin =
@@ -284,10 +284,10 @@ mod tests {
     async fn what_is_broken_in_a_kubeconfig_is_said_in_three_lines() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config");
-        let socks = TWO.replace("server: 'http://127.0.0.1:1'", "server: 'https://127.0.0.1:1', proxy-url: 'socks5://127.0.0.1:1080'");
+        let socks = TWO.replace("server: 'http://127.0.0.1:1'", "server: 'https://127.0.0.1:1', proxy-url: 'socks4://127.0.0.1:1080'");
         let torn = TWO.replace("contexts:", "contexts: [{");
         for (text, what, cause) in [
-            (socks.as_str(), "cannot reach the cluster of context b", "its proxy is a SOCKS proxy (socks5)"),
+            (socks.as_str(), "cannot reach the cluster of context b", "its proxy is called socks4"),
             (torn.as_str(), "cannot read the kubeconfig", ""),
             ("contexts: 7\n", "cannot read the kubeconfig", ""),
             (&TWO.replace("{name: b, context: {cluster: c}}", "{name: b, context: {cluster: gone}}"), "cannot use the context \"b\"", ""),

@@ -42,6 +42,7 @@ pub fn world(cilium_namespace: &str) -> Vec<Wanted> {
         kind("", "ServiceAccount", Form::Named),
         kind("discovery.k8s.io", "EndpointSlice", Form::Slice),
         kind("cilium.io", "CiliumCIDRGroup", Form::Whole),
+        kind("cilium.io", "CiliumEndpoint", Form::There),
         kind("apps", "DaemonSet", Form::Agent),
         Wanted { only: settings, ..kind("", "ConfigMap", Form::Whole) },
     ]

@@ -11,5 +11,7 @@ mod ours;
 mod random;
 #[path = "../../reference/mod.rs"]
 mod reference;
+#[path = "../../reference/tiers.rs"]
+mod tiers;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bytes::one(bytes));

@@ -39,6 +39,7 @@ pub const KINDS: &[Kind] = &[
     kind("cilium.io", "v2", "ciliumnetworkpolicies", "CiliumNetworkPolicy", true),
     kind("cilium.io", "v2", "ciliumclusterwidenetworkpolicies", "CiliumClusterwideNetworkPolicy", false),
     kind("cilium.io", "v2", "ciliumcidrgroups", "CiliumCIDRGroup", false),
+    kind("cilium.io", "v2", "ciliumendpoints", "CiliumEndpoint", true),
     kind("policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", false),
     kind("policy.networking.k8s.io", "v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy", false),
     kind("crd.projectcalico.org", "v1", "networkpolicies", "NetworkPolicy", true),
