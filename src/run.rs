@@ -258,7 +258,15 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
                 let title = sources.title.unwrap_or(screen.title);
                 let desk = desk::Desk::new(file, history.then_some(if live { title.as_str() } else { desk::RECORDINGS }));
                 let here = std::env::current_dir().unwrap_or_default();
-                let options = tui::Options { title, live, here, remote: sources.remote, history: desk.history(), ..*screen };
+                let options = tui::Options {
+                    title,
+                    live,
+                    here,
+                    remote: sources.remote,
+                    capture: sources.capture,
+                    history: desk.history(),
+                    ..*screen
+                };
                 // The demo comes again whenever it is asked to.
                 let session: Option<tui::Begin> = if ring && live { Some(Box::new(session::begin)) } else { None };
                 let given: Vec<_> = given.into_iter().map(|change| At { cluster: Arc::from(""), at: None, change }).collect();

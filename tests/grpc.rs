@@ -1,13 +1,19 @@
 //! The Observer server in process, asked by the generated client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what broke by panicking")]
 use flowhy::demo::Simulation;
+use flowhy::model::input::{Input, Link};
 use flowhy::model::time::Nanos;
 use flowhy::serve::{self, About, Admit, ByQuery, Filters, Listen, Rate, Ring, Running};
+use flowhy::source::capture::Capture;
+use flowhy::source::hubble::{Client, Request, Retry};
+use flowhy::source::server::Server;
+use flowhy::source::{self, Inbox, Source as _, Stop};
 use flowhy::wire::pb::flow::layer7::Record;
 use flowhy::wire::pb::flow::{Flow, FlowFilter, LostEventSource};
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use flowhy::wire::pb::observer::observer_client::ObserverClient;
 use flowhy::wire::pb::observer::*;
+use prost::Message as _;
 use prost_types::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -328,4 +334,60 @@ async fn a_unix_socket_too() {
     assert_eq!(refused.exit_code(), 3);
     running.stop().await.unwrap();
     assert!(!path.exists(), "the socket's file is cleared away");
+}
+
+/// Numbers of the flows that come until there are `n`.
+async fn come(inbox: &mut Inbox, n: usize) -> Vec<i64> {
+    let mut got = Vec::new();
+    while got.len() < n {
+        for input in inbox.recv().await.unwrap() {
+            if let Input::Frame(f) = input {
+                got.extend(number(&GetFlowsResponse::decode(f.bytes).unwrap()));
+            }
+        }
+    }
+    got
+}
+
+async fn connected(inbox: &mut Inbox) {
+    loop {
+        for input in inbox.recv().await.unwrap() {
+            match input {
+                Input::Link(Link::Connected { .. }) => return,
+                Input::Link(Link::Connecting { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// A stream is asked for something else while it runs: nothing of the old kind comes any more, nothing comes twice, and it goes on from
+/// where it was.
+#[tokio::test]
+async fn a_stream_that_runs_is_asked_for_something_else() {
+    let ring = Ring::new(100);
+    fill(&ring, 0, 3);
+    let (running, _) = server(&ring).await;
+    let capture = Capture::default();
+    let server = Server::plain(running.address.parse().unwrap());
+    let client = Client::new(server, Request { number: 10, follow: true, ..Request::default() }).retry(Retry::Forever);
+    let (feed, mut inbox) = source::channel(64);
+    let stop = Stop::new();
+    tokio::spawn(Box::new(client.capture(Some(capture.clone()))).run(feed, stop.clone()));
+    let limit = Duration::from_secs(20);
+    let all = async {
+        assert_eq!(come(&mut inbox, 3).await, [0, 1, 2]);
+        capture.ask(vec![FlowFilter { verdict: vec![2], ..FlowFilter::default() }]);
+        connected(&mut inbox).await;
+        fill(&ring, 3, 7);
+        assert_eq!(come(&mut inbox, 2).await, [3, 6]);
+        capture.ask(Vec::new());
+        connected(&mut inbox).await;
+        fill(&ring, 7, 8);
+        // From two seconds before the last one on, without those that are known.
+        assert_eq!(come(&mut inbox, 3).await, [4, 5, 7]);
+    };
+    tokio::time::timeout(limit, all).await.expect("in time");
+    stop.cancel();
+    running.stop().await.unwrap();
 }

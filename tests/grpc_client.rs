@@ -167,7 +167,7 @@ fn at(target: &str) -> At {
 }
 
 fn client(target: &str, request: Request, retry: Retry) -> Client {
-    Client { server: at(target), request, retry }
+    Client { server: at(target), request, retry, capture: None }
 }
 
 fn follow() -> Request {

@@ -62,7 +62,7 @@ fn at(address: &str) -> Server {
 }
 
 fn merged(addresses: &[&str], request: Request) -> Merge {
-    Merge { servers: addresses.iter().map(|a| at(a)).collect(), agents: None, request, patient: false }
+    Merge { servers: addresses.iter().map(|a| at(a)).collect(), agents: None, request, capture: None, patient: false }
 }
 
 fn follow() -> Request {
@@ -431,7 +431,7 @@ async fn announcing(peers: &Peers) -> Running {
 
 fn agents_of(address: &str, request: Request) -> Merge {
     let tls = tls::Options { ca: vec![cert("ca.crt")], ..tls::Options::default() }.load().unwrap();
-    Merge { servers: Vec::new(), agents: Some(Agents { server: at(address), tls: Arc::new(tls) }), request, patient: false }
+    Merge { servers: Vec::new(), agents: Some(Agents { server: at(address), tls: Arc::new(tls) }), request, capture: None, patient: false }
 }
 
 #[test]

@@ -256,4 +256,17 @@ mod tests {
         let [one, other] = [dns("10.0.0.1", 5), dns("10.0.0.2", 30)].map(|o| a.why(&o, &world, &set, &opt));
         assert!(Arc::ptr_eq(&one, &other));
     }
+
+    #[test]
+    fn flows_of_one_cluster_come_to_few_that_differ() {
+        let (mut a, world) = (Attribution::default(), World::new());
+        let mut simulation = crate::demo::Simulation::new(1, Nanos(1_800_000_000 * Nanos::SECOND));
+        let mut keys = std::collections::HashSet::new();
+        for _ in 0..60_000 {
+            let o = crate::wire::observed::observed(&simulation.next().1);
+            keys.insert(a.key(&o, &world.stands(&o), &world));
+        }
+        // Some are of clients out of a range of 254 addresses; were numbers of requests among them, there would be twenty thousand.
+        assert!(keys.len() < 4_000, "{}", keys.len());
+    }
 }

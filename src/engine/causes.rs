@@ -23,6 +23,8 @@ const MOST_CAUSES: usize = 10_000;
 /// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
 /// across that moment counts as two.
 const MOST_EVENTS: usize = 65_536;
+/// Fewer are not worth looking through for those that are over.
+const FEW_EVENTS: usize = 256;
 
 /// Pairs of workloads remembered of one cause. Where there were more, nobody can say that all of them pass again: such a cause goes
 /// quiet and is never called fixed.
@@ -279,6 +281,8 @@ pub struct Causes {
     by_key: HashMap<Key, CauseId>,
     by_traffic: HashMap<Traffic, Vec<CauseId>>,
     open: HashMap<Packet, (Nanos, CauseId)>,
+    /// How many of them are to be there before they are looked through again.
+    full: usize,
     /// Drops that found no room among the causes.
     pub overflow: u64,
 }
@@ -317,17 +321,23 @@ impl Causes {
                 *r = r.saturating_add(1);
             }
         }
-        if self.open.len() >= MOST_EVENTS {
-            self.open.retain(|_, (t, _)| at.since(*t) <= ONE_EVENT);
-            if self.open.len() >= MOST_EVENTS {
-                self.open.clear();
-            }
+        if self.open.len() >= self.full.max(FEW_EVENTS) {
+            self.sweep(at);
         }
         // The window is the event's, not the last record's: else a stream of packets would be one event for as long as it lasts.
         if seen != Some(id) {
             self.open.insert(packet, (at, id));
         }
         Some(id)
+    }
+
+    /// Forgets events that are over. Often enough that these are never many more than the others: what is over would only be carried along.
+    fn sweep(&mut self, at: Nanos) {
+        self.open.retain(|_, (t, _)| at.since(*t) <= ONE_EVENT);
+        if self.open.len() >= MOST_EVENTS {
+            self.open.clear();
+        }
+        self.full = (2 * self.open.len()).min(MOST_EVENTS);
     }
 
     /// The event that this packet's other record opened, if it is still open.
@@ -475,5 +485,29 @@ impl Causes {
 
     pub fn is_empty(&self) -> bool {
         self.causes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{self, PolicySet};
+    use crate::world::World;
+
+    #[test]
+    fn events_that_are_over_are_not_carried_along_and_those_that_are_not_are_kept() {
+        let mut causes = Causes::default();
+        let drop = |n: u16, at: i64| Observed { verdict: Verdict::Dropped, src_port: n, at: Some(Nanos(at)), ..Observed::default() };
+        let (world, set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
+        let why = Arc::new(policy::explain(&drop(0, 0), &world, &set, &opt).why);
+        let mut add = |n: u16, at: i64| causes.add(&drop(n, at), Nanos(at), &why, "a", "b").unwrap();
+        // A hundred a second for a minute and a half.
+        (0..9_000).for_each(|n| _ = add(n, i64::from(n) * Nanos::SECOND / 100));
+        assert!(causes.open.len() <= 2 * FEW_EVENTS, "{}", causes.open.len());
+        // Twenty thousand at once: each is told again within the second.
+        for _ in 0..2 {
+            (0..20_000).for_each(|n| _ = causes.add(&drop(n, 0), Nanos(200 * Nanos::SECOND), &why, "a", "b"));
+        }
+        assert_eq!(causes.iter().map(|c| (c.events, c.records)).collect::<Vec<_>>(), [(29_000, 49_000)]);
     }
 }

@@ -19,7 +19,6 @@ use crate::query::{self, Context, Filters, Predicate, Pushed};
 use crate::record::set;
 use crate::scan;
 use crate::source::hubble::Request;
-use crate::wire::pb::flow::FlowFilter;
 
 /// Hubble's number of flows when nothing else is said.
 pub const DEFAULT_LAST: u64 = 20;
@@ -103,7 +102,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
             follow: o.select.follow,
             since,
             until,
-            whitelist: if derives { with_dns(pushed.whitelist) } else { pushed.whitelist },
+            whitelist: if derives { query::with_dns(pushed.whitelist) } else { pushed.whitelist },
             blacklist: if derives { Vec::new() } else { pushed.blacklist },
             field_mask,
         };
@@ -190,14 +189,6 @@ pub fn table_can(format: cli::Format, follow: bool, explain: Explain) -> Result<
         return Err(Error::usage("a table has no room for --why").hint("use -o compact or -o json"));
     }
     Ok(())
-}
-
-/// The filters, and DNS besides. No filter already means everything.
-fn with_dns(mut all: Vec<FlowFilter>) -> Vec<FlowFilter> {
-    if !all.is_empty() {
-        all.push(FlowFilter { protocol: vec!["dns".to_owned()], ..FlowFilter::default() });
-    }
-    all
 }
 
 /// How many of the last flows are wanted in the end; `None`: all of them.

@@ -38,7 +38,7 @@ pub use complete::{Completions, Kind as CompletionKind, complete, quoted};
 pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
 pub use hubble::compile;
 pub use parse::parse_expr;
-pub use push::{Pushed, push};
+pub use push::{Pushed, push, with_dns};
 pub use track::{Filters, from_flags};
 pub use trouble::Trouble;
 pub use when::{duration, moment, since};

@@ -61,6 +61,14 @@ pub fn push(flags: &Filters, words: &Expr, infers: bool, ctx: &Context) -> Pushe
     p
 }
 
+/// The filters, and DNS besides, without whose answers names stay unknown. No filter already means everything.
+pub fn with_dns(mut all: Vec<FlowFilter>) -> Vec<FlowFilter> {
+    if !all.is_empty() {
+        all.push(FlowFilter { protocol: vec!["dns".to_owned()], ..FlowFilter::default() });
+    }
+    all
+}
+
 /// Narrows the window to what a `since`, `until` or `at` lets through. The part itself stays here: a bound is wider than it says,
 /// and a server that counts the last flows counts those after an `until` too.
 fn narrow(window: &mut (Option<Nanos>, Option<Nanos>), part: &Expr, ctx: &Context) {

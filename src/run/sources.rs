@@ -7,6 +7,7 @@ use crate::model::time::Nanos;
 use crate::plan::{From, Pace};
 use crate::serve::{self, Listen, Rate};
 use crate::source::agents::Agents;
+use crate::source::capture::Capture;
 use crate::source::hubble::{Client, Request, Retry};
 use crate::source::merge::Merge;
 use crate::source::reel::Reel;
@@ -28,6 +29,8 @@ pub struct Running {
     pub task: JoinHandle<Result<(), Error>>,
     /// Where a recording is played at a pace.
     pub remote: Option<Remote>,
+    /// Where servers can be asked for something else.
+    pub capture: Option<Capture>,
     /// What the servers are called, where that was not known before.
     pub title: Option<String>,
 }
@@ -43,7 +46,7 @@ pub struct Reader {
 /// Starts the sources.
 pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, feed: Feed, stop: &Stop) -> Result<Running, Error> {
     let stop = stop.clone();
-    let (mut remote, mut title) = (None, None);
+    let (mut remote, mut capture, mut title) = (None, None, None);
     let task = match from {
         From::Files { paths, pace } => {
             // Standard input may take its time to say a first word, and an interrupt is not to wait for it.
@@ -53,7 +56,7 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
             let speed = match pace {
                 Pace::Max if !screen => {
                     let task = tokio::spawn(Box::new(Reel::new(tape)).run(feed, stop));
-                    return Ok(Running { task, remote, title });
+                    return Ok(Running { task, remote, capture, title });
                 }
                 Pace::Max => f64::INFINITY,
                 Pace::Times(speed) => speed,
@@ -71,6 +74,7 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
                 (false, false) => Retry::Never,
             };
             let reach = live::reach(&servers).await?;
+            capture = screen.then(Capture::default);
             title = reach.title();
             // Flows that end end the watches: their reader waits for both.
             let watching = stop.child_token();
@@ -81,16 +85,16 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
             let flows = match (all.next(), servers.agents) {
                 (Some(server), true) => {
                     let agents = Some(Agents { server, tls: Arc::new(servers.tls.load()?) });
-                    let merge = Merge { servers: Vec::new(), agents, request: *request, patient: screen };
+                    let merge = Merge { servers: Vec::new(), agents, request: *request, capture: capture.clone(), patient: screen };
                     Box::new(merge).run(feed, stop)
                 }
                 (Some(one), false) if all.len() == 0 => {
-                    let client = Client::new(one, *request).retry(retry);
+                    let client = Client::new(one, *request).retry(retry).capture(capture.clone());
                     Box::new(client).run(feed, stop)
                 }
                 (first, _) => {
                     let servers = first.into_iter().chain(all).collect();
-                    let merge = Merge { servers, agents: None, request: *request, patient: screen };
+                    let merge = Merge { servers, agents: None, request: *request, capture: capture.clone(), patient: screen };
                     Box::new(merge).run(feed, stop)
                 }
             };
@@ -109,7 +113,8 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
             let server = serve::demo(seed, start, rate, Listen::loopback(), Arc::new(serve::ByQuery)).await?;
             let target = Server::plain(server.address.parse()?);
             let request = Request { number: RING, follow: true, ..Request::default() };
-            let client = Client::new(target, request).retry(Retry::Forever);
+            capture = Some(Capture::default());
+            let client = Client::new(target, request).retry(Retry::Forever).capture(capture.clone());
             tokio::spawn(async move {
                 let result = Box::new(client).run(feed, stop).await;
                 server.stop.cancel();
@@ -122,7 +127,7 @@ pub async fn start(from: From, Reader { screen, quiet }: Reader, look: Look, fee
             tokio::task::spawn_blocking(move || simulate(simulation, begin, rate, count, feed, &stop))
         }
     };
-    Ok(Running { task, remote, title })
+    Ok(Running { task, remote, capture, title })
 }
 
 /// The simulation straight into the feed: five minutes of history at once, then at its pace.

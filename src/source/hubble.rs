@@ -3,6 +3,7 @@
 //! Owns the call, its reconnection and what is said about both. Messages go into the feed undecoded. It never gives up on a
 //! `follow` unless told to, and never asks again for an answer that was finished.
 use super::backoff::Backoff;
+use super::capture::{Capture, Wishes};
 use super::feed::{Feed, Gone};
 use super::resume::Resume;
 use super::server::Server;
@@ -61,6 +62,8 @@ pub struct Client {
     pub server: Server,
     pub request: Request,
     pub retry: Retry,
+    /// Who may want something else while it runs.
+    pub capture: Option<Capture>,
 }
 
 /// How a call ended.
@@ -68,6 +71,8 @@ enum Ended {
     /// The server has sent all.
     Done,
     Gone,
+    /// Something else is wished for.
+    Anew,
     Failed(Trouble),
 }
 
@@ -85,12 +90,18 @@ impl From<Trouble> for Ended {
 
 impl Client {
     pub fn new(server: Server, request: Request) -> Self {
-        Self { server, request, retry: Retry::default() }
+        Self { server, request, retry: Retry::default(), capture: None }
     }
 
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    #[must_use]
+    pub fn capture(mut self, capture: Option<Capture>) -> Self {
+        self.capture = capture;
         self
     }
 }
@@ -123,6 +134,9 @@ struct Session {
     /// New messages on this connection; any on any.
     news: bool,
     seen: bool,
+    /// A message came for the filter that is asked for now.
+    proven: bool,
+    wishes: Wishes,
 }
 
 impl Session {
@@ -131,12 +145,18 @@ impl Session {
         let seed = u64::try_from(now().0).unwrap_or(1) ^ u64::from(std::process::id()) << 32;
         let backoff = Backoff::new(client.server.timing.first, client.server.timing.cap, seed);
         let keepalive = client.server.timing.keepalive;
-        Self { client, server, resume: Resume::default(), backoff, keepalive, reached: None, news: false, seen: false }
+        let wishes = Wishes::of(client.capture.as_ref());
+        let resume = Resume::default();
+        Self { client, server, resume, backoff, keepalive, reached: None, news: false, seen: false, proven: false, wishes }
     }
 
     async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
         loop {
             self.news = false;
+            if let Some(any) = self.wishes.take() {
+                (self.client.request.whitelist, self.client.request.blacklist) = (any, Vec::new());
+                self.proven = false;
+            }
             let ended = match self.once(feed).await {
                 Ok(done) | Err(done) => done,
             };
@@ -148,11 +168,13 @@ impl Session {
                     let _ = feed.flush().await;
                     return Ok(());
                 }
+                Ended::Anew => continue,
                 Ended::Done => Trouble::new("the server ended the stream"),
                 Ended::Failed(t) => t,
             };
             let again = match self.client.retry {
-                _ if trouble.sort == Sort::Request => false,
+                // Who can wish for something else is told what is wrong with this.
+                _ if trouble.sort == Sort::Request && !self.wishes.can_come() => false,
                 // Half an answer cannot be gone on with: asking again would give its first half twice.
                 _ if self.seen && !self.client.request.follow => false,
                 Retry::Never => false,
@@ -188,6 +210,7 @@ impl Session {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.wishes.come() => {}
                 () = feed.gone() => return Ok(()),
             }
         }
@@ -224,6 +247,7 @@ impl Session {
             Some(answer) => answer,
             None => tokio::select! {
                 answer = call => answer,
+                () = self.wishes.come() => return Ok(Ended::Anew),
                 () = feed.gone() => return Err(Ended::Gone),
             },
         };
@@ -241,6 +265,10 @@ impl Session {
 
     async fn read(&mut self, mut stream: Streaming<Bytes>, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
         loop {
+            if self.wishes.waits() {
+                feed.flush().await?;
+                return Ok(Ended::Anew);
+            }
             // What is there already is taken without asking the clock; the runtime's budget sees to it that others run.
             let message = match stream.message().now_or_never() {
                 Some(message) => message,
@@ -250,12 +278,13 @@ impl Session {
                         feed.flush().await?;
                         continue;
                     }
+                    () = self.wishes.come() => continue,
                     () = feed.gone() => return Err(Ended::Gone),
                 },
             };
             match message {
                 Ok(Some(bytes)) => {
-                    self.seen = true;
+                    (self.seen, self.proven) = (true, true);
                     // An answer that ends is never gone on with, so there is nothing to remember.
                     if !self.client.request.follow || self.resume.is_new(&bytes) {
                         self.news = true;
@@ -273,7 +302,7 @@ impl Session {
 
     async fn failed(&self, status: &Status, filtered: bool, feed: &mut Feed) -> Ended {
         // A filter that was good once has not become wrong.
-        let trouble = trouble(status, filtered && !self.seen);
+        let trouble = trouble(status, filtered && !self.proven);
         if trouble.sort == Sort::TooLarge {
             let why = format!("message larger than {} MiB", LARGEST >> 20);
             if feed.send(self.frame(Bytes::new(), Some(why))).await.is_err() {

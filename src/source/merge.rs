@@ -3,6 +3,7 @@
 //! Owns the order and the patience for it. A flow is held until every server that is connected has said something newer, but not
 //! longer than a second. What comes later than that is let through at once, and counted. Drops nothing.
 use super::agents::{Agents, Change};
+use super::capture::Capture;
 use super::feed::{self, Feed, Gone, Inbox};
 use super::hubble::{Client, Request, Retry};
 use super::resume;
@@ -38,6 +39,8 @@ pub struct Merge {
     /// Who names more of them.
     pub agents: Option<Agents>,
     pub request: Request,
+    /// Who may want something else while it runs.
+    pub capture: Option<Capture>,
     /// Wait for servers however long, as a screen does; else one of them must be there at the beginning.
     pub patient: bool,
 }
@@ -159,7 +162,7 @@ impl Merger {
         let name: Arc<str> = server.name().into();
         let (feed, inbox) = feed::channel(SLOTS);
         let stop = self.stop.child_token();
-        let client = Client::new(server, self.plan.request.clone()).retry(retry);
+        let client = Client::new(server, self.plan.request.clone()).retry(retry).capture(self.plan.capture.clone());
         let task = tokio::spawn(Box::new(client).run(feed, stop.clone()));
         let id = self.next;
         self.next += 1;

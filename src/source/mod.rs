@@ -19,6 +19,7 @@
 pub mod agents;
 pub mod ask;
 pub mod backoff;
+pub mod capture;
 pub mod dial;
 pub mod edits;
 pub mod feed;

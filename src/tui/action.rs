@@ -280,9 +280,16 @@ impl Keymap {
         for e in ACTIONS {
             let keys: Vec<String> = self.keys(e).map(Key::label).collect();
             let screens: Vec<&str> = SCREENS.iter().filter(|(bit, _)| e.on & bit != 0).map(|s| s.1).collect();
-            let on = if screens.len() == SCREENS.len() { "every".to_owned() } else { screens.join(",") };
+            // There a letter is looked for; these two are not, as long as nothing is.
+            let typed = self.keys(e).any(|k| k.typed().is_some_and(char::is_alphabetic)) && e.action != Action::Leave;
+            let on = match (screens.len() == SCREENS.len(), typed) {
+                (true, true) => "every but help".to_owned(),
+                (true, false) => "every".to_owned(),
+                (false, _) => screens.join(","),
+            };
             out.push_str(&line(&keys.join(" "), e.name, &on, e.help));
         }
+        out.push_str("In help letters search; the arrows, and keys with Ctrl, do there what they do elsewhere.\n");
         out
     }
 }
@@ -314,6 +321,8 @@ mod tests {
         let get = |keys: &str| map.get(parse(keys)[0], FLOWS);
         assert_eq!([get("D"), get("<c-x>"), get("d"), get("w")], [Some(Action::Describe), Some(Action::Describe), None, None]);
         assert!(map.table().contains("D Ctrl-x           describe"), "{}", map.table());
+        let on = |name: &str| map.table().lines().find(|l| l[19..].starts_with(&format!("{name} "))).unwrap()[38..60].trim().to_owned();
+        assert_eq!(["cause-next", "drops", "leave", "redraw"].map(on), ["every but help", "every", "every", "every"]);
         // What swaps places is no conflict, what collides is one.
         assert!(with(&["next-pane=x"]).unwrap_err().contains("no action") && with(&["describe"]).unwrap_err().contains("NAME=KEYS"));
         assert!(with(&["describe=w", "wide=d"]).is_ok());

@@ -7,6 +7,7 @@
 pub mod action;
 mod app;
 mod board;
+mod captures;
 pub mod column;
 mod desk;
 mod glyph;
@@ -78,7 +79,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     // Never dropped: it would tell of a cursor that it cannot show on a stderr that is as gone as the terminal. The guard shows it.
     let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|e| drawing(&e))?);
     let mut keys = EventStream::new();
-    let remote = options.remote.clone();
+    let (remote, capture) = (options.remote.clone(), options.capture.clone());
     let mut app = App::new(engine, options);
     app.model.kept = tapes.keeps();
     let mut clerk = Clerk::new(desk);
@@ -144,6 +145,7 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                         Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
                         Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
                         Effect::Copy(text) => copy(&text),
+                        Effect::Capture(any) => capture.iter().for_each(|c| c.ask(any.clone())),
                         Effect::Redraw => broken = anew(&mut terminal).err(),
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }
@@ -248,7 +250,7 @@ fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: In
     }
     while let Some(input) = queue.pop_front() {
         tapes.see(&input);
-        app.feed_one(input);
+        app.take(input, &mut |frame, read| tapes.keep(frame, read));
         changed = true;
         if Instant::now() >= until {
             return true;

@@ -1,6 +1,7 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
 use super::board::{self, Sort};
+use super::captures::{Captures, Ground};
 use super::column::{Column, DEFAULT, SPECS};
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
@@ -15,9 +16,11 @@ use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, RuleView, Why};
+use crate::source::capture::Capture;
 use crate::source::replay::{Remote, To};
+use crate::wire::pb::flow::FlowFilter;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the caller decides.
@@ -41,6 +44,8 @@ pub struct Options {
     pub offset: i32,
     /// The player of a recording that is played at a pace: pausing the picture stops its clock.
     pub remote: Option<Remote>,
+    /// Where servers can be asked for something else.
+    pub capture: Option<Capture>,
     pub keymap: Keymap,
     /// Ring when a cause of drops comes that was not there before.
     pub bell: bool,
@@ -62,6 +67,8 @@ pub struct Options {
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
+    /// Only what one of these lets through is to come from now on.
+    Capture(Vec<FlowFilter>),
     /// Stop the player's clock, or let it run.
     Hold(bool),
     /// The player to another place, one line on, to another speed.
@@ -196,18 +203,17 @@ pub struct Case {
 }
 
 /// Made when it is looked at: it goes over every conversation at hand.
-fn suggestion(engine: &Engine, id: CauseId, here: &Path) -> Option<Suggestion> {
+fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
     let cause = engine.causes().get(id)?;
     // That there is nothing to edit is told by such an explanation itself; a sentence more would take its room.
     if matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed) {
         return None;
     }
-    // What a screen holds was not limited by a filter; its own only chooses what is shown.
-    Some(engine.suggest(cause, &engine.ground(), "").seen_from(here))
+    Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 
 impl Case {
-    pub fn of_row(engine: &Engine, seq: u64, here: &Path) -> Self {
+    pub fn of_row(engine: &Engine, seq: u64, on: &Ground<'_>) -> Self {
         let cause = engine.store().cause(seq);
         let explanation = engine.explain(seq);
         let why = match (&explanation, cause.and_then(|c| engine.causes().get(c))) {
@@ -221,7 +227,7 @@ impl Case {
             why,
             observed: engine.observed(seq),
             explanation,
-            suggestion: cause.and_then(|id| suggestion(engine, id, here)),
+            suggestion: cause.and_then(|id| suggestion(engine, id, on)),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
@@ -232,11 +238,11 @@ impl Case {
     }
 
     /// Of the newest flow of a cause; of its first explanation where no flow is held any more.
-    pub fn of_cause(engine: &Engine, id: CauseId, here: &Path) -> Option<Self> {
+    pub fn of_cause(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Self> {
         let cause = engine.causes().get(id)?;
         let held = engine.store().cause(cause.example) == Some(id);
         if held && cause.foreseen.is_none() {
-            return Some(Self::of_row(engine, cause.example, here));
+            return Some(Self::of_row(engine, cause.example, on));
         }
         let explanation = engine.explain_foreseen(id);
         Some(Self {
@@ -245,7 +251,7 @@ impl Case {
             why: Some(explanation.as_ref().map_or_else(|| cause.why.clone(), |e| Arc::new(e.why.clone()))),
             observed: cause.foreseen.as_deref().cloned(),
             explanation,
-            suggestion: suggestion(engine, id, here),
+            suggestion: suggestion(engine, id, on),
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
@@ -447,6 +453,7 @@ pub struct Model {
     pub addresses: bool,
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
+    pub captures: Captures,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// Filters with names.
@@ -498,6 +505,7 @@ impl Model {
             finger: Column::Time,
             addresses: false,
             marks: BTreeMap::new(),
+            captures: Captures::default(),
             history: options.history.clone(),
             filters: options.filters.clone(),
             meter: Meter::default(),
@@ -543,6 +551,11 @@ impl Model {
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
+    }
+
+    /// What changes are proposed on.
+    pub fn ground(&self) -> Ground<'_> {
+        Ground { here: &self.options.here, limits: self.captures.limits() }
     }
 
     /// Whether more may come: no source has ended for good.

@@ -29,6 +29,14 @@ fn pod(i: usize) -> Value {
         "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "startTime": "2025-12-01T00:00:00Z"}})
 }
 
+/// What Cilium tells of the pod, with the labels and the addresses that nobody here asks for.
+fn endpoint(i: usize) -> Value {
+    json!({"apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
+        "metadata": {"namespace": format!("team-{}", i % NAMESPACES), "name": format!("app-{i}-7d9f8b6c4-x7k2p"), "creationTimestamp": "2025-12-01T00:00:00Z",
+            "labels": {"app": format!("app-{}", i / NAMESPACES)}, "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": format!("app-{i}-7d9f8b6c4-x7k2p")}]},
+        "status": {"id": i, "state": "ready", "identity": {"labels": ["z".repeat(1_000)]}}})
+}
+
 fn policy(i: usize) -> Value {
     let (namespace, app) = (format!("team-{}", i % NAMESPACES), format!("app-{}", i / NAMESPACES));
     let peer = format!("app-{}", i / NAMESPACES + 1);
@@ -71,7 +79,7 @@ fn first(api: &Api, server: &flowhy::serve::Running, home: &std::path::Path, kub
     began.elapsed()
 }
 
-/// Reads the flows of so many seconds; says what it cost.
+/// Reads the flows of so many seconds; says what it cost, and by how many megabytes an hour it grew in the second half.
 fn load(seconds: usize) -> String {
     let runtime = runtime();
     let (ring, mut simulation) = ring(CHUNK);
@@ -82,6 +90,7 @@ fn load(seconds: usize) -> String {
             s.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("team-{i}"), "labels": {"team": "x"}}}))
         });
         (0..PODS).for_each(|i| s.put(pod(i)));
+        (0..PODS).for_each(|i| s.put(endpoint(i)));
         (0..POLICIES).for_each(|i| s.put(policy(i)));
     });
     for (file, manifest) in flowhy::demo::manifests() {
@@ -128,29 +137,30 @@ fn load(seconds: usize) -> String {
     }
     let rate = (chunks * CHUNK) as f64 / began.elapsed().as_secs_f64();
     let memory = rss(child.0.id()).unwrap_or(0);
-    assert!(explained > 1_000, "{explained}");
-    assert!(memory < 300 << 20, "{memory} bytes");
+    let growth = slope(&samples) / 1e6;
+    let told = format!(
+        "first flow after {first:?}; grows by {growth:.1} MB/h in the second half; ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half",
+        memory >> 20,
+        half >> 20
+    );
+    assert!(explained > 1_000, "{told}");
+    assert!(memory < 300 << 20, "{told}");
     // The second half may not grow on; what the allocator keeps back is not growth.
-    assert!(memory < half + (16 << 20), "{half} → {memory} bytes");
+    assert!(memory < half + (16 << 20), "{told}");
     let counts = api.counts();
     let lists: u64 = counts.iter().filter(|(path, _)| !path.ends_with("?watch")).map(|(_, c)| c.bytes).sum();
-    assert!(lists < 60_000_000, "{lists} bytes");
+    assert!(lists < 60_000_000, "{lists} bytes; {told}");
     // A watch that has been silent for long is begun anew.
     let most = 1 + began.elapsed().as_secs() / 150;
     let twice: Vec<_> = counts.iter().filter(|(path, c)| path.ends_with("?watch") && !(1..=most).contains(&c.requests)).collect();
     assert!(twice.is_empty(), "{twice:?}");
     // An unoptimised build on a busy machine is only held to coming to an end.
     if !cfg!(debug_assertions) {
-        assert!(ready < Duration::from_secs(5), "{ready:?}");
-        assert!(rate > 5_000.0, "{rate} flows/s");
-        assert!(first < Duration::from_secs(3), "{first:?}");
+        assert!(ready < Duration::from_secs(5), "{told}");
+        assert!(rate > 5_000.0, "{told}");
+        assert!(first < Duration::from_secs(3), "{told}");
     }
-    let growth = slope(&samples) / 1e6;
-    format!(
-        "first flow after {first:?}; grows by {growth:.1} MB/h in the second half; ready after {ready:?}; {rate:.0} flows/s; {explained} explained; RSS {} MiB, {} MiB at half",
-        memory >> 20,
-        half >> 20
-    )
+    told
 }
 
 #[test]
@@ -161,5 +171,7 @@ fn ten_thousand_pods_fit_for_twenty_seconds() {
 #[test]
 #[ignore = "three million flows"]
 fn ten_thousand_pods_fit_for_ten_minutes() {
-    println!("{}", load(600));
+    // Longer shows more: memory that is filled once and stays full is no growth.
+    let seconds = std::env::var("FLOWHY_LOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(600);
+    println!("{}", load(seconds));
 }

@@ -10,7 +10,7 @@ use flowhy::source::tape::Tape;
 use flowhy::source::{Source as _, Stop, channel};
 use flowhy::wire::clock::time_of;
 use flowhy::world::yaml;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn engine() -> Engine {
@@ -79,7 +79,21 @@ pub fn whys(engine: &mut Engine, input: Input, out: &mut Vec<(Nanos, String)>) {
     });
 }
 
-pub fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
+/// The inputs recorded in every kind of files there is: its name, and where it lies.
+pub fn kinds(inputs: &[Input], dir: &Path) -> [(&'static str, PathBuf); 3] {
+    let all = [
+        ("one.jsonl.zst", Keep::One),
+        ("set.jsonl.gz", Keep::Segments { size: Some(20_000), age: None }),
+        ("ring.jsonl", Keep::Ring(64 << 20)),
+    ];
+    all.map(|(name, keep)| {
+        let path = dir.join(name);
+        recorded(inputs, &path, keep);
+        (name, path)
+    })
+}
+
+fn recorded(inputs: &[Input], path: &Path, keep: Keep) {
     let options = record::Options {
         path: path.to_owned(),
         keep,
@@ -116,13 +130,7 @@ fn each_drop_is_explained_as_it_was_however_one_got_there() {
     assert!(direct.len() > 80 && direct != still, "the change must matter");
 
     let dir = tempfile::tempdir().unwrap();
-    for (name, keep) in [
-        ("one.jsonl.zst", Keep::One),
-        ("set.jsonl.gz", Keep::Segments { size: Some(20_000), age: None }),
-        ("ring.jsonl", Keep::Ring(64 << 20)),
-    ] {
-        let path = dir.path().join(name);
-        recorded(&all, &path, keep);
+    for (name, path) in kinds(&all, dir.path()) {
         let paths = vec![path.to_string_lossy().into_owned()];
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

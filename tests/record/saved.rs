@@ -1,9 +1,8 @@
 //! Manifests that are saved while a recording runs: what is read of it later is explained with the text of its time.
-use crate::change::{engine, recorded, whys};
+use crate::change::{engine, kinds, whys};
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Codec, Edited, Edits, Frame, Input, pairs};
 use flowhy::model::time::Nanos;
-use flowhy::record::Keep;
 use flowhy::source::tape::{Next, Tape};
 use flowhy::wire::clock::time_of;
 use flowhy::world::yaml;
@@ -71,13 +70,7 @@ fn each_drop_is_explained_by_the_text_of_its_time() {
     all.iter().filter(|i| !matches!(i, Input::Edited(_))).cloned().for_each(|i| whys(&mut unchanged, i, &mut still));
     assert!(direct.len() > 80 && direct != still, "the saves must matter");
     let dir = tempfile::tempdir().unwrap();
-    for (name, keep) in [
-        ("one.jsonl.zst", Keep::One),
-        ("set.jsonl.gz", Keep::Segments { size: Some(20_000), age: None }),
-        ("ring.jsonl", Keep::Ring(64 << 20)),
-    ] {
-        let path = dir.path().join(name);
-        recorded(&all, &path, keep);
+    for (name, path) in kinds(&all, dir.path()) {
         let (got, policies) = read(&path);
         let other = got.iter().zip(&direct).find(|(a, b)| a != b);
         assert!(got == direct, "{name}: {} and {}: {other:#?}", got.len(), direct.len());

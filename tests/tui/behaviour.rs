@@ -1,6 +1,7 @@
 //! What keys do: filtering live, following and holding, pausing, walking causes, leaving.
 use crate::kit::*;
 use flowhy::model::input::{Input, Link};
+use flowhy::source::capture::Capture;
 use flowhy::tui::{App, Effect, Keymap, Options};
 use std::sync::Arc;
 
@@ -364,4 +365,46 @@ fn causes_of_the_kind_that_is_not_listed_are_named_wherever_the_list_is() {
     assert!(t.contains("v on 2 lists the others"), "{t}");
     // A list that leaves nothing out says nothing.
     assert!(!play("2vvv1").contains("not listed") && !play("").contains("not listed"));
+}
+
+/// Asked for less, the list has less in it: that stands on every screen, and under every conclusion.
+#[test]
+fn what_servers_are_asked_for_changes_at_once_and_is_never_hidden() {
+    let mut a = App::new(engine(), Options { live: true, capture: Some(Capture::default()), ..options() });
+    a.feed(vec![Input::Link(Link::Connected { server: Arc::from("relay:4245") })]);
+    a.feed(lines(FLOWS));
+    let asked = |a: &mut App, keys: &str| -> Vec<usize> {
+        press(a, keys, 120, 36);
+        a.effects().into_iter().filter_map(|e| if let Effect::Capture(any) = e { Some(any.len()) } else { None }).collect()
+    };
+    // The verdict, and DNS besides.
+    assert_eq!(asked(&mut a, ":capture verdict:dropped<cr>"), [2]);
+    let shown = |a: &mut App| text(&picture(a, 120, 36));
+    assert!(shown(&mut a).contains("from now on only verdict:dropped is asked for, and DNS; ' c comes back here"), "{}", shown(&mut a));
+    a.feed(lines(&many(3)));
+    let t = picture(&mut a, 120, 36);
+    let b = t.backend().buffer();
+    assert!(row(b, find(b, &["15:00:00"])).trim_matches('"').starts_with('c'), "{}", shown(&mut a));
+    for screen in ["2", "3", "4", "5", "6", "7", "9"] {
+        press(&mut a, screen, 120, 36);
+        assert!(shown(&mut a).contains("only verdict:dropped"), "{screen}: {}", shown(&mut a));
+    }
+    press(&mut a, "8", 120, 36);
+    assert!(shown(&mut a).contains("asked for, and DNS besides, are only verdict:dropped"), "{}", shown(&mut a));
+    press(&mut a, "1n<cr>", 120, 36);
+    assert!(shown(&mut a).contains("captured with verdict:dropped,"), "{}", shown(&mut a));
+    // What no server can judge is not asked for; what is no filter neither.
+    for (filter, why) in [("fqdn:x.y", "no server can be asked for fqdn:x.y alone"), ("prt:5", "unknown field \"prt\"")] {
+        assert_eq!(asked(&mut a, &format!(":capture {filter}<cr>")), [] as [usize; 0]);
+        assert!(shown(&mut a).contains(why), "{}", shown(&mut a));
+    }
+    assert_eq!(asked(&mut a, ":capture all<cr>"), [0]);
+    press(&mut a, "1", 120, 36);
+    assert!(!shown(&mut a).contains("only verdict:dropped"));
+    press(&mut a, "n<cr>", 120, 36);
+    assert!(shown(&mut a).contains("captured with verdict:dropped for a while"), "{}", shown(&mut a));
+    // A recording is not asked.
+    let mut a = app(options());
+    assert_eq!(asked(&mut a, ":capture verdict:dropped<cr>"), [] as [usize; 0]);
+    assert!(shown(&mut a).contains("no server is asked here"));
 }

@@ -103,6 +103,10 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
         let Some(flow) = v.seq(i, engine).and_then(|s| Flow::of(m, engine, v, s)) else { break };
+        let mark = v.seq(i, engine).and_then(|s| m.marks.iter().find(|(_, at)| **at == s));
+        if let Some((letter, _)) = mark {
+            pen.put(area.x, y, 1, letter.encode_utf8(&mut [0; 4]), m.look.accent());
+        }
         let whole = one(pen, &flow, Rect { y, height: 1, ..area }, cols);
         if selected == Some(i) {
             note = whole.unwrap_or_default();

@@ -60,9 +60,15 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     if m.streams(engine) {
-        // No filter is hidden: there is none before the screen's own.
-        let text = "every flow is asked for: a filter chooses what is shown, never what is collected";
-        out.extend(wrap(text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.dim())]));
+        // No filter is hidden.
+        let (text, style) = match (m.captures.now(), &*m.captures.limits()) {
+            ("", "") => ("every flow is asked for: a filter chooses what is shown, never what is collected".to_owned(), look.dim()),
+            ("", before) => (format!("every flow is asked for; before that only {before}"), look.warn()),
+            (_, limits) => {
+                (format!("asked for, and DNS besides, are only {limits}: what else there was never came (:capture all)"), look.warn())
+            }
+        };
+        out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }
     head(&mut out, "lost before it came here");
     if l.lost.is_empty() {

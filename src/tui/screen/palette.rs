@@ -6,6 +6,8 @@ use crate::tui::column::SPECS;
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Screen};
 use crate::tui::theme::THEMES;
+use crate::tui::update::capture::ALL;
+use crate::tui::view::View;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
 
@@ -31,6 +33,8 @@ pub enum Go {
     Columns(String),
     /// The filter of this name.
     Filter(String),
+    /// Only such flows are asked for from now on.
+    Capture(String),
     /// The present filter gets this name.
     Keep(String),
     /// Columns, theme and time go to the configuration file.
@@ -50,6 +54,7 @@ const COMMANDS: &[Command] = &[
     ("save", Go::Save, "what is held and passes the filter (or who was let in, as CSV), to a file: save FILE"),
     ("record", Go::Record, "what comes from now on, to a file: record FILE; once more ends it"),
     ("filter", Go::Filter, "a filter with a name: filter NAME"),
+    ("capture", Go::Capture, "ask the servers for these flows only: capture FILTER; capture all asks for every flow again"),
     ("keep", Go::Keep, "this filter under a name, in the configuration file: keep NAME"),
     ("columns", Go::Columns, "the columns of the flow table: columns time,from,to"),
     ("theme", Go::Theme, "other colours: theme NAME"),
@@ -67,6 +72,12 @@ fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>>
             let all = rest.map(|s| (format!("{head}{}", s.name), s.help.to_owned()));
             all.chain(head.is_empty().then(|| ("default".to_owned(), "the usual ones".to_owned()))).collect()
         }
+        "capture" => {
+            let shown = m.view().map_or("", View::text);
+            let shown =
+                (!shown.is_empty() && shown != m.captures.now()).then(|| (shown.to_owned(), "what the filter shows now".to_owned()));
+            shown.into_iter().chain([(ALL.to_owned(), "every flow".to_owned())]).collect()
+        }
         "theme" => THEMES.iter().map(|t| (t.name.to_owned(), t.help.to_owned())).collect(),
         _ => return None,
     })
@@ -82,8 +93,16 @@ fn behind(m: &Model, text: &str) -> Option<Vec<Offer>> {
     let offer = |(word, help): (String, String)| Offer { name: format!("{name} {word}"), help, go: go(word) };
     let fitting = best(rest, known.into_iter().map(|w| (w.0.clone(), offer(w))));
     // A list of columns that is complete is meant, even where more could follow; one that fits nothing is told what is wrong with it.
-    if *name == "columns" && (fitting.is_empty() || crate::tui::column::parse(rest).is_ok()) {
-        return Some(std::iter::once(typed()).chain(fitting).collect());
+    let whole = match *name {
+        "columns" => fitting.is_empty() || crate::tui::column::parse(rest).is_ok(),
+        // Any filter can be meant.
+        "capture" => !rest.is_empty(),
+        _ => false,
+    };
+    if whole {
+        let typed = typed();
+        let others: Vec<Offer> = fitting.into_iter().filter(|o| o.name != typed.name).collect();
+        return Some(std::iter::once(typed).chain(others).collect());
     }
     Some(fitting)
 }

@@ -10,7 +10,7 @@ use crate::tui::view::View;
 /// Filters remembered.
 const REMEMBERED: usize = 200;
 
-fn context(m: &Model, engine: &Engine) -> query::Context {
+pub fn context(m: &Model, engine: &Engine) -> query::Context {
     query::Context { now: m.now(engine), offset: m.options.offset }
 }
 

@@ -1,5 +1,6 @@
 //! The only writer of the model: what each action does, and what follows from new data and a new size.
 pub mod board;
+pub mod capture;
 mod column;
 mod complete;
 pub mod copy;
@@ -184,6 +185,7 @@ fn mark(m: &mut Model, engine: &Engine, which: Menu, key: Key) {
             toast(m, Tone::Info, format!("marked: ' {letter} comes back here"));
         }
         (_, None) => toast(m, Tone::Info, format!("no flow is marked {letter}")),
+        (_, Some(seq)) if seq >= engine.store().seqs().end => toast(m, Tone::Info, "no flow has come since"),
         (_, Some(seq)) if engine.store().row(seq).is_none() => toast(m, Tone::Info, "the marked flow is not held any more"),
         (_, Some(seq)) => {
             let page = m.page;
@@ -358,10 +360,13 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
     let now = m.now(engine);
     let known = m.drops.lines.len();
+    // Drops that nobody is asked for stay away without being fixed.
+    let limited = !m.captures.now().is_empty();
+    let seen = |s: State| if limited && s == State::Fixed { State::Quiet } else { s };
     let line = |c: &crate::engine::causes::Cause| CauseLine {
         id: c.id,
         events: c.events,
-        state: c.state(now),
+        state: seen(c.state(now)),
         audit: c.audit,
         foreseen: c.foreseen.is_some(),
         first: c.first,

@@ -1,5 +1,5 @@
 //! Typing in the palette, and doing what is chosen there.
-use super::{Tone, board, column, filter, go, toast};
+use super::{Tone, board, capture, column, filter, go, toast};
 use crate::engine::Engine;
 use crate::tui::key::Key;
 use crate::tui::model::{Effect, Model, Palette, Screen};
@@ -64,6 +64,7 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
         Go::Theme(name) => theme(m, &name),
         Go::Columns(names) => column::named(m, &names),
         Go::Filter(name) => filter::named(m, engine, &name),
+        Go::Capture(text) => capture::ask(m, engine, &text),
         Go::Keep(name) => filter::christen(m, &name),
         Go::Write => column::write(m),
         Go::Time(time) if super::tape::goto(m, engine, &time) => {}

@@ -37,6 +37,11 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
         }
         return pen.titled(area, &left, &right);
     }
+    if !m.captures.now().is_empty() {
+        // What is never collected is never hidden: this part goes last.
+        let room = usize::from(area.width) / 4;
+        parts.push((0, vec![seg(format!("only {}", crate::tui::text::clip(m.captures.now(), room, look.g.gap)), look.warn())]));
+    }
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
