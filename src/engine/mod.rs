@@ -186,8 +186,16 @@ impl Engine {
 
     /// Takes one thing that happened; `sink` gets what is admitted, in order.
     pub fn feed(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>)) {
+        self.take(input, sink, &mut |_, _| {});
+    }
+
+    /// The same; every record goes to `then` afterwards, with what was read of it where it was read as a whole.
+    pub fn take(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>), then: &mut dyn FnMut(&Frame, Option<&GetFlowsResponse>)) {
         match input {
-            Input::Frame(frame) => self.frame(&frame, sink),
+            Input::Frame(frame) => {
+                let read = self.frame(&frame, sink);
+                then(&frame, read.as_ref());
+            }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
@@ -291,14 +299,15 @@ impl Engine {
         self.links.insert(server, link);
     }
 
-    fn frame(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>)) {
+    fn frame(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>)) -> Option<GetFlowsResponse> {
         self.ledger.frames += 1;
         let place = || if frame.line == 0 { frame.from.to_string() } else { format!("{}:{}", frame.from, frame.line) };
         if let Some(reason) = &frame.broken {
-            return self.ledger.malformed(place(), reason);
+            self.ledger.malformed(place(), reason);
+            return None;
         }
         if self.plain(frame, sink) {
-            return;
+            return None;
         }
         match decode(frame, &mut self.notes) {
             Ok(Decoded::Blank) => self.ledger.skipped += 1,
@@ -307,6 +316,7 @@ impl Engine {
                 self.clusters.heard(&frame.from);
                 let home = self.clusters.home(&origin(&frame.from, &response));
                 self.response(frame, &response, home, sink);
+                return Some(response);
             }
             // What it says came as a change of the cluster already, if its source reads such lines.
             Ok(other) => {
@@ -317,6 +327,7 @@ impl Engine {
             }
             Err(bad) => self.ledger.malformed(place(), bad.to_string()),
         }
+        None
     }
 
     /// Handles a flow of which a part suffices; `false` if it has to be decoded.

@@ -90,7 +90,13 @@ impl Index {
         let settled = |r: &&Requirement| r.key != POD_NAMESPACE && r.key != CLUSTER && !r.key.starts_with(NAMESPACE_LABELS);
         let label = s.all.iter().filter(named).filter(settled).min_by_key(|r| r.values.len());
         match namespace {
-            Some(r) => each(&r.values, |ns| Arc::make_mut(side.namespaces.entry(Arc::from(ns.as_str())).or_default()).filed(label, f)),
+            Some(r) => each(&r.values, |ns| {
+                let bucket = Arc::make_mut(side.namespaces.entry(Arc::from(ns.as_str())).or_default());
+                bucket.filed(label, f);
+                if bucket.is_empty() {
+                    side.namespaces.remove(ns.as_str());
+                }
+            }),
             None => Arc::make_mut(&mut side.anywhere).filed(label, f),
         }
     }
@@ -100,7 +106,21 @@ impl Bucket {
     fn filed(&mut self, label: Option<&Requirement>, f: &mut dyn FnMut(&mut Vec<Place>)) {
         let Some(r) = label else { return f(&mut self.open) };
         let values = self.labels.entry(r.key.clone()).or_default();
-        each(&r.values, |v| f(values.entry(v.clone()).or_default()));
+        // Values come and go with the policies that name them; what is empty must not stay, or a year of them would.
+        each(&r.values, |v| {
+            let list = values.entry(v.clone()).or_default();
+            f(list);
+            if list.is_empty() {
+                values.remove(v);
+            }
+        });
+        if values.is_empty() {
+            self.labels.remove(&r.key);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.open.is_empty()
     }
 
     fn collect(&self, e: &Endpoint, out: &mut Vec<Place>) {
@@ -165,6 +185,17 @@ mod tests {
         yaml::read("p.yaml", &body).0.into_iter().for_each(|d| drop(set.apply(&Change::Apply(Arc::new(d)))));
         assert_eq!((set.len(), set.refused()), (2 * SUBJECTS.len() + 1, &[][..]));
         set
+    }
+
+    #[test]
+    fn a_policy_that_goes_leaves_nothing_behind_in_the_index() {
+        let (set, mut index) = (set(), super::Index::default());
+        set.iter().enumerate().for_each(|(i, p)| index.add(i, p));
+        assert!(!index.ingress.namespaces.is_empty() && !index.egress.anywhere.is_empty());
+        set.iter().enumerate().for_each(|(i, p)| index.remove(i, p));
+        for side in [&index.egress, &index.ingress] {
+            assert!(side.namespaces.is_empty() && side.anywhere.is_empty(), "{side:?}");
+        }
     }
 
     fn endpoints() -> Vec<Endpoint> {

@@ -310,7 +310,8 @@ mod tests {
             r.frame(frame(n));
         }
         let missed = r.books().missed;
-        assert!(missed > 30_000, "{missed}");
+        // Where the thread begins late it takes one batch more, with all that was held.
+        assert!(missed > 20_000, "{missed}");
         r.world(&change(0));
         assert!(!r.ends(), "it hangs");
         drop(held);

@@ -53,8 +53,6 @@ pub(super) struct Writer {
     /// The latest recorded time.
     latest: Option<Nanos>,
     notes: Notes,
-    /// The line that is being made; its room is used again and again.
-    line: Vec<u8>,
     books: Arc<Mutex<Books>>,
 }
 
@@ -77,7 +75,6 @@ impl Writer {
             said: (now, None, 0, 0),
             latest: None,
             notes: Notes::default(),
-            line: Vec::new(),
             books,
         })
     }
@@ -155,32 +152,34 @@ impl Writer {
     }
 
     fn frame(&mut self, f: &Frame, now: Nanos) -> io::Result<()> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        let at = match (f.codec, &mut self.redact) {
+        match (f.codec, &mut self.redact) {
             (Codec::HubbleJson, None) => {
-                line.extend_from_slice(&f.bytes);
-                time_of(&f.bytes)
+                self.before(time_of(&f.bytes), now)?;
+                self.lines.extend_from_slice(&f.bytes);
             }
             (codec, redact) => {
                 let Ok(Decoded::Response(mut r)) = decode_bytes(codec, &f.bytes, &mut self.notes) else {
                     self.waiting.unwritable += 1;
-                    self.line = line;
                     return Ok(());
                 };
                 if let Some(redact) = redact {
                     redact.response(&mut r);
                 }
-                write_response(&r, &mut line);
-                r.time.map(|t| Nanos::from_parts(t.seconds, t.nanos))
+                self.before(r.time.map(|t| Nanos::from_parts(t.seconds, t.nanos)), now)?;
+                write_response(&r, &mut self.lines);
             }
-        };
+        }
+        self.lines.push(b'\n');
+        self.waiting.flows += 1;
+        Ok(())
+    }
+
+    /// What has to be written before a record of that time.
+    fn before(&mut self, at: Option<Nanos>, now: Nanos) -> io::Result<()> {
         self.latest = self.latest.max(at);
         self.begin()?;
         self.repeat(at, now);
-        self.line(&line, now);
-        self.line = line;
-        self.waiting.flows += 1;
+        self.since.get_or_insert(now);
         Ok(())
     }
 
@@ -213,8 +212,8 @@ impl Writer {
         if std::mem::take(&mut self.fresh) {
             self.snapshot();
             if self.files.weighs() {
-                let member = self.pack.member(std::mem::take(&mut self.lines))?;
-                self.files.put_state(&member)?;
+                self.files.put_state(self.pack.member(&self.lines)?)?;
+                self.lines.clear();
             }
         }
         Ok(())
@@ -253,11 +252,13 @@ impl Writer {
     fn cut(&mut self) -> io::Result<()> {
         self.since = None;
         if !self.lines.is_empty() {
-            let member = self.pack.member(std::mem::take(&mut self.lines))?;
-            if let Err((e, kept)) = self.files.put(&member, self.pack.whole()) {
-                self.torn(member.get(..kept).unwrap_or_default());
+            let whole = self.pack.whole();
+            if let Err((e, kept)) = self.files.put(self.pack.member(&self.lines)?, whole) {
+                // Of what is packed nothing is kept, and what is not packed stands there as it is.
+                self.torn(self.lines.get(..kept).unwrap_or_default());
                 return Err(e);
             }
+            self.lines.clear();
         }
         let done = std::mem::take(&mut self.waiting);
         let mut books = lock(&self.books);

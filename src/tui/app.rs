@@ -5,8 +5,9 @@ use super::update::mouse::Mouse;
 use super::view::View;
 use super::{screen, update};
 use crate::engine::Engine;
-use crate::model::input::Input;
+use crate::model::input::{self, Input};
 use crate::query::Predicate;
+use crate::wire::pb::observer::GetFlowsResponse;
 use ratatui::Frame;
 
 #[derive(Debug)]
@@ -41,11 +42,11 @@ impl App {
         update::tick(&mut self.model, ms)
     }
 
-    /// Takes in one thing that happened.
-    pub fn feed_one(&mut self, input: Input) {
+    /// Takes in one thing that happened; `keep` gets each record afterwards, with what was read of it.
+    pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        self.engine.feed(input, &mut |_| {});
+        self.engine.take(input, &mut |_| {}, keep);
         if reset {
             update::tape::reset(&mut self.model, &self.engine);
         }
@@ -55,7 +56,7 @@ impl App {
     /// Takes in everything at once and brings all views up to date, as a test wants it.
     pub fn feed(&mut self, inputs: Vec<Input>) {
         for input in inputs {
-            self.feed_one(input);
+            self.take(input, &mut |_, _| {});
         }
         self.scan(&mut || true);
     }

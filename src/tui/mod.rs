@@ -250,7 +250,7 @@ fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: In
     }
     while let Some(input) = queue.pop_front() {
         tapes.see(&input);
-        app.feed_one(input);
+        app.take(input, &mut |frame, read| tapes.keep(frame, read));
         changed = true;
         if Instant::now() >= until {
             return true;

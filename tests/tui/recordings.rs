@@ -28,7 +28,7 @@ fn every_recording_opens_and_all_its_flows_are_accounted_for() {
         let mut a = App::new(Engine::new(run), options());
         let mut recording = Recording::open(file.to_str().unwrap()).unwrap();
         while let Some(frame) = recording.next_frame().unwrap() {
-            a.feed_one(Input::Frame(frame));
+            a.take(Input::Frame(frame), &mut |_, _| {});
         }
         a.close();
         let ledger = a.engine.ledger().clone();

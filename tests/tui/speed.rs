@@ -11,7 +11,7 @@ fn a_frame_does_not_depend_on_how_much_is_held() {
     let block = lines(FLOWS);
     for _ in 0..ROWS / 17 {
         for i in block.iter().cloned() {
-            a.feed_one(i);
+            a.take(i, &mut |_, _| {});
         }
     }
     for keys in ["", "g", "2", "3", "4", "4o", "5", "6", "7", "8", "9", "1n<cr>", "1:"] {
@@ -33,7 +33,7 @@ fn a_new_filter_is_found_in_slices_newest_first() {
     let mut a = app(options());
     for _ in 0..2_000 {
         for i in lines(FLOWS) {
-            a.feed_one(i);
+            a.take(i, &mut |_, _| {});
         }
     }
     for k in flowhy::tui::key::parse("/port:5433") {

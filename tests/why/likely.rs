@@ -56,6 +56,26 @@ fn a_name_that_had_expired_or_was_given_to_another_pod_is_evidence() {
     assert!(s.why(&o).because.iter().any(|b| b.contains("egress[0] of shop/api allows it by name: it was world to the agent")));
 }
 
+/// A rule allows by a port's name that pods do not agree about.
+#[test]
+fn a_port_name_with_several_numbers_is_evidence_on_the_way_out_only() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: all, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: sql}]}], egress: [{ports: [{port: sql}]}]}\n";
+    let pod = |name: &str, port: u16| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: db}}}}\nspec: {{containers: [{{ports: [{{name: sql, containerPort: {port}}}]}}]}}\n"
+        )
+    };
+    let because = |other: u16, d: D| {
+        let s = Scene::new(&[("p.yaml", &[policy.to_owned(), pod("db-0", 5432), pod("db-1", other)].concat())]);
+        let w = s.why(&Observed { at: Some(nanos("01:00:00")), ..drop(cart(), db(), L4::Tcp, 5432, Some(d)) });
+        assert_eq!(w.outcome, Outcome::NowAllowed);
+        w.because
+    };
+    let told = "pods call several ports sql (3306, 5432), and where they do not agree Cilium passes over an egress rule with it";
+    assert_eq!(because(3306, D::Egress)[0], told);
+    assert!(because(5432, D::Egress).iter().chain(&because(3306, D::Ingress)).all(|b| !b.contains("several ports")));
+}
+
 /// Answers were seen, and none with this address.
 #[test]
 fn an_address_that_was_no_answer_is_said_to_be_none() {

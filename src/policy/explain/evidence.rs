@@ -4,11 +4,13 @@ use crate::model::doc::Node;
 use crate::model::observed::{Direction, Observed, Party};
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef, Why};
+use crate::model::words::few;
 use crate::policy::PolicySet;
-use crate::policy::ir::{Pattern, PeerIs, Peers, Policy};
+use crate::policy::ir::{Pattern, PeerIs, Peers, Policy, PortIs, Ports, Tier};
 use crate::world::World;
 use crate::world::dns::{Learnt, asker};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Policies whose time is told.
@@ -23,6 +25,7 @@ pub fn evidence(o: &Observed, why: &Why, world: &World, set: &PolicySet) -> Vec<
         Outcome::NowAllowed => {
             out.extend(newer(at, why, set));
             out.extend(answered(o, at, why, world, set));
+            out.extend(numbers(o, why, world, set));
         }
         _ if denied && why.agreement == crate::model::why::Agreement::Disagrees => out.extend(newer(at, why, set)),
         _ => {}
@@ -76,6 +79,24 @@ fn patterns<'p>(p: &PolicyRef, set: &'p PolicySet) -> Vec<&'p Pattern> {
 /// Whether a rule allows by DNS name.
 pub(super) fn by_name(p: &PolicyRef, set: &PolicySet) -> bool {
     !patterns(p, set).is_empty()
+}
+
+/// Where a rule allows by a port's name: that pods give this name to several numbers. Cilium looks such a name up among all pods where
+/// it is the way out, and where they do not agree the rule is passed over; on the way in the pod's own ports count.
+fn numbers(o: &Observed, why: &Why, world: &World, set: &PolicySet) -> Option<String> {
+    let l4 = o.l4.filter(|_| why.direction != Some(Direction::Ingress))?;
+    let named = |p: &PolicyRef| {
+        let policy = set.find(p).filter(|p| p.tier == Tier::Normal)?;
+        let Ports::Of(list) = &policy.find_rule(p.rule.as_deref()?)?.ports else { return None };
+        list.iter().flat_map(|r| &r.ports).find_map(|p| if let PortIs::Named(n) = &p.port { Some(n.clone()) } else { None })
+    };
+    let name = why.policies.iter().find_map(named)?;
+    let pods = world.pods().into_iter().filter(|(_, p)| !p.finished).flat_map(|(_, p)| &p.named_ports);
+    let all: BTreeSet<u16> = pods.filter(|n| n.proto == l4 && n.name.eq_ignore_ascii_case(&name)).map(|n| n.port).collect();
+    let listed = few(all.iter().map(ToString::to_string), NAMED);
+    (all.len() > 1).then(|| {
+        format!("pods call several ports {name} ({listed}), and where they do not agree Cilium passes over an egress rule with it")
+    })
 }
 
 /// Where a rule allows by name: whether this pod had an answer with that name when it sent the packet.
