@@ -4,6 +4,7 @@ use super::index::Index;
 use super::ir::{Policy, Section};
 use super::kind::{self, Verdict};
 use super::unread::Unread;
+use super::valid;
 use crate::model::doc::{Doc, Fault, Text};
 use crate::model::input::{Change, ObjectId};
 use crate::model::observed::Direction;
@@ -90,6 +91,8 @@ pub struct PolicySet {
     by_name: bool,
     /// How many of the policies an API server told of, with what only it knows.
     live: usize,
+    /// How many of them Cilium reports as not valid: hardly ever one, so that nobody has to ask each.
+    invalid: usize,
 }
 
 impl Default for PolicySet {
@@ -120,6 +123,7 @@ impl PolicySet {
             cluster: None,
             by_name: false,
             live: 0,
+            invalid: 0,
         }
     }
 
@@ -332,6 +336,7 @@ impl PolicySet {
             Some(Standing::Policy(p)) => {
                 self.index.add(slot, &p);
                 self.live += usize::from(p.doc.live.is_some());
+                self.invalid += usize::from(valid::not_valid(&p).is_some());
                 let of = self.by_id.entry(Arc::from(p.id.namespace.as_deref().unwrap_or_default())).or_default();
                 let same = Arc::make_mut(of).entry(p.id.clone()).or_default();
                 same.insert(same.partition_point(|s| *s < slot), slot);
@@ -348,6 +353,7 @@ impl PolicySet {
         if let Some(old) = self.policies.get_mut(slot).and_then(Option::take) {
             self.index.remove(slot, &old);
             self.live -= usize::from(old.doc.live.is_some());
+            self.invalid -= usize::from(valid::not_valid(&old).is_some());
             let namespace = old.id.namespace.as_deref().unwrap_or_default();
             if let Some(of) = self.by_id.get_mut(namespace).map(Arc::make_mut) {
                 if let Some(same) = of.get_mut(&old.id) {
@@ -460,6 +466,11 @@ impl PolicySet {
     /// Whether an API server told of any of them.
     pub fn is_live(&self) -> bool {
         self.live > 0
+    }
+
+    /// Whether Cilium reports any of them as not valid.
+    pub fn has_invalid(&self) -> bool {
+        self.invalid > 0
     }
 
     /// The compiled policy of a reference, whatever its `rule`.

@@ -241,6 +241,9 @@ pub(super) fn refused_l7(why: &mut Why, set: &PolicySet) {
 }
 
 fn not_valid(p: &PolicyRef, set: &PolicySet) -> Option<String> {
+    if !set.has_invalid() {
+        return None;
+    }
     valid::not_valid(set.find(p)?)
 }
 
