@@ -533,3 +533,68 @@ fn what_is_new_beside_a_patch_is_shown_with_it() {
         s.text()
     );
 }
+
+/// What a text says in two places by an anchor is not changed for one of them.
+#[test]
+fn an_edit_that_an_alias_would_carry_to_another_rule_is_not_offered() {
+    let head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: shop}\nspec:\n  podSelector: {matchLabels: {app: db}}\n  ingress:\n";
+    let rules = [
+        "  - from:\n    - podSelector: &p\n        matchLabels:\n          app: cart\n    ports: [{port: 80}]\n  - from:\n    - podSelector: *p\n    ports: [{port: 9090}]\n",
+        "  - from: [{podSelector: &p {matchLabels: {app: cart}}}]\n    ports: [{port: 80}]\n  - from: [{podSelector: *p}]\n    ports: [{port: 9090}]\n",
+        "  - from: &f\n    - podSelector: {matchLabels: {app: cart}}\n    ports: [{port: 80}]\n  - from: *f\n    ports: [{port: 9090}]\n",
+        "  - &r\n    from: [{podSelector: {matchExpressions: [{key: app, operator: In, values: [cart]}]}}]\n    ports: [{port: 80}]\n  - <<: *r\n    ports: [{port: 9090}]\n",
+    ];
+    let card = |port| denied(pod("shop", "card-0", "app=card"), db(), port, D::Ingress);
+    for rules in rules {
+        let c = case(&[("p.yaml", &format!("{head}{rules}"))], vec![card(80)]);
+        let s = c.sure();
+        assert!(s.applies(), "{s:?}");
+        let files = s.patch.as_ref().map_or_else(|| c.files.clone(), |p| patch::apply(&c.files, &p.diff));
+        let after = c.scene(&files);
+        let other = ruling_of(&card(9090), &after.world, &after.set, &after.opt).decision();
+        assert_eq!(other, Decision::Denied, "{}", s.text());
+    }
+}
+
+#[test]
+fn of_two_expressions_on_one_line_the_one_that_fails_gets_the_value() {
+    let p = SHOP.replace(
+        "        matchLabels:\n          app: cart\n",
+        "        matchExpressions: [{key: tier, operator: In, values: [front]}, {key: app, operator: In, values: [cart]}]\n",
+    );
+    let s = case(&[("p.yaml", &p)], vec![denied(pod("shop", "w", "app=web,tier=front"), db(), 5432, D::Ingress)]).sure();
+    assert!(s.title.starts_with("add web to the values of app in ingress[0]"), "{s:?}");
+    assert!(added(&s)[0].contains("values: [front]}, {key: app, operator: In, values: [cart, web]}"), "{s:?}");
+}
+
+#[test]
+fn a_foreign_label_that_ends_like_a_namespaces_name_is_no_namespace() {
+    let key = "x.kubernetes.io/metadata.name";
+    let selector = format!("    - namespaceSelector: {{matchLabels: {{{key}: shop}}}}\n      podSelector:\n        matchExpressions:\n");
+    let p = SHOP.replace(
+        "    - podSelector:\n        matchLabels:\n          app: cart\n",
+        &format!("{selector}        - {{key: app, operator: In, values: [cart, mail]}}\n"),
+    );
+    let web = |key: &str| pod("shop", "w", &format!("app=web,io.cilium.k8s.namespace.labels.{key}=shop"));
+    let title = |p: &str| case(&[("p.yaml", p)], vec![denied(web(key), db(), 5432, D::Ingress)]).sure().title;
+    assert!(title(&p).starts_with("add peer app=web to ingress[0]"), "{}", title(&p));
+    assert!(title(&p.replace("x.kube", "kube")).starts_with("add web to the values of app"), "that one is its name");
+}
+
+#[test]
+fn a_value_of_another_source_than_kubernetes_does_not_name_a_pod() {
+    let of = |source: &str| {
+        CNP.replace("egress:", "ingress:")
+            .replace("app: cart", "app: db")
+            .replace(
+                "toFQDNs:\n        - matchName: api.stripe.com",
+                &format!("fromEndpoints:\n        - matchLabels:\n            \"{source}:app\": cart"),
+            )
+            .replace("443", "5432")
+    };
+    let mut card = pod("shop", "card-0", "app=card");
+    card.labels.push("container:app=card".to_owned());
+    let title = |source| case(&[("p.yaml", &of(source))], vec![denied(card.clone(), db(), 5432, D::Ingress)]).sure().title;
+    assert!(["any", "k8s"].iter().all(|s| title(s).starts_with("add card to the values of app")), "{}", title("any"));
+    assert!(!title("container").contains("to the values of"), "{}", title("container"));
+}

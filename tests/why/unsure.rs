@@ -1,7 +1,9 @@
 //! Records that say less than they seem to: a side that is always the same, an identity without its labels, an answer not marked as one.
+use super::living::kind;
 use super::reader::{self, Agreement, Direction, Outcome};
 use super::scene::{Scene, drop, pod, world_ip};
 use super::{CNP, SHOP, api, cart, db};
+use flowhy::model::input::KindState;
 use flowhy::model::observed::{Direction as D, L4, Party};
 
 /// Retina writes INGRESS on every drop, and calls whatever netfilter drops a policy's.
@@ -72,4 +74,38 @@ fn a_syn_ack_is_judged_as_its_connection() {
     (o.src_port, o.is_reply, o.syn, o.syn_ack) = (5433, None, Some(false), true);
     let w = s.why(&o);
     assert_eq!((w.outcome, w.subject.as_deref(), w.agreement), (Outcome::DefaultDeny, Some("shop/db-0"), Agreement::Unknown));
+}
+
+/// A service that is meant in every namespace may stand in one of which nothing is known.
+#[test]
+fn a_service_by_its_name_alone_is_no_no_where_services_are_not_known() {
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: out, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: cart}}, egress: [{toServices: [{k8sService: {serviceName: db}}]}]}\n";
+    let service = |ns: &str, name: &str, selector: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {ns}}}\nspec: {{{selector}}}\n")
+    };
+    let other = service("other", "db", "selector: {app: db}");
+    let mut s = Scene::new(&[("p.yaml", policy), ("s.yaml", &other)]);
+    let why = |s: &Scene, to: Party| {
+        let w = s.why(&drop(cart(), to, L4::Tcp, 5432, Some(D::Egress)));
+        (w.outcome, w.missing)
+    };
+    let unknown = || (Outcome::Undecidable, vec!["service:db".to_owned()]);
+    let told = |outcome| (outcome, Vec::<String>::new());
+    assert_eq!(why(&s, db()), unknown(), "shop may have a service of this name");
+    s.add("c.yaml", &service("shop", "cache", "selector: {app: cache}"));
+    assert_eq!(why(&s, db()), told(Outcome::DefaultDeny), "shop's services are known, and none is called so");
+    for state in [KindState::Loading, KindState::Forbidden("list".into()), KindState::Stale("gone".into())] {
+        s.world.apply(&kind("", "Service", state));
+        assert_eq!(why(&s, db()), unknown());
+    }
+    s.world.apply(&kind("", "Service", KindState::Synced));
+    assert_eq!(why(&s, db()), told(Outcome::DefaultDeny));
+    // Of one of them the addresses are not known; the other one has this address.
+    s.add("a.yaml", &service("a", "db", ""));
+    s.add("b.yaml", &service("b", "db", ""));
+    let outside = || world_ip("198.51.100.7", &[]);
+    let missing = why(&s, outside());
+    assert!(missing.0 == Outcome::Undecidable && missing.1.contains(&"endpoints:a/db".to_owned()), "{missing:?}");
+    s.add("e.yaml", "kind: EndpointSlice\napiVersion: discovery.k8s.io/v1\nmetadata: {name: db-1, namespace: b, labels: {kubernetes.io/service-name: db}}\nendpoints: [{addresses: [198.51.100.7]}]\n");
+    assert_eq!(why(&s, outside()), told(Outcome::NowAllowed));
 }

@@ -61,9 +61,11 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             if told || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
         }
         PeerIs::Service { namespace: Some(namespace), name } => service(namespace, name, case, missing),
-        PeerIs::Service { namespace: None, name } => {
-            services(&|(_, n), _| n == name, case, missing).unwrap_or_else(|| note(missing, format!("service:{name}")))
-        }
+        PeerIs::Service { namespace: None, name } => match services(&|(_, n), _| n == name, case, missing) {
+            Some(Tri::No) if are_known(case) => Tri::No,
+            None | Some(Tri::No) => note(missing, format!("service:{name}")),
+            Some(found) => found,
+        },
         PeerIs::Services { namespace, selector } => {
             let chosen = |(ns, _): &Key, s: &Service| namespace.as_ref().is_none_or(|n| n == ns) && selector.matches_map(&s.labels);
             // Where none is known it is not known that there is none.
@@ -188,10 +190,21 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     })
 }
 
-/// Any of the services that are meant; `None`: there is none of them.
+/// Whether a service that is not known is none that the peer could be of: all are read, and of a pod's own namespace there is one.
+fn are_known(case: &Case<'_>) -> bool {
+    let any = |namespace: &str| case.world.services().any(|((ns, _), _)| ns == namespace);
+    case.world.unread("services", None).is_none() && case.peer.labels.namespace().is_none_or(any)
+}
+
+/// Any of the services that are meant; `None`: there is none of them. Where one is the peer's, what is not known of the others is nothing.
 fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing: &mut Vec<String>) -> Option<Tri> {
+    let mut facts = Vec::new();
     let meant = case.world.services().filter(|(key, s)| is_meant(key, s));
-    meant.map(|((ns, name), _)| service(ns, name, case, missing)).reduce(Tri::or)
+    let found = meant.map(|((ns, name), _)| service(ns, name, case, &mut facts)).reduce(Tri::or);
+    if found == Some(Tri::Unknown) {
+        facts.into_iter().for_each(|fact| _ = note(missing, fact));
+    }
+    found
 }
 
 fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {

@@ -4,7 +4,7 @@
 use super::build::New;
 use super::diff::unified;
 use super::text::Page;
-use crate::model::doc::Doc;
+use crate::model::doc::{Doc, Node, Value};
 use crate::model::suggestion::Patch;
 use crate::model::why::PolicyRef;
 use crate::policy::PolicySet;
@@ -80,14 +80,16 @@ impl Sketch {
             }
             Step::Append { policy, file, path, key, item } => {
                 let old = self.find(policy, file)?;
-                let body = Page::new(&old.doc).append(old.node(path)?, key, item)?;
-                self.reread(&old, &body)?;
+                let at = old.node(path)?;
+                let body = Page::new(&old.doc).append(at, key, item)?;
+                self.reread(&old, &body, at, &appended(at, key, item)?)?;
             }
             Step::Replace { policy, file, path, key, by } => {
                 let old = self.find(policy, file)?;
                 let by = by.as_ref().map(|(key, value)| (key.as_str(), value));
-                let body = Page::new(&old.doc).replace(old.node(path)?, key, by)?;
-                self.reread(&old, &body)?;
+                let at = old.node(path)?;
+                let body = Page::new(&old.doc).replace(at, key, by)?;
+                self.reread(&old, &body, at, &replaced(at, key, by)?)?;
             }
         }
         Some(())
@@ -97,13 +99,15 @@ impl Sketch {
         self.set.iter().find(|p| p.id == *policy && p.text.file == file).cloned()
     }
 
-    /// Takes the changed text of a file for its policies. They have to be the same objects as before.
-    fn reread(&mut self, old: &Arc<Policy>, body: &str) -> Option<()> {
+    /// Takes the changed text of a file for its policies. They have to say what they said before, but for what is `wanted` at `at`: a text
+    /// with anchors says in other places too what is written in one.
+    fn reread(&mut self, old: &Arc<Policy>, body: &str, at: &Node, wanted: &Tree) -> Option<()> {
         let file = &old.text.file;
         let (docs, _) = yaml::read(file, body);
         let before: Vec<Arc<Policy>> = self.set.iter().filter(|p| p.text.file == *file).cloned().collect();
         let after: Vec<Arc<Policy>> = docs.into_iter().filter_map(|d| compile(d, self.set.cilium())).map(Arc::new).collect();
-        if before.len() != after.len() || before.iter().zip(&after).any(|(a, b)| a.id != b.id) {
+        let same = |(a, b): (&Arc<Policy>, &Arc<Policy>)| a.id == b.id && same_but(&a.doc.root, &b.doc.root, at, wanted);
+        if before.len() != after.len() || !before.iter().zip(&after).all(same) {
             return None;
         }
         let new_of = |p: &Arc<Policy>| before.iter().position(|b| Arc::ptr_eq(b, p)).and_then(|i| after.get(i)).cloned();
@@ -137,6 +141,38 @@ impl Sketch {
     /// The new objects alone.
     pub fn fresh(&self) -> String {
         self.new.iter().map(|(n, _)| n.yaml()).collect::<Vec<_>>().join("---\n")
+    }
+}
+
+/// What a map is to say with an item more in its list `key`.
+fn appended(parent: &Node, key: &str, item: &Tree) -> Option<Tree> {
+    let Tree::Map(mut entries) = Tree::from(parent) else { return None };
+    match entries.iter_mut().find(|(k, _)| k == key) {
+        Some((_, Tree::Seq(items))) => items.push(item.clone()),
+        Some((_, value)) => *value = Tree::Seq(vec![item.clone()]),
+        None => entries.push((key.to_owned(), Tree::Seq(vec![item.clone()]))),
+    }
+    Some(Tree::Map(entries))
+}
+
+/// What a map is to say with another entry, or none, in the place of `key`.
+fn replaced(parent: &Node, key: &str, by: Option<(&str, &Tree)>) -> Option<Tree> {
+    let Tree::Map(mut entries) = Tree::from(parent) else { return None };
+    let i = entries.iter().position(|(k, _)| k == key)?;
+    entries.splice(i..=i, by.map(|(key, value)| (key.to_owned(), value.clone())));
+    Some(Tree::Map(entries))
+}
+
+/// Whether two trees say the same, but for the node `at` of the old one, which now says what is `wanted`.
+fn same_but(old: &Node, new: &Node, at: &Node, wanted: &Tree) -> bool {
+    if std::ptr::eq(old, at) {
+        return Tree::from(new) == *wanted;
+    }
+    let same = |(a, b): (&Node, &Node)| same_but(a, b, at, wanted);
+    match (&old.value, &new.value) {
+        (Value::Seq(a), Value::Seq(b)) => a.len() == b.len() && a.iter().zip(b).all(same),
+        (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same((&a.value, &b.value))),
+        (a, b) => a == b,
     }
 }
 

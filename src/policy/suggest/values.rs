@@ -12,7 +12,7 @@ use crate::model::words::few;
 use crate::policy::ir::{PeerIs, Peers, Policy, Rule};
 use crate::policy::selector::{Op, Requirement, Selector, Tri, slip};
 use crate::world::Endpoint;
-use crate::world::labels::POD_NAMESPACE;
+use crate::world::labels::{METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE};
 use crate::world::tree::{Tree, map, text};
 use std::collections::BTreeSet;
 
@@ -101,25 +101,36 @@ fn values(s: &Side<'_>, selector: &Selector, one: &Requirement) -> Option<BTreeS
 /// Whether every label by which the peer is told from others is one that the selector asks for too, or the value that is added.
 fn is_no_wider(selector: &Selector, one: &Requirement, who: &Who) -> bool {
     let Who::Pod { labels, .. } = who else { return false };
-    let asked = |k: &str, v: &str| selector.all.iter().any(|r| r.key == k && r.op == Op::In && r.values.as_slice() == [v]);
-    labels.iter().all(|(k, v)| *k == one.key || asked(k, v))
+    let asked = |k: &str, v: &str| selector.all.iter().any(|r| r.key == k && is_of_pods(r) && r.op == Op::In && r.values.as_slice() == [v]);
+    is_of_pods(one) && labels.iter().all(|(k, v)| *k == one.key || asked(k, v))
+}
+
+/// Whether a requirement is on labels that Kubernetes gives, by which peers are named; `any:` is read as no source.
+fn is_of_pods(r: &Requirement) -> bool {
+    r.source.as_deref().is_none_or(|s| s == "k8s")
 }
 
 fn written<'a>(node: &'a Node, one: &Requirement) -> Option<Written<'a>> {
     let listed = node.get("matchExpressions").map(Node::seq).unwrap_or_default();
-    let is = |e: &Node| e.line == one.line && e.get("values").is_some_and(|v| v.seq().len() == one.values.len());
+    let bare = |k: &str| k.split_once(':').map_or_else(|| k == one.key, |(_, name)| name == one.key);
+    let says = |e: &Node, key: &str, is: &dyn Fn(&str) -> bool| e.get(key).and_then(Node::str).is_some_and(is);
+    // Several may stand on one line.
+    let is = |e: &Node| {
+        let values = e.get("values").map(Node::seq).unwrap_or_default();
+        let same = values.iter().map(Node::str).eq(one.values.iter().map(|v| Some(v.as_str())));
+        e.line == one.line && same && says(e, "key", &bare) && says(e, "operator", &|o| o == "In")
+    };
     if let Some(i) = listed.iter().position(is) {
         return Some(Written::Listed(i));
     }
     let [value] = one.values.as_slice() else { return None };
     let pairs = node.get("matchLabels")?.map();
-    let bare = |k: &str| k.split_once(':').map_or_else(|| k == one.key, |(_, name)| name == one.key);
     let entry = pairs.iter().find(|e| bare(&e.key) && e.value.str() == Some(value))?;
     Some(Written::Plain { key: &entry.key, alone: pairs.len() == 1 && listed.is_empty() })
 }
 
 /// Whether a requirement admits one namespace only, this one.
 pub fn pins(r: &Requirement, namespace: &str) -> bool {
-    let by_name = r.implied || r.key.ends_with(POD_NAMESPACE) || r.key.ends_with("kubernetes.io/metadata.name");
-    by_name && r.op == Op::In && r.values.as_slice() == [namespace]
+    let by_name = r.key == POD_NAMESPACE || r.key.strip_prefix(NAMESPACE_LABELS) == Some(METADATA_NAME);
+    by_name && is_of_pods(r) && r.op == Op::In && r.values.as_slice() == [namespace]
 }
