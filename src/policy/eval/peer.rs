@@ -62,7 +62,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         }
         PeerIs::Service { namespace: Some(namespace), name } => service(namespace, name, case, missing),
         PeerIs::Service { namespace: None, name } => match services(&|(_, n), _| n == name, case, missing) {
-            Some(Tri::No) if are_known(case) => Tri::No,
+            Some(Tri::No) if case.world.unread("services", None).is_none() => Tri::No,
             None | Some(Tri::No) => note(missing, format!("service:{name}")),
             Some(found) => found,
         },
@@ -188,12 +188,6 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         }
         other => reserved(&[other]),
     })
-}
-
-/// Whether a service that is not known is none that the peer could be of: all are read, and of a pod's own namespace there is one.
-fn are_known(case: &Case<'_>) -> bool {
-    let any = |namespace: &str| case.world.services().any(|((ns, _), _)| ns == namespace);
-    case.world.unread("services", None).is_none() && case.peer.labels.namespace().is_none_or(any)
 }
 
 /// Any of the services that are meant; `None`: there is none of them. Where one is the peer's, what is not known of the others is nothing.
