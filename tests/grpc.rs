@@ -9,7 +9,7 @@ use flowhy::source::hubble::{Client, Request, Retry};
 use flowhy::source::server::Server;
 use flowhy::source::{self, Inbox, Source as _, Stop};
 use flowhy::wire::pb::flow::layer7::Record;
-use flowhy::wire::pb::flow::{Flow, FlowFilter, LostEventSource};
+use flowhy::wire::pb::flow::{Flow, FlowFilter, LostEventSource, flow_filter};
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use flowhy::wire::pb::observer::observer_client::ObserverClient;
 use flowhy::wire::pb::observer::*;
@@ -28,7 +28,7 @@ struct ByVerdict;
 impl Filters for ByVerdict {
     fn compile(&self, whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<Admit, String> {
         if whitelist.iter().chain(blacklist).any(|f| !f.experimental.clone().unwrap_or_default().cel_expression.is_empty()) {
-            return Err("no CEL here".to_owned());
+            return Err("no CEL expression here".to_owned());
         }
         let (white, black) = (whitelist.to_vec(), blacklist.to_vec());
         let fits = |f: &FlowFilter, flow: &Flow| f.verdict.is_empty() || f.verdict.contains(&flow.verdict);
@@ -149,7 +149,7 @@ async fn filters_are_the_servers() {
     let cel = flowhy::wire::pb::flow::flow_filter::Experimental { cel_expression: vec!["true".to_owned()] };
     let bad = GetFlowsRequest { whitelist: vec![FlowFilter { experimental: Some(cel), ..FlowFilter::default() }], ..ask() };
     let refused = c.get_flows(bad).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message()), (Code::Unknown, "no CEL here"));
+    assert_eq!((refused.code(), refused.message()), (Code::Unknown, "no CEL expression here"));
     assert_eq!(c.get_flows(GetFlowsRequest { first: true, follow: true, ..ask() }).await.unwrap_err().code(), Code::InvalidArgument);
     running.stop().await.unwrap();
 }
@@ -389,5 +389,48 @@ async fn a_stream_that_runs_is_asked_for_something_else() {
     };
     tokio::time::timeout(limit, all).await.expect("in time");
     stop.cancel();
+    running.stop().await.unwrap();
+}
+
+/// A filter that the server refuses.
+fn cel() -> Vec<FlowFilter> {
+    let experimental = Some(flow_filter::Experimental { cel_expression: vec!["true".to_owned()] });
+    vec![FlowFilter { experimental, ..FlowFilter::default() }]
+}
+
+#[tokio::test]
+async fn a_refused_request_ends_unless_it_was_wished_and_a_refused_wish_names_the_way_out() {
+    let ring = Ring::new(100);
+    fill(&ring, 0, 3);
+    let (running, _) = server(&ring).await;
+    let capture = Capture::default();
+    let client = |whitelist| {
+        let request = Request { number: 10, follow: true, whitelist, ..Request::default() };
+        Client::new(Server::plain(running.address.parse().unwrap()), request).retry(Retry::Forever).capture(Some(capture.clone()))
+    };
+    let all = async {
+        // Nobody has wished: the same request would fail for ever.
+        let (feed, _inbox) = source::channel(64);
+        let error = Box::new(client(cel())).run(feed, Stop::new()).await.unwrap_err();
+        assert_eq!(error.what, "no CEL expression here");
+        let (feed, mut inbox) = source::channel(64);
+        let stop = Stop::new();
+        tokio::spawn(Box::new(client(Vec::new())).run(feed, stop.clone()));
+        assert_eq!(come(&mut inbox, 3).await, [0, 1, 2]);
+        capture.ask(cel());
+        let hint = 'down: loop {
+            for input in inbox.recv().await.unwrap() {
+                if let Input::Link(Link::Down { hint, .. }) = input {
+                    break 'down hint.unwrap();
+                }
+            }
+        };
+        assert!(hint.ends_with("; :capture all asks for every flow"), "{hint}");
+        capture.ask(Vec::new());
+        fill(&ring, 3, 4);
+        assert_eq!(come(&mut inbox, 1).await, [3]);
+        stop.cancel();
+    };
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("in time");
     running.stop().await.unwrap();
 }

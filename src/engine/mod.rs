@@ -23,6 +23,7 @@ pub mod store;
 mod suggest;
 pub mod talks;
 pub mod tally;
+mod telling;
 #[cfg(test)]
 mod tests;
 pub mod usage;
@@ -35,7 +36,7 @@ use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Why};
-use crate::policy::{self, PolicySet, Step};
+use crate::policy::{self, PolicySet};
 use crate::query::Predicate;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::lean::{Lean, Walk};
@@ -45,7 +46,6 @@ use crate::wire::pb::flow::Endpoint;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
-use crate::world::World;
 use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
 use cover::Cover;
@@ -511,97 +511,5 @@ impl Engine {
     pub fn policies_given(&mut self) {
         self.given_policies = true;
         self.clusters.given();
-    }
-
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
-    pub fn causes(&self) -> &Causes {
-        &self.causes
-    }
-
-    /// Everything that was admitted, as conversations; empty unless [`Options::fold`].
-    pub fn talks(&self) -> &Talks {
-        &self.talks
-    }
-
-    /// Sums over everything that was ever held, unless nobody wants them ([`Options::tally`]).
-    pub fn tally(&self) -> Option<&Tally> {
-        self.tally.as_deref()
-    }
-
-    /// When and where anything was recorded, whatever the filter says of it; empty unless [`Options::fold`].
-    pub fn cover(&self) -> &Cover {
-        &self.cover
-    }
-
-    /// The cluster as known now; of several the first.
-    pub fn world(&self) -> &World {
-        &self.clusters.main().world
-    }
-
-    /// Names of the clusters that are watched or recorded, in the order in which they were met.
-    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.clusters.names()
-    }
-
-    /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
-    pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
-        self.clusters.changes()
-    }
-
-    /// How policies are judged.
-    pub fn judging(&self) -> &policy::Options {
-        self.clusters.main().judging()
-    }
-
-    /// Whether some flows come with a reason.
-    pub fn explains(&self) -> bool {
-        self.options.explain != Explain::Nothing
-    }
-
-    /// What is kept.
-    pub fn admit(&self) -> &Predicate {
-        &self.options.admit
-    }
-
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// The state of each live server.
-    pub fn links(&self) -> &BTreeMap<Arc<str>, Link> {
-        &self.links
-    }
-
-    /// Sources that came to their end, and how.
-    pub fn ended(&self) -> &[(Arc<str>, Result<(), String>)] {
-        &self.ended
-    }
-
-    /// What could not be used of the manifests; the first [`MOST_FAULTS`] of it.
-    pub fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-
-    /// How many faults there were, those not kept included.
-    pub fn fault_count(&self) -> usize {
-        self.faults.len() + self.more_faults
-    }
-
-    /// The policies as they are now; of several clusters those of the first.
-    pub fn policies(&self) -> &PolicySet {
-        self.clusters.main().policies()
-    }
-
-    /// What the reader met and passed over: unknown fields and enum names.
-    pub fn notes(&self) -> &Notes {
-        &self.notes
-    }
-
-    /// Time of the newest record, or of the recording's clock.
-    pub fn now(&self) -> Nanos {
-        self.now
     }
 }

@@ -43,6 +43,14 @@ impl Pack {
         }
     }
 
+    /// Gives back the room of a member that was larger than most.
+    pub fn shrink(&mut self, most: usize) {
+        if let Self::Gzip(packed) | Self::Zstd(_, packed) = self {
+            packed.clear();
+            packed.shrink_to(most);
+        }
+    }
+
     /// The lines as they go to the disk.
     pub fn member<'a>(&'a mut self, lines: &'a [u8]) -> io::Result<&'a [u8]> {
         match self {

@@ -213,7 +213,7 @@ impl Writer {
             self.snapshot();
             if self.files.weighs() {
                 self.files.put_state(self.pack.member(&self.lines)?)?;
-                self.lines.clear();
+                self.clear();
             }
         }
         Ok(())
@@ -248,6 +248,14 @@ impl Writer {
         books.bytes = self.files.written;
     }
 
+    /// Room for the next member; what one that was much larger has taken is given back.
+    fn clear(&mut self) {
+        let most = 2 * self.files.member();
+        self.lines.clear();
+        self.lines.shrink_to(most);
+        self.pack.shrink(most);
+    }
+
     /// What has been gathered goes to the disk as one member, and is booked.
     fn cut(&mut self) -> io::Result<()> {
         self.since = None;
@@ -258,7 +266,7 @@ impl Writer {
                 self.torn(self.lines.get(..kept).unwrap_or_default());
                 return Err(e);
             }
-            self.lines.clear();
+            self.clear();
         }
         let done = std::mem::take(&mut self.waiting);
         let mut books = lock(&self.books);
@@ -280,5 +288,39 @@ pub(super) fn words(e: &io::Error) -> String {
         io::ErrorKind::FileTooLarge => "the file may not grow any more".to_owned(),
         _ if e.raw_os_error().is_none() => e.to_string(),
         _ => e.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::{At, Change, Kind, KindState};
+    use crate::record::Keep;
+
+    #[test]
+    fn a_large_record_or_state_does_not_keep_its_room() {
+        let large = "x".repeat(1 << 20);
+        let kind = Kind { group: String::new(), kind: large.clone(), state: KindState::Synced };
+        let world = || Item::World(At { cluster: "c".into(), at: Some(Nanos(1)), change: Change::Kind(kind.clone()) });
+        let line = format!("{{\"flow\":{{\"Summary\":\"{large}\"}},\"time\":\"2026-01-31T14:00:00Z\"}}");
+        let flow = || Item::Frame(Frame { codec: Codec::HubbleJson, from: "t".into(), line: 0, bytes: line.clone().into(), broken: None });
+        let dir = tempfile::tempdir().unwrap();
+        for ending in ["jsonl", "gz", "zst"] {
+            let (path, ground) = (dir.path().join(format!("r.{ending}")), Ground::default());
+            let options = Options { path, keep: Keep::Ring(5 << 20), redact: None, ground, waits: false, clock: Arc::new(|| Nanos(0)) };
+            let mut w = Writer::open(options, Arc::default()).unwrap();
+            let room = |w: &Writer| match &w.pack {
+                Pack::Plain => w.lines.capacity(),
+                Pack::Gzip(packed) | Pack::Zstd(_, packed) => w.lines.capacity().max(packed.capacity()),
+            };
+            let most = 2 * w.files.member();
+            // Said at the beginning of the file, apart from what follows.
+            w.work(vec![world()]).unwrap();
+            w.begin().unwrap();
+            assert!(w.files.written > 0 && room(&w) <= most, "{ending}: {} of {most}", room(&w));
+            let state = w.files.written;
+            w.work(vec![flow()]).unwrap();
+            assert!(w.files.written > state && room(&w) <= most, "{ending}: {} of {most}", room(&w));
+        }
     }
 }

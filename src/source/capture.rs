@@ -36,11 +36,6 @@ impl Wishes {
         }))
     }
 
-    /// Whether there is anybody who can wish for something else.
-    pub fn can_come(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Whether there is one that was not taken yet.
     pub fn waits(&self) -> bool {
         self.0.as_ref().is_some_and(|w| w.has_changed().unwrap_or(false))
@@ -87,7 +82,7 @@ mod tests {
         capture.ask(Vec::new());
         assert_eq!(one.take(), Some(Vec::new()), "everything is a wish too");
         let mut nobody = Wishes::of(None);
-        assert_eq!((nobody.can_come(), nobody.waits(), nobody.take()), (false, false, None));
+        assert_eq!((nobody.waits(), nobody.take()), (false, None));
     }
 
     #[tokio::test]

@@ -28,6 +28,8 @@ use tonic_prost::{ProstCodec, ProstEncoder};
 pub const LARGEST: usize = 64 << 20;
 /// Servers in Go refuse pings more often than every five minutes unless they were told otherwise.
 const CALM: Duration = Duration::from_secs(330);
+/// The way out of a wish that the server refuses.
+const WIDEN: &str = ":capture all asks for every flow";
 
 /// What to ask for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -137,6 +139,8 @@ struct Session {
     /// A message came for the filter that is asked for now.
     proven: bool,
     wishes: Wishes,
+    /// What is asked for was wished while it ran.
+    wished: bool,
 }
 
 impl Session {
@@ -147,7 +151,7 @@ impl Session {
         let keepalive = client.server.timing.keepalive;
         let wishes = Wishes::of(client.capture.as_ref());
         let resume = Resume::default();
-        Self { client, server, resume, backoff, keepalive, reached: None, news: false, seen: false, proven: false, wishes }
+        Self { client, server, resume, backoff, keepalive, reached: None, news: false, seen: false, proven: false, wishes, wished: false }
     }
 
     async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
@@ -155,7 +159,7 @@ impl Session {
             self.news = false;
             if let Some(any) = self.wishes.take() {
                 (self.client.request.whitelist, self.client.request.blacklist) = (any, Vec::new());
-                self.proven = false;
+                (self.proven, self.wished) = (false, true);
             }
             let ended = match self.once(feed).await {
                 Ok(done) | Err(done) => done,
@@ -173,8 +177,8 @@ impl Session {
                 Ended::Failed(t) => t,
             };
             let again = match self.client.retry {
-                // Who can wish for something else is told what is wrong with this.
-                _ if trouble.sort == Sort::Request && !self.wishes.can_come() => false,
+                // Who has wished is told what is wrong with it, and can wish for something else.
+                _ if trouble.sort == Sort::Request && !self.wished && !self.wishes.waits() => false,
                 // Half an answer cannot be gone on with: asking again would give its first half twice.
                 _ if self.seen && !self.client.request.follow => false,
                 Retry::Never => false,
@@ -204,7 +208,13 @@ impl Session {
                 _ => trouble.cause,
             };
             let retry_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-            let down = Link::Down { server: self.server.clone(), cause, hint: trouble.hint, retry_ms };
+            let hint = match trouble.sort {
+                Sort::Request if self.wished && !self.client.request.whitelist.is_empty() => {
+                    Some(trouble.hint.map_or_else(|| WIDEN.to_owned(), |hint| format!("{hint}; {WIDEN}")))
+                }
+                _ => trouble.hint,
+            };
+            let down = Link::Down { server: self.server.clone(), cause, hint, retry_ms };
             if feed.send(Input::Link(down)).await.is_err() || feed.flush().await.is_err() {
                 return Ok(());
             }
@@ -335,7 +345,7 @@ impl Session {
             if let Some(since) = since {
                 (wire.number, wire.first, wire.since) = (0, false, Some(stamp(since)));
             }
-            self.resume.look_for_duplicates();
+            self.resume.look_for_duplicates(now());
         }
         wire
     }

@@ -79,13 +79,15 @@ impl Resume {
         self.floor = Some(at);
     }
 
-    /// A new connection begins: what is remembered may come again.
-    pub fn look_for_duplicates(&mut self) {
+    /// A new connection begins: what is remembered may come again. `now` bounds how far a clock that is ahead moves the end.
+    pub fn look_for_duplicates(&mut self, now: Nanos) {
         self.known.clear();
         for id in &self.recent {
             *self.known.entry(*id).or_insert(0) += 1;
         }
-        self.until = self.last().map_or(i64::MAX, |last| last.plus(LOOK).0);
+        // Of a stream that was sparse the middle is long ago: where more is asked for now, what is known lies up to the newest.
+        let newest = self.times.iter().max().copied().map(Nanos);
+        self.until = newest.zip(self.last()).map_or(i64::MAX, |(newest, last)| newest.min(now.max(last)).plus(LOOK).0);
     }
 
     fn last(&self) -> Option<Nanos> {
@@ -174,6 +176,8 @@ mod tests {
     use crate::wire::pb::{flow, observer};
     use prost::Message;
 
+    const NOW: Nanos = Nanos(2_000 * Nanos::SECOND);
+
     fn message(second: i64, uuid: &str) -> Vec<u8> {
         let time = Some(prost_types::Timestamp { seconds: second, nanos: 5 });
         let flow = flow::Flow { uuid: uuid.to_owned(), time, node_name: "n".to_owned(), ..Default::default() };
@@ -206,11 +210,11 @@ mod tests {
         let seen: Vec<_> = (0..100).map(|n| message(1000 + n / 10, &n.to_string())).collect();
         assert!(seen.iter().all(|m| r.is_new(m)));
         assert_eq!(r.since().map(|t| t.parts().0), Some(1009 - 2));
-        r.look_for_duplicates();
+        r.look_for_duplicates(NOW);
         assert!(seen[80..].iter().all(|m| !r.is_new(m)));
         assert!(r.is_new(&message(1009, "new")));
         // It breaks again: both what came before and after the first break are known.
-        r.look_for_duplicates();
+        r.look_for_duplicates(NOW);
         assert!(!r.is_new(&message(1009, "new")) && !r.is_new(&seen[99]));
     }
 
@@ -219,7 +223,7 @@ mod tests {
         let mut r = Resume::default();
         let m = message(1, "");
         assert!(r.is_new(&m) && r.is_new(&m), "twice on one connection is two flows");
-        r.look_for_duplicates();
+        r.look_for_duplicates(NOW);
         assert_eq!([r.is_new(&m), r.is_new(&m), r.is_new(&m)], [false, false, true]);
     }
 
@@ -227,7 +231,7 @@ mod tests {
     fn a_server_that_gives_every_flow_the_same_uuid_loses_none_after_a_break() {
         let mut r = Resume::default();
         assert!((0..5).all(|n| r.is_new(&message(1000 + n, "same"))));
-        r.look_for_duplicates();
+        r.look_for_duplicates(NOW);
         assert!(!r.is_new(&message(1004, "same")), "this one was there");
         assert!((5..20).all(|n| r.is_new(&message(1000 + n, "same"))));
     }
@@ -242,6 +246,30 @@ mod tests {
         }
         r.is_new(&message(99_999_999, "future too"));
         assert_eq!(r.since().map(|t| t.parts().0), Some(1013 - 2));
+    }
+
+    #[test]
+    fn a_sparse_stream_that_is_widened_gives_no_flow_twice() {
+        let mut r = Resume::default();
+        // Narrowed: one flow a minute is asked for.
+        let asked = |n: i64| n % 60 == 0;
+        assert!((0..1_000).filter(|n| asked(*n)).all(|n| r.is_new(&message(n, &n.to_string()))));
+        // Widened: the server gives everything since then.
+        let since = r.since().unwrap().parts().0;
+        r.look_for_duplicates(NOW);
+        let came: Vec<_> = (since..1_000).filter(|n| r.is_new(&message(*n, &n.to_string()))).collect();
+        let never: Vec<_> = (since..1_000).filter(|n| !asked(*n)).collect();
+        assert_eq!(came, never);
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_does_not_keep_duplicates_looked_for() {
+        let mut r = Resume::default();
+        (0..20).for_each(|n| assert!(r.is_new(&message(1_980 + n, &n.to_string()))));
+        r.is_new(&message(99_999_999, "future"));
+        r.look_for_duplicates(NOW);
+        assert!(r.is_new(&message(2_009, "a")) && !r.known.is_empty());
+        assert!(r.is_new(&message(2_010, "b")) && r.known.is_empty());
     }
 
     #[test]

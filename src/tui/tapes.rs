@@ -27,6 +27,9 @@ pub type Begin = Box<dyn FnOnce(Ground) -> Option<Recorder>>;
 /// Rows of a saving between two questions whether time is up.
 const SLICE: u64 = 128;
 
+/// Room that is kept for the next line.
+const ROOM: usize = 64 << 10;
+
 pub struct Tapes {
     start: Start,
     /// Until the first flow.
@@ -124,9 +127,11 @@ impl Tapes {
         }
         // The line is made here, where the message lies read: to read it again where it is written costs more than all of this.
         let line = read.filter(|_| frame.codec == Codec::Hubble).map(|read| {
-            self.line.clear();
             write_response(read, &mut self.line);
-            Frame { codec: Codec::HubbleJson, bytes: Bytes::copy_from_slice(&self.line), ..frame.clone() }
+            let bytes = Bytes::copy_from_slice(&self.line);
+            self.line.clear();
+            self.line.shrink_to(ROOM);
+            Frame { codec: Codec::HubbleJson, bytes, ..frame.clone() }
         });
         kept.for_each(|r| r.to.frame(line.as_ref().unwrap_or(frame).clone()));
     }
@@ -349,6 +354,8 @@ mod tests {
     use super::*;
     use crate::model::time::Nanos;
     use crate::record::{Keep, Options};
+    use crate::wire::pb::flow::Flow;
+    use crate::wire::pb::observer::get_flows_response::ResponseTypes;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -433,6 +440,27 @@ mod tests {
     fn flow() -> Frame {
         let bytes = r#"{"flow":{},"time":"2026-01-31T14:00:00Z"}"#.into();
         Frame { codec: Codec::HubbleJson, from: "t".into(), line: 0, bytes, broken: None }
+    }
+
+    #[test]
+    fn a_large_line_does_not_keep_its_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut t = Tapes::new(hanging(&Arc::default()), None, &[]);
+        t.toggle(dir.path().join("r.jsonl").to_str());
+        let response = |uuid: String| {
+            let flow = Flow { uuid, ..Flow::default() };
+            GetFlowsResponse { response_types: Some(ResponseTypes::Flow(flow)), ..GetFlowsResponse::default() }
+        };
+        let frame = Frame { codec: Codec::Hubble, ..flow() };
+        t.keep(&frame, Some(&response("x".to_owned())));
+        assert!((1..=ROOM).contains(&t.line.capacity()), "used again");
+        t.keep(&frame, Some(&response("x".repeat(1 << 20))));
+        assert!(t.line.capacity() <= ROOM, "{}", t.line.capacity());
+        let mut left = Left::default();
+        t.end(&mut left);
+        assert_eq!((left.done.len(), left.torn), (1, Vec::new()), "both are there");
+        let text = std::fs::read_to_string(dir.path().join("r.jsonl")).unwrap();
+        assert_eq!(text.lines().filter(|l| l.contains("\"flow\"")).map(|l| l.len() >> 20).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

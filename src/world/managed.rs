@@ -10,8 +10,9 @@ use std::collections::HashMap;
 /// What these objects are called.
 pub(super) const ENDPOINTS: &str = "ciliumendpoints";
 
-/// By then a pod that is managed has its object, or its containers would not have started.
-const GRACE: i64 = 60 * Nanos::SECOND;
+/// So long after the kubelet took a pod up nothing is concluded: volumes and images take their time before it has an address, and its
+/// object comes over another watch.
+const GRACE: i64 = 300 * Nanos::SECOND;
 
 /// Settings by which the objects are not written, or not by the agents themselves.
 const ELSEWHERE: &[&str] = &["disable-endpoint-crd", "enable-cilium-endpoint-slice"];
@@ -103,7 +104,7 @@ mod tests {
     fn a_pod_that_runs_and_has_no_object_is_not_managed() {
         let w = cluster();
         assert_eq!(["cart", "old", "none"].map(|name| w.is_unmanaged("shop", name, None)), [false, true, false]);
-        let told = [620, 670].map(|at| w.is_unmanaged("shop", "old", s(at)));
+        let told = [670, 910].map(|at| w.is_unmanaged("shop", "old", s(at)));
         assert_eq!(told, [false, true], "a young pod may still get it");
         let e = w.endpoint(&Party { present: true, ip: "10.0.0.2".parse().ok(), ..Party::default() });
         assert!(e.known && e.labels.reserved("unmanaged") && !e.labels.is_pod() && e.pod == "old", "{e:?}");

@@ -380,7 +380,7 @@ fn what_servers_are_asked_for_changes_at_once_and_is_never_hidden() {
     // The verdict, and DNS besides.
     assert_eq!(asked(&mut a, ":capture verdict:dropped<cr>"), [2]);
     let shown = |a: &mut App| text(&picture(a, 120, 36));
-    assert!(shown(&mut a).contains("from now on only verdict:dropped is asked for, and DNS; ' c comes back here"), "{}", shown(&mut a));
+    assert!(shown(&mut a).contains("' c comes back here; only DNS is asked for now, and verdict:dropped"), "{}", shown(&mut a));
     a.feed(lines(&many(3)));
     let t = picture(&mut a, 120, 36);
     let b = t.backend().buffer();
@@ -393,8 +393,15 @@ fn what_servers_are_asked_for_changes_at_once_and_is_never_hidden() {
     assert!(shown(&mut a).contains("asked for, and DNS besides, are only verdict:dropped"), "{}", shown(&mut a));
     press(&mut a, "1n<cr>", 120, 36);
     assert!(shown(&mut a).contains("captured with verdict:dropped,"), "{}", shown(&mut a));
+    assert!(shown(&mut a).lines().next().unwrap().contains("only verdict:dropped"), "{}", shown(&mut a));
     // What no server can judge is not asked for; what is no filter neither.
-    for (filter, why) in [("fqdn:x.y", "no server can be asked for fqdn:x.y alone"), ("prt:5", "unknown field \"prt\"")] {
+    for (filter, why) in [
+        ("fqdn:x.y", "no server can be asked for fqdn:x.y alone"),
+        ("prt:5", "unknown field \"prt\""),
+        ("verdict:dropped and not port:53", "/ leaves things out"),
+        ("verdict:dropped since:5m", "no server judges since:5m as it is meant"),
+        ("verdict:dropped fqdn:x.y", "no server judges fqdn:x.y as it is meant, / does; :capture verdict:dropped asks for the rest"),
+    ] {
         assert_eq!(asked(&mut a, &format!(":capture {filter}<cr>")), [] as [usize; 0]);
         assert!(shown(&mut a).contains(why), "{}", shown(&mut a));
     }

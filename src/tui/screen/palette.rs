@@ -54,7 +54,7 @@ const COMMANDS: &[Command] = &[
     ("save", Go::Save, "what is held and passes the filter (or who was let in, as CSV), to a file: save FILE"),
     ("record", Go::Record, "what comes from now on, to a file: record FILE; once more ends it"),
     ("filter", Go::Filter, "a filter with a name: filter NAME"),
-    ("capture", Go::Capture, "ask the servers for these flows only: capture FILTER; capture all asks for every flow again"),
+    ("capture", Go::Capture, "ask servers (there are none in a recording) for these flows only: capture FILTER; capture all ends it"),
     ("keep", Go::Keep, "this filter under a name, in the configuration file: keep NAME"),
     ("columns", Go::Columns, "the columns of the flow table: columns time,from,to"),
     ("theme", Go::Theme, "other colours: theme NAME"),

@@ -59,10 +59,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     if !p.usage.behind(engine) && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
+    let limits = m.captures.limits();
     let right = match () {
         () if p.usage.behind(engine) => seg("judging ", look.warn()),
         () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
+        () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if area.width < 80 => seg("of the whole session ", look.dim()),
         () => seg("every flow of the session; filters do not count here ", look.dim()),
     };
@@ -111,7 +113,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         pen.cell(2, y, name_w.saturating_sub(1), &l.policy.path(), name_style);
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !p.usage.behind(engine) {
-            pen.number(at_num, y, 3 * num + 2, "unused", look.warn());
+            // What was never asked for may have used it.
+            let (text, style) = if limits.is_empty() { ("unused", look.warn()) } else { ("not seen", look.dim()) };
+            pen.number(at_num, y, 3 * num + 2, text, style);
         }
         for (k, (n, style)) in numbers.into_iter().enumerate().filter(|_| !l.is_idle()) {
             let style = if n == 0 { look.dim() } else { style };

@@ -1,10 +1,11 @@
 //! `:capture`: what the servers are asked for, in the language of the filter bar.
 //!
-//! Owns what is sent and what is said of it. What a server cannot judge is never left to it: it is asked for more, and told so.
+//! Owns what is sent and what is said of it. A server is asked for exactly what is said here, or not at all.
 use super::{Tone, filter, toast};
 use crate::engine::Engine;
-use crate::query::{self, Filters, Pushed};
+use crate::query::{self, Filters};
 use crate::tui::model::{Effect, Model};
+use crate::wire::pb::flow::FlowFilter;
 
 /// The word for no filter at all.
 pub const ALL: &str = "all";
@@ -16,31 +17,39 @@ pub fn ask(m: &mut Model, engine: &Engine, text: &str) {
         return toast(m, Tone::Info, "no server is asked here: / chooses what is shown");
     }
     let text = if text == ALL { "" } else { text };
-    let (any, said) = match wish(m, engine, text) {
-        Ok(_) if text.is_empty() => (Vec::new(), "every flow is asked for again".to_owned()),
-        Ok(p) if p.exact => (query::with_dns(p.whitelist), format!("from now on only {text} is asked for, and DNS")),
-        Ok(p) => {
-            let here = p.here.join(" ");
-            (query::with_dns(p.whitelist), format!("asked for {text}, but more comes: no server judges {here} exactly, / does"))
-        }
+    let any = match wish(m, engine, text) {
+        Ok(any) => any,
         Err(why) => return toast(m, Tone::Error, why),
     };
     m.captures.ask(text);
-    let letter = LETTERS.chars().find(|l| !m.marks.contains_key(l)).unwrap_or('c');
-    m.marks.insert(letter, engine.store().seqs().end);
+    // A mark that somebody has set stays his.
+    let letter = LETTERS.chars().chain('a'..='z').find(|l| !m.marks.contains_key(l));
+    let back = letter.map_or_else(String::new, |l| format!("' {l} comes back here; "));
+    m.marks.extend(letter.map(|l| (l, engine.store().seqs().end)));
     m.effects.push(Effect::Capture(any));
-    toast(m, Tone::Info, format!("{said}; ' {letter} comes back here"));
+    let said = if text.is_empty() { "every flow is asked for again".to_owned() } else { format!("only DNS is asked for now, and {text}") };
+    toast(m, Tone::Info, format!("{back}{said}"));
 }
 
-/// The filter as far as servers understand it. `Err`: why that is nothing.
-fn wish(m: &Model, engine: &Engine, text: &str) -> Result<Pushed, String> {
+/// The filter as servers understand it. `Err`: why they cannot be asked for just that.
+fn wish(m: &Model, engine: &Engine, text: &str) -> Result<Vec<FlowFilter>, String> {
     let ctx = filter::context(m, engine);
     // What is no filter here is none there.
     query::parse(text, &ctx).map_err(|e| e.to_string())?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     let expr = query::parse_expr(text).map_err(|e| e.to_string())?;
-    let pushed = query::push(&Filters::default(), &expr, true, &ctx);
-    if pushed.whitelist.is_empty() && !text.is_empty() {
+    let p = query::push(&Filters::default(), &expr, true, &ctx);
+    if p.whitelist.is_empty() {
         return Err(format!("no server can be asked for {text} alone: every flow has to come, and / filters it here"));
     }
-    Ok(pushed)
+    if !p.blacklist.is_empty() {
+        return Err("servers are asked for what is wanted, which DNS is too: / leaves things out".to_owned());
+    }
+    if !p.exact {
+        let rest = if p.there.is_empty() { String::new() } else { format!("; :capture {} asks for the rest", p.there.join(" ")) };
+        return Err(format!("no server judges {} as it is meant, / does{rest}", p.here.join(" ")));
+    }
+    Ok(query::with_dns(p.whitelist))
 }

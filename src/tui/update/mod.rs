@@ -360,8 +360,8 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
     let now = m.now(engine);
     let known = m.drops.lines.len();
-    // Drops that nobody is asked for stay away without being fixed.
-    let limited = !m.captures.now().is_empty();
+    // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
+    let limited = !m.captures.limits().is_empty();
     let seen = |s: State| if limited && s == State::Fixed { State::Quiet } else { s };
     let line = |c: &crate::engine::causes::Cause| CauseLine {
         id: c.id,

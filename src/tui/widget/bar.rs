@@ -35,13 +35,14 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [seg(format!("{} lost{sep}", short(lost)), lost_style)]);
         }
+        if let Some(only) = only(m, area.width) {
+            let sep = if right.is_empty() { " " } else { look.g.sep };
+            right.splice(0..0, [only, seg(sep, look.dim())]);
+        }
         return pen.titled(area, &left, &right);
     }
-    if !m.captures.now().is_empty() {
-        // What is never collected is never hidden: this part goes last.
-        let room = usize::from(area.width) / 4;
-        parts.push((0, vec![seg(format!("only {}", crate::tui::text::clip(m.captures.now(), room, look.g.gap)), look.warn())]));
-    }
+    // What is never collected is never hidden: this part goes last.
+    parts.extend(only(m, area.width).map(|only| (0, vec![only])));
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
@@ -59,6 +60,26 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
         }
     }
     pen.titled(area, &left, &join(m, &parts));
+}
+
+/// What the servers are asked for, if not for every flow. The end goes where there is no room for all, since a filter that lacks its middle
+/// may say the opposite.
+fn only(m: &Model, width: u16) -> Option<Seg> {
+    let (text, room) = (m.captures.now(), usize::from(width) / 4);
+    if text.is_empty() {
+        return None;
+    }
+    let shown = if crate::tui::text::width(text) <= room {
+        text.to_owned()
+    } else {
+        let mut all = 0;
+        let fits = |c: &char| {
+            all += crate::tui::text::width(c.encode_utf8(&mut [0; 4]));
+            all < room
+        };
+        format!("{}{}", text.chars().take_while(fits).collect::<String>(), m.look.g.gap)
+    };
+    Some(seg(format!("only {shown}"), m.look.warn()))
 }
 
 /// Where one is, screen by screen, each with its place in the stack; a walk on the map is one place with several parties.
