@@ -45,9 +45,12 @@ impl Managed {
 impl World {
     /// Whether it is certain that Cilium does not manage a pod at a time; `None` asks for the time of the first list.
     pub fn is_unmanaged(&self, namespace: &str, name: &str, at: Option<Nanos>) -> bool {
-        let key = (namespace.to_owned(), name.to_owned());
         // Of a cluster with none of these objects it is not known that Cilium writes them.
-        if self.managed.0.is_empty() || self.managed.0.contains_key(&key) {
+        if self.managed.0.is_empty() {
+            return false;
+        }
+        let key = (namespace.to_owned(), name.to_owned());
+        if self.managed.0.contains_key(&key) {
             return false;
         }
         let (Some(pod), Some(listed)) = (self.pods.get(&key), self.kinds.listed(ENDPOINTS)) else { return false };

@@ -154,7 +154,8 @@ impl World {
         let (api, name) = super::endpoint::API;
         let servers = if s.host || s.outside || s.frontend.is_some() { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
         let pod = s.pod().map_or(p.pod.as_str(), |(_, pod)| pod);
-        let unmanaged = u64::from(!pod.is_empty() && self.is_unmanaged(namespace, pod, at));
+        let asks = is_silent(p) || p.labels.iter().any(|l| l == "reserved:unmanaged");
+        let unmanaged = u64::from(asks && !pod.is_empty() && self.is_unmanaged(namespace, pod, at));
         [of_namespace(namespace), backends, servers, unmanaged].into_iter().fold(0, mixed)
     }
 
