@@ -1,9 +1,9 @@
 //! Explanations remembered: flows that are alike are explained once. Owns what makes flows alike and how much is remembered; what an
 //! explanation says is the policy room's business.
 //!
-//! Two flows are alike if they differ in time, node, the ports of their initiators, and headers that no rule asks for only. What DNS taught about an address, and whose
-//! a bare address was at the flow's time and seen from its node, is part of the likeness, so a new answer makes a new explanation;
-//! whatever changes the policies or the cluster makes all of them anew.
+//! Two flows are alike if they differ only in time, node, the ports of their initiators, headers that no rule asks for, and the addresses
+//! and lifetime in a DNS answer. What DNS taught about an address, and whose a bare address was at the flow's time and seen from its node,
+//! is part of the likeness, so a new answer makes a new explanation; whatever changes the policies or the cluster makes all of them anew.
 use super::spell::Spell;
 use crate::model::observed::Observed;
 use crate::model::recent::Recent;
