@@ -192,9 +192,9 @@ impl Track {
         let text = line::inside(&frame.bytes);
         let Some(text) = text.filter(|_| frame.broken.is_none()) else {
             // What travels on a record comes before it, also where a player passes over the record.
-            self.taught = !self.taught;
-            if let Some(carried) = Some(()).filter(|()| self.taught).and_then(|()| ids::carried(frame.codec, &frame.bytes)) {
-                self.head = Some((frame, at));
+            let carried = if self.taught { None } else { ids::carried(frame.codec, &frame.bytes) };
+            if let Some(carried) = carried {
+                (self.head, self.taught) = (Some((frame, at)), true);
                 return Some(Next::Changes(vec![carried]));
             }
             self.taught = false;

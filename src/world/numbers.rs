@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Said {
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[serde(skip_serializing_if = "String::is_empty", default, deserialize_with = "or_default")]
     node: String,
-    #[serde(skip_serializing_if = "Number::is_zero", default)]
+    #[serde(skip_serializing_if = "Number::is_zero", default, deserialize_with = "or_default")]
     instance: Number,
     entries: Vec<Entry>,
 }
@@ -18,21 +18,21 @@ pub(super) struct Said {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     policy_id: Number,
-    #[serde(skip_serializing_if = "Number::is_zero", default)]
+    #[serde(skip_serializing_if = "Number::is_zero", default, deserialize_with = "or_default")]
     rule_id: Number,
     kind: String,
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[serde(skip_serializing_if = "String::is_empty", default, deserialize_with = "or_default")]
     namespace: String,
     name: String,
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[serde(skip_serializing_if = "String::is_empty", default, deserialize_with = "or_default")]
     uid: String,
-    #[serde(skip_serializing_if = "Number::is_zero", default)]
+    #[serde(skip_serializing_if = "Number::is_zero", default, deserialize_with = "or_default")]
     generation: Number,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     direction: Option<Way>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     rule_index: Option<u32>,
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[serde(skip_serializing_if = "String::is_empty", default, deserialize_with = "or_default")]
     rule_name: String,
 }
 
@@ -41,6 +41,11 @@ struct Entry {
 enum Way {
     Egress,
     Ingress,
+}
+
+/// What others write of a thing that they have not is often `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
+    Option::deserialize(d).map(Option::unwrap_or_default)
 }
 
 #[derive(Default)]
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_dictionary_comes_back_and_others_may_spell_it_with_blanks_and_numbers() {
-        let line = r#" {"world": {"ids": {"node": "n1", "instance": 3, "entries": [{"policy_id": "18446744073709551615", "rule_id": 2, "kind": "NetworkPolicy", "namespace": "shop", "name": "db", "direction": "INGRESS", "rule_index": 0}]}}} "#;
+        let line = r#" {"world": {"ids": {"node": "n1", "instance": 3, "entries": [{"policy_id": "18446744073709551615", "rule_id": 2, "kind": "NetworkPolicy", "namespace": "shop", "name": "db", "uid": null, "generation": null, "direction": "INGRESS", "rule_index": 0}]}}} "#;
         let of = |line: &[u8]| match read(inside(line).unwrap()).unwrap() {
             Said::Changes(mut all) => all.remove(0),
             _ => panic!(),
