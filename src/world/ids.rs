@@ -113,15 +113,21 @@ impl Dictionary {
     fn meant(&self, r: &Ruling, node: &str) -> Result<Arc<Meaning>, String> {
         for node in [node, ""] {
             let node: Arc<str> = Arc::from(node);
-            let of = |rule| self.all.range((node.clone(), r.instance, r.policy, rule, 0)..=(node.clone(), r.instance, r.policy, rule, u64::MAX));
+            let of =
+                |rule| self.all.range((node.clone(), r.instance, r.policy, rule, 0)..=(node.clone(), r.instance, r.policy, rule, u64::MAX));
             let rule = if r.rule != 0 && of(r.rule).next().is_some() { r.rule } else { 0 };
             let found: Vec<&Entry> = of(rule).map(|(_, e)| e).collect();
             if !found.is_empty() {
                 return one(r, &found);
             }
         }
-        let who = if node.is_empty() { "and the record says of no node".to_owned() } else { format!("and no dictionary says what that is on {node}") };
-        let forgotten = if self.forgotten > 0 { format!(" ({} entries of dictionaries had no room)", self.forgotten) } else { String::new() };
+        let who = if node.is_empty() {
+            "and the record says of no node".to_owned()
+        } else {
+            format!("and no dictionary says what that is on {node}")
+        };
+        let forgotten =
+            if self.forgotten > 0 { format!(" ({} entries of dictionaries had no room)", self.forgotten) } else { String::new() };
         Err(format!("the agent names {} by number, {who}{forgotten}", spoken(r)))
     }
 }

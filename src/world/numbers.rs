@@ -131,7 +131,9 @@ mod tests {
         write(&at, &mut out);
         assert!(out.starts_with(br#"{"world":{"ids":{"node":"n1","instance":"3","entries":[{"policy_id":"18446744073709551615","#));
         assert!(matches!(&of(&out), At { change: Change::Ids(back), .. } if back == ids));
-        for wrong in [r#"{"policy_id":-1,"kind":"k","name":"n"}"#, r#"{"policy_id":"x","kind":"k","name":"n"}"#, r#"{"kind":"k","name":"n"}"#] {
+        for wrong in
+            [r#"{"policy_id":-1,"kind":"k","name":"n"}"#, r#"{"policy_id":"x","kind":"k","name":"n"}"#, r#"{"kind":"k","name":"n"}"#]
+        {
             assert!(read(format!(r#"{{"ids":{{"entries":[{wrong}]}}}}"#).as_bytes()).is_err(), "{wrong}");
         }
     }

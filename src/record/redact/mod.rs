@@ -71,12 +71,8 @@ fn document(w: &mut words::Words, doc: &Doc) -> Doc {
 }
 
 fn numbers(w: &mut words::Words, ids: &Ids) -> Ids {
-    let mut meaning = |m: &Meaning| Meaning {
-        namespace: w.name(&m.namespace),
-        name: w.name(&m.name),
-        rule_name: w.name(&m.rule_name),
-        ..m.clone()
-    };
+    let mut meaning =
+        |m: &Meaning| Meaning { namespace: w.name(&m.namespace), name: w.name(&m.name), rule_name: w.name(&m.rule_name), ..m.clone() };
     let entries = ids.entries.iter().map(&mut meaning).collect();
     Ids { node: w.name(&ids.node), instance: ids.instance, entries }
 }
