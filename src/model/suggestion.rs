@@ -143,7 +143,7 @@ impl Suggestion {
         }
     }
 
-    /// `of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 and nothing else; newly isolates nothing`
+    /// `of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 records and nothing else; newly isolates nothing`
     pub fn proof(&self) -> String {
         let b = &self.basis;
         let days = |t: Option<Nanos>| t.map(|t| t.utc().date_naive());
@@ -177,7 +177,9 @@ impl Suggestion {
             1 => "; of 1 more conversation it cannot be said".to_owned(),
             n => format!("; of {} more conversations it cannot be said", count(n)),
         };
-        format!("{basis}: admits these {}{part}{others}; {isolates}{undecided}", count(self.admits))
+        // Records, not drops: an agent tells of most drops twice, once as the verdict and once as the packet.
+        let these = if self.admits == 1 { "this one record".to_owned() } else { format!("these {} records", count(self.admits)) };
+        format!("{basis}: admits {these}{part}{others}; {isolates}{undecided}")
     }
 }
 
@@ -211,12 +213,12 @@ mod tests {
         let s = Suggestion { admits: 412, conversations: 1, of: 1, basis, ..Suggestion::default() };
         assert_eq!(
             s.proof(),
-            "of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 and nothing else; newly isolates nothing"
+            "of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 records and nothing else; newly isolates nothing"
         );
         let s = Suggestion { also_more: 3, of: 2, undecided: 1, isolates: vec!["shop/web".into()], ..s };
         assert!(
             s.proof().ends_with(
-                "admits these 412 (1 of 2 conversations), and also 3 other conversations; newly isolates 1; of 1 more conversation it cannot be said"
+                "admits these 412 records (1 of 2 conversations), and also 3 other conversations; newly isolates 1; of 1 more conversation it cannot be said"
             ),
             "{}",
             s.proof()

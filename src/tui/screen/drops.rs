@@ -190,12 +190,10 @@ pub fn spoken(m: &Model, engine: &Engine) -> String {
 fn whole(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = pen.look;
     let Some((line, c)) = here(m).and_then(|l| Some((l, engine.causes().get(l.id)?))).filter(|_| area.height > 0) else { return };
-    let named = c.why.policies.first().map(|p| format!(" {} {}", p.kind.to_lowercase(), p.path()));
-    let others = c.why.policies.len().saturating_sub(1);
-    let mut title = vec![seg(named.unwrap_or_else(|| format!(" {}", c.why.outcome.word())), look.strong())];
-    if others > 0 {
-        title.push(seg(format!(" +{others}"), look.dim()));
-    }
+    // The policy that its line names, and how many others.
+    let chief = verdict::chief(&c.why).and_then(|name| c.why.policies.iter().find(|p| p.name == name));
+    let named = chief.map_or_else(|| c.why.outcome.word().to_owned(), |p| format!("{} {}", p.kind.to_lowercase(), p.path()));
+    let title = [seg(format!(" {named}"), look.strong()), seg(verdict::more(&c.why.policies), look.dim())];
     let seen = format!("first {}, last {}", m.clock(line.first, engine), m.clock(line.last, engine));
     pen.rule(row(area, 0), &title, &seen);
     let room = usize::from(area.width).saturating_sub(4);
