@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let set = protox::compile(
-        ["flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto", "health/health.proto"],
+        ["flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto", "health/health.proto", "agent/agent.proto"],
         ["proto"],
     )?;
     let generator::Modules { json, lean, reflect } = generator::modules(&set)?;

@@ -6,6 +6,8 @@
     clippy::print_stdout,
     reason = "a test fails by panicking, and says what it skips"
 )]
+#[path = "explained/ids.rs"]
+mod ids;
 #[path = "explained/minimal.rs"]
 mod minimal;
 #[path = "why/patch.rs"]

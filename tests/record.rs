@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 mod change;
 #[path = "record/files.rs"]
 mod files;
+#[path = "record/ids.rs"]
+mod ids;
 #[path = "record/saved.rs"]
 mod saved;
 

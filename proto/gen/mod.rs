@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Packages that are ours; the rest are google's well-known types, which are read and written by hand.
-const PACKAGES: [&str; 4] = ["flow", "relay", "observer", "peer"];
+const PACKAGES: [&str; 5] = ["flow", "relay", "observer", "peer", "flowhy.agent"];
 
 /// What a field holds, one element of it if it is repeated.
 #[derive(Clone, PartialEq)]

@@ -12,7 +12,6 @@ use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::view::time_of;
 use crate::model::why::{Outcome, Why};
-use crate::wire::observed::observed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,7 +90,7 @@ impl Engine {
         if self.home_of(seq) != home {
             return None;
         }
-        let reported = observed(&response);
+        let reported = self.reported(&response);
         let why = self.why(&reported, home);
         let world = &self.clusters.get(home).world;
         let o = enrich::named(&reported, world).into_owned();

@@ -14,7 +14,6 @@ use crate::model::view::{End, Field, FieldSet, Item, Value, View};
 use crate::model::why::{Explanation, Why};
 use crate::query::Predicate;
 use crate::query::recall::{ASK, NOT_HERE, Place, Recall};
-use crate::wire::observed::observed;
 use crate::wire::pb::observer::GetFlowsResponse;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -33,6 +32,22 @@ pub struct Full<'a> {
 impl Full<'_> {
     fn party(&self, e: End) -> &Party {
         if e == End::Source { &self.observed.src } else { &self.observed.dst }
+    }
+
+    /// Policies that the agent names by number, of one list or of all: they are its own word, too.
+    fn numbered(&self, list: Option<Field>, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
+        let r = &self.observed.reported;
+        if r.told.iter().all(|t| t.numbers.is_none()) {
+            return false;
+        }
+        let lists = [
+            (Field::DeniedBy(End::Source), &r.egress_denied),
+            (Field::DeniedBy(End::Destination), &r.ingress_denied),
+            (Field::AllowedBy(End::Source), &r.egress_allowed),
+            (Field::AllowedBy(End::Destination), &r.ingress_allowed),
+        ];
+        let wanted = lists.into_iter().filter(|(f, _)| list.is_none_or(|l| l == *f));
+        wanted.flat_map(|(_, l)| l).any(|n| test(Item::Policy { kind: &n.kind, namespace: &n.namespace, name: &n.name }))
     }
 
     /// What the record says, else what was filled in.
@@ -61,7 +76,8 @@ impl View for Full<'_> {
     fn any(&self, field: Field, test: &mut dyn FnMut(Item<'_>) -> bool) -> bool {
         let side = |e: End| if e == End::Source { (&self.observed.src, self.owners[0]) } else { (&self.observed.dst, self.owners[1]) };
         match field {
-            Field::Policies => self.why.is_some_and(|w| derived(w, test)) || self.response.any(field, test),
+            Field::Policies => self.why.is_some_and(|w| derived(w, test)) || self.response.any(field, test) || self.numbered(None, test),
+            Field::AllowedBy(_) | Field::DeniedBy(_) => self.response.any(field, test) || self.numbered(Some(field), test),
             Field::InferredNames(e) => {
                 // Reported names answer to `Names`; what is left was filled in.
                 !self.response.any(Field::Names(e), &mut |_| true) && side(e).0.names.iter().any(|n| test(Item::Text(n)))
@@ -260,13 +276,13 @@ impl Engine {
 
     /// A held flow in the terms of attribution, with inferred names; `None` once its raw frame is evicted.
     pub fn observed(&self, seq: u64) -> Option<Observed> {
-        let o = observed(&self.store.response(seq)?);
+        let o = self.reported(&self.store.response(seq)?);
         Some(enrich::named(&o, &self.clusters.get(self.home_of(seq)).world).into_owned())
     }
 
     /// The whole explanation of a held flow, made now, by the policies of its time.
     pub fn explain(&self, seq: u64) -> Option<Explanation> {
-        let o = observed(&self.store.response(seq)?);
+        let o = self.reported(&self.store.response(seq)?);
         let home = self.home_of(seq);
         let explained = self.clusters.get(home).explain(&o);
         if self.clusters.is_foreign(home) {
@@ -304,7 +320,7 @@ impl Engine {
     fn matches_whole(&self, seq: u64, predicate: &Predicate) -> bool {
         let Some(response) = self.store.response(seq) else { return false };
         let flat = Flat { engine: self, seq };
-        let o = observed(&response);
+        let o = self.reported(&response);
         let o = enrich::named(&o, &self.clusters.get(self.home_of(seq)).world);
         let row = flat.row();
         let owner = |end: fn(&Row) -> row::End| row.as_ref().map_or("", |r| self.store.name(end(r).workload));
@@ -328,6 +344,7 @@ mod tests {
     use crate::model::input::{Change, Codec, Frame, Input};
     use crate::model::time::Nanos;
     use crate::query::{Context, parse};
+    use crate::wire::observed::observed;
     use crate::world::yaml;
     use prost::Message as _;
     use std::sync::Arc;

@@ -46,6 +46,7 @@ use crate::wire::pb::flow::Endpoint;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::response::Response;
+use crate::world::ids::Dictionary;
 use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
 use cover::Cover;
@@ -128,6 +129,8 @@ pub struct Engine {
     /// The reader of plain runs.
     lean: Option<Lean>,
     clusters: Clusters,
+    /// What agents' numbers of policies mean.
+    ids: Dictionary,
     store: Store,
     causes: Causes,
     talks: Talks,
@@ -161,6 +164,7 @@ impl Engine {
         let tally = options.tally.then(Box::<Tally>::default);
         Self {
             clusters: Clusters::new(policies, options.judge),
+            ids: Dictionary::default(),
             options,
             lean,
             store,
@@ -195,6 +199,10 @@ impl Engine {
             Input::Frame(frame) => {
                 let read = self.frame(&frame, sink);
                 then(&frame, read.as_ref());
+            }
+            Input::World(At { change: Change::Ids(ids), .. }) => {
+                self.ids.take(&ids);
+                self.ledger.ids_left_out = self.ids.left_out();
             }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
@@ -395,7 +403,8 @@ impl Engine {
             return sink(Event { response: Response::Whole(response), why: None });
         }
 
-        let reported = observed(response);
+        let reported = self.reported(response);
+        self.ledger.ids_unnamed += u64::from(!reported.reported.unnamed.is_empty());
         self.learn(response, home, Some(&reported));
         // What we fill in is for people and filters; attribution sees what was reported, and marks its own inferences.
         let o = enrich::named(&reported, &self.clusters.get(home).world);
@@ -458,6 +467,13 @@ impl Engine {
             self.ledger.raw_evicted = self.store.raw_evicted();
         }
         sink(Event { response: Response::Whole(response), why: why.as_ref().filter(|_| explains >= Explain::Drops) });
+    }
+
+    /// What a record says, its policy by the name that its number means.
+    fn reported(&self, response: &GetFlowsResponse) -> Observed {
+        let mut o = observed(response);
+        self.ids.resolve(&mut o);
+        o
     }
 
     /// Takes a flow's time for now, unless it lies more than a day ahead: then only when three flows in a row say so, because one

@@ -1,6 +1,6 @@
 //! Values spelled as bytes, equal exactly where the values are equal, so that a flow is found again without building or comparing
 //! anything of its shape. Owns the spelling; remembers nothing.
-use crate::model::observed::{L4, L7, Named, Observed, Party, Reported, Told};
+use crate::model::observed::{L4, L7, Named, Numbers, Observed, Party, Reported, Told};
 use crate::model::time::Nanos;
 use crate::policy::eval::l7::names_host;
 use crate::world::{Endpoint, Label, NamedPort, Stand, World};
@@ -214,10 +214,12 @@ impl Spell {
             list.iter().for_each(|Named { kind, namespace, name }| _ = self.text(kind).text(namespace).text(name));
         }
         self.count(r.told.len());
-        for Told { kind, namespace, name, rule_index, rule_name, tier, uid, generation } in &r.told {
+        for Told { kind, namespace, name, rule_index, rule_name, tier, uid, generation, numbers } in &r.told {
             self.text(kind).text(namespace).text(name).text(rule_name).text(tier).text(uid);
             self.number(rule_index.map_or(0, |n| u64::from(n) + 1)).number(generation.map_or(0, |n| n.unsigned_abs().wrapping_add(1)));
+            let Numbers { policy, rule } = numbers.unwrap_or(Numbers { policy: 0, rule: 0 });
+            self.number(policy).number(rule);
         }
-        self.labels(&r.log).text(&o.emitter)
+        self.labels(&r.log).text(&r.unnamed).text(&o.emitter)
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that happens, as sources make it and the engine eats it.
 use super::doc::{Doc, Fault};
+use super::ids::Ids;
 use super::time::Nanos;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -137,6 +138,8 @@ pub enum Change {
     Kind(Kind),
     /// A recording says that manifests were written anew then.
     Edited(Arc<Edits>),
+    /// What an agent's numbers of policies mean.
+    Ids(Arc<Ids>),
 }
 
 /// Which object.

@@ -54,6 +54,10 @@ pub struct Ledger {
     pub versions_forgotten: u64,
     /// Pods of which it was forgotten that they once had an address.
     pub addresses_forgotten: u64,
+    /// Entries of agents' dictionaries that found no room, or that name nothing.
+    pub ids_left_out: u64,
+    /// Flows whose policy an agent gave as a number that names nobody.
+    pub ids_unnamed: u64,
 }
 
 impl Ledger {
@@ -93,6 +97,8 @@ impl Ledger {
             (&mut self.reconnects, part.reconnects),
             (&mut self.versions_forgotten, part.versions_forgotten),
             (&mut self.addresses_forgotten, part.addresses_forgotten),
+            (&mut self.ids_left_out, part.ids_left_out),
+            (&mut self.ids_unnamed, part.ids_unnamed),
         ] {
             *sum += n;
         }

@@ -1,5 +1,6 @@
 //! The vocabulary of flowhy. Depends on nothing of ours, does no I/O, reads no clock.
 pub mod doc;
+pub mod ids;
 pub mod input;
 pub mod ledger;
 pub mod line;

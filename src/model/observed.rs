@@ -1,6 +1,7 @@
 //! What a flow record says, in the terms that attribution needs: who, whom, how, and what the datapath did.
 //!
 //! Owned strings, because only drops (and what somebody asks about) come this far. Nothing here is derived.
+use super::ids::Ruling;
 use super::time::Nanos;
 use std::net::IpAddr;
 
@@ -197,6 +198,8 @@ pub struct Reported {
     pub log: Vec<String>,
     /// Of those that it says more of.
     pub told: Vec<Told>,
+    /// Why the number that it gives in place of a name names nobody; empty if it does, or if there is none.
+    pub unnamed: String,
 }
 
 /// What an agent says of a policy beyond its name, in labels that agents other than Cilium set: `rule-index=3`, `rule-name=…`, `tier=…`,
@@ -217,6 +220,22 @@ pub struct Told {
     pub uid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
+    /// The name is not the agent's: it gave numbers, and its dictionary the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
+}
+
+/// Numbers that stood in place of a policy's name, and of its rule; 0: of no rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Numbers {
+    pub policy: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    pub rule: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(rule: &u64) -> bool {
+    *rule == 0
 }
 
 impl Told {
@@ -234,7 +253,7 @@ impl Told {
         true
     }
 
-    /// `rule 3 (allow-dns), generation 2`.
+    /// `rule 3 (allow-dns), generation 2, by its number 7`.
     pub fn words(&self) -> String {
         let rule = match (self.rule_index, self.rule_name.as_str()) {
             (Some(n), "") => format!("rule {n}"),
@@ -244,7 +263,8 @@ impl Told {
         };
         let tier = if self.tier.is_empty() { String::new() } else { format!("tier {}", self.tier) };
         let generation = self.generation.map(|n| format!("generation {n}")).unwrap_or_default();
-        [rule, tier, generation].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", ")
+        let number = self.numbers.map(|n| format!("by its number {}", n.policy)).unwrap_or_default();
+        [rule, tier, generation, number].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -283,6 +303,8 @@ pub struct Observed {
     /// The program that made the record (`flow.Emitter.name`), empty on older agents.
     pub emitter: String,
     pub reported: Reported,
+    /// Numbers in place of the name of the policy that decided.
+    pub ruling: Option<Ruling>,
 }
 
 impl Observed {

@@ -2,8 +2,10 @@
 //!
 //! Lines, not objects: of ten thousand pods they take a tenth of the room.
 use crate::model::doc::Text;
+use crate::model::ids::{Ids, Meaning};
 use crate::model::input::{At, Change, ObjectId};
 use crate::model::time::Nanos;
+use crate::world::ids::MOST as MOST_IDS;
 use crate::world::line;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,11 +28,20 @@ pub struct Ground {
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
     faults: Vec<Vec<u8>>,
+    /// What agents' numbers mean, an entry a line, with the place in `said` of the latest time that it came.
+    ids: BTreeMap<Numbered, (u64, Vec<u8>)>,
+    said: BTreeMap<u64, Numbered>,
 }
+
+/// Node, instance, entry. What was said twice to be something else stands twice: then it is neither.
+type Numbered = (Arc<str>, u64, Arc<Meaning>);
 
 impl Ground {
     /// Takes in a change. Its line, unless that was said before.
     pub fn take(&mut self, at: &At, mut written: impl FnMut(&At, &mut Vec<u8>)) -> Option<Vec<u8>> {
+        if let Change::Ids(ids) = &at.change {
+            return self.number(at, ids, written);
+        }
         if let (Change::Apply(doc), None) = (&at.change, at.at)
             && self.manifests.iter().rev().any(|(c, t, _)| *c == at.cluster && (Arc::ptr_eq(t, &doc.text) || *t == doc.text))
         {
@@ -57,8 +68,39 @@ impl Ground {
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
             Change::Fault(_) => {}
             Change::Edited(_) => self.edit(line.clone()),
+            Change::Ids(_) => {}
         }
         Some(line)
+    }
+
+    /// Keeps the entries of a dictionary that are news, each with a line of its own, and returns a line of those.
+    fn number(&mut self, at: &At, ids: &Ids, mut written: impl FnMut(&At, &mut Vec<u8>)) -> Option<Vec<u8>> {
+        let node: Arc<str> = Arc::from(&*ids.node);
+        let mut line = |entries| {
+            let ids = Arc::new(Ids { node: ids.node.clone(), instance: ids.instance, entries });
+            let mut line = Vec::new();
+            written(&At { change: Change::Ids(ids), ..at.clone() }, &mut line);
+            line
+        };
+        let mut news = Vec::new();
+        for m in ids.entries.iter().filter(|m| m.is_sound()) {
+            let key = (node.clone(), ids.instance, Arc::new(m.clone()));
+            let next = self.said.last_key_value().map_or(0, |(n, _)| n + 1);
+            self.said.insert(next, key.clone());
+            if let Some((said, _)) = self.ids.get_mut(&key) {
+                self.said.remove(&std::mem::replace(said, next));
+                continue;
+            }
+            news.push(m.clone());
+            self.ids.insert(key, (next, line(vec![m.clone()])));
+            // As a reader of the dictionary does, which has no more room.
+            if self.ids.len() > MOST_IDS
+                && let Some((_, oldest)) = self.said.pop_first()
+            {
+                self.ids.remove(&oldest);
+            }
+        }
+        (!news.is_empty()).then(|| line(news))
     }
 
     fn edit(&mut self, line: Vec<u8>) {
@@ -80,7 +122,8 @@ impl Ground {
         let manifests = self.manifests.iter().map(|(_, _, l)| l);
         let mut lines = 2;
         // An edit takes away the faults that its file had before.
-        for l in manifests.chain(&self.faults).chain(&self.edits).chain(self.kinds.values()).chain(self.objects.values()) {
+        let ids = self.ids.values().map(|(_, l)| l);
+        for l in manifests.chain(ids).chain(&self.faults).chain(&self.edits).chain(self.kinds.values()).chain(self.objects.values()) {
             out.extend_from_slice(l);
             out.push(b'\n');
             lines += 1;

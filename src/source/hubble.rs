@@ -12,6 +12,7 @@ use super::{Source, Stop};
 use crate::error::Error;
 use crate::model::input::{self, Frame, Input, Link};
 use crate::model::time::Nanos;
+use crate::wire::ids;
 use crate::wire::pb::{flow::FlowFilter, observer};
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
@@ -295,6 +296,9 @@ impl Session {
             match message {
                 Ok(Some(bytes)) => {
                     (self.seen, self.proven) = (true, true);
+                    if let Some(at) = ids::carried(input::Codec::Hubble, &bytes) {
+                        feed.send(Input::World(at)).await?;
+                    }
                     // An answer that ends is never gone on with, so there is nothing to remember.
                     if !self.client.request.follow || self.resume.is_new(&bytes) {
                         self.news = true;

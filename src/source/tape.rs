@@ -11,6 +11,7 @@ use crate::model::time::Nanos;
 use crate::record::rejoin::Rejoin;
 use crate::record::set;
 use crate::wire::clock::time_of;
+use crate::wire::ids;
 use crate::world::line;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ struct Track {
     at: Option<Nanos>,
     /// Its first line was read for its time only; the file is opened again when its turn comes.
     waits: bool,
+    /// What travels on the record at hand has been handed out.
+    taught: bool,
 }
 
 impl Tape {
@@ -133,7 +136,7 @@ impl Iterator for Tape {
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false }
+        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false }
     }
 
     /// Closes the file again, now that the time of its first line is known.
@@ -177,7 +180,7 @@ impl Track {
     fn take(&mut self, frame: Frame) {
         let at = time_of(&frame.bytes);
         // The state of a snapshot is as old as it is, but stands where it stands.
-        self.at = if frame.bytes.starts_with(line::BEGIN) { self.at.max(at) } else { at.or(self.at) };
+        self.at = if line::inside(&frame.bytes).is_some() { self.at.max(at) } else { at.or(self.at) };
         self.head = Some((frame, at));
     }
 
@@ -187,7 +190,16 @@ impl Track {
         }
         let (mut frame, at) = self.head.take()?;
         let text = line::inside(&frame.bytes);
-        let Some(text) = text.filter(|_| frame.broken.is_none()) else { return Some(Next::Line(frame, at)) };
+        let Some(text) = text.filter(|_| frame.broken.is_none()) else {
+            // What travels on a record comes before it, also where a player passes over the record.
+            let carried = if self.taught { None } else { ids::carried(frame.codec, &frame.bytes) };
+            if let Some(carried) = carried {
+                (self.head, self.taught) = (Some((frame, at)), true);
+                return Some(Next::Changes(vec![carried]));
+            }
+            self.taught = false;
+            return Some(Next::Line(frame, at));
+        };
         match self.state.take(text) {
             Ok(changes) => Some(Next::Changes(changes)),
             Err(why) => {

@@ -1,4 +1,5 @@
 //! A response in the terms of attribution. Takes the fields as they stand; derives nothing.
+use super::ids;
 use super::pb::flow::layer4::Protocol;
 use super::pb::flow::layer7::Record;
 use super::pb::flow::{self, CiliumEventType, Endpoint, Flow, Layer7, Policy, Service};
@@ -63,7 +64,9 @@ pub fn of_flow(f: &Flow) -> Observed {
                 .flatten()
                 .filter_map(told)
                 .collect(),
+            unnamed: String::new(),
         },
+        ruling: ids::ruling(f),
         ..Observed::default()
     };
     if let Some(p) = f.l4.as_ref().and_then(|l| l.protocol.as_ref()) {

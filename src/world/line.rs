@@ -9,11 +9,12 @@
 //! | `remove` | `group`, `kind`, `namespace`, `name` of an object that is no more |
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
 //! | `edited` | `file` and `body` of each manifest that was written anew then; no `body` where nothing is left of it |
+//! | `ids` | `node` (none: every one), `instance` and `entries`: what the numbers mean that an agent sends in place of policies' names |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
 //!
 //! Keys that are not known are passed over. What a snapshot means to a reader that knows a state already belongs to `record::rejoin`.
-use super::yaml;
+use super::{numbers, yaml};
 use crate::model::doc::{Doc, Fault};
 use crate::model::input::{At, Change, Edited, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
@@ -26,9 +27,10 @@ use std::sync::Arc;
 /// How a line begins that our writer, or whoever writes as it does, has made.
 pub const BEGIN: &[u8] = b"{\"world\":";
 
-/// What stands in such a line after `{"world":`; `None` of others.
+/// What stands in such a line after `{"world":`; `None` of others. Blanks may stand where others' writers of JSON put them.
 pub fn inside(line: &[u8]) -> Option<&[u8]> {
-    line.strip_prefix(BEGIN)?.trim_ascii_end().strip_suffix(b"}")
+    let text = line.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"world\"")?;
+    text.trim_ascii_start().strip_prefix(b":")?.trim_ascii_end().strip_suffix(b"}")
 }
 
 /// What a line says.
@@ -59,6 +61,8 @@ struct Line<'a> {
     fault: Option<Broken<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty", borrow, default)]
     edited: Vec<Saved<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ids: Option<numbers::Said>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     snapshot: Option<Cow<'a, str>>,
 }
@@ -183,6 +187,7 @@ pub fn write(at: &At, out: &mut Vec<u8>) {
             };
             Line { kind: Some(known), ..head() }
         }
+        Change::Ids(ids) => Line { ids: Some(numbers::Said::of(ids)), ..head() },
         Change::Edited(edits) => Line { edited: edits.used().map(saved).collect(), ..head() },
         Change::Fault(f) => {
             Line { fault: Some(Broken { file: Cow::Borrowed(&f.file), line: f.line, what: Cow::Borrowed(&f.what) }), ..head() }
@@ -265,6 +270,7 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
             all(vec![Change::Kind(Kind { group: own(k.group), kind: own(k.kind), state })])
         }
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
+        Line { ids: Some(said), .. } => all(vec![Change::Ids(Arc::new(said.ids()))]),
         Line { edited, .. } if !edited.is_empty() => {
             let at = at.ok_or("manifests that were written anew at no time")?;
             Said::Edited(at, edited.into_iter().map(|s| (own(s.file), s.body.map(own))).collect())

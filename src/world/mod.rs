@@ -5,11 +5,13 @@ mod addresses;
 mod aged;
 pub mod dns;
 pub mod endpoint;
+pub mod ids;
 mod json;
 mod kinds;
 pub mod labels;
 pub mod line;
 mod managed;
+mod numbers;
 mod objects;
 pub mod settings;
 mod stand;
@@ -112,7 +114,7 @@ impl World {
                 }
                 false
             }
-            Change::Fault(_) => false,
+            Change::Fault(_) | Change::Ids(_) => false,
         };
         self.generation += u64::from(changed);
     }

@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const START: Nanos = Nanos(1_790_000_000_000_000_000);
+pub const START: Nanos = Nanos(1_790_000_000_000_000_000);
 
-fn recorded(seed: u64, seconds: i64) -> Vec<GetFlowsResponse> {
+pub fn recorded(seed: u64, seconds: i64) -> Vec<GetFlowsResponse> {
     let mut simulation = Simulation::new(seed, START);
     let all = std::iter::from_fn(|| Some(simulation.next()));
     all.take_while(|(at, _)| at.since(START) < seconds * Nanos::SECOND).map(|(_, r)| r).collect()
 }
 
-fn flow(r: &GetFlowsResponse) -> Option<&Flow> {
+pub fn flow(r: &GetFlowsResponse) -> Option<&Flow> {
     match &r.response_types {
         Some(ResponseTypes::Flow(f)) => Some(f),
         _ => None,
@@ -32,7 +32,7 @@ fn flow(r: &GetFlowsResponse) -> Option<&Flow> {
 }
 
 /// Pods and nodes as the API of that cluster has them.
-fn objects(all: &[GetFlowsResponse]) -> Vec<Value> {
+pub fn objects(all: &[GetFlowsResponse]) -> Vec<Value> {
     let mut pods: BTreeMap<String, Value> = BTreeMap::new();
     let mut of = |e: &Endpoint, ip: &str, node: &str| {
         // An agent numbers its own endpoints only.
@@ -67,7 +67,7 @@ fn objects(all: &[GetFlowsResponse]) -> Vec<Value> {
     pods.into_values().chain(nodes.iter().enumerate().map(node)).chain([slice]).collect()
 }
 
-fn populate(engine: &mut Engine, objects: &[Value]) {
+pub fn populate(engine: &mut Engine, objects: &[Value]) {
     for o in objects {
         for doc in yaml::read("cluster", &serde_json::to_string_pretty(o).unwrap()).0 {
             engine.feed(Input::World(At { cluster: "".into(), at: Some(START), change: Change::Apply(Arc::new(doc)) }), &mut |_| {});
@@ -76,7 +76,7 @@ fn populate(engine: &mut Engine, objects: &[Value]) {
 }
 
 /// Time, node, addresses, ports, direction, verdict, reason.
-fn stripped(r: &GetFlowsResponse) -> GetFlowsResponse {
+pub fn stripped(r: &GetFlowsResponse) -> GetFlowsResponse {
     let Some(f) = flow(r) else { return r.clone() };
     let less = Flow {
         time: f.time,
@@ -98,7 +98,7 @@ fn fed(engine: &mut Engine, r: &GetFlowsResponse) -> Option<Why> {
     why
 }
 
-fn explaining() -> Options {
+pub fn explaining() -> Options {
     Options { explain: Explain::Drops, hold: Some(Limits::default()), fold: true, ..Options::default() }
 }
 

@@ -226,6 +226,15 @@ pub(super) fn told(why: &mut Why, o: &Observed, set: &PolicySet) {
     }
 }
 
+/// Which policy the agent went by is not known where its number names nobody; what the policies say stands by itself.
+pub(super) fn unnamed(why: &mut Why, o: &Observed) {
+    let Some(ruling) = o.ruling.filter(|_| !o.reported.unnamed.is_empty()) else { return };
+    why.because.push(o.reported.unnamed.clone());
+    if why.outcome == Outcome::Undecidable {
+        why.leave_open([format!("policy-number:{}", ruling.policy)]);
+    }
+}
+
 /// Without its proxy Cilium refuses policies with L7 rules: what they would say is not what the datapath went by.
 pub(super) fn refused_l7(why: &mut Why, set: &PolicySet) {
     let has = |r: &Rule| matches!(&r.ports, Ports::Of(list) if list.iter().any(|p| p.l7.is_some()));

@@ -56,6 +56,7 @@ pub fn why(o: &Observed, ends: [&End; 2], world: &World, set: &PolicySet, opt: &
 
 /// With what is left of it where kinds of policy, or the cluster, could not be read.
 fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet, opt: &Options) -> Explanation {
+    agree::unnamed(&mut e.why, o);
     if set.given() {
         doubts(&mut e.why, o, world);
         agree::told(&mut e.why, o, set);

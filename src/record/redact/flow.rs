@@ -1,10 +1,14 @@
 //! The fields of a response. Every field of a flow is named here, so that one which comes with a later version is not passed on by mistake.
 use super::words::Words;
+use crate::wire::ids;
 use crate::wire::pb::flow::layer4::Protocol;
 use crate::wire::pb::flow::layer7::Record;
 use crate::wire::pb::flow::{Dns, Endpoint, Flow, Http, HttpHeader, Ip, Kafka, Layer4, Layer7, Policy, Service, Tunnel, Workload};
+use crate::wire::pb::flowhy::agent::Ruling;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
+use prost::Message as _;
+use prost_types::Any;
 
 pub fn response(w: &mut Words, r: &mut GetFlowsResponse) {
     r.node_name = w.name(&r.node_name);
@@ -60,8 +64,7 @@ fn flow(w: &mut Words, f: Flow) -> Flow {
         sock_xlate_point: f.sock_xlate_point,
         socket_cookie: f.socket_cookie,
         cgroup_id: f.cgroup_id,
-        // By its type an emitter is known; what it holds is not.
-        extensions: f.extensions.map(|a| prost_types::Any { type_url: a.type_url, value: Vec::new() }),
+        extensions: f.extensions.map(extension),
         egress_allowed_by: policies(w, &f.egress_allowed_by),
         ingress_allowed_by: policies(w, &f.ingress_allowed_by),
         egress_denied_by: policies(w, &f.egress_denied_by),
@@ -69,6 +72,12 @@ fn flow(w: &mut Words, f: Flow) -> Flow {
         policy_log: names(w, &f.policy_log),
         aggregate: f.aggregate,
     }
+}
+
+/// By its type an emitter is known; what it holds is not, but for numbers of policies. What these mean is said by a line of its own.
+fn extension(a: Any) -> Any {
+    let numbers = ids::read(&a).map(|m| Ruling { dictionary: Vec::new(), ..m }.encode_to_vec());
+    Any { type_url: a.type_url, value: numbers.unwrap_or_default() }
 }
 
 fn names(w: &mut Words, all: &[String]) -> Vec<String> {

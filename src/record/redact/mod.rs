@@ -5,7 +5,7 @@
 //! parts, and parts that begin alike begin alike afterwards (so owners are still found by their pods' names, and globs still match); an
 //! address keeps its common prefixes with others (so CIDRs still match). Label keys, ports, protocols, times, kinds and reserved identities
 //! are kept. What cannot be kept apart from its meaning is left out: MAC addresses, trace ids, extensions' contents, annotations,
-//! descriptions. Names are hidden from who has not the key, not from who can guess and compare: it is for sharing, not for publishing.
+//! descriptions. The numbers that agents give policies are kept. Names are hidden from who has not the key, not from who can guess and compare: it is for sharing, not for publishing.
 mod address;
 mod flow;
 mod manifest;
@@ -16,6 +16,7 @@ mod words;
 
 use crate::model::doc::{Doc, Fault, Text};
 
+use crate::model::ids::{Ids, Meaning};
 use crate::model::input::{At, Change, Edited, Edits, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::wire::pb::observer::GetFlowsResponse;
@@ -51,6 +52,7 @@ impl Redact {
             Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
             Change::Edited(edits) => Change::Edited(Arc::new(edited(w, edits))),
             Change::Kind(k) => Change::Kind(Kind { state: without_cause(&k.state), ..k.clone() }),
+            Change::Ids(ids) => Change::Ids(Arc::new(numbers(w, ids))),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();
                 Change::Fault(Fault { file: w.name(&f.file), line: f.line, what })
@@ -66,6 +68,13 @@ fn document(w: &mut words::Words, doc: &Doc) -> Doc {
     let text = Arc::new(Text { file: w.name(&doc.text.file), body });
     let live = doc.live.as_deref().map(|l| Arc::new(live(w, l)));
     Doc { text, live, ..doc.clone() }
+}
+
+fn numbers(w: &mut words::Words, ids: &Ids) -> Ids {
+    let mut meaning =
+        |m: &Meaning| Meaning { namespace: w.name(&m.namespace), name: w.name(&m.name), rule_name: w.name(&m.rule_name), ..m.clone() };
+    let entries = ids.entries.iter().map(&mut meaning).collect();
+    Ids { node: w.name(&ids.node), instance: ids.instance, entries }
 }
 
 /// The text of each file is all that its line says.

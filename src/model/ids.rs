@@ -1,0 +1,57 @@
+//! Numbers that agents send in place of policies' names, and what a dictionary says that they mean. Owns the shapes; looks nothing up.
+use super::observed::Direction;
+
+/// What a record says of its policy in numbers (`flowhy.agent.Ruling`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ruling {
+    pub policy: u64,
+    /// 0: which rule is not known.
+    pub rule: u64,
+    /// 0: not known.
+    pub generation: u64,
+    /// Of the agent: numbers of two instances have nothing to do with each other.
+    pub instance: u64,
+}
+
+/// Some entries of the dictionary of one node's agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// As its flows name it; empty: of every node.
+    pub node: String,
+    pub instance: u64,
+    pub entries: Vec<Meaning>,
+}
+
+/// What a number means.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Meaning {
+    pub policy: u64,
+    /// 0: the entry is about the policy as a whole.
+    pub rule: u64,
+    /// 0: true of each generation.
+    pub generation: u64,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub direction: Option<Direction>,
+    pub rule_index: Option<u32>,
+    pub rule_name: String,
+}
+
+impl Meaning {
+    /// No name of Kubernetes is longer; a hostile agent's may be.
+    const LONGEST: usize = 253;
+
+    /// Whether it can be kept: it names something, in words of a length that names have.
+    pub fn is_sound(&self) -> bool {
+        let words = [&self.kind, &self.namespace, &self.name, &self.uid, &self.rule_name];
+        self.policy != 0 && !self.name.is_empty() && words.iter().all(|w| w.len() <= Self::LONGEST)
+    }
+
+    /// `NetworkPolicy shop/db`.
+    pub fn policy(&self) -> String {
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        format!("{} {}{slash}{}", self.kind, self.namespace, self.name)
+    }
+}
