@@ -39,7 +39,17 @@ impl Talks {
                 let id = self.talks.len();
                 self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk { flow: sent.flow(), egress, ingress, unsaid, replies: 0, home: 0, example: None, first: at, last: at });
+                self.talks.push(Talk {
+                    flow: sent.flow(),
+                    egress,
+                    ingress,
+                    unsaid,
+                    replies: 0,
+                    home: 0,
+                    example: None,
+                    first: at,
+                    last: at,
+                });
                 id
             }
         };

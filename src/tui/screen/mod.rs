@@ -133,7 +133,9 @@ pub fn measure(m: &mut Model, engine: &Engine) {
         Some(Screen::Why(c)) => why::measure(m, engine, c, area),
         Some(Screen::Describe(d)) => describe::measure(m, engine, d, area),
         Some(Screen::Ledger(s)) => s.most = ledger::lines(m, engine, area.width).len().saturating_sub(page),
-        Some(Screen::Help { of, find, scroll, .. }) => scroll.most = help::lines(m, engine, *of, find, area.width).len().saturating_sub(page),
+        Some(Screen::Help { of, find, scroll, .. }) => {
+            scroll.most = help::lines(m, engine, *of, find, area.width).len().saturating_sub(page)
+        }
         Some(Screen::Yaml(y)) => y.scroll.most = y.lines.len().saturating_sub(page),
         Some(Screen::Flows(_) | Screen::Drops | Screen::Map(_) | Screen::Matrix(_) | Screen::Stats(_)) | None => {}
         Some(Screen::Timeline(_) | Screen::Policies(_) | Screen::Columns(_) | Screen::Admitted(_)) => {}

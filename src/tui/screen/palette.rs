@@ -134,19 +134,34 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
     let mut all = Vec::new();
     for e in action::on(bit).filter(|e| !matches!(e.action, Action::Palette | Action::Down | Action::Up | Action::Left | Action::Right)) {
         let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
-        all.push(Offer { name: e.name.to_owned(), help: format!("{}  {}", keys.join(" "), e.help), go: Go::Act(e.action), off: m.screen().and_then(|on| blocked(m, engine, e.action, on)) });
+        all.push(Offer {
+            name: e.name.to_owned(),
+            help: format!("{}  {}", keys.join(" "), e.help),
+            go: Go::Act(e.action),
+            off: m.screen().and_then(|on| blocked(m, engine, e.action, on)),
+        });
     }
     for (name, go, help) in COMMANDS {
         let help = if *name == "record" && m.tape.is_some() { "end the recording" } else { help };
         all.push(Offer { name: format!("{name} "), help: help.to_owned(), go: go(String::new()), off: off(m, name) });
     }
-    all.push(Offer { name: "write".to_owned(), help: "keep columns, theme and time in the configuration file".to_owned(), go: Go::Write, off: None });
+    all.push(Offer {
+        name: "write".to_owned(),
+        help: "keep columns, theme and time in the configuration file".to_owned(),
+        go: Go::Write,
+        off: None,
+    });
     if let Some(t) = engine.tally() {
         let mut names: Vec<&str> =
             t.edges.nodes().filter(|n| n.atoms.iter().any(|a| a.starts_with("ns:"))).map(|n| n.group.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        all.extend(names.into_iter().map(|n| Offer { name: n.to_owned(), help: "namespace".to_owned(), go: Go::Namespace(n.to_owned()), off: None }));
+        all.extend(names.into_iter().map(|n| Offer {
+            name: n.to_owned(),
+            help: "namespace".to_owned(),
+            go: Go::Namespace(n.to_owned()),
+            off: None,
+        }));
     }
     best(text, all.into_iter().map(|o| (o.name.clone(), o)))
 }
@@ -206,11 +221,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     // What is typed is the point: the keys are said beside it where there is room.
     let room = usize::from(area.width).saturating_sub(taken + 2);
     let note = [note, "Esc leaves"].into_iter().find(|n| n.len() < room).map_or_else(String::new, |n| format!("{n} "));
-    pen.ends(
-        Rect { y: last, height: 1, ..area },
-        &[seg(" :", look.accent()), seg(typed, look.plain())],
-        &[seg(note, look.dim())],
-    );
+    pen.ends(Rect { y: last, height: 1, ..area }, &[seg(" :", look.accent()), seg(typed, look.plain())], &[seg(note, look.dim())]);
     Some(Position { x: x.min(area.right().saturating_sub(1)), y: last })
 }
 
