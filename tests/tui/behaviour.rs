@@ -2,7 +2,7 @@
 use crate::kit::*;
 use flowhy::model::input::{Input, Link};
 use flowhy::source::capture::Capture;
-use flowhy::tui::{App, Effect, Keymap, Options};
+use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
 use ratatui::style::Modifier;
 use std::sync::Arc;
 
@@ -352,6 +352,46 @@ fn what_was_cut_stands_whole_on_the_last_line() {
     let t = text(&play_at("y", 40, 10));
     assert!(t.contains("c command line"), "{t}");
     assert!(play("9s").contains("S reverse"));
+}
+
+#[test]
+fn the_screen_is_named_however_long_the_file_s_name_is() {
+    let title = "policy-report-publisher-of-the-cluster-in-frankfurt.jsonl".to_owned();
+    for (keys, name) in [("2", "› drops"), ("2<cr>", "› drops › why"), ("9", "› admitted")] {
+        let mut a = app(Options { title: title.clone(), ..options() });
+        press(&mut a, keys, 80, 24);
+        let t = picture(&mut a, 80, 24);
+        let first = row(t.backend().buffer(), 0);
+        assert!(first.contains(name) && first.contains("policy") && first.contains("jsonl"), "{first}");
+        // The crumbs are still where they are clicked.
+        a.mouse(Mouse::Click { x: column(t.backend().buffer(), 0, "flows"), y: 0 });
+        assert!(!row(picture(&mut a, 80, 24).backend().buffer(), 0).contains(name), "{keys}");
+    }
+}
+
+#[test]
+fn an_empty_list_says_what_is_missing() {
+    // A filter on requests where no proxy told of any.
+    let mut a = live(&many(3));
+    press(&mut a, "/http.status:5xx<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("none of the newest 3 flows is a request: L7 visibility needs an L7 rule"), "{t}");
+    assert!(!play("/http.status:404<cr>").contains("L7 visibility"), "here a proxy told of one");
+    // A key that can do nothing says why, and is dim before it is pressed.
+    for (keys, why) in
+        [("/ns:nobody<cr>3<cr>", "no flows here"), ("/ns:nobody<cr>4<cr>", "no flows here"), ("/ns:nobody<cr>5+", "no flows here")]
+    {
+        assert!(play(keys).contains(why), "{keys}: {}", play(keys));
+    }
+    let mut a = App::new(bare(), options());
+    press(&mut a, "7<cr>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("no policies are known"));
+    // Without a filter none has to be changed.
+    a.feed(lines(FLOWS.lines().find(|l| l.contains("DROPPED")).unwrap()));
+    press(&mut a, "9", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("nothing passed so far"));
+    press(&mut a, "2", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("undecidable: no policies at hand"));
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn parts(c: &Cause) -> (String, String) {
     match (c.why.outcome, verdict::chief(&c.why)) {
         (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => (String::new(), text.to_owned()),
         (Outcome::NotPolicy, _) => ("not policy".to_owned(), text.to_owned()),
+        // The commonest one, so that it is read in any list.
+        (Outcome::Undecidable, _) if c.why.missing == ["policies"] => ("undecidable".to_owned(), "no policies at hand".to_owned()),
         (Outcome::Undecidable, _) if !text.contains("decid") => ("undecidable".to_owned(), text.to_owned()),
         (_, Some(p)) => {
             // Who is concerned stands beside the sentence, and the policy before it: neither is said twice.
@@ -271,9 +273,10 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
     }
 }
 
-/// A name without its namespace.
+/// A name without its namespace; what is behind the slash of a range of addresses is none.
 fn last(name: &str) -> &str {
-    name.rsplit_once('/').map_or(name, |(_, rest)| rest)
+    let ns = |s: &str| !s.contains(['.', ':']);
+    name.rsplit_once('/').filter(|(head, _)| ns(head)).map_or(name, |(_, rest)| rest)
 }
 
 /// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
@@ -281,13 +284,10 @@ pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> Strin
     let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let half = room / 2;
-    // How many are hit is the point; the other side gives its namespace away first.
+    // How many are hit is the point.
     let counts = |name: &str| name.ends_with(" workloads");
-    let (from, to) = match (a + b > room, counts(from), counts(to)) {
-        (true, true, _) => (from, last(to)),
-        (true, _, true) => (last(from), to),
-        _ => (from, to),
-    };
+    // Half of each name says less than the names without their namespaces.
+    let (from, to) = if a + b > room { (last(from), last(to)) } else { (from, to) };
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let (fa, fb) = if a + b <= room {
         (a, b)

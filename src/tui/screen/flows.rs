@@ -2,6 +2,7 @@
 use super::{drops, row};
 use crate::engine::Engine;
 use crate::model::input::Link;
+use crate::model::view::Field;
 use crate::tui::column::{Column, Place, layout};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{count, short, span, width, wrap};
@@ -209,6 +210,26 @@ pub fn row_text(m: &Model, engine: &Engine, seq: u64) -> Option<String> {
     Some(crate::tui::text::clean(&text).into_owned())
 }
 
+/// What only a proxy tells.
+const REQUESTS: [Field; 8] = [
+    Field::HttpCode,
+    Field::HttpMethod,
+    Field::HttpUrl,
+    Field::HttpHeaders,
+    Field::DnsQuery,
+    Field::DnsRcode,
+    Field::KafkaTopic,
+    Field::LatencyNs,
+];
+/// Flows among which a request is looked for; there may be a million.
+const LOOKED_AT: u64 = 2_000;
+
+/// Whether a proxy told of any of the newest flows.
+fn has_requests(engine: &Engine) -> bool {
+    let mut newest = engine.store().seqs().rev().take(usize::try_from(LOOKED_AT).unwrap_or(usize::MAX));
+    newest.any(|seq| engine.store().row(seq).is_some_and(|r| r.l7.is_some()))
+}
+
 /// Why there is nothing to see, and what to do about it.
 fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     let look = m.look;
@@ -219,6 +240,15 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     } else if !engine.store().is_empty() && !v.is_all() {
         lines.push(say("no flow matches this filter".to_owned(), look.plain()));
         lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
+        let asks = REQUESTS.into_iter().any(|f| v.filter().fields().contains(f));
+        if asks && !has_requests(engine) {
+            let said = format!(
+                "none of the newest {} flows is a request: L7 visibility needs an L7 rule, which also isolates",
+                count(LOOKED_AT.min(engine.store().len() as u64))
+            );
+            let said = wrap(&said, usize::from(area.width).saturating_sub(3));
+            lines.extend(said.into_iter().map(|l| say(l, look.dim())));
+        }
     } else if m.streams(engine) {
         if engine.links().is_empty() {
             lines.push(say("starting".to_owned(), look.dim()));

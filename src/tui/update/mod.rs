@@ -100,6 +100,15 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
                 _ => "no drops in this filter",
             })
         }
+        (Action::Enter | Action::FlowsOf | Action::Plus | Action::Minus | Action::Sort | Action::Reverse, s)
+            if s.sums() && m.view().is_some_and(|v| v.len(engine) == 0) =>
+        {
+            Some("no flows here")
+        }
+        (Action::Enter | Action::Yaml | Action::Sort | Action::Reverse, Screen::Policies(p)) if p.usage.lines.is_empty() => {
+            Some("no policies are known")
+        }
+        (Action::Enter | Action::Sort | Action::Reverse, Screen::Admitted(x)) if x.found.lines.is_empty() => Some("nothing passed here"),
         (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
         _ => None,
     }

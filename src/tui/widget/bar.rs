@@ -11,10 +11,13 @@ use crate::tui::update::{blocked, board, copy};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
+/// Columns of the context that stay.
+const LEAST_TITLE: usize = 12;
+
 /// Line 1. The crumbs stay, then the loss, then the link; the rest goes first where there is no room.
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
-    let mut left = vec![seg(" ", look.plain()), seg(if m.options.title.is_empty() { "flowhy" } else { &m.options.title }, look.strong())];
+    let mut left = vec![seg(" ", look.plain()), seg(title(m, area.width), look.strong())];
     for (_, crumb) in crumbs(m) {
         left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
         left.push(crumb);
@@ -107,10 +110,17 @@ fn crumbs(m: &Model) -> Vec<(usize, Seg)> {
     out
 }
 
+/// The context, or the file: its middle goes before the names of the screens do.
+fn title(m: &Model, room: u16) -> String {
+    let all = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
+    let behind: usize = crumbs(m).iter().map(|(_, c)| 2 + width(m.look.g.crumb) + width(&crate::tui::text::clean(&c.0))).sum();
+    let room = (usize::from(room) / 2).saturating_sub(1 + behind).max(LEAST_TITLE);
+    crate::tui::text::clip(all, room, m.look.g.gap)
+}
+
 /// The place in the stack of the crumb in this column of the first line.
 pub fn crumb_at(m: &Model, x: u16) -> Option<usize> {
-    let title = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
-    let mut from = 1 + width(&crate::tui::text::clean(title));
+    let mut from = 1 + width(&title(m, m.width));
     for (place, crumb) in crumbs(m) {
         let begin = from + 2 + width(m.look.g.crumb);
         from = begin + width(&crate::tui::text::clean(&crumb.0));
