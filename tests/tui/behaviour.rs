@@ -166,6 +166,17 @@ fn enter_on_why_shows_all_flows_of_the_cause() {
 }
 
 #[test]
+fn a_policys_name_that_the_row_had_to_cut_stands_whole_on_the_last_line() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>", 60, 24);
+    let t = text(&picture(&mut a, 60, 24));
+    assert!(!t.lines().last().unwrap().contains("db-ingress: "), "the row has room for it\n{t}");
+    press(&mut a, "/<c-u>drop:l7<cr>", 60, 24);
+    let t = text(&picture(&mut a, 60, 24));
+    assert!(t.lines().last().unwrap().contains("shop/cart-api: no "), "{t}");
+}
+
+#[test]
 fn tab_goes_to_the_pane_and_escape_back() {
     let mut a = app(options());
     press(&mut a, "<tab>j<cr>", 80, 24);

@@ -127,15 +127,19 @@ pub fn from(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, first: usiz
     }
 }
 
-/// One row; gives back what had to be cut, whole.
+/// One row; gives back what had to be cut, whole: a drop's policy and what is wrong before the names.
 fn one(pen: &mut Pen<'_>, flow: &Flow<'_>, area: Rect, cols: &[Place]) -> Option<String> {
     let look = pen.look;
-    let mut cut = false;
+    let (mut cut, mut policy) = (false, None);
     for p in cols {
         let cell = flow.cell(*p, cols);
         let (x, long) = (area.x + p.x, length(&cell));
         match (&cell[..], p.column) {
-            (_, Column::Verdict) => put_verdict(pen, (x, area.y, p.w), &cell),
+            (_, Column::Verdict) => {
+                if put_verdict(pen, (x, area.y, p.w), &cell) {
+                    policy = verdict::spoken(flow.engine, &flow.row);
+                }
+            }
             ([(text, style)], c) if c.spec().right => pen.number(x, area.y, p.w, text, *style),
             ([(text, style)], c) => {
                 cut |= matches!(c, Column::From | Column::To | Column::Flow) && long > usize::from(p.w);
@@ -147,16 +151,16 @@ fn one(pen: &mut Pen<'_>, flow: &Flow<'_>, area: Rect, cols: &[Place]) -> Option
         }
     }
     let (from, to) = flow.names();
-    cut.then(|| format!("{from} {} {to}", look.g.arrow))
+    policy.or_else(|| cut.then(|| format!("{from} {} {to}", look.g.arrow)))
 }
 
-/// The name in the middle of the cell gives way, so that the side before and the count after stay.
-fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
+/// The name in the middle of the cell gives way, so that the side before and the count after stay. Says whether anything had to.
+fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) -> bool {
     let area = Rect { x, y, width: w, height: 1 };
     let over = length(cell).saturating_sub(usize::from(w));
     if over == 0 || cell.len() < 3 {
         pen.line(area, &fitted(cell, usize::from(w), pen.look.g.gap));
-        return;
+        return over > 0;
     }
     let last = cell.last().map_or(0, |s| width(&s.0));
     // A long end (a path, a sentence) is cut itself.
@@ -170,6 +174,7 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) {
         })
         .collect();
     pen.line(area, &cut);
+    true
 }
 
 /// One flow as a line of text, for the clipboard.

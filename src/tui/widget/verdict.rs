@@ -109,6 +109,14 @@ fn denied(out: &mut Vec<Seg>, look: Look, engine: &Engine, seq: u64, row: &Row, 
     }
 }
 
+/// What the cell of a denied flow says, in full: whose policy, and what is wrong. `shop/db-ingress: no rule allows port 5433`.
+pub fn spoken(engine: &Engine, row: &Row) -> Option<String> {
+    let why = row.cause.and_then(|id| engine.causes().get(id)).map(|c| &*c.why)?;
+    let derived = chief(why).and_then(|name| why.policies.iter().find(|p| p.name == name)).map(PolicyRef::path);
+    let named = || why.reported.as_ref().and_then(|r| r.policies.first()).map(|p| format!("{} (agent)", p.path()));
+    Some(derived.or_else(named).map_or_else(|| why.text.clone(), |whose| format!("{whose}: {}", why.text)))
+}
+
 /// A reason as Hubble prints it, in running text.
 pub fn printed(drop: u16) -> String {
     match reason::by_number(u32::from(drop)) {
