@@ -18,6 +18,10 @@ mod change;
 mod files;
 #[path = "record/ids.rs"]
 mod ids;
+#[path = "record/managed.rs"]
+mod managed;
+#[path = "record/others.rs"]
+mod others;
 #[path = "record/saved.rs"]
 mod saved;
 

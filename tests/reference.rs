@@ -23,9 +23,22 @@ mod supply;
 #[path = "reference/tiers.rs"]
 mod tiers;
 
-use random::{Dice, Maker, Seed};
+use random::{Dice, Maker};
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// A seeded row without end (splitmix64).
+struct Seed(u64);
+
+impl Dice for Seed {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap_or(0)
+    }
+}
 
 /// A judge of judges has to be right itself.
 #[test]

@@ -34,6 +34,8 @@ use scene::{Scene, drop, pod, reserved, world_ip};
 mod patch;
 #[path = "why/suggest.rs"]
 mod suggest;
+#[path = "why/suggest_random.rs"]
+mod suggest_random;
 
 /// Three namespaces' worth of what people write; line numbers are part of the tests.
 const SHOP: &str = "\

@@ -204,6 +204,8 @@ impl Engine {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
             }
+            // What proves nothing because nobody asked for it is told by whoever concludes something from what is held.
+            Input::World(At { change: Change::Asked(_), .. }) => {}
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);

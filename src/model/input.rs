@@ -140,6 +140,8 @@ pub enum Change {
     Edited(Arc<Edits>),
     /// What an agent's numbers of policies mean.
     Ids(Arc<Ids>),
+    /// From then on servers were asked only for what this filter lets through, and DNS; empty: for every flow.
+    Asked(Arc<str>),
 }
 
 /// Which object.

@@ -16,6 +16,8 @@ const MOST_FAULTS: usize = 1_000;
 /// of all keeps its text, and so does what lies after them.
 const MOST_EDITS: usize = 256;
 const MOST_EDITED: usize = 4 << 20;
+/// Wishes kept: a reader names fewer, and calls the others by one word.
+const MOST_ASKED: usize = 16;
 
 #[derive(Debug, Clone, Default)]
 pub struct Ground {
@@ -28,6 +30,8 @@ pub struct Ground {
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
     faults: Vec<Vec<u8>>,
+    /// What servers were asked for, the latest last.
+    asked: VecDeque<Vec<u8>>,
     /// What agents' numbers mean, an entry a line, with the place in `said` of the latest time that it came.
     ids: BTreeMap<Numbered, (u64, Vec<u8>)>,
     said: BTreeMap<u64, Numbered>,
@@ -68,6 +72,12 @@ impl Ground {
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
             Change::Fault(_) => {}
             Change::Edited(_) => self.edit(line.clone()),
+            Change::Asked(_) => {
+                self.asked.push_back(line.clone());
+                if self.asked.len() > MOST_ASKED {
+                    self.asked.pop_front();
+                }
+            }
             Change::Ids(_) => {}
         }
         Some(line)
@@ -123,7 +133,14 @@ impl Ground {
         let mut lines = 2;
         // An edit takes away the faults that its file had before.
         let ids = self.ids.values().map(|(_, l)| l);
-        for l in manifests.chain(ids).chain(&self.faults).chain(&self.edits).chain(self.kinds.values()).chain(self.objects.values()) {
+        for l in manifests
+            .chain(ids)
+            .chain(&self.asked)
+            .chain(&self.faults)
+            .chain(&self.edits)
+            .chain(self.kinds.values())
+            .chain(self.objects.values())
+        {
             out.extend_from_slice(l);
             out.push(b'\n');
             lines += 1;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 enum About {
     Object(Arc<str>, ObjectId),
     Kind(Arc<str>, String, String),
-    /// A manifest, what became of it, a fault, or what an agent's numbers mean: no snapshot takes it back.
+    /// A manifest, what became of it, a fault, what an agent's numbers mean, or what was asked for: no snapshot takes it back.
     Text,
 }
 
@@ -145,7 +145,7 @@ fn about(at: &At) -> About {
         Change::Apply(doc) => About::Object(cluster, ObjectId::of(doc)),
         Change::Remove(id) => About::Object(cluster, id.clone()),
         Change::Kind(Kind { group, kind, .. }) => About::Kind(cluster, group.clone(), kind.clone()),
-        Change::Fault(_) | Change::Edited(_) | Change::Ids(_) => About::Text,
+        Change::Fault(_) | Change::Edited(_) | Change::Ids(_) | Change::Asked(_) => About::Text,
     }
 }
 

@@ -5,7 +5,7 @@ use super::update::mouse::Mouse;
 use super::view::View;
 use super::{screen, update};
 use crate::engine::Engine;
-use crate::model::input::{self, Input};
+use crate::model::input::{self, At, Change, Input};
 use crate::query::Predicate;
 use crate::wire::pb::observer::GetFlowsResponse;
 use ratatui::Frame;
@@ -46,6 +46,9 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
+        if let Input::World(At { change: Change::Asked(filter), .. }) = &input {
+            self.model.captures.ask(filter);
+        }
         self.engine.take(input, &mut |_| {}, keep);
         if reset {
             update::tape::reset(&mut self.model, &self.engine);

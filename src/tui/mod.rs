@@ -145,7 +145,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                         Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
                         Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
                         Effect::Copy(text) => copy(&text),
-                        Effect::Capture(any) => capture.iter().for_each(|c| c.ask(any.clone())),
+                        Effect::Capture(any, text) => {
+                            capture.iter().for_each(|c| c.ask(any.clone()));
+                            tapes.asked(&text, app.engine.now());
+                        }
                         Effect::Redraw => broken = anew(&mut terminal).err(),
                         Effect::Suspend => asked = Some(term::Ask::Suspend),
                     }

@@ -67,8 +67,8 @@ pub struct Options {
 pub enum Effect {
     /// Into the clipboard by OSC 52.
     Copy(String),
-    /// Only what one of these lets through is to come from now on.
-    Capture(Vec<FlowFilter>),
+    /// Only what one of these lets through is to come from now on; and that in the words of the filter bar.
+    Capture(Vec<FlowFilter>, String),
     /// Stop the player's clock, or let it run.
     Hold(bool),
     /// The player to another place, one line on, to another speed.

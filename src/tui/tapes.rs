@@ -6,7 +6,8 @@
 use super::model::Tone;
 use crate::engine::{Engine, Sieve};
 use crate::error::Error;
-use crate::model::input::{At, Codec, Frame, Input};
+use crate::model::input::{At, Change, Codec, Frame, Input};
+use crate::model::time::Nanos;
 use crate::model::words::count;
 use crate::query::Predicate;
 use crate::record::{Books, Ground, Recorder, files};
@@ -150,6 +151,12 @@ impl Tapes {
             Input::Edited(edits) => edits.said().iter().for_each(|at| self.world(at)),
             _ => {}
         }
+    }
+
+    /// The servers are asked for this from now on: what is recorded says so.
+    pub fn asked(&mut self, text: &str, now: Nanos) {
+        let at = Some(now).filter(|now| *now != Nanos::default());
+        self.world(&At { cluster: Arc::from(""), at, change: Change::Asked(Arc::from(text)) });
     }
 
     fn world(&mut self, at: &At) {
@@ -435,6 +442,26 @@ mod tests {
         assert_eq!(t.toggle(path.to_str()).0, Tone::Info);
         let (tone, said) = wait(&mut t);
         assert!(tone == Tone::Error && said.contains("the file exists") && t.state().is_none(), "{said}");
+    }
+
+    #[test]
+    fn what_was_asked_for_stands_where_it_changed_and_at_the_beginning_of_what_is_recorded_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut t = Tapes::new(hanging(&Arc::default()), None, &[]);
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        t.toggle(dir.path().join("one.jsonl").to_str());
+        t.keep(&flow(), None);
+        t.asked("ns:shop", Nanos(1));
+        t.keep(&flow(), None);
+        t.toggle(None);
+        t.toggle(dir.path().join("two.jsonl").to_str());
+        t.keep(&flow(), None);
+        t.end(&mut Left::default());
+        let asked = r#"{"world":{"time":"1970-01-01T00:00:00.000000001Z","asked":"ns:shop"}}"#;
+        let (one, two) = (read("one.jsonl"), read("two.jsonl"));
+        let lines: Vec<&str> = one.lines().filter(|l| !l.contains("snapshot")).collect();
+        assert!(lines.len() == 3 && lines[1] == asked, "{one}");
+        assert_eq!(two.lines().position(|l| l == asked), Some(1), "{two}");
     }
 
     fn flow() -> Frame {

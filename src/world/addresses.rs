@@ -1,6 +1,7 @@
 //! Whose an address was, and when. Owns the intervals in which pods held addresses, how long ended ones are kept, and which of
 //! several holders is meant; labels and policies are not its business.
 use super::Key;
+use super::managed::Ward;
 use super::objects::PodLike;
 use crate::model::time::Nanos;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -27,9 +28,15 @@ pub(super) struct Hold {
     from: Option<Nanos>,
     /// `None`: still.
     to: Option<Nanos>,
+    /// Whether it was Cilium's, as was known at its end; `None`: it was not, or it has not ended.
+    pub ward: Option<Ward>,
 }
 
 impl Hold {
+    pub fn is_over(&self) -> bool {
+        self.to.is_some()
+    }
+
     /// Whether it may have had the address then; `None` asks for now.
     fn at(&self, at: Option<Nanos>, lag: i64) -> bool {
         let Some(at) = at else { return self.to.is_none() };
@@ -62,11 +69,18 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Takes in that a pod is now `new` instead of `old`; `at`: when that was seen, `None`: it has always been so.
-    pub fn change(&mut self, key: &Arc<Key>, old: Option<&Arc<PodLike>>, new: Option<&Arc<PodLike>>, at: Option<Nanos>) {
+    /// Takes in that a pod is now `new` instead of `old`; `at`: when that was seen, `None`: it has always been so. `ward`: whether the old
+    /// one was Cilium's.
+    pub fn change(
+        &mut self,
+        key: &Arc<Key>,
+        (old, ward): (Option<&Arc<PodLike>>, Option<Ward>),
+        new: Option<&Arc<PodLike>>,
+        at: Option<Nanos>,
+    ) {
         let none = Vec::new();
         let (before, after) = (old.map_or(&none, |p| &p.ips), new.map_or(&none, |p| &p.ips));
-        before.iter().filter(|ip| !after.contains(ip)).for_each(|ip| self.end(key, *ip, at));
+        before.iter().filter(|ip| !after.contains(ip)).for_each(|ip| self.end(key, *ip, at, ward));
         let Some(pod) = new else { return };
         let alike = old.is_some_and(|old| old.is_alike(pod));
         for ip in after {
@@ -77,11 +91,11 @@ impl Addresses {
                 continue;
             }
             if known {
-                self.end(key, *ip, at);
+                self.end(key, *ip, at, ward);
             }
             // A pod has its address a little earlier than the API says so. What it is changes when that is seen.
             let from = if known { at } else { pod.started.or(at) };
-            self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None }, *ip);
+            self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None, ward: None }, *ip);
         }
     }
 
@@ -93,12 +107,12 @@ impl Addresses {
         self.holds.entry(ip).or_default().push(hold);
     }
 
-    fn end(&mut self, key: &Arc<Key>, ip: IpAddr, at: Option<Nanos>) {
+    fn end(&mut self, key: &Arc<Key>, ip: IpAddr, at: Option<Nanos>, ward: Option<Ward>) {
         let Some(list) = self.holds.get_mut(&ip) else { return };
         let Some(i) = list.iter().position(|h| h.to.is_none() && h.key == *key) else { return };
         match (at, list.get_mut(i)) {
             (Some(at), Some(hold)) => {
-                hold.to = Some(at);
+                (hold.to, hold.ward) = (Some(at), ward);
                 self.ended.push_back((at, ip, hold.id));
                 self.sweep(at);
             }
@@ -210,9 +224,9 @@ mod tests {
     fn an_address_is_whose_it_was_then() {
         let mut a = Addresses::default();
         let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
-        a.change(&key("a"), None, Some(&first), minute(10));
-        a.change(&key("a"), Some(&first), None, minute(20));
-        a.change(&key("b"), None, Some(&second), minute(30));
+        a.change(&key("a"), (None, None), Some(&first), minute(10));
+        a.change(&key("a"), (Some(&first), None), None, minute(20));
+        a.change(&key("b"), (None, None), Some(&second), minute(30));
         let told: Vec<_> = [5, 15, 25, 31].map(|m| app(&a, minute(m), "")).into();
         assert_eq!(told, ["Nobody", "a cart", "Nobody", "b db"]);
         assert_eq!(app(&a, None, ""), "b db");
@@ -224,8 +238,8 @@ mod tests {
     #[test]
     fn two_at_a_time_are_told_apart_by_the_node_or_not_at_all() {
         let mut a = Addresses::default();
-        a.change(&key("a"), None, Some(&pod("n1", "cart")), minute(1));
-        a.change(&key("b"), None, Some(&pod("n2", "db")), minute(1));
+        a.change(&key("a"), (None, None), Some(&pod("n1", "cart")), minute(1));
+        a.change(&key("b"), (None, None), Some(&pod("n2", "db")), minute(1));
         assert_eq!([app(&a, minute(2), "n2"), app(&a, minute(2), ""), app(&a, minute(2), "n9")], ["b db", "Several", "Several"]);
     }
 
@@ -233,9 +247,9 @@ mod tests {
     fn where_an_address_is_handed_over_either_may_have_had_it() {
         let mut a = Addresses::default();
         let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
-        a.change(&key("a"), None, Some(&first), minute(10));
-        a.change(&key("a"), Some(&first), None, minute(20));
-        a.change(&key("b"), None, Some(&second), minute(20));
+        a.change(&key("a"), (None, None), Some(&first), minute(10));
+        a.change(&key("a"), (Some(&first), None), None, minute(20));
+        a.change(&key("b"), (None, None), Some(&second), minute(20));
         let at = |s: i64| Some(Nanos(20 * MINUTE + s * Nanos::SECOND));
         let told: Vec<_> = [-6, -4, 0, 4, 6].map(|s| app(&a, at(s), "")).into();
         assert_eq!(told, ["a cart", "Several", "Several", "Several", "b db"]);
@@ -246,9 +260,9 @@ mod tests {
     fn what_a_pod_is_changes_while_its_address_stays() {
         let mut a = Addresses::default();
         let (old, new) = (pod("n1", "cart"), pod("n1", "cart2"));
-        a.change(&key("a"), None, Some(&old), minute(1));
-        a.change(&key("a"), Some(&old), Some(&old.clone()), minute(2));
-        a.change(&key("a"), Some(&old), Some(&new), minute(3));
+        a.change(&key("a"), (None, None), Some(&old), minute(1));
+        a.change(&key("a"), (Some(&old), None), Some(&old.clone()), minute(2));
+        a.change(&key("a"), (Some(&old), None), Some(&new), minute(3));
         assert_eq!([app(&a, minute(2), ""), app(&a, minute(4), ""), app(&a, None, "")], ["a cart", "a cart2", "a cart2"]);
     }
 
@@ -256,8 +270,8 @@ mod tests {
     fn pods_of_one_node_are_the_node() {
         let mut a = Addresses::default();
         let host = |n: &str| Arc::new(PodLike { host_network: true, ips: vec![ip("172.18.0.2")], node: n.into(), ..PodLike::default() });
-        a.change(&key("a"), None, Some(&host("n1")), None);
-        a.change(&key("b"), None, Some(&host("n1")), None);
+        a.change(&key("a"), (None, None), Some(&host("n1")), None);
+        a.change(&key("b"), (None, None), Some(&host("n1")), None);
         assert!(matches!(a.holder(ip("172.18.0.2"), minute(1), ""), Holder::Host("n1", 2)));
         assert!(!a.is_near(ip("172.18.0.3")), "nodes are known one by one");
     }
@@ -266,18 +280,18 @@ mod tests {
     fn ended_holders_are_kept_for_a_while_and_not_without_end() {
         let mut a = Addresses::default();
         let p = pod("n1", "cart");
-        a.change(&key("a"), None, Some(&p), minute(1));
-        a.change(&key("a"), Some(&p), None, minute(2));
-        a.change(&key("b"), None, Some(&p), minute(50));
-        a.change(&key("b"), Some(&p), None, minute(61));
+        a.change(&key("a"), (None, None), Some(&p), minute(1));
+        a.change(&key("a"), (Some(&p), None), None, minute(2));
+        a.change(&key("b"), (None, None), Some(&p), minute(50));
+        a.change(&key("b"), (Some(&p), None), None, minute(61));
         assert_eq!(app(&a, minute(1), ""), "a cart");
-        a.change(&key("c"), None, Some(&p), minute(70));
-        a.change(&key("c"), Some(&p), None, minute(71));
+        a.change(&key("c"), (None, None), Some(&p), minute(70));
+        a.change(&key("c"), (Some(&p), None), None, minute(71));
         assert_eq!((app(&a, minute(1), ""), app(&a, minute(55), "")), ("Nobody".to_owned(), "b cart".to_owned()));
         for i in 0..MOST_ENDED + 10 {
             let k = key(&i.to_string());
-            a.change(&k, None, Some(&p), minute(72));
-            a.change(&k, Some(&p), None, minute(72));
+            a.change(&k, (None, None), Some(&p), minute(72));
+            a.change(&k, (Some(&p), None), None, minute(72));
         }
         assert!(a.ended.len() <= MOST_ENDED && a.forgotten >= 10, "{} {}", a.ended.len(), a.forgotten);
         assert_eq!(a.holds.values().map(Vec::len).sum::<usize>(), a.ended.len());

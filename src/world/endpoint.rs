@@ -1,6 +1,7 @@
 //! One side of a flow with all that is known of it. Owns how labels are filled in from manifests, and what counts as unknown.
 use super::aged::Then;
 use super::labels::{self, CLUSTER, Labels, METADATA_NAME, NAMESPACE_LABELS, POD_NAMESPACE, SERVICE_ACCOUNT};
+use super::managed::Ward;
 use super::objects::{PodLike, Service, ServicePort, Target};
 use super::stand::{self, Other, Seen, Stand};
 use super::{Key, NamedPort, World};
@@ -116,6 +117,8 @@ impl World {
         let contradicts = |t: &PodLike, own: &Labels| t.labels.iter().any(|(k, v)| own.get(Some("k8s"), k).is_some_and(|has| has != v));
         let template = template.filter(|t| !(inferred && own.as_ref().is_some_and(|own| contradicts(t, own))));
         let host_network = own.is_none() && (s.host || template.is_some_and(|t| t.host_network));
+        let asks = own.is_none() && template.is_some() && !host_network && !inferred && p.identity == 0;
+        let ward = if asks { self.ward(s.hold, &namespace, &pod, at) } else { Ward::Managed };
         let mut e = Endpoint {
             display: display(p, s, &namespace, &pod),
             ip: p.ip,
@@ -139,10 +142,12 @@ impl World {
                 // A pod's labels of which the namespace was cut off are not all of its identity.
                 e.known = outside || e.labels.is_pod();
             }
-            (None, Some(_)) if !host_network && !inferred && p.identity == 0 && self.is_unmanaged(&namespace, &pod, at) => {
+            (None, Some(_)) if ward == Ward::Unmanaged => {
                 e.labels.push("reserved", "unmanaged", "");
                 e.known = true;
             }
+            // To policies it was a pod with these labels or none at all.
+            (None, Some(_)) if ward == Ward::Unknown => e.labels.push("k8s", POD_NAMESPACE, &namespace),
             (None, Some(t)) if !host_network => {
                 e.labels = self.labels_from(t, &namespace, &p.cluster);
                 (e.known, e.inferred) = (true, inferred);
@@ -236,8 +241,8 @@ impl World {
             let mut hasher = DefaultHasher::new();
             let one = Party { ip: Some(*ip), ..Party::default() };
             let stand = self.stand(&one, Seen { at, ..Seen::default() });
-            let unmanaged = stand.pod().is_some_and(|(namespace, name)| self.is_unmanaged(namespace, name, at));
-            (ip, stand.told(), unmanaged).hash(&mut hasher);
+            let ward = stand.pod().map(|(namespace, name)| self.ward(stand.hold, namespace, name, at));
+            (ip, stand.told(), ward).hash(&mut hasher);
             hasher.finish()
         };
         ips.iter().fold(0, |all, ip| all.wrapping_add(told(ip)))

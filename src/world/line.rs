@@ -10,6 +10,7 @@
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
 //! | `edited` | `file` and `body` of each manifest that was written anew then; no `body` where nothing is left of it |
 //! | `ids` | `node` (none: every one), `instance` and `entries`: what the numbers mean that an agent sends in place of policies' names |
+//! | `asked` | the filter that says all that servers were asked for from then on, but for DNS; empty: every flow |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
 //!
@@ -63,6 +64,8 @@ struct Line<'a> {
     edited: Vec<Saved<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     ids: Option<numbers::Said>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
+    asked: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     snapshot: Option<Cow<'a, str>>,
 }
@@ -187,6 +190,7 @@ pub fn write(at: &At, out: &mut Vec<u8>) {
             };
             Line { kind: Some(known), ..head() }
         }
+        Change::Asked(filter) => Line { asked: Some(Cow::Borrowed(filter)), ..head() },
         Change::Ids(ids) => Line { ids: Some(numbers::Said::of(ids)), ..head() },
         Change::Edited(edits) => Line { edited: edits.used().map(saved).collect(), ..head() },
         Change::Fault(f) => {
@@ -270,6 +274,7 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
             all(vec![Change::Kind(Kind { group: own(k.group), kind: own(k.kind), state })])
         }
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
+        Line { asked: Some(filter), .. } => all(vec![Change::Asked(Arc::from(&*filter))]),
         Line { ids: Some(said), .. } => all(vec![Change::Ids(Arc::new(said.ids()))]),
         Line { edited, .. } if !edited.is_empty() => {
             let at = at.ok_or("manifests that were written anew at no time")?;
@@ -344,6 +349,9 @@ mod tests {
         ] {
             let kind = Kind { group: String::new(), kind: "Pod".into(), state };
             assert!(matches!(there_and_back(&at(Change::Kind(kind.clone()))).change, Change::Kind(back) if back == kind));
+        }
+        for filter in ["", "ns:shop \"x\""] {
+            assert!(matches!(there_and_back(&at(Change::Asked(filter.into()))).change, Change::Asked(back) if *back == *filter));
         }
         let fault = Fault { file: "a.yaml".into(), line: 7, what: "no YAML".into() };
         assert!(matches!(there_and_back(&at(Change::Fault(fault.clone()))).change, Change::Fault(back) if back == fault));

@@ -2,7 +2,10 @@
 //! pods applies to the pod, and to others it has the identity `unmanaged`.
 //!
 //! Owns when the want of that object shows anything: not in the first moments of a pod nor in its last ones, not before all are known, and
-//! not where Cilium is told to write none.
+//! not where Cilium is told to write none. A pod is managed all its life or never: what was known of it at its end is kept as long as it is
+//! remembered that it had its address, so that a drop seen late is not taken for one of the pod that has its name now.
+use super::addresses::Hold;
+use super::objects::PodLike;
 use super::{Key, World};
 use crate::model::time::Nanos;
 use std::collections::HashMap;
@@ -42,30 +45,76 @@ impl Managed {
     }
 }
 
+/// Whether a pod is Cilium's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ward {
+    /// It is, as far as anybody can say.
+    Managed,
+    /// It is certain that it is not.
+    Unmanaged,
+    /// It is gone, and what it was nobody saw.
+    Unknown,
+}
+
 impl World {
     /// Whether it is certain that Cilium does not manage a pod at a time; `None` asks for the time of the first list.
     pub fn is_unmanaged(&self, namespace: &str, name: &str, at: Option<Nanos>) -> bool {
+        self.ward(None, namespace, name, at) == Ward::Unmanaged
+    }
+
+    /// The same of the pod that had this hold, which may be gone; without one, of that which has the name now.
+    pub(super) fn ward(&self, hold: Option<&Hold>, namespace: &str, name: &str, at: Option<Nanos>) -> Ward {
         // Of a cluster with none of these objects it is not known that Cilium writes them.
-        if self.managed.0.is_empty() {
-            return false;
+        if self.managed.0.is_empty() || self.is_told_elsewhere() {
+            return Ward::Managed;
         }
         let key = (namespace.to_owned(), name.to_owned());
-        if self.managed.0.contains_key(&key) {
-            return false;
+        let now = self.pods.get(&key);
+        if let Some(hold) = hold.filter(|h| h.is_over() && now.is_none_or(|now| now.started != h.pod.started)) {
+            return hold.ward.unwrap_or(Ward::Unknown);
         }
-        let (Some(pod), Some(listed)) = (self.pods.get(&key), self.kinds.listed(ENDPOINTS)) else { return false };
-        let known = |kind| self.kinds.missing(kind, None).is_none() && self.kinds.missing(kind, at).is_none();
-        let elsewhere = ELSEWHERE.iter().any(|setting| self.settings.flag(setting) == Some(true));
-        let lasting = !pod.host_network && !pod.finished && !pod.leaving && !pod.ips.is_empty();
+        let Some(pod) = now.filter(|_| !self.managed.0.contains_key(&key)) else { return Ward::Managed };
+        let lasting = !pod.finished && !pod.leaving;
+        if lasting && self.can_tell(pod, at) { Ward::Unmanaged } else { Ward::Managed }
+    }
+
+    /// Whether the want of the object says that a pod is not managed, as far as its age and what is known go.
+    fn can_tell(&self, pod: &PodLike, at: Option<Nanos>) -> bool {
+        let Some(listed) = self.kinds.listed(ENDPOINTS) else { return false };
         let old = pod.started.is_some_and(|started| at.unwrap_or(listed).since(started) > GRACE);
-        lasting && old && !elsewhere && known(ENDPOINTS) && known("pods") && known("configmaps")
+        let placed = !pod.host_network && !pod.ips.is_empty();
+        placed && old && self.are_known(at)
+    }
+
+    /// Whether pods, these objects and settings are known now and were then.
+    fn are_known(&self, at: Option<Nanos>) -> bool {
+        let known = |kind| self.kinds.missing(kind, None).is_none() && self.kinds.missing(kind, at).is_none();
+        known(ENDPOINTS) && known("pods") && known("configmaps")
+    }
+
+    fn is_told_elsewhere(&self) -> bool {
+        ELSEWHERE.iter().any(|setting| self.settings.flag(setting) == Some(true))
+    }
+
+    /// What is to be remembered of a pod that ends, or is another from now on; `None`: it cannot be said.
+    pub(super) fn last_ward(&self, key: &Key, pod: &PodLike, at: Option<Nanos>) -> Option<Ward> {
+        if self.managed.0.contains_key(key) || pod.host_network {
+            return Some(Ward::Managed);
+        }
+        // Before its end it had time to get the object, or it did not live that long.
+        let young = pod.started.zip(at).is_some_and(|(started, at)| at.since(started) <= GRACE);
+        match (self.can_tell(pod, at), young && self.are_known(at)) {
+            (true, _) => Some(Ward::Unmanaged),
+            (false, true) => Some(Ward::Managed),
+            (false, false) => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::model::input::{Change, Kind, KindState, ObjectId};
-    use crate::model::observed::Party;
+    use crate::model::observed::{Observed, Party};
     use crate::model::time::Nanos;
     use crate::world::{World, yaml};
     use std::sync::Arc;
@@ -155,5 +204,55 @@ mod tests {
         put(&mut none, &POD.replace("NAME", "old").replace("ADDR", "10.0.0.2"), 1_200);
         note(&mut none, "cilium.io", "CiliumEndpoint", KindState::Synced, 1_200);
         assert!(!none.is_unmanaged("shop", "old", None), "a cluster that writes none");
+    }
+
+    fn remove(w: &mut World, kind: &str, name: &str, at: i64) {
+        let group = if kind == "Pod" { String::new() } else { "cilium.io".to_owned() };
+        w.apply_at(&Change::Remove(ObjectId { group, kind: kind.into(), namespace: "shop".into(), name: name.into() }), s(at));
+    }
+
+    /// What policies take the holder of an address for at a time.
+    fn seen(w: &World, ip: &str, at: i64) -> &'static str {
+        let side = Party { present: true, ip: ip.parse().ok(), ..Party::default() };
+        let [e, _] = w.endpoints(&Observed { at: s(at), src: side, ..Observed::default() });
+        match (e.known, e.labels.reserved("unmanaged")) {
+            (true, true) => "unmanaged",
+            (true, false) => "pod",
+            (false, _) => "unknown",
+        }
+    }
+
+    #[test]
+    fn a_late_drop_is_of_the_pod_that_was_there_then() {
+        let mut w = cluster();
+        // Both are started anew with the same names and addresses, and both are managed now.
+        for (name, ip) in [("cart", "10.0.0.1"), ("old", "10.0.0.2")] {
+            remove(&mut w, "CiliumEndpoint", name, 1_999);
+            remove(&mut w, "Pod", name, 2_000);
+            put(&mut w, &POD.replace("NAME", name).replace("ADDR", ip).replace("00:10:00", "00:33:20"), 2_000);
+            put(&mut w, &endpoint(name), 2_010);
+        }
+        let at = |ip: &str| [1_500, 2_600].map(|at| seen(&w, ip, at));
+        assert_eq!((at("10.0.0.1"), at("10.0.0.2")), (["pod", "pod"], ["unmanaged", "pod"]));
+        let side = Party { present: true, ip: "10.0.0.2".parse().ok(), ..Party::default() };
+        let era = |at| {
+            let o = Observed { at: s(at), src: side.clone(), ..Observed::default() };
+            let [stand, _] = w.stands(&o);
+            w.era(&side, &stand, s(at))
+        };
+        assert_ne!(era(1_500), era(2_600), "no answer is remembered for both");
+    }
+
+    #[test]
+    fn of_a_pod_whose_end_nobody_saw_it_is_not_known_and_a_short_life_shows_nothing() {
+        let mut w = cluster();
+        note(&mut w, "cilium.io", "CiliumEndpoint", KindState::Stale("gone".into()), 1_300);
+        remove(&mut w, "Pod", "old", 1_400);
+        note(&mut w, "cilium.io", "CiliumEndpoint", KindState::Synced, 1_500);
+        assert_eq!(seen(&w, "10.0.0.2", 1_350), "unknown");
+        let brief = POD.replace("NAME", "job").replace("ADDR", "10.0.0.3").replace("00:10:00", "00:26:40");
+        put(&mut w, &brief, 1_600);
+        remove(&mut w, "Pod", "job", 1_700);
+        assert_eq!(seen(&w, "10.0.0.3", 1_650), "pod");
     }
 }

@@ -114,7 +114,7 @@ impl World {
                 }
                 false
             }
-            Change::Fault(_) | Change::Ids(_) => false,
+            Change::Fault(_) | Change::Ids(_) | Change::Asked(_) => false,
         };
         self.generation += u64::from(changed);
     }
@@ -140,12 +140,13 @@ impl World {
                 if self.pods.get(&key).is_some_and(|old| **old == pod) {
                     return false;
                 }
+                let ward = self.pods.get(&key).and_then(|old| self.last_ward(&key, old, at));
                 let (key, pod) = (Arc::new(key), Arc::new(pod));
                 let old = self.pods.insert(key.clone(), pod.clone());
                 if old.is_none() {
                     self.in_namespace.entry(key.0.clone()).or_default().insert(key.clone());
                 }
-                self.addresses.change(&key, old.as_ref(), Some(&pod), at);
+                self.addresses.change(&key, (old.as_ref(), ward), Some(&pod), at);
                 true
             }
             ("", "Service") => {
@@ -258,8 +259,9 @@ impl World {
                 self.in_namespace.remove(&key.0);
             }
         }
+        let ward = self.last_ward(&key, &old, at);
         self.managed.pod_went(&key);
-        self.addresses.change(&Arc::new(key), Some(&old), None, at);
+        self.addresses.change(&Arc::new(key), (Some(&old), ward), None, at);
         true
     }
 

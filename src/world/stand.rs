@@ -155,8 +155,8 @@ impl World {
         let servers = if s.host || s.outside || s.frontend.is_some() { of_service(&(api.to_owned(), name.to_owned())) } else { 0 };
         let pod = s.pod().map_or(p.pod.as_str(), |(_, pod)| pod);
         let asks = is_silent(p) || p.labels.iter().any(|l| l == "reserved:unmanaged");
-        let unmanaged = u64::from(asks && !pod.is_empty() && self.is_unmanaged(namespace, pod, at));
-        [of_namespace(namespace), backends, servers, unmanaged].into_iter().fold(0, mixed)
+        let ward = if asks && !pod.is_empty() { self.ward(s.hold, namespace, pod, at) as u64 } else { 0 };
+        [of_namespace(namespace), backends, servers, ward].into_iter().fold(0, mixed)
     }
 
     /// Where both sides of a record stand.

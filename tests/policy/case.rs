@@ -1,5 +1,8 @@
 //! A case of the policy corpus as the evaluator takes it: the world, the policies, both parties and the traffic. Judges nothing.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#[path = "protocol.rs"]
+pub mod protocol;
+
 use flowhy::model::input::Change;
 use flowhy::model::observed::{L4, Party};
 use flowhy::policy::eval::l7::{Http, Request};
@@ -208,14 +211,7 @@ fn options(case: &Value) -> Options {
 
 fn traffic(case: &Value) -> Traffic {
     let number = case["port"].as_u64().unwrap();
-    let l4 = match case["protocol"].as_str().unwrap() {
-        "TCP" => L4::Tcp,
-        "UDP" => L4::Udp,
-        "SCTP" => L4::Sctp,
-        "ICMP" => L4::Icmp4,
-        "ICMPv6" => L4::Icmp6,
-        p => panic!("protocol {p}"),
-    };
+    let l4 = protocol::l4(case["protocol"].as_str().unwrap());
     let icmp = matches!(l4, L4::Icmp4 | L4::Icmp6);
     let request = case.get("l7").map(|l7| match l7.get("dns") {
         Some(d) => Request::Dns(d["query"].as_str().unwrap().trim_end_matches('.').to_lowercase()),

@@ -1,5 +1,6 @@
 //! Manifests that are saved while a recording runs: what is read of it later is explained with the text of its time.
 use crate::change::{engine, kinds, whys};
+use flowhy::engine::Engine;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Codec, Edited, Edits, Frame, Input, pairs};
 use flowhy::model::time::Nanos;
@@ -50,6 +51,11 @@ fn inputs() -> Vec<Input> {
 
 /// What a reader makes of a recording: explanations, and how many policies there are in the end.
 fn read(path: &Path) -> (Vec<(Nanos, String)>, usize) {
+    let (e, got) = played(path);
+    (got, e.policies().len())
+}
+
+pub fn played(path: &Path) -> (Engine, Vec<(Nanos, String)>) {
     let (mut e, mut got) = (engine(), Vec::new());
     for next in Tape::open(&[path.to_string_lossy().into_owned()]).unwrap() {
         match next {
@@ -58,7 +64,7 @@ fn read(path: &Path) -> (Vec<(Nanos, String)>, usize) {
             _ => {}
         }
     }
-    (got, e.policies().len())
+    (e, got)
 }
 
 #[test]

@@ -8,19 +8,6 @@ pub trait Dice {
     fn below(&mut self, n: usize) -> usize;
 }
 
-/// A seeded row without end (splitmix64).
-pub struct Seed(pub u64);
-
-impl Dice for Seed {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap_or(0)
-    }
-}
-
 pub const NAMESPACES: [&str; 3] = ["shop", "pay", "kube-system"];
 pub const PORTS: [u64; 7] = [80, 8080, 443, 53, 9000, 9090, 1];
 pub const NAMES: [&str; 6] =

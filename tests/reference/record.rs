@@ -1,5 +1,5 @@
 //! A direction of a case as the flow record that Cilium would have made of it, and the ways in which records say less.
-use super::case::{Manifests, account};
+use super::case::{Manifests, account, protocol};
 use flowhy::model::observed::{Direction, L4, L7, Named, Observed, Party, Verdict};
 use serde_json::Value;
 
@@ -36,13 +36,7 @@ pub fn whole(case: &Value, ingress: bool) -> Observed {
     let denied = want["decision"] == "denied";
     let proxied = want["reason"] == "l7-deny" || (case.get("l7").is_some() && !denied);
     let number = case["port"].as_u64().unwrap();
-    let l4 = match case["protocol"].as_str().unwrap() {
-        "TCP" => L4::Tcp,
-        "UDP" => L4::Udp,
-        "SCTP" => L4::Sctp,
-        "ICMP" => L4::Icmp4,
-        _ => L4::Icmp6,
-    };
+    let l4 = protocol::l4(case["protocol"].as_str().unwrap());
     let icmp = matches!(l4, L4::Icmp4 | L4::Icmp6);
     let mut o = Observed {
         verdict: if denied { Verdict::Dropped } else { Verdict::Forwarded },

@@ -463,7 +463,7 @@ fn what_servers_are_asked_for_changes_at_once_and_is_never_hidden() {
     a.feed(lines(FLOWS));
     let asked = |a: &mut App, keys: &str| -> Vec<usize> {
         press(a, keys, 120, 36);
-        a.effects().into_iter().filter_map(|e| if let Effect::Capture(any) = e { Some(any.len()) } else { None }).collect()
+        a.effects().into_iter().filter_map(|e| if let Effect::Capture(any, _) = e { Some(any.len()) } else { None }).collect()
     };
     // The verdict, and DNS besides.
     assert_eq!(asked(&mut a, ":capture verdict:dropped<cr>"), [2]);

@@ -2,9 +2,12 @@
 use crate::kit::*;
 use flowhy::engine::store::Limits;
 use flowhy::engine::{Engine, Explain, Options as Run};
-use flowhy::model::input::Input;
+use flowhy::model::input::{At, Change, Input};
+use flowhy::model::time::Nanos;
 use flowhy::source::file::Recording;
-use flowhy::tui::App;
+use flowhy::source::tape::{Next, Tape};
+use flowhy::tui::{App, Effect};
+use flowhy::world::line;
 use std::path::PathBuf;
 
 fn shared() -> Option<PathBuf> {
@@ -50,4 +53,56 @@ fn every_recording_opens_and_all_its_flows_are_accounted_for() {
             press(&mut a, keys, 80, 24);
         }
     }
+}
+
+/// What was never asked for is missing in the recording too: its replay says so wherever the live screen did.
+#[test]
+fn a_replay_says_what_was_asked_for_while_it_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.jsonl");
+    let asked = |filter: &str, at: i64| {
+        let mut out = Vec::new();
+        line::write(&At { cluster: "".into(), at: Some(Nanos(at)), change: Change::Asked(filter.into()) }, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let all: Vec<&str> = FLOWS.lines().collect();
+    let (first, rest) = all.split_at(all.len() / 3);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    let (begin, end) = (asked("verdict:dropped", 1), asked("", 2));
+    std::fs::write(&path, [&first.join("\n"), &begin, &second.join("\n"), &end, &third.join("\n")].map(|l| format!("{l}\n")).concat())
+        .unwrap();
+    let mut a = App::new(engine(), options());
+    let (mut lines, mut seen) = (0, Vec::new());
+    let shown = |a: &mut App, keys: &str| {
+        press(a, keys, 120, 30);
+        text(&picture(a, 120, 30))
+    };
+    for next in Tape::open(&[path.to_string_lossy().into_owned()]).unwrap() {
+        let input = match next {
+            Next::Line(frame, _) => Input::Frame(frame),
+            Next::Changes(mut all) => Input::World(all.remove(0)),
+            _ => continue,
+        };
+        lines += 1;
+        a.feed(vec![input]);
+        if [first.len(), first.len() + 1 + second.len(), all.len() + 2].contains(&lines) {
+            let header = shown(&mut a, "1").lines().next().unwrap().contains("only verdict:dropped");
+            let (policies, ledger, admitted) = (shown(&mut a, "7"), shown(&mut a, "8"), shown(&mut a, "9"));
+            let captured = policies.contains("captured with verdict:dropped");
+            assert_eq!(
+                (captured, admitted.contains("captured with verdict:dropped")),
+                (lines > first.len(), captured),
+                "{policies}\n{admitted}"
+            );
+            assert_eq!(ledger.contains("asked for, and DNS besides, were only verdict:dropped"), captured, "{ledger}");
+            seen.push(header);
+            press(&mut a, ":save who.csv<cr>", 120, 30);
+            let text = a.effects().into_iter().find_map(|e| if let Effect::Export(_, text) = e { Some(text) } else { None }).unwrap();
+            assert_eq!(text.lines().next().unwrap().ends_with(",captured with"), captured, "{text}");
+        }
+    }
+    assert_eq!(seen, [false, true, false]);
+    // From the beginning nothing was asked for yet.
+    a.feed(vec![Input::Reset]);
+    assert!(!shown(&mut a, "8").contains("were only"));
 }

@@ -1,4 +1,7 @@
 //! Every case of the policy corpus as a flow that was dropped: what is told of it is what the real engines decided.
+#[path = "../policy/protocol.rs"]
+mod protocol;
+
 use super::reader::Outcome;
 use super::scene::{Scene, drop, reserved, world_ip};
 use flowhy::model::observed::{Direction as D, L4, Party};
@@ -25,13 +28,7 @@ fn the_corpus_as_flows() {
         }
         s.set.set_given();
         let (src, dst) = (party(&mut s, &case, "src"), party(&mut s, &case, "dst"));
-        let l4 = match case["protocol"].as_str().unwrap() {
-            "TCP" => L4::Tcp,
-            "UDP" => L4::Udp,
-            "SCTP" => L4::Sctp,
-            "ICMP" => L4::Icmp4,
-            _ => L4::Icmp6,
-        };
+        let l4 = protocol::l4(case["protocol"].as_str().unwrap());
         let port = u16::try_from(case["port"].as_u64().unwrap()).unwrap();
         let ports = matches!(l4, L4::Tcp | L4::Udp | L4::Sctp);
         let mut o = drop(src, dst, l4, if ports { port } else { 0 }, None);

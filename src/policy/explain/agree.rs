@@ -164,10 +164,11 @@ pub(super) fn unresolved_peer(why: &Why, sight: &Sight<'_>) -> Option<Diagnosis>
 
 /// A side that is a pod, and none to Cilium: no selector of pods means it, and no policy closes it.
 pub(super) fn unmanaged(sight: &Sight<'_>) -> Option<Diagnosis> {
-    let (_, e) = sight.ends.iter().find(|(_, e)| e.labels.reserved("unmanaged") && !e.pod.is_empty())?;
+    let (p, e) = sight.ends.iter().find(|(_, e)| e.labels.reserved("unmanaged") && !e.pod.is_empty())?;
     let who = format!("{}/{}", e.namespace, e.pod);
-    // What the agent says is its own word; else it is the object that is missing.
-    let missing = sight.world.is_unmanaged(&e.namespace, &e.pod, sight.o.at);
+    // What the agent says is its own word; else it is the object that is missing, or was, of a pod that is gone.
+    let said = p.identity != 0 || p.labels.iter().any(|l| l == "reserved:unmanaged");
+    let missing = !said || sight.world.is_unmanaged(&e.namespace, &e.pod, sight.o.at);
     let because = if missing { " (it has no CiliumEndpoint)" } else { "" };
     let text = format!(
         "Cilium does not manage {who}{because}: no policy applies to it, and no selector of pods means it; pods that started before Cilium have to be started anew"

@@ -52,6 +52,8 @@ impl Redact {
             Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
             Change::Edited(edits) => Change::Edited(Arc::new(edited(w, edits))),
             Change::Kind(k) => Change::Kind(Kind { state: without_cause(&k.state), ..k.clone() }),
+            // Its words are names; that there was one is not.
+            Change::Asked(filter) => Change::Asked(Arc::from(if filter.is_empty() { "" } else { "a filter" })),
             Change::Ids(ids) => Change::Ids(Arc::new(numbers(w, ids))),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();

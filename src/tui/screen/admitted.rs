@@ -113,9 +113,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
             seg(format!("  {} flows, {} of them open to everybody", count(all), count(open)), look.dim()),
         ]
     };
+    // Whom nobody asked for may have been let in, too.
+    let limits = m.captures.limits();
     let note = match (behind, x.found.more) {
         (true, _) => "judging".to_owned(),
-        (_, 0) => String::new(),
+        (_, 0) if limits.is_empty() => String::new(),
+        (_, 0) => format!("captured with {limits}"),
         (_, more) => format!("{} flows found no room", count(more)),
     };
     pen.rule(row(area, 1), &title, &note);
@@ -177,14 +180,17 @@ fn what(l: &Line) -> String {
     if l.port == 0 { l4 } else { format!("{l4} {}", l.port).trim_start().to_owned() }
 }
 
-/// As it is sorted, for a spreadsheet.
-pub fn csv(x: &Admitted) -> String {
+/// As it is sorted, for a spreadsheet. `limits`: what the flows held were limited to; empty: nothing.
+pub fn csv(x: &Admitted, limits: &str) -> String {
     // Text that a spreadsheet would take for a formula is kept text.
     let quoted = |s: &str| {
         let s = if s.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{s}") } else { s.to_owned() };
         format!("\"{}\"", s.replace('"', "\"\""))
     };
-    let mut out = "from,to,protocol,port,flows,first,last,access,by\n".to_owned();
+    let mut out = "from,to,protocol,port,flows,first,last,access,by".to_owned();
+    // What stands in a file is read without the screen.
+    let captured = if limits.is_empty() { String::new() } else { format!(",{}", quoted(limits)) };
+    out.push_str(if limits.is_empty() { "\n" } else { ",captured with\n" });
     for l in order(x).into_iter().filter_map(|i| x.found.lines.get(i)) {
         let (access, by) = match &l.by {
             By::Open(how) => ("open", how.as_str()),
@@ -205,6 +211,7 @@ pub fn csv(x: &Admitted) -> String {
             quoted(by),
         ];
         out.push_str(&line.join(","));
+        out.push_str(&captured);
         out.push('\n');
     }
     out

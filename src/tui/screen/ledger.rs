@@ -59,14 +59,16 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         let text = format!("{} flows are held only here: the disk that they were recorded to was behind, or failed", count(m.missed));
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
-    if m.streams(engine) {
+    let streams = m.streams(engine);
+    if streams || !m.captures.limits().is_empty() {
         // No filter is hidden.
         let (text, style) = match (m.captures.now(), &*m.captures.limits()) {
             ("", "") => ("every flow is asked for: a filter chooses what is shown, never what is collected".to_owned(), look.dim()),
-            ("", before) => (format!("every flow is asked for; before that only {before}"), look.warn()),
-            (_, limits) => {
+            ("", before) if streams => (format!("every flow is asked for; before that only {before}"), look.warn()),
+            (_, limits) if streams => {
                 (format!("asked for, and DNS besides, are only {limits}: what else there was never came (:capture all)"), look.warn())
             }
+            (_, limits) => (format!("asked for, and DNS besides, were only {limits}: what else there was never came"), look.warn()),
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }

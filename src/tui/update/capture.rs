@@ -28,7 +28,7 @@ pub fn ask(m: &mut Model, engine: &Engine, text: &str) {
     let letter = LETTERS.chars().chain('a'..='z').find(|l| !m.marks.contains_key(l));
     let back = letter.map_or_else(String::new, |l| format!("' {l} comes back here; "));
     m.marks.extend(letter.map(|l| (l, engine.store().seqs().end)));
-    m.effects.push(Effect::Capture(any));
+    m.effects.push(Effect::Capture(any, text.to_owned()));
     let said = if text.is_empty() { "every flow is asked for again".to_owned() } else { format!("only DNS is asked for now, and {text}") };
     toast(m, Tone::Info, format!("{back}{said}"));
 }

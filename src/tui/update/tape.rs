@@ -6,6 +6,7 @@ use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
+use crate::tui::captures::Captures;
 use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
 use crate::tui::view::View;
 
@@ -77,5 +78,6 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.trail = Trail::default();
     m.drops = Drops::default();
     m.marks.clear();
+    m.captures = Captures::default();
     (m.prompt, m.menu, m.in_pane) = (None, None, false);
 }
