@@ -28,7 +28,7 @@ pub use term::size;
 pub use action::Keymap;
 pub use app::App;
 pub use desk::Desk;
-pub use model::{Effect, Options};
+pub use model::{Effect, Options, Tone};
 pub use tapes::{Begin, Left, Start, Tapes};
 pub use text::count;
 pub use theme::{Depth, THEMES, Theme};

@@ -313,6 +313,13 @@ pub struct CauseLine {
     pub rate: [u32; 6],
 }
 
+impl CauseLine {
+    /// What is foreseen no more never was.
+    fn is_void(&self) -> bool {
+        self.foreseen && self.state == State::Mended
+    }
+}
+
 /// Which causes are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Only {
@@ -570,17 +577,20 @@ impl Model {
     pub fn causes(&self) -> impl Iterator<Item = &CauseLine> {
         let view = self.view();
         let only = self.drops.only;
-        // What is foreseen no more never was.
-        let void = |l: &CauseLine| l.foreseen && l.state == State::Mended;
-        let listed = move |l: &&CauseLine| !void(l) && (only == Only::All || l.audit == (only == Only::Audits));
+        let listed = move |l: &&CauseLine| !l.is_void() && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| l.foretold || view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// How many causes there are, whatever the filter.
+    pub fn known(&self) -> usize {
+        self.drops.lines.iter().filter(|l| !l.is_void()).count()
     }
 
     /// Causes that are not listed though no flow of a filter says so: those of the other kind, and foreseen ones that would stop no flow
     /// of the view.
     pub fn unlisted(&self) -> (usize, usize) {
         let (view, only) = (self.view(), self.drops.only);
-        let alive = || self.drops.lines.iter().filter(|l| !(l.foreseen && l.state == State::Mended));
+        let alive = || self.drops.lines.iter().filter(|l| !l.is_void());
         let other = alive().filter(|l| only != Only::All && l.audit != (only == Only::Audits)).count();
         let outside = alive().filter(|l| l.foreseen && !l.foretold && view.is_some_and(|v| !v.has_cause(l.id))).count();
         (other, outside)

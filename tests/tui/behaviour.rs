@@ -2,7 +2,7 @@
 use crate::kit::*;
 use flowhy::model::input::{Input, Link};
 use flowhy::source::capture::Capture;
-use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
+use flowhy::tui::{App, Effect, Keymap, Mouse, Options, Tone};
 use ratatui::style::Modifier;
 use std::sync::Arc;
 
@@ -367,6 +367,29 @@ fn the_screen_is_named_however_long_the_file_s_name_is() {
         a.mouse(Mouse::Click { x: column(t.backend().buffer(), 0, "flows"), y: 0 });
         assert!(!row(picture(&mut a, 80, 24).backend().buffer(), 0).contains(name), "{keys}");
     }
+}
+
+#[test]
+fn a_text_that_is_longer_than_the_last_line_is_read_to_its_end() {
+    let mut a = app(options());
+    let fault = "kept as it was: policies.yaml:101: not readable as YAML: while parsing a node, did not find expected node content";
+    a.say(Tone::Error, fault.to_owned());
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("kept as it was") && t.contains("did not find") && t.contains("expected node content"), "{t}");
+    // The lines above are there again with the next key.
+    press(&mut a, "k", 80, 24);
+    assert!(!text(&picture(&mut a, 80, 24)).contains("expected node content"));
+    a.say(Tone::Error, "word ".repeat(200));
+    for (w, h) in [(40, 10), (80, 24), (8, 2), (1, 1)] {
+        let t = text(&picture(&mut a, w, h));
+        assert!(w < 40 || t.contains('…'), "{t}");
+    }
+}
+
+#[test]
+fn a_drop_that_would_pass_now_says_so_in_any_list() {
+    let t = text(&play_at("2", 120, 36));
+    assert!(t.lines().any(|l| l.contains("now allowed?: ")) && !t.contains("in this filter"), "{t}");
 }
 
 #[test]

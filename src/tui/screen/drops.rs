@@ -38,6 +38,12 @@ fn parts(c: &Cause) -> (String, String) {
     match (c.why.outcome, verdict::chief(&c.why)) {
         (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => (String::new(), text.to_owned()),
         (Outcome::NotPolicy, _) => ("not policy".to_owned(), text.to_owned()),
+        (Outcome::NowAllowed, _) => {
+            // Who it is stands beside the sentence.
+            let rest = text.strip_prefix("it was dropped, yet ").unwrap_or(text);
+            let who = c.why.subject.as_deref().filter(|s| !s.is_empty());
+            ("now allowed?".to_owned(), who.map_or_else(|| rest.to_owned(), |who| rest.replace(&format!(" {who} "), " it ")))
+        }
         // The commonest one, so that it is read in any list.
         (Outcome::Undecidable, _) if c.why.missing == ["policies"] => ("undecidable".to_owned(), "no policies at hand".to_owned()),
         (Outcome::Undecidable, _) if !text.contains("decid") => ("undecidable".to_owned(), text.to_owned()),
@@ -148,7 +154,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     let all = m.causes().count();
     if !bar::error(pen, m, row(area, 1)) {
         let mut title = vec![seg(heading(m), look.strong())];
-        let known = engine.causes().len().saturating_sub(m.unlisted().0);
+        let known = m.known().saturating_sub(m.unlisted().0);
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
         }

@@ -6,7 +6,7 @@ use crate::tui::action::{self, Action};
 use crate::tui::key::Key;
 use crate::tui::model::{Menu, Model, Screen, Tone};
 use crate::tui::prompt::Prompt;
-use crate::tui::text::{count, short, span, width};
+use crate::tui::text::{clip, count, short, span, width, wrap};
 use crate::tui::update::{blocked, board, copy};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -115,7 +115,7 @@ fn title(m: &Model, room: u16) -> String {
     let all = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
     let behind: usize = crumbs(m).iter().map(|(_, c)| 2 + width(m.look.g.crumb) + width(&crate::tui::text::clean(&c.0))).sum();
     let room = (usize::from(room) / 2).saturating_sub(1 + behind).max(LEAST_TITLE);
-    crate::tui::text::clip(all, room, m.look.g.gap)
+    clip(all, room, m.look.g.gap)
 }
 
 /// The place in the stack of the crumb in this column of the first line.
@@ -269,9 +269,8 @@ fn skipped(m: &Model, p: &Prompt, room: usize) -> usize {
 pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &str) {
     let look = m.look;
     if let Some(t) = &m.toast {
-        let style = if t.tone == Tone::Error { look.warn() } else { look.accent() };
-        pen.line(area, &[seg(" ", look.plain()), seg(look.own(&t.text), style)]);
-        return;
+        let (style, most) = if t.tone == Tone::Error { (look.warn(), 3) } else { (look.accent(), 2) };
+        return toast(pen, &look.own(&t.text), (style, most), area);
     }
     if let Some(which) = m.menu {
         let (head, items): (&str, Vec<(char, &str)>) = match which {
@@ -310,10 +309,27 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
         // What can be pressed keeps its place, but for a name that would be cut: then only the way back and help do.
         let least = length(&keys(m, engine, 0));
         let room = (usize::from(area.width) * 3 / 5).max(usize::from(area.width).saturating_sub(least));
-        right.push(seg(format!("{} ", crate::tui::text::clip(note, room, look.g.gap)), look.plain()));
+        right.push(seg(format!("{} ", clip(note, room, look.g.gap)), look.plain()));
     }
     let room = usize::from(area.width).saturating_sub(length(&right) + 1);
     pen.ends(area, &keys(m, engine, room), &right);
+}
+
+/// Something to be read, on the last line; a longer text takes lines above it, so that what went wrong is read to its end.
+fn toast(pen: &mut Pen<'_>, text: &str, (style, most): (Style, u16), area: Rect) {
+    let room = usize::from(area.width).saturating_sub(2);
+    let mut lines = wrap(text, room);
+    let n = lines.len().min(usize::from(most));
+    if lines.len() > n {
+        let rest = lines.split_off(n.saturating_sub(1)).join(" ");
+        lines.push(clip(&rest, room, pen.look.g.gap));
+    }
+    let above = u16::try_from(n).unwrap_or(1).saturating_sub(1).min(area.y);
+    let all = Rect { y: area.y - above, height: above + 1, ..area };
+    pen.clear(all);
+    for (y, line) in (all.y..all.bottom()).zip(lines) {
+        pen.put(all.x + 1, y, room, &line, style);
+    }
 }
 
 fn prompt(m: &Model, p: &Prompt) -> Vec<Seg> {
