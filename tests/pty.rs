@@ -122,22 +122,9 @@ fn a_terminal_that_is_gone_is_left_without_a_panic() {
     let mut child = pair.slave.spawn_command(cmd).unwrap();
     drop(pair.slave);
     let mut reader = pair.master.try_clone_reader().unwrap();
-    let mut parser = vt100::Parser::new(kit::lines(24), kit::lines(80), 0);
-    let mut buf = [0; 8192];
-    while !parser.screen().contents().contains("17 flows") {
-        let n = std::io::Read::read(&mut reader, &mut buf).unwrap();
-        assert!(n > 0, "{}", parser.screen().contents());
-        parser.process(&buf[..n]);
-    }
+    until(&mut reader, "17 flows");
     drop((reader, pair.master));
-    let end = Instant::now() + limit();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < end, "it stayed");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let status = ended(&mut *child);
     // The signal comes first, or the picture that cannot be drawn.
     assert!(status.exit_code() <= 1, "{status:?}");
 }
@@ -227,6 +214,60 @@ fn suspended_to_a_shell_and_back() {
     t.keys("q");
     t.wait("the shell", |s| !s.alternate_screen());
     t.keys("exit\r");
+}
+
+/// The terminal goes away while the shell has it: what could not be taken back is said, and nobody waits for keys.
+#[test]
+fn a_terminal_that_cannot_be_taken_back_after_a_stop_is_an_error() {
+    let pair = portable_pty::native_pty_system().openpty(kit::size(80, 24)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let said = dir.path().join("stderr");
+    let mut cmd = CommandBuilder::new("/bin/sh");
+    cmd.args(["-c", &format!("exec {} replay {FLOWS} 2>{}", env!("CARGO_BIN_EXE_flowhy"), said.display())]);
+    cmd.env("TERM", "xterm-256color");
+    cmd.env("FLOWHY_NO_HISTORY", "true");
+    let mut child = pair.slave.spawn_command(cmd).unwrap();
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    until(&mut reader, "17 flows");
+    let pid = child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TSTP", &pid]).status().unwrap().success());
+    let state = || {
+        let out = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid]).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    };
+    let end = Instant::now() + limit();
+    while !state().starts_with('T') {
+        assert!(Instant::now() < end, "it did not stop: {}", state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The hangup wakes it too.
+    drop((reader, pair.master));
+    let status = ended(&mut *child);
+    let said = std::fs::read_to_string(&said).unwrap();
+    assert!(!status.success() && said.contains("error: cannot take the terminal back"), "{status:?}: {said}");
+}
+
+/// Reads what is drawn until a text stands there.
+fn until(reader: &mut dyn std::io::Read, text: &str) {
+    let mut parser = vt100::Parser::new(kit::lines(24), kit::lines(80), 0);
+    let mut buf = [0; 8192];
+    while !parser.screen().contents().contains(text) {
+        let n = reader.read(&mut buf).unwrap();
+        assert!(n > 0, "{}", parser.screen().contents());
+        parser.process(&buf[..n]);
+    }
+}
+
+fn ended(child: &mut dyn portable_pty::Child) -> portable_pty::ExitStatus {
+    let end = Instant::now() + limit();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < end, "it stayed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

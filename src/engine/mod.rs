@@ -466,6 +466,9 @@ impl Engine {
             if let Some(id) = cause {
                 self.causes.shown_by(id, seq);
             }
+            if let Some(talk) = talk.filter(|_| o.reply() != Some(true)) {
+                self.talks.shown_by(talk, seq);
+            }
             let evicted = self.store.evicted();
             self.ledger.held -= evicted - self.ledger.evicted;
             self.ledger.evicted = evicted;

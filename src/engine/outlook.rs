@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Conversations judged between two questions whether time is up.
 const SLICE: usize = 16;
+/// Conversations of a cause that are asked for whether a filter shows them.
+const ASKED: usize = 1_000;
 
 /// How far the walk has come.
 #[derive(Debug, Default)]
@@ -182,6 +184,13 @@ impl Engine {
         let (from, to) = (super::who(&named.src, world).name, super::who(&named.dst, world).name);
         let records = count(seen, talk);
         self.causes.foresee(&Arc::new(named), (number, records), &Arc::new(why), &from, &to);
+    }
+
+    /// Whether the newest record of a conversation that a cause foresees is among those that are `shown`; of very many the first are asked.
+    pub fn foresees(&self, id: CauseId, shown: impl Fn(u64) -> bool) -> bool {
+        let cause = self.causes.get(id).filter(|c| c.foreseen.is_some());
+        let mut asked = cause.into_iter().flat_map(Cause::talks).take(ASKED);
+        asked.any(|n| self.talks.get(n).and_then(|t| t.example).is_some_and(&shown))
     }
 
     /// A conversation that a cause foresees, explained by the policies at hand.

@@ -39,7 +39,17 @@ impl Talks {
                 let id = self.talks.len();
                 self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk { flow: sent.flow(), egress, ingress, unsaid, replies: 0, home: 0, first: at, last: at });
+                self.talks.push(Talk {
+                    flow: sent.flow(),
+                    egress,
+                    ingress,
+                    unsaid,
+                    replies: 0,
+                    home: 0,
+                    example: None,
+                    first: at,
+                    last: at,
+                });
                 id
             }
         };
@@ -72,6 +82,13 @@ impl Talks {
         let home = u8::try_from(home).unwrap_or(Talk::SEVERAL);
         if let Some(talk) = self.talks.get_mut(id).filter(|t| home != 0 && t.home != home) {
             talk.home = if talk.home == 0 { home } else { Talk::SEVERAL };
+        }
+    }
+
+    /// Books the number in the store of a record of a conversation.
+    pub fn shown_by(&mut self, id: usize, seq: u64) {
+        if let Some(talk) = self.talks.get_mut(id) {
+            talk.example = Some(seq);
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Talk {
     /// The place, from 1, of the cluster that its records are of, among those that are watched or recorded; 0 where none tells, and
     /// [`Talk::SEVERAL`] where they differ.
     pub home: u8,
+    /// Number in the store of its newest record that is no reply, where records are held.
+    pub example: Option<u64>,
     pub first: Nanos,
     pub last: Nanos,
 }

@@ -275,7 +275,8 @@ impl Case {
 #[derive(Debug)]
 pub struct Fields {
     pub seq: u64,
-    pub title: String,
+    /// Who sent it to whom.
+    pub names: (String, String),
     pub fields: Option<Vec<(String, String)>>,
     /// The field under the finger.
     pub at: usize,
@@ -305,6 +306,8 @@ pub struct CauseLine {
     pub audit: bool,
     /// What was saved into the policies at hand would stop it.
     pub foreseen: bool,
+    /// The view has flows that it would stop.
+    pub foretold: bool,
     pub first: Nanos,
     pub last: Nanos,
     pub age: i64,
@@ -571,16 +574,16 @@ impl Model {
         // What is foreseen no more never was.
         let void = |l: &CauseLine| l.foreseen && l.state == State::Mended;
         let listed = move |l: &&CauseLine| !void(l) && (only == Only::All || l.audit == (only == Only::Audits));
-        self.drops.lines.iter().filter(listed).filter(move |l| view.is_none_or(|v| v.has_cause(l.id)))
+        self.drops.lines.iter().filter(listed).filter(move |l| l.foretold || view.is_none_or(|v| v.has_cause(l.id)))
     }
 
-    /// Causes that are not listed though no flow of a filter says so: those of the other kind, and foreseen ones, of which there is no
-    /// flow that a filter could find.
+    /// Causes that are not listed though no flow of a filter says so: those of the other kind, and foreseen ones that would stop no flow
+    /// of the view.
     pub fn unlisted(&self) -> (usize, usize) {
         let (view, only) = (self.view(), self.drops.only);
         let alive = || self.drops.lines.iter().filter(|l| !(l.foreseen && l.state == State::Mended));
         let other = alive().filter(|l| only != Only::All && l.audit != (only == Only::Audits)).count();
-        let outside = alive().filter(|l| l.foreseen && view.is_some_and(|v| !v.has_cause(l.id))).count();
+        let outside = alive().filter(|l| l.foreseen && !l.foretold && view.is_some_and(|v| !v.has_cause(l.id))).count();
         (other, outside)
     }
 

@@ -28,9 +28,15 @@ fn saving_a_policy_fixes_its_cause_at_once_and_foretells_what_it_would_stop() {
         let line = |parts: [&str; 2]| s.contents().lines().any(|l| parts.iter().all(|p| l.contains(p)));
         line(["5433", "fixed ~"]) && line(["5432", "foreseen"])
     });
-    // Of what is foretold there is no flow that a filter could find: it is not left out in silence.
+    // What is foretold for flows that the filter hides is not left out in silence.
     t.keys("/port:5433\r");
     t.wait_text("1 foreseen cause outside the filter");
+    // A filter that shows the flows that would be stopped shows what is foreseen of them.
+    t.keys("/\x15port:5432 verdict:forwarded\r");
+    t.wait("the foreseen cause alone", |s| {
+        let causes: Vec<String> = s.contents().lines().filter(|l| l.contains("db-ingress:")).map(str::to_owned).collect();
+        causes.len() == 1 && causes[0].contains("foreseen") && !s.contents().contains("outside the filter")
+    });
     t.keys("/\x15\r");
     t.wait("all of it again", |s| s.contents().contains("foreseen") && !s.contents().contains("outside the filter"));
     // Half a file takes nothing away.

@@ -2,7 +2,8 @@
 use crate::kit::*;
 use flowhy::model::input::{Input, Link};
 use flowhy::source::capture::Capture;
-use flowhy::tui::{App, Effect, Keymap, Options};
+use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
+use ratatui::style::Modifier;
 use std::sync::Arc;
 
 fn selected(app: &mut App) -> String {
@@ -329,6 +330,82 @@ fn evicted_rows_leave_the_view_in_order() {
 }
 
 #[test]
+fn what_can_do_nothing_now_says_so_in_help_and_palette() {
+    let t = play("?slower");
+    assert!(t.contains("in a replay: slower; not now: only a recording can be") && t.contains("played back"), "{t}");
+    let t = play_at("/verdict:forwarded<cr>:cause-n", 120, 36);
+    let b = t.backend().buffer();
+    let y = find(b, &["cause-next", "not now: no drops in this filter"]);
+    assert!(!b[(column(b, y, "cause-next"), y)].modifier.contains(Modifier::BOLD), "{}", text(&t));
+}
+
+#[test]
+fn what_was_cut_stands_whole_on_the_last_line() {
+    // The cause under the finger in the pane, a name in the table, and the page of a flow, whose arrow stays.
+    let t = play("<tab>jj");
+    assert!(t.lines().last().unwrap().contains("→"), "{t}");
+    let t = play("/port:5433<cr>d");
+    assert!(t.lines().nth(1).unwrap().contains(" → "), "{t}");
+    // A prompt that is typed in is never covered by what can be pressed.
+    let t = text(&play_at(":goto 13:57:40", 40, 10));
+    assert!(t.contains(":goto 13:57:40"), "{t}");
+    let t = text(&play_at("y", 40, 10));
+    assert!(t.contains("c command line"), "{t}");
+    assert!(play("9s").contains("S reverse"));
+}
+
+#[test]
+fn the_screen_is_named_however_long_the_file_s_name_is() {
+    let title = "policy-report-publisher-of-the-cluster-in-frankfurt.jsonl".to_owned();
+    for (keys, name) in [("2", "› drops"), ("2<cr>", "› drops › why"), ("9", "› admitted")] {
+        let mut a = app(Options { title: title.clone(), ..options() });
+        press(&mut a, keys, 80, 24);
+        let t = picture(&mut a, 80, 24);
+        let first = row(t.backend().buffer(), 0);
+        assert!(first.contains(name) && first.contains("policy") && first.contains("jsonl"), "{first}");
+        // The crumbs are still where they are clicked.
+        a.mouse(Mouse::Click { x: column(t.backend().buffer(), 0, "flows"), y: 0 });
+        assert!(!row(picture(&mut a, 80, 24).backend().buffer(), 0).contains(name), "{keys}");
+    }
+}
+
+#[test]
+fn an_empty_list_says_what_is_missing() {
+    // A filter on requests where no proxy told of any.
+    let mut a = live(&many(3));
+    press(&mut a, "/http.status:5xx<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("none of the newest 3 flows is a request: L7 visibility needs an L7 rule"), "{t}");
+    assert!(!play("/http.status:404<cr>").contains("L7 visibility"), "here a proxy told of one");
+    // A key that can do nothing says why, and is dim before it is pressed.
+    for (keys, why) in
+        [("/ns:nobody<cr>3<cr>", "no flows here"), ("/ns:nobody<cr>4<cr>", "no flows here"), ("/ns:nobody<cr>5+", "no flows here")]
+    {
+        assert!(play(keys).contains(why), "{keys}: {}", play(keys));
+    }
+    let mut a = App::new(bare(), options());
+    press(&mut a, "7<cr>", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("no policies are known"));
+    // Without a filter none has to be changed.
+    a.feed(lines(FLOWS.lines().find(|l| l.contains("DROPPED")).unwrap()));
+    press(&mut a, "9", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("nothing passed so far"));
+    press(&mut a, "2", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("undecidable: no policies at hand"));
+}
+
+#[test]
+fn how_many_came_since_never_covers_a_head() {
+    for (w, said) in [(120, "29 newer, G follows"), (80, "29 newer, G"), (60, "29 newer, G"), (40, "29 newer, G")] {
+        let mut a = live(&many(30));
+        press(&mut a, "g", w, 24);
+        let t = picture(&mut a, w, 24);
+        let heads = row(t.backend().buffer(), 2);
+        assert!(heads.contains("VERDICT ") && heads.contains(said), "{w}: {heads:?}");
+    }
+}
+
+#[test]
 fn typing_on_the_help_screen_searches_it() {
     let t = play("?osc");
     assert!(t.contains("keys on flows / osc") && t.contains("copy by OSC 52") && !t.contains("half a page"), "{t}");
@@ -421,8 +498,14 @@ fn what_servers_are_asked_for_changes_at_once_and_is_never_hidden() {
     assert!(!shown(&mut a).contains("only verdict:dropped"));
     press(&mut a, "n<cr>", 120, 36);
     assert!(shown(&mut a).contains("captured with verdict:dropped for a while"), "{}", shown(&mut a));
-    // A recording is not asked.
+    // A recording is not asked; that is said before anything is typed after it.
     let mut a = app(options());
+    press(&mut a, ":captur", 120, 36);
+    let t = picture(&mut a, 120, 36);
+    let b = t.backend().buffer();
+    let y = find(b, &["capture ", "not now: no server is asked here"]);
+    assert!(!b[(column(b, y, "capture"), y)].modifier.contains(Modifier::BOLD) && shown(&mut a).contains(":captur"), "{}", shown(&mut a));
+    press(&mut a, "<esc>", 120, 36);
     assert_eq!(asked(&mut a, ":capture verdict:dropped<cr>"), [] as [usize; 0]);
     assert!(shown(&mut a).contains("no server is asked here"));
 }

@@ -2,6 +2,7 @@
 use crate::behaviour::{live, many};
 use crate::kit::*;
 use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
+use ratatui::style::Modifier;
 
 #[test]
 fn enter_on_the_map_walks_and_escape_walks_back() {
@@ -171,6 +172,18 @@ fn a_mark_is_found_again() {
     assert!(row(b, find(b, &["▸"])).contains("14:02:09"), "{}", text(&t));
     assert!(play("'z").contains("no flow is marked z"));
     assert!(play("/port:53<cr>'").contains("jump to"));
+    // Where a filter hides the flow, its letter stands dim where it would be, and the way to it is said.
+    let mut a = app(options());
+    press(&mut a, "jgma/verdict:dropped<cr>G'a", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    assert!(text(&t).contains("the filter hides flow a; this is the nearest: / Ctrl-u Enter ' a goes to it"), "{}", text(&t));
+    press(&mut a, "j", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    let first = &t.backend().buffer()[(0, 3)];
+    assert_eq!((first.symbol(), first.modifier.contains(Modifier::DIM)), ("a", true), "{}", text(&t));
+    press(&mut a, "/<c-u><cr>'a", 80, 24);
+    let t = picture(&mut a, 80, 24);
+    assert_eq!(find(t.backend().buffer(), &["▸"]), 3, "{}", text(&t));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::tui::board::{Admitted, Sort};
 use crate::tui::model::Model;
 use crate::tui::text::count;
 use crate::tui::theme::Look;
+use crate::tui::view::View;
 use crate::tui::widget::bar;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
@@ -126,6 +127,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         let text = match () {
             () if behind => "judging",
             () if engine.store().is_empty() => "no flows yet; 1 shows what is waited for",
+            () if m.view().is_none_or(View::is_all) => "nothing passed so far",
             () => "nothing passed in this filter; / changes it",
         };
         pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());

@@ -30,7 +30,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Choice, area: Rec
         let folded = area.width < crate::tui::column::FOLDED;
         let hidden = *on && !folded && !places.iter().any(|p| p.column == *column);
         let note = if hidden { format!("no room for it here: {}", spec.help) } else { spec.help.to_owned() };
-        pen.put(area.x + 16, y, usize::from(area.width).saturating_sub(17), &note, if hidden { look.warn() } else { look.dim() });
+        pen.cell(area.x + 16, y, area.width.saturating_sub(17), &note, if hidden { look.warn() } else { look.dim() });
         if i == c.at {
             pen.put(area.x, y, 1, look.g.here, look.accent());
             pen.over(Rect { y, height: 1, ..area }, look.selected());

@@ -6,7 +6,7 @@ use crate::model::observed::Verdict;
 use crate::query::quoted;
 use crate::tui::model::{Fields, Model};
 use crate::tui::text::{width, wrap};
-use crate::tui::widget::pen::{Pen, Seg, seg};
+use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use crate::tui::widget::{l7, verdict};
 use crate::wire::json::write_response;
 use ratatui::layout::Rect;
@@ -147,8 +147,11 @@ fn summary(m: &Model, engine: &Engine, d: &Fields, w: usize) -> Vec<Vec<Seg>> {
         first.push(seg("forwarded", look.plain()));
     }
     for said in [verdict::side(row.dir).trim_end().to_owned(), engine.store().name(row.node).to_owned(), m.clock(row.at, engine)] {
-        if !said.is_empty() && !first.iter().any(|s| s.0.trim_end() == said) {
-            first.push(seg(format!("{}{said}", look.g.sep), look.dim()));
+        let said_too = first.iter().any(|s| s.0.trim_end() == said);
+        let more = format!("{}{said}", look.g.sep);
+        // Half a time says nothing.
+        if !said.is_empty() && !said_too && length(&first) + width(&more) <= w {
+            first.push(seg(more, look.dim()));
         }
     }
     out.push(first);
@@ -217,7 +220,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, d: &Fields, area: Rec
     let all = lines(m, engine, d, area.width);
     let n = d.fields.as_ref().map_or(0, Vec::len);
     let place = if n == 0 { String::new() } else { format!("{} of {n} fields ", d.at + 1) };
-    pen.titled(row(area, 0), &[seg(" ", look.plain()), seg(look.own(&d.title), look.strong())], &[seg(place, look.dim())]);
+    let room = usize::from(area.width).saturating_sub(width(&place) + 2);
+    let title = super::drops::pair(look, (&d.names.0, &d.names.1), "", room);
+    pen.titled(row(area, 0), &[seg(" ", look.plain()), seg(title, look.strong())], &[seg(place, look.dim())]);
     for (y, l) in (page.y..page.bottom()).zip(all.iter().skip(d.scroll.at)) {
         pen.line(Rect { y, height: 1, ..page }, &l.segs);
         if l.field == Some(d.at) {

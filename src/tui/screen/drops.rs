@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::engine::causes::{Cause, State};
 use crate::model::why::Outcome;
 use crate::tui::model::{CauseLine, Model, Only, Screen};
-use crate::tui::text::{clean, clip, count, short, width};
+use crate::tui::text::{clean, clip, count, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
@@ -15,15 +15,31 @@ use ratatui::style::Style;
 
 /// Lines of the list on the screen.
 pub fn list_height(m: &Model) -> u16 {
-    m.height.saturating_sub(4)
+    m.height.saturating_sub(4 + whole_height(m))
+}
+
+/// Lines below the list that say the cause under the finger in full: a rule, the sentence, and who to whom.
+fn whole_height(m: &Model) -> u16 {
+    match (m.height, m.width) {
+        (0..16, _) => 0,
+        (_, 0..100) => 4,
+        _ => 3,
+    }
+}
+
+/// What is wrong, as the explanation says it.
+fn said(c: &Cause) -> &str {
+    if c.why.text.is_empty() { c.why.outcome.word() } else { c.why.text.as_str() }
 }
 
 /// What is wrong, in two parts: whose policy (or that it is none), and what of it.
 fn parts(c: &Cause) -> (String, String) {
-    let text = if c.why.text.is_empty() { c.why.outcome.word() } else { c.why.text.as_str() };
+    let text = said(c);
     match (c.why.outcome, verdict::chief(&c.why)) {
         (Outcome::NotPolicy, _) if text.to_ascii_lowercase().starts_with("not ") => (String::new(), text.to_owned()),
         (Outcome::NotPolicy, _) => ("not policy".to_owned(), text.to_owned()),
+        // The commonest one, so that it is read in any list.
+        (Outcome::Undecidable, _) if c.why.missing == ["policies"] => ("undecidable".to_owned(), "no policies at hand".to_owned()),
         (Outcome::Undecidable, _) if !text.contains("decid") => ("undecidable".to_owned(), text.to_owned()),
         (_, Some(p)) => {
             // Who is concerned stands beside the sentence, and the policy before it: neither is said twice.
@@ -153,7 +169,48 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());
     }
     list(pen, m, engine, body, true);
+    whole(pen, m, engine, Rect { y: body.bottom(), height: whole_height(m), ..area });
     cursor
+}
+
+/// The cause under the finger.
+fn here(m: &Model) -> Option<&CauseLine> {
+    m.drops.selected.and_then(|id| m.causes().find(|l| l.id == id)).or_else(|| m.causes().next())
+}
+
+fn port(c: &Cause) -> String {
+    if c.port == 0 { String::new() } else { format!(":{}", c.port) }
+}
+
+/// The cause under the finger, on one line.
+pub fn spoken(m: &Model, engine: &Engine) -> String {
+    let said = |c: &Cause| format!("{}  {} {} {}{}", sentence(c), c.from, m.look.g.arrow, c.to, port(c));
+    here(m).and_then(|l| engine.causes().get(l.id)).map_or_else(String::new, said)
+}
+
+/// What the line under the finger had to cut: whose policy, since when, the sentence, and who to whom.
+fn whole(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
+    let look = pen.look;
+    let Some((line, c)) = here(m).and_then(|l| Some((l, engine.causes().get(l.id)?))).filter(|_| area.height > 0) else { return };
+    // The policy that its line names, and how many others.
+    let chief = verdict::chief(&c.why).and_then(|name| c.why.policies.iter().find(|p| p.name == name));
+    let named = chief.map_or_else(|| c.why.outcome.word().to_owned(), |p| format!("{} {}", p.kind.to_lowercase(), p.path()));
+    let title = [seg(format!(" {named}"), look.strong()), seg(verdict::more(&c.why.policies), look.dim())];
+    let seen = format!("first {}, last {}", m.clock(line.first, engine), m.clock(line.last, engine));
+    pen.rule(row(area, 0), &title, &seen);
+    let room = usize::from(area.width).saturating_sub(4);
+    let mut lines = wrap(said(c), room);
+    let most = usize::from(area.height.saturating_sub(2));
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1)).join(" ");
+        lines.push(clip(&rest, room, look.g.gap));
+    }
+    let mut y = area.y + 1;
+    for l in &lines {
+        pen.put(area.x + 2, y, room, l, look.plain());
+        y += 1;
+    }
+    pen.put(area.x + 2, y, room, &pair(look, (&c.from, &c.to), &port(c), room), look.plain());
 }
 
 fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) {
@@ -182,7 +239,7 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
         pen.put(area.x + text_x, y, usize::from(text_w), &cut_sentence(look, c, usize::from(text_w)), look.plain());
         let mut x = area.x + text_x + text_w + 1;
         if pair_w > 0 {
-            let port = if c.port == 0 || !screen || w < 100 { String::new() } else { format!(":{}", c.port) };
+            let port = if !screen || w < 100 { String::new() } else { port(c) };
             let fixed = m.view().and_then(|v| fixed_namespace(v.text()));
             // Within one namespace it is said once.
             let same = c.from.split_once('/').map(|(ns, _)| ns);
@@ -216,9 +273,10 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
     }
 }
 
-/// A name without its namespace.
+/// A name without its namespace; what is behind the slash of a range of addresses is none.
 fn last(name: &str) -> &str {
-    name.rsplit_once('/').map_or(name, |(_, rest)| rest)
+    let ns = |s: &str| !s.contains(['.', ':']);
+    name.rsplit_once('/').filter(|(head, _)| ns(head)).map_or(name, |(_, rest)| rest)
 }
 
 /// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
@@ -226,13 +284,10 @@ pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> Strin
     let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let half = room / 2;
-    // How many are hit is the point; the other side gives its namespace away first.
+    // How many are hit is the point.
     let counts = |name: &str| name.ends_with(" workloads");
-    let (from, to) = match (a + b > room, counts(from), counts(to)) {
-        (true, true, _) => (from, last(to)),
-        (true, _, true) => (last(from), to),
-        _ => (from, to),
-    };
+    // Half of each name says less than the names without their namespaces.
+    let (from, to) = if a + b > room { (last(from), last(to)) } else { (from, to) };
     let (a, b) = (width(&clean(from)), width(&clean(to)));
     let (fa, fb) = if a + b <= room {
         (a, b)

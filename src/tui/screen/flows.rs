@@ -2,9 +2,10 @@
 use super::{drops, row};
 use crate::engine::Engine;
 use crate::model::input::Link;
+use crate::model::view::Field;
 use crate::tui::column::{Column, Place, layout};
 use crate::tui::model::{Model, Screen};
-use crate::tui::text::{span, width, wrap};
+use crate::tui::text::{count, short, span, width, wrap};
 use crate::tui::theme::{Depth, Look};
 use crate::tui::view::View;
 use crate::tui::widget::cell::Flow;
@@ -69,16 +70,10 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
     let head = row(area, 1);
     if !bar::error(pen, m, head) {
         heads(pen, m, &cols, m.finger != Column::Time, head);
-        if !m.in_pane && !v.follow && v.len(engine) > 0 {
+        if !m.in_pane && !v.follow && v.len(engine) > 0 && m.streams(engine) {
             let below = v.len(engine) - 1 - v.at(engine).unwrap_or(0);
-            let text = if below > 0 {
-                format!("{} newer, G follows ", crate::tui::text::count(below as u64))
-            } else {
-                "held, G follows ".to_owned()
-            };
-            if m.streams(engine) {
-                pen.ends(head, &[], &[seg(text, look.dim())]);
-            }
+            let (x, room) = free(&cols, area.width);
+            pen.ends(Rect { x: area.x + x, width: room, ..head }, &[], &[seg(held(below as u64, room), look.dim())]);
         }
     }
     let page = table_height(m);
@@ -94,7 +89,35 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect)
         let at = Rect { y: table.bottom(), height: pane, ..area };
         drops::pane(pen, m, engine, at);
     }
+    let note = if m.in_pane { drops::spoken(m, engine) } else { note };
     (cursor, note)
+}
+
+/// The widest place between two heads, or behind the last one: where it begins, and its columns.
+fn free(cols: &[Place], width: u16) -> (u16, u16) {
+    let head = |p: &Place| u16::try_from(p.column.spec().head.len()).unwrap_or(p.w);
+    let end = |p: &Place| p.x + if p.column.spec().right { p.w } else { head(p) } + 1;
+    let next = cols.iter().skip(1).map(|p| if p.column.spec().right { p.x } else { p.x - 1 }).chain([width]);
+    cols.iter().zip(next).map(|(p, next)| (end(p), next.saturating_sub(end(p)))).max_by_key(|g| g.1).unwrap_or((0, width))
+}
+
+/// How many flows have come below a held row, in as many words as there is room for.
+fn held(below: u64, room: u16) -> String {
+    let (all, some) = (count(below), short(below));
+    let said = match below {
+        0 => ["held, G follows ".to_owned(), "held, G ".to_owned(), String::new()],
+        _ => [format!("{all} newer, G follows "), format!("{some} newer, G "), format!("+{some} ")],
+    };
+    said.into_iter().find(|s| width(s) <= usize::from(room)).unwrap_or_default()
+}
+
+/// The letter of a mark that stands on the `i`th row: one set on it, else one whose flow the filter hides behind it.
+fn marked(m: &Model, engine: &Engine, v: &View, i: usize, seq: u64) -> Option<(char, bool)> {
+    let next = v.seq(i + 1, engine).unwrap_or(engine.store().seqs().end);
+    let from = if i == 0 { engine.store().seqs().start } else { seq };
+    let here = m.marks.iter().find(|(_, at)| **at == seq);
+    let near = || m.marks.iter().find(|(_, at)| (from..next).contains(*at));
+    here.map(|(l, _)| (*l, true)).or_else(|| near().map(|(l, _)| (*l, false)))
 }
 
 fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, cols: &[Place]) -> String {
@@ -102,10 +125,10 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
     let selected = v.at(engine);
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
-        let Some(flow) = v.seq(i, engine).and_then(|s| Flow::of(m, engine, v, s)) else { break };
-        let mark = v.seq(i, engine).and_then(|s| m.marks.iter().find(|(_, at)| **at == s));
-        if let Some((letter, _)) = mark {
-            pen.put(area.x, y, 1, letter.encode_utf8(&mut [0; 4]), m.look.accent());
+        let Some((seq, flow)) = v.seq(i, engine).and_then(|s| Some((s, Flow::of(m, engine, v, s)?))) else { break };
+        if let Some((letter, exact)) = marked(m, engine, v, i, seq) {
+            let style = if exact { m.look.accent() } else { m.look.dim() };
+            pen.put(area.x, y, 1, letter.encode_utf8(&mut [0; 4]), style);
         }
         let whole = one(pen, &flow, Rect { y, height: 1, ..area }, cols);
         if selected == Some(i) {
@@ -187,6 +210,26 @@ pub fn row_text(m: &Model, engine: &Engine, seq: u64) -> Option<String> {
     Some(crate::tui::text::clean(&text).into_owned())
 }
 
+/// What only a proxy tells.
+const REQUESTS: [Field; 8] = [
+    Field::HttpCode,
+    Field::HttpMethod,
+    Field::HttpUrl,
+    Field::HttpHeaders,
+    Field::DnsQuery,
+    Field::DnsRcode,
+    Field::KafkaTopic,
+    Field::LatencyNs,
+];
+/// Flows among which a request is looked for; there may be a million.
+const LOOKED_AT: u64 = 2_000;
+
+/// Whether a proxy told of any of the newest flows.
+fn has_requests(engine: &Engine) -> bool {
+    let mut newest = engine.store().seqs().rev().take(usize::try_from(LOOKED_AT).unwrap_or(usize::MAX));
+    newest.any(|seq| engine.store().row(seq).is_some_and(|r| r.l7.is_some()))
+}
+
 /// Why there is nothing to see, and what to do about it.
 fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     let look = m.look;
@@ -197,6 +240,15 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     } else if !engine.store().is_empty() && !v.is_all() {
         lines.push(say("no flow matches this filter".to_owned(), look.plain()));
         lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
+        let asks = REQUESTS.into_iter().any(|f| v.filter().fields().contains(f));
+        if asks && !has_requests(engine) {
+            let said = format!(
+                "none of the newest {} flows is a request: L7 visibility needs an L7 rule, which also isolates",
+                count(LOOKED_AT.min(engine.store().len() as u64))
+            );
+            let said = wrap(&said, usize::from(area.width).saturating_sub(3));
+            lines.extend(said.into_iter().map(|l| say(l, look.dim())));
+        }
     } else if m.streams(engine) {
         if engine.links().is_empty() {
             lines.push(say("starting".to_owned(), look.dim()));

@@ -1,21 +1,27 @@
 //! What each key does on one screen: the action table, printed, or what of it a typed text finds; then also what keys do elsewhere.
+use crate::engine::Engine;
 use crate::tui::action::{self, Entry, SCREENS};
 use crate::tui::key::Key;
 use crate::tui::model::Model;
 use crate::tui::text::wrap;
+use crate::tui::update::blocked;
 use crate::tui::widget::name::INFERRED;
 use crate::tui::widget::pen::{Seg, seg};
 
-/// The lines of one entry.
-fn entry(m: &Model, e: &Entry, text: &str, room: usize) -> Vec<Vec<Seg>> {
+/// The lines of one entry; one that can do nothing now is dim, and says why.
+fn entry(m: &Model, e: &Entry, (text, off): (&str, Option<&str>), room: usize) -> Vec<Vec<Seg>> {
     let look = m.look;
+    let (style, text) = match off {
+        Some(reason) => (look.dim(), format!("{text}; not now: {reason}")),
+        None => (look.plain(), text.to_owned()),
+    };
     let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
     let keys = look.own(&keys.join(" "));
     let line = |(i, text): (usize, String)| {
         let keys = if i == 0 { keys.as_str() } else { "" };
-        vec![seg(format!("   {keys:<16} "), look.accent()), seg(text, look.plain())]
+        vec![seg(format!("   {keys:<16} "), if off.is_some() { look.dim() } else { look.accent() }), seg(text, style)]
     };
-    wrap(text, room).into_iter().enumerate().map(line).collect()
+    wrap(&text, room).into_iter().enumerate().map(line).collect()
 }
 
 /// Whether what is typed stands in its keys, its name or its help.
@@ -25,17 +31,23 @@ fn has(m: &Model, e: &Entry, find: &str) -> bool {
     e.help.to_lowercase().contains(&find) || e.name.contains(&find) || keys.iter().any(|k| k.to_lowercase() == find)
 }
 
-pub fn lines(m: &Model, of: u16, find: &str, w: u16) -> Vec<Vec<Seg>> {
+/// Why an entry can do nothing now on the screen that this is the help of.
+fn off(m: &Model, engine: &Engine, e: &Entry, of: u16) -> Option<&'static str> {
+    let on = m.stack.iter().rev().find(|s| s.bit() == of)?;
+    blocked(m, engine, e.action, on)
+}
+
+pub fn lines(m: &Model, engine: &Engine, of: u16, find: &str, w: u16) -> Vec<Vec<Seg>> {
     let room = usize::from(w).saturating_sub(22);
-    if find.is_empty() { all(m, of, room) } else { found(m, of, find.trim(), room) }
+    if find.is_empty() { all(m, engine, of, room) } else { found(m, engine, of, find.trim(), room) }
 }
 
 /// What is found: first on the screen in question, then on the others, with their names.
-fn found(m: &Model, of: u16, find: &str, room: usize) -> Vec<Vec<Seg>> {
+fn found(m: &Model, engine: &Engine, of: u16, find: &str, room: usize) -> Vec<Vec<Seg>> {
     let look = m.look;
     let mut out = vec![Vec::new()];
     for e in action::on(of).filter(|e| has(m, e, find)) {
-        out.extend(entry(m, e, e.help, room));
+        out.extend(entry(m, e, (e.help, off(m, engine, e, of)), room));
     }
     let elsewhere: Vec<&Entry> = action::ACTIONS.iter().filter(|e| e.on & of == 0 && has(m, e, find)).collect();
     if !elsewhere.is_empty() {
@@ -44,7 +56,7 @@ fn found(m: &Model, of: u16, find: &str, room: usize) -> Vec<Vec<Seg>> {
     }
     for e in elsewhere {
         let screens: Vec<&str> = SCREENS.iter().filter(|(bit, _)| e.on & bit != 0).map(|s| s.1).collect();
-        out.extend(entry(m, e, &format!("{} ({})", e.help, screens.join(", ")), room));
+        out.extend(entry(m, e, (&format!("{} ({})", e.help, screens.join(", ")), None), room));
     }
     if out.len() == 1 {
         out.push(vec![seg("  no key does that; : finds commands, Ctrl-u clears what is typed", look.dim())]);
@@ -52,11 +64,11 @@ fn found(m: &Model, of: u16, find: &str, room: usize) -> Vec<Vec<Seg>> {
     out
 }
 
-fn all(m: &Model, of: u16, room: usize) -> Vec<Vec<Seg>> {
+fn all(m: &Model, engine: &Engine, of: u16, room: usize) -> Vec<Vec<Seg>> {
     let look = m.look;
     let mut out = vec![Vec::new()];
     for e in action::on(of) {
-        out.extend(entry(m, e, e.help, room));
+        out.extend(entry(m, e, (e.help, off(m, engine, e, of)), room));
     }
     out.push(Vec::new());
     let glyphs = [

@@ -158,7 +158,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         out.push(vec![seg(format!("   {server}: {} flows came late, out of their order", count(*n)), look.warn())]);
     }
     if l.reconnects > 0 {
-        out.push(vec![seg(format!("   connected anew {} times", count(l.reconnects)), look.warn())]);
+        out.push(vec![seg(format!("   tried anew {} times", count(l.reconnects)), look.warn())]);
     }
     out
 }

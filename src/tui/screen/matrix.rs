@@ -211,7 +211,7 @@ fn cell(look: Look, x: &Matrix, s: Slot, most: u32, seconds: i64) -> (String, St
                 _ => look.g.shades[3],
             };
             let text = format!("{shade} {}", per_second(u64::from(s.calls), seconds));
-            if s.dropped > 0 { (format!("{text}{}", look.g.no), look.drop()) } else { (text, look.plain()) }
+            if s.dropped > 0 { (format!("{}{text}", look.g.no), look.drop()) } else { (text, look.plain()) }
         }
     }
 }

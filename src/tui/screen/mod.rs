@@ -68,7 +68,7 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
             Some(Screen::Help { of, name, find, scroll }) => {
                 let title = if find.is_empty() { format!(" keys on {name}") } else { format!(" keys on {name} / {find}") };
-                text(&mut pen, &title, &help::lines(m, *of, find, body.width), scroll.at, body)
+                text(&mut pen, &title, &help::lines(m, engine, *of, find, body.width), scroll.at, body)
             }
             None => {}
         }
@@ -133,7 +133,9 @@ pub fn measure(m: &mut Model, engine: &Engine) {
         Some(Screen::Why(c)) => why::measure(m, engine, c, area),
         Some(Screen::Describe(d)) => describe::measure(m, engine, d, area),
         Some(Screen::Ledger(s)) => s.most = ledger::lines(m, engine, area.width).len().saturating_sub(page),
-        Some(Screen::Help { of, find, scroll, .. }) => scroll.most = help::lines(m, *of, find, area.width).len().saturating_sub(page),
+        Some(Screen::Help { of, find, scroll, .. }) => {
+            scroll.most = help::lines(m, engine, *of, find, area.width).len().saturating_sub(page)
+        }
         Some(Screen::Yaml(y)) => y.scroll.most = y.lines.len().saturating_sub(page),
         Some(Screen::Flows(_) | Screen::Drops | Screen::Map(_) | Screen::Matrix(_) | Screen::Stats(_)) | None => {}
         Some(Screen::Timeline(_) | Screen::Policies(_) | Screen::Columns(_) | Screen::Admitted(_)) => {}

@@ -6,7 +6,8 @@ use crate::tui::column::SPECS;
 use crate::tui::key::Key;
 use crate::tui::model::{Model, Screen};
 use crate::tui::theme::THEMES;
-use crate::tui::update::capture::ALL;
+use crate::tui::update::blocked;
+use crate::tui::update::capture::{ALL, NOBODY};
 use crate::tui::view::View;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
@@ -45,6 +46,8 @@ pub struct Offer {
     pub name: String,
     pub help: String,
     pub go: Go,
+    /// Why it can do nothing now.
+    pub off: Option<&'static str>,
 }
 
 /// Commands that take a word: how they begin, what they do, and what they are for.
@@ -54,11 +57,16 @@ const COMMANDS: &[Command] = &[
     ("save", Go::Save, "what is held and passes the filter (or who was let in, as CSV), to a file: save FILE"),
     ("record", Go::Record, "what comes from now on, to a file: record FILE; once more ends it"),
     ("filter", Go::Filter, "a filter with a name: filter NAME"),
-    ("capture", Go::Capture, "ask servers (there are none in a recording) for these flows only: capture FILTER; capture all ends it"),
+    ("capture", Go::Capture, "ask servers for these flows only: capture FILTER; capture all ends it"),
     ("keep", Go::Keep, "this filter under a name, in the configuration file: keep NAME"),
     ("columns", Go::Columns, "the columns of the flow table: columns time,from,to"),
     ("theme", Go::Theme, "other colours: theme NAME"),
 ];
+
+/// Why a command can do nothing now.
+fn off(m: &Model, command: &str) -> Option<&'static str> {
+    (command == "capture" && m.options.capture.is_none()).then_some(NOBODY)
+}
 
 /// What can stand behind a command, with a word on each; none where it is anything.
 fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>> {
@@ -88,9 +96,10 @@ fn behind(m: &Model, text: &str) -> Option<Vec<Offer>> {
     let (word, rest) = text.split_once(' ')?;
     let (name, go, help) = COMMANDS.iter().find(|c| c.0 == word)?;
     let rest = rest.trim();
-    let typed = || Offer { name: format!("{name} {rest}"), help: (*help).to_owned(), go: go(rest.to_owned()) };
+    let off = off(m, name);
+    let typed = || Offer { name: format!("{name} {rest}"), help: (*help).to_owned(), go: go(rest.to_owned()), off };
     let Some(known) = words(m, name, rest) else { return Some(vec![typed()]) };
-    let offer = |(word, help): (String, String)| Offer { name: format!("{name} {word}"), help, go: go(word) };
+    let offer = |(word, help): (String, String)| Offer { name: format!("{name} {word}"), help, go: go(word), off };
     let fitting = best(rest, known.into_iter().map(|w| (w.0.clone(), offer(w))));
     // A list of columns that is complete is meant, even where more could follow; one that fits nothing is told what is wrong with it.
     let whole = match *name {
@@ -125,19 +134,34 @@ pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
     let mut all = Vec::new();
     for e in action::on(bit).filter(|e| !matches!(e.action, Action::Palette | Action::Down | Action::Up | Action::Left | Action::Right)) {
         let keys: Vec<String> = m.keymap.keys(e).map(Key::label).collect();
-        all.push(Offer { name: e.name.to_owned(), help: format!("{}  {}", keys.join(" "), e.help), go: Go::Act(e.action) });
+        all.push(Offer {
+            name: e.name.to_owned(),
+            help: format!("{}  {}", keys.join(" "), e.help),
+            go: Go::Act(e.action),
+            off: m.screen().and_then(|on| blocked(m, engine, e.action, on)),
+        });
     }
     for (name, go, help) in COMMANDS {
         let help = if *name == "record" && m.tape.is_some() { "end the recording" } else { help };
-        all.push(Offer { name: format!("{name} "), help: help.to_owned(), go: go(String::new()) });
+        all.push(Offer { name: format!("{name} "), help: help.to_owned(), go: go(String::new()), off: off(m, name) });
     }
-    all.push(Offer { name: "write".to_owned(), help: "keep columns, theme and time in the configuration file".to_owned(), go: Go::Write });
+    all.push(Offer {
+        name: "write".to_owned(),
+        help: "keep columns, theme and time in the configuration file".to_owned(),
+        go: Go::Write,
+        off: None,
+    });
     if let Some(t) = engine.tally() {
         let mut names: Vec<&str> =
             t.edges.nodes().filter(|n| n.atoms.iter().any(|a| a.starts_with("ns:"))).map(|n| n.group.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        all.extend(names.into_iter().map(|n| Offer { name: n.to_owned(), help: "namespace".to_owned(), go: Go::Namespace(n.to_owned()) }));
+        all.extend(names.into_iter().map(|n| Offer {
+            name: n.to_owned(),
+            help: "namespace".to_owned(),
+            go: Go::Namespace(n.to_owned()),
+            off: None,
+        }));
     }
     best(text, all.into_iter().map(|o| (o.name.clone(), o)))
 }
@@ -182,8 +206,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     pen.put(area.x, top_edge, usize::from(area.width), &title, look.dim());
     let name_w = (area.width / 3).clamp(16, 26);
     for (y, (i, o)) in (first..last).zip(offers.iter().enumerate().skip(top)) {
-        pen.cell(area.x + 2, y, name_w, &o.name, look.strong());
-        pen.cell(area.x + 3 + name_w, y, area.width.saturating_sub(4 + name_w), &look.own(&o.help), look.dim());
+        pen.cell(area.x + 2, y, name_w, &o.name, if o.off.is_some() { look.dim() } else { look.strong() });
+        let help = o.off.map_or_else(|| o.help.clone(), |reason| format!("not now: {reason}"));
+        pen.cell(area.x + 3 + name_w, y, area.width.saturating_sub(4 + name_w), &look.own(&help), look.dim());
         if i == at {
             pen.put(area.x, y, 1, look.g.here, look.accent());
             pen.over(Rect { y, height: 1, ..area }, look.selected());
@@ -191,12 +216,12 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     }
     let note = if offers.is_empty() { "nothing of that name   Esc leaves" } else { "Enter goes   Tab completes   Esc leaves" };
     let typed = crate::tui::text::clean(&p.text).into_owned();
-    let x = area.x + 2 + u16::try_from(crate::tui::text::width(&typed)).unwrap_or(u16::MAX).min(area.width);
-    pen.ends(
-        Rect { y: last, height: 1, ..area },
-        &[seg(" :", look.accent()), seg(typed, look.plain())],
-        &[seg(format!("{note} "), look.dim())],
-    );
+    let taken = 2 + crate::tui::text::width(&typed);
+    let x = area.x + u16::try_from(taken).unwrap_or(u16::MAX).min(area.width);
+    // What is typed is the point: the keys are said beside it where there is room.
+    let room = usize::from(area.width).saturating_sub(taken + 2);
+    let note = [note, "Esc leaves"].into_iter().find(|n| n.len() < room).map_or_else(String::new, |n| format!("{n} "));
+    pen.ends(Rect { y: last, height: 1, ..area }, &[seg(" :", look.accent()), seg(typed, look.plain())], &[seg(note, look.dim())]);
     Some(Position { x: x.min(area.right().saturating_sub(1)), y: last })
 }
 

@@ -136,14 +136,16 @@ fn draw_panels(pen: &mut Pen<'_>, look: Look, lines: &[Line], at: usize, area: R
     let titles = ["verdicts", "drop reasons", "nodes"];
     // Side by side from 70 columns on, else one below the other, as far as they go.
     let wide = area.width >= 70;
-    let third = if wide { area.width / 3 } else { area.width };
+    // The reasons are sentences, the others words.
+    let part = |of: u16| area.width / 80 * of + area.width % 80 * of / 80;
+    let places = if wide { [(0, part(23)), (part(23), part(34)), (part(57), area.width - part(57))] } else { [(0, area.width); 3] };
     let mut y = area.y;
-    for (p, title) in titles.into_iter().enumerate() {
+    for (p, (title, (x, w))) in titles.into_iter().zip(places).enumerate() {
         let mine: Vec<(usize, &Line)> = lines.iter().enumerate().filter(|(_, l)| l.panel == p).collect();
         if mine.is_empty() {
             continue;
         }
-        let x = if wide { area.x + third * u16::try_from(p).unwrap_or(0) } else { area.x };
+        let x = area.x + x;
         if wide {
             y = area.y;
         }
@@ -152,14 +154,14 @@ fn draw_panels(pen: &mut Pen<'_>, look: Look, lines: &[Line], at: usize, area: R
         let here = mine.iter().position(|(i, _)| *i == at);
         let skip = here.map_or(0, |h| (h + 1).saturating_sub(room));
         if y < area.bottom() {
-            pen.put(x + 1, y, usize::from(third), title, look.strong());
+            pen.put(x + 1, y, usize::from(w), title, look.strong());
         }
         y += 1;
         for (i, l) in mine.into_iter().skip(skip) {
             if y >= area.bottom() {
                 break;
             }
-            line(pen, l, i == at, Rect { x, y, width: third.saturating_sub(1), height: 1 });
+            line(pen, l, i == at, Rect { x, y, width: w.saturating_sub(1), height: 1 });
             y += 1;
         }
         y += u16::from(!wide);
@@ -168,9 +170,10 @@ fn draw_panels(pen: &mut Pen<'_>, look: Look, lines: &[Line], at: usize, area: R
 
 fn line(pen: &mut Pen<'_>, l: &Line, here: bool, area: Rect) {
     let look = pen.look;
-    let bar_w = if area.width < 33 { 0 } else { (area.width / 4).min(12) };
-    let said_w = 7;
-    let text_w = area.width.saturating_sub(2 + said_w + 2 + bar_w);
+    // A reason is read, then compared.
+    let (said_w, least) = if l.panel == 1 { (5, 44) } else { (7, 33) };
+    let bar_w = if area.width < least { 0 } else { (area.width / 4).min(12) };
+    let text_w = area.width.saturating_sub(2 + said_w + if bar_w > 0 { 2 + bar_w } else { 0 });
     pen.cell(area.x + 2, area.y, text_w, &l.text, l.style);
     pen.number(area.x + 2 + text_w, area.y, said_w, &l.said, look.strong());
     let full = usize::try_from(l.n.saturating_mul(u64::from(bar_w)) / l.all.max(1)).unwrap_or(0);

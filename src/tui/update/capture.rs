@@ -9,12 +9,14 @@ use crate::wire::pb::flow::FlowFilter;
 
 /// The word for no filter at all.
 pub const ALL: &str = "all";
+/// Where there is nobody to ask.
+pub const NOBODY: &str = "no server is asked here: / chooses what is shown";
 /// Letters for the first flow after a change, of which the first that is free is taken.
 const LETTERS: &str = "capture";
 
 pub fn ask(m: &mut Model, engine: &Engine, text: &str) {
     if m.options.capture.is_none() {
-        return toast(m, Tone::Info, "no server is asked here: / chooses what is shown");
+        return toast(m, Tone::Info, NOBODY);
     }
     let text = if text == ALL { "" } else { text };
     let any = match wish(m, engine, text) {

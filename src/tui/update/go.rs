@@ -96,8 +96,8 @@ pub fn describe(m: &mut Model, engine: &Engine) {
 }
 
 fn fields(engine: &Engine, seq: u64) -> Screen {
-    let title = engine.observed(seq).map_or_else(String::new, |o| format!("{} → {}", o.src.display(), o.dst.display()));
-    Screen::Describe(Box::new(Fields { seq, title, fields: describe::fields(engine, seq), at: 0, scroll: Scroll::default() }))
+    let names = engine.observed(seq).map(|o| (o.src.display().to_string(), o.dst.display().to_string())).unwrap_or_default();
+    Screen::Describe(Box::new(Fields { seq, names, fields: describe::fields(engine, seq), at: 0, scroll: Scroll::default() }))
 }
 
 pub fn help(m: &mut Model) {

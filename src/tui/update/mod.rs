@@ -12,7 +12,7 @@ mod palette;
 pub mod tape;
 mod trail;
 
-use super::action::{self, Action};
+use super::action::Action;
 use super::board::Sort;
 use super::key::Key;
 use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
@@ -72,16 +72,16 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
 /// An action, unless it can do nothing now.
 fn run(m: &mut Model, engine: &Engine, action: Action) {
     let asked = std::mem::take(&mut m.asked);
-    match blocked(m, engine, action) {
+    match m.screen().and_then(|on| blocked(m, engine, action, on)) {
         Some(reason) => toast(m, Tone::Info, reason),
         None => act(m, engine, action, asked),
     }
 }
 
-/// Why an action can do nothing now.
-pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static str> {
+/// Why an action can do nothing now on a screen.
+pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Option<&'static str> {
     let nothing = "no flow is selected";
-    match (action, m.screen()?) {
+    match (action, on) {
         (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster | Action::Seek, _) if m.options.remote.is_none() => {
             Some("only a recording can be played back")
         }
@@ -100,6 +100,15 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action) -> Option<&'static st
                 _ => "no drops in this filter",
             })
         }
+        (Action::Enter | Action::FlowsOf | Action::Plus | Action::Minus | Action::Sort | Action::Reverse, s)
+            if s.sums() && m.view().is_some_and(|v| v.len(engine) == 0) =>
+        {
+            Some("no flows here")
+        }
+        (Action::Enter | Action::Yaml | Action::Sort | Action::Reverse, Screen::Policies(p)) if p.usage.lines.is_empty() => {
+            Some("no policies are known")
+        }
+        (Action::Enter | Action::Sort | Action::Reverse, Screen::Admitted(x)) if x.found.lines.is_empty() => Some("nothing passed here"),
         (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
         _ => None,
     }
@@ -192,7 +201,7 @@ fn mark(m: &mut Model, engine: &Engine, which: Menu, key: Key) {
             let Some(v) = m.view_mut() else { return };
             v.show(seq, page);
             if !v.contains(seq, engine) {
-                toast(m, Tone::Info, "the filter hides the marked flow; this is the one before it");
+                toast(m, Tone::Info, format!("the filter hides flow {letter}; this is the nearest: / Ctrl-u Enter ' {letter} goes to it"));
             }
         }
     }
@@ -335,6 +344,7 @@ pub fn tick(m: &mut Model, ms: u64) -> bool {
 /// Before a picture: causes, size, and what follows from both.
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     causes(m, engine);
+    foretell(m, engine);
     let grown = (m.width, m.height) != (width, height);
     (m.width, m.height) = (width, height);
     let in_pane = m.in_pane && flows::pane_height(m) > 0;
@@ -369,6 +379,7 @@ fn causes(m: &mut Model, engine: &Engine) {
         state: seen(c.state(now)),
         audit: c.audit,
         foreseen: c.foreseen.is_some(),
+        foretold: false,
         first: c.first,
         last: c.last,
         age: now.since(c.first),
@@ -399,6 +410,15 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
 }
 
+/// What is foreseen has no drops that a filter could find: it is listed where the flows are that would be stopped.
+fn foretell(m: &mut Model, engine: &Engine) {
+    let mut lines = std::mem::take(&mut m.drops.lines);
+    for l in lines.iter_mut().filter(|l| l.foreseen) {
+        l.foretold = m.view().is_some_and(|v| engine.foresees(l.id, |seq| v.contains(seq, engine)));
+    }
+    m.drops.lines = lines;
+}
+
 /// Brings the causes into the order that is asked for.
 fn sort_causes(m: &mut Model) {
     let rank = |s: State| match s {
@@ -415,9 +435,4 @@ fn sort_causes(m: &mut Model) {
     if m.drops.reverse {
         m.drops.lines.reverse();
     }
-}
-
-/// Whether an entry of the action table can do something now; else why not.
-pub fn disabled(m: &Model, engine: &Engine, entry: &action::Entry) -> Option<&'static str> {
-    blocked(m, engine, entry.action)
 }

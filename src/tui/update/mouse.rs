@@ -2,7 +2,7 @@
 use super::{Tone, board, go, step, toast, trail};
 use crate::engine::Engine;
 use crate::tui::model::{Model, Screen};
-use crate::tui::screen::{admitted, flows, map, matrix, policies};
+use crate::tui::screen::{admitted, drops, flows, map, matrix, policies};
 use crate::tui::widget::bar;
 
 /// Lines of one notch of the wheel.
@@ -75,6 +75,9 @@ fn click(m: &mut Model, engine: &Engine, x: u16, y: u16) {
             before == Some(place)
         }
         Some(Screen::Drops) => {
+            if line >= usize::from(drops::list_height(m)) {
+                return;
+            }
             let top = m.drops.offset;
             return cause(m, engine, top + line, false);
         }

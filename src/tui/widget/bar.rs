@@ -7,14 +7,17 @@ use crate::tui::key::Key;
 use crate::tui::model::{Menu, Model, Screen, Tone};
 use crate::tui::prompt::Prompt;
 use crate::tui::text::{count, short, span, width};
-use crate::tui::update::{board, copy, disabled};
+use crate::tui::update::{blocked, board, copy};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
+
+/// Columns of the context that stay.
+const LEAST_TITLE: usize = 12;
 
 /// Line 1. The crumbs stay, then the loss, then the link; the rest goes first where there is no room.
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let look = m.look;
-    let mut left = vec![seg(" ", look.plain()), seg(if m.options.title.is_empty() { "flowhy" } else { &m.options.title }, look.strong())];
+    let mut left = vec![seg(" ", look.plain()), seg(title(m, area.width), look.strong())];
     for (_, crumb) in crumbs(m) {
         left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
         left.push(crumb);
@@ -107,10 +110,17 @@ fn crumbs(m: &Model) -> Vec<(usize, Seg)> {
     out
 }
 
+/// The context, or the file: its middle goes before the names of the screens do.
+fn title(m: &Model, room: u16) -> String {
+    let all = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
+    let behind: usize = crumbs(m).iter().map(|(_, c)| 2 + width(m.look.g.crumb) + width(&crate::tui::text::clean(&c.0))).sum();
+    let room = (usize::from(room) / 2).saturating_sub(1 + behind).max(LEAST_TITLE);
+    crate::tui::text::clip(all, room, m.look.g.gap)
+}
+
 /// The place in the stack of the crumb in this column of the first line.
 pub fn crumb_at(m: &Model, x: u16) -> Option<usize> {
-    let title = if m.options.title.is_empty() { "flowhy" } else { &m.options.title };
-    let mut from = 1 + width(&crate::tui::text::clean(title));
+    let mut from = 1 + width(&title(m, m.width));
     for (place, crumb) in crumbs(m) {
         let begin = from + 2 + width(m.look.g.crumb);
         from = begin + width(&crate::tui::text::clean(&crumb.0));
@@ -266,16 +276,24 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     if let Some(which) = m.menu {
         let (head, items): (&str, Vec<(char, &str)>) = match which {
             Menu::Copy => (" copy: ", copy::menu(m, engine).copied().collect()),
-            Menu::Sort => (" sort by: ", board::sorts(m).iter().map(|s| (s.0, s.1)).chain([('S', "the other way round")]).collect()),
+            Menu::Sort => (" sort by: ", board::sorts(m).iter().map(|s| (s.0, s.1)).chain([('S', "reverse")]).collect()),
             Menu::Mark => (" mark: a letter   ", Vec::new()),
             Menu::Jump => (" jump to: ", m.marks.keys().map(|k| (*k, "")).collect()),
         };
-        let mut line = vec![seg(head, look.accent())];
-        for (key, what) in items {
-            line.extend([seg(key.to_string(), look.strong()), seg(format!(" {what}   "), look.dim())]);
-        }
-        line.extend([seg("Esc", look.strong()), seg(" nothing", look.dim())]);
-        pen.line(area, &line);
+        let line = |gap: &str, esc: bool, head: &str| {
+            let mut line = vec![seg(head, look.accent())];
+            for (key, what) in &items {
+                line.extend([seg(key.to_string(), look.strong()), seg(format!(" {what}{gap}"), look.dim())]);
+            }
+            if esc {
+                line.extend([seg("Esc", look.strong()), seg(" nothing", look.dim())]);
+            }
+            line
+        };
+        // What can be chosen is said in full as long as that is possible at all.
+        let lines = [line("   ", true, head), line("  ", true, head), line("  ", false, head), line(" ", false, " ")];
+        let fits = lines.iter().find(|l| length(l) <= usize::from(area.width));
+        pen.line(area, fits.unwrap_or(&lines[3]));
         return;
     }
     if let Some(p) = &m.prompt {
@@ -289,8 +307,9 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     }
     let mut right: Vec<Seg> = Vec::new();
     if !note.is_empty() {
-        // What can be pressed keeps its place.
-        let room = usize::from(area.width) * 3 / 5;
+        // What can be pressed keeps its place, but for a name that would be cut: then only the way back and help do.
+        let least = length(&keys(m, engine, 0));
+        let room = (usize::from(area.width) * 3 / 5).max(usize::from(area.width).saturating_sub(least));
         right.push(seg(format!("{} ", crate::tui::text::clip(note, room, look.g.gap)), look.plain()));
     }
     let room = usize::from(area.width).saturating_sub(length(&right) + 1);
@@ -339,7 +358,7 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
             _ => e.hint,
         };
         let Some(label) = m.keymap.keys(e).next().map(Key::label) else { continue };
-        let off = disabled(m, engine, e).is_some();
+        let off = m.screen().is_some_and(|on| blocked(m, engine, e.action, on).is_some());
         let style: Style = if off { look.dim() } else { look.strong() };
         let needed = matches!(e.action, Action::Help | Action::Back);
         items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));

@@ -15,7 +15,8 @@ pub fn chief(why: &Why) -> Option<&str> {
     nearest.filter(|n| why.policies.iter().any(|p| p.name == *n)).or_else(|| why.policies.first().map(|p| p.name.as_str()))
 }
 
-fn more(policies: &[PolicyRef]) -> String {
+/// ` +n` for the policies besides the one that is named.
+pub fn more(policies: &[PolicyRef]) -> String {
     // Several rules of one object are one policy.
     let mut names: Vec<_> = policies.iter().map(|p| (&p.kind, &p.namespace, &p.name)).collect();
     names.sort();
