@@ -28,6 +28,7 @@ mod telling;
 mod tests;
 pub mod usage;
 
+use crate::model::captures::Captures;
 use crate::model::doc::Fault;
 use crate::model::input::{At, Change, Codec, Edits, Frame, Input, Link};
 use crate::model::ledger::Ledger;
@@ -131,6 +132,8 @@ pub struct Engine {
     clusters: Clusters,
     /// What agents' numbers of policies mean.
     ids: Dictionary,
+    /// What a recording holds of what there was.
+    captures: Captures,
     store: Store,
     causes: Causes,
     talks: Talks,
@@ -165,6 +168,7 @@ impl Engine {
         Self {
             clusters: Clusters::new(policies, options.judge),
             ids: Dictionary::default(),
+            captures: Captures::default(),
             options,
             lean,
             store,
@@ -204,8 +208,7 @@ impl Engine {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
             }
-            // What proves nothing because nobody asked for it is told by whoever concludes something from what is held.
-            Input::World(At { change: Change::Asked(_), .. }) => {}
+            Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);

@@ -5,6 +5,7 @@ use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
 use super::{Engine, Explain};
+use crate::model::captures::Captures;
 use crate::model::doc::Fault;
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
@@ -68,6 +69,11 @@ impl Engine {
     /// What is kept.
     pub fn admit(&self) -> &Predicate {
         &self.options.admit
+    }
+
+    /// What a recording holds of what there was, as it says itself.
+    pub fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     pub fn ledger(&self) -> &Ledger {

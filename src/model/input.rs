@@ -140,7 +140,7 @@ pub enum Change {
     Edited(Arc<Edits>),
     /// What an agent's numbers of policies mean.
     Ids(Arc<Ids>),
-    /// From then on servers were asked only for what this filter lets through, and DNS; empty: for every flow.
+    /// From then on servers were asked only for what this filter lets through, and DNS, or no more was recorded; empty: every flow.
     Asked(Arc<str>),
 }
 

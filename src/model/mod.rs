@@ -1,4 +1,5 @@
 //! The vocabulary of flowhy. Depends on nothing of ours, does no I/O, reads no clock.
+pub mod captures;
 pub mod doc;
 pub mod ids;
 pub mod input;

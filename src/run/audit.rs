@@ -59,6 +59,7 @@ pub fn run(a: Audit) -> Result<u8, Error> {
     written.and_then(|()| out.flush()).map_err(|e| Error::output("cannot write to standard output", &e))?;
     if !a.quiet {
         say::ledger(engine.ledger(), engine.notes());
+        say::captures(&engine);
     }
     // What could not be read may be what is open, so nothing else is an answer.
     headless::finish(engine.ended())?;

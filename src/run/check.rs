@@ -99,6 +99,7 @@ pub async fn check(
     if !check.quiet {
         say::troubles(engine.admit().trouble());
         say::ledger(engine.ledger(), engine.notes());
+        say::captures(&engine);
     }
     let code = finish(engine.ended())?;
     super::one_cluster(&engine, "a check")?;

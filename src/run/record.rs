@@ -4,7 +4,7 @@
 use super::{headless, say};
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
-use crate::model::input::{Change, Frame, Input};
+use crate::model::input::{At, Change, Frame, Input};
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, Value, in_window, time_of};
@@ -36,6 +36,10 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
         let Input::World(at) = change.into() else { continue };
         recorder.world(&at);
     }
+    let limits = limits(engine.admit().text(), around.is_some());
+    if !limits.is_empty() {
+        recorder.world(&At { cluster: Arc::from(""), at: None, change: Change::Asked(Arc::from(&*limits)) });
+    }
     let recorder = std::cell::RefCell::new(recorder);
     let result = headless::pump(
         &mut engine,
@@ -46,6 +50,12 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
             let mut recorder = recorder.borrow_mut();
             let frame = match &input {
                 Input::Frame(f) => Some(f.clone()),
+                // Of what was left out once already more is left out now.
+                Input::World(At { change: Change::Asked(filter), cluster, at }) if !limits.is_empty() => {
+                    let both = [filter, limits.as_str()].into_iter().filter(|f| !f.is_empty()).collect::<Vec<_>>().join(" and ");
+                    recorder.world(&At { cluster: cluster.clone(), at: *at, change: Change::Asked(Arc::from(both)) });
+                    None
+                }
                 Input::World(at) => {
                     recorder.world(at);
                     None
@@ -93,6 +103,12 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
         say::say("note", &closing(&r.path, &books, around.as_ref(), engine.ledger()));
     }
     ended
+}
+
+/// What is recorded of what there is, in words; empty: all of it.
+fn limits(filter: &str, around: bool) -> String {
+    let around = if around { "what surrounds drops" } else { "" };
+    [filter, around].into_iter().filter(|l| !l.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn put(frame: Frame, seen: &Seen, around: &mut Option<Around>, recorder: &mut Recorder) {

@@ -173,6 +173,14 @@ pub fn troubles(t: &query::Trouble) {
     }
 }
 
+/// That what is concluded is concluded from less than there was.
+pub fn captures(engine: &Engine) {
+    let limits = engine.captures().limits();
+    if !limits.is_empty() {
+        say("warning", &format!("the recording was made with {limits}: what else there was is not in it, and proves nothing"));
+    }
+}
+
 /// What was lost or passed over, in at most a few lines.
 pub fn ledger(l: &Ledger, notes: &Notes) {
     malformed(l);

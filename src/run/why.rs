@@ -61,6 +61,7 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     let n = cmd::why::report(&engine, &basis, ask.style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
     if !ask.quiet {
         say::ledger(engine.ledger(), engine.notes());
+        say::captures(&engine);
     }
     let over = engine.causes().overflow;
     if over > 0 {
@@ -105,6 +106,7 @@ async fn follow(mut engine: Engine, mut inbox: Inbox, ask: &Ask, stop: &Cancella
     }
     if !ask.quiet {
         say::ledger(engine.ledger(), engine.notes());
+        say::captures(&engine);
     }
     finish(engine.ended())
 }

@@ -7,10 +7,10 @@
 pub mod action;
 mod app;
 mod board;
-mod captures;
 pub mod column;
 mod desk;
 mod glyph;
+mod ground;
 pub mod key;
 mod model;
 mod prompt;

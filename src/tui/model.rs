@@ -1,8 +1,8 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
 use super::board::{self, Sort};
-use super::captures::{Captures, Ground};
 use super::column::{Column, DEFAULT, SPECS};
+use super::ground::Ground;
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
 use super::view::View;
@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::causes::State;
 use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
+use crate::model::captures::Captures;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;

@@ -10,7 +10,7 @@
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
 //! | `edited` | `file` and `body` of each manifest that was written anew then; no `body` where nothing is left of it |
 //! | `ids` | `node` (none: every one), `instance` and `entries`: what the numbers mean that an agent sends in place of policies' names |
-//! | `asked` | the filter that says all that servers were asked for from then on, but for DNS; empty: every flow |
+//! | `asked` | the filter that says what servers were asked for from then on, or what was recorded, DNS perhaps besides; empty: every flow |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
 //!

@@ -96,3 +96,21 @@ fn a_name_that_promises_another_packer_is_refused_before_anything_is_read() {
     assert!(!o.status.success() && said.contains("flowhy does not write .xz") && said.contains("hint: "), "{said}");
     assert!(p.files("a.").is_empty());
 }
+
+#[test]
+fn a_recording_says_what_it_leaves_out_and_who_concludes_from_it_says_so_too() {
+    let p = Place::new(600);
+    let said = |args: &[&str]| text(&flowhy(args).stderr);
+    fine(&["record", "-q", &p.at("all.jsonl"), "--from", &p.at("in.jsonl")]);
+    fine(&["record", "-q", &p.at("some.jsonl"), "--from", &p.at("all.jsonl"), "ns:shop"]);
+    fine(&["record", "-q", &p.at("less.jsonl"), "--from", &p.at("some.jsonl"), "--verdict", "DROPPED", "--on", "drop"]);
+    let asked = |name: &str| p.read(name).lines().filter(|l| l.contains("\"asked\"")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!((asked("all.jsonl"), asked("some.jsonl")), (Vec::new(), vec![r#"{"world":{"asked":"ns:shop"}}"#.to_owned()]));
+    let less = asked("less.jsonl");
+    assert!(less.last().is_some_and(|l| l.contains("ns:shop and --verdict DROPPED, what surrounds drops")), "{less:?}");
+    for ask in [&["why"][..], &["audit"], &["check", DEMO]] {
+        let of = |name: &str| said(&[ask, &["--from", &p.at(name), "--policies", DEMO][..if ask[0] == "check" { 2 } else { 4 }]].concat());
+        assert!(of("some.jsonl").contains("the recording was made with ns:shop: what else there was is not in it"), "{}", of("some.jsonl"));
+        assert!(!of("all.jsonl").contains("is not in it"), "{}", of("all.jsonl"));
+    }
+}

@@ -68,7 +68,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             (_, limits) if streams => {
                 (format!("asked for, and DNS besides, are only {limits}: what else there was never came (:capture all)"), look.warn())
             }
-            (_, limits) => (format!("asked for, and DNS besides, were only {limits}: what else there was never came"), look.warn()),
+            (_, limits) => (format!("recorded was only {limits}: what else there was is not here"), look.warn()),
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }

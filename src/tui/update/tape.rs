@@ -2,11 +2,11 @@
 //! after the engine has begun anew.
 use super::{Tone, toast};
 use crate::engine::Engine;
+use crate::model::captures::Captures;
 use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
-use crate::tui::captures::Captures;
 use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
 use crate::tui::view::View;
 

@@ -1,7 +1,6 @@
-//! What the servers are asked for, and what they were asked for before: what was never asked for proves nothing, and that is told wherever
-//! something is concluded from what is held. Asks nobody itself.
+//! What servers are asked for, or a recording holds, and what it was before: what was never asked for proves nothing, and that is told
+//! wherever something is concluded from what is held. Asks nobody itself.
 use std::collections::VecDeque;
-use std::path::Path;
 
 /// What the servers are asked for, and what they were asked for before.
 #[derive(Debug, Default)]
@@ -45,13 +44,6 @@ impl Captures {
             (false, false) => format!("{}, before that with {} for a while", self.now, before.join(", then ")),
         }
     }
-}
-
-/// What a change is proposed on: where it is to be applied, and what the flows held were limited to; the filter of a view limits nothing.
-#[derive(Debug)]
-pub struct Ground<'a> {
-    pub here: &'a Path,
-    pub limits: String,
 }
 
 #[cfg(test)]
