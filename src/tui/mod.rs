@@ -7,6 +7,7 @@
 pub mod action;
 mod app;
 mod board;
+mod causes;
 pub mod column;
 mod desk;
 mod glyph;

@@ -1,6 +1,7 @@
 //! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
 use super::action::{self, Keymap};
-use super::board::{self, Sort};
+use super::board;
+use super::causes::{CauseLine, Drops, Only};
 use super::column::{Column, DEFAULT, SPECS};
 use super::ground::Ground;
 use super::prompt::Prompt;
@@ -8,7 +9,6 @@ use super::theme::{Depth, Look, Theme};
 use super::view::View;
 use super::widget::yaml::Sheet;
 use crate::engine::Engine;
-use crate::engine::causes::State;
 use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
 use crate::model::captures::Captures;
@@ -293,62 +293,6 @@ impl Fields {
     pub fn here(&self) -> Option<(&str, &str)> {
         let (path, value) = self.fields.as_ref()?.get(self.at)?;
         Some((path, value))
-    }
-}
-
-/// A cause as the picture shows it; a paused picture keeps it.
-#[derive(Debug, Clone, Copy)]
-pub struct CauseLine {
-    pub id: CauseId,
-    pub events: u64,
-    pub state: State,
-    /// Enforcement would stop it; nothing does yet.
-    pub audit: bool,
-    /// What was saved into the policies at hand would stop it.
-    pub foreseen: bool,
-    /// The view has flows that it would stop.
-    pub foretold: bool,
-    pub first: Nanos,
-    pub last: Nanos,
-    pub age: i64,
-    pub rate: [u32; 6],
-}
-
-impl CauseLine {
-    /// What is foreseen no more never was.
-    fn is_void(&self) -> bool {
-        self.foreseen && self.state == State::Mended
-    }
-}
-
-/// Which causes are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Only {
-    #[default]
-    All,
-    Drops,
-    /// What would break once policies are enforced.
-    Audits,
-}
-
-/// The list of causes: order, selection, and since when it stands so.
-#[derive(Debug, Default)]
-pub struct Drops {
-    pub lines: Vec<CauseLine>,
-    pub sorted_ms: u64,
-    pub sort: Sort,
-    pub reverse: bool,
-    pub only: Only,
-    /// Causes for which the bell was rung.
-    pub rung: usize,
-    /// `None`: the first one, whichever that is.
-    pub selected: Option<CauseId>,
-    pub offset: usize,
-}
-
-impl Drops {
-    pub fn at(&self) -> usize {
-        self.selected.and_then(|id| self.lines.iter().position(|l| l.id == id)).unwrap_or(0)
     }
 }
 

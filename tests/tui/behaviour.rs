@@ -351,6 +351,10 @@ fn what_was_cut_stands_whole_on_the_last_line() {
     assert!(t.contains(":goto 13:57:40"), "{t}");
     let t = text(&play_at("y", 40, 10));
     assert!(t.contains("c command line"), "{t}");
+    let t = text(&play_at("/port:5433<cr><cr>y", 40, 10));
+    assert!(t.contains("p patch") && t.contains("line"), "{t}");
+    let t = text(&play_at("7s", 40, 10));
+    assert!(t.contains("c count") && t.contains("reverse"), "{t}");
     assert!(play("9s").contains("S reverse"));
 }
 

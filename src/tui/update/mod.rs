@@ -14,8 +14,9 @@ mod trail;
 
 use super::action::Action;
 use super::board::Sort;
+use super::causes::CauseLine;
 use super::key::Key;
-use super::model::{CauseLine, Effect, Menu, Model, Screen, Toast, Tone};
+use super::model::{Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};

@@ -7,7 +7,8 @@ use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
-use crate::tui::model::{Drops, Effect, Model, Screen, Trail};
+use crate::tui::causes::Drops;
+use crate::tui::model::{Effect, Model, Screen, Trail};
 use crate::tui::view::View;
 
 /// Speeds of a replay; after the last comes as fast as it can be read.

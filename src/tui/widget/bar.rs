@@ -289,10 +289,15 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
             }
             line
         };
-        // What can be chosen is said in full as long as that is possible at all.
+        // What can be chosen is said in full; where one line has no room for it, on two.
         let lines = [line("   ", true, head), line("  ", true, head), line("  ", false, head), line(" ", false, " ")];
-        let fits = lines.iter().find(|l| length(l) <= usize::from(area.width));
-        pen.line(area, fits.unwrap_or(&lines[3]));
+        match lines.iter().find(|l| length(l) <= usize::from(area.width)) {
+            Some(fits) => pen.line(area, fits),
+            None => {
+                let all: Vec<String> = items.iter().map(|(key, what)| format!("{key} {what}")).collect();
+                return toast(pen, &all.join("  "), (look.plain(), 2), area);
+            }
+        };
         return;
     }
     if let Some(p) = &m.prompt {
