@@ -104,3 +104,18 @@ fn an_agent_that_sends_numbers_is_explained_as_one_that_sends_names() {
     let of = |e: &Engine| e.causes().iter().map(|c| (c.from.clone(), c.to.clone(), c.port, c.records)).collect::<BTreeSet<_>>();
     assert_eq!(of(&names), of(&numbers));
 }
+
+/// Without policies nothing is decided; the number is one more fact that is missing, and takes no word away.
+#[test]
+fn a_number_that_names_nobody_is_a_missing_fact() {
+    let all = recorded(11, 20);
+    let drop = all.iter().find(|r| flow(r).is_some_and(|f| f.drop_reason_desc == 133 && f.l7.is_none())).unwrap();
+    let why = |r: &GetFlowsResponse| fed(&mut Engine::new(explaining()), r).unwrap();
+    let less = stripped(drop);
+    let ruling = Ruling { policy_id: 7, ..Ruling::default() };
+    let any = prost_types::Any { type_url: format!("type.googleapis.com/{}", ids::NAME), value: ruling.encode_to_vec() };
+    let (plain, mut numbered) = (why(&less), why(&with(&less, |f| f.extensions = Some(any))));
+    assert_eq!((numbered.missing.pop().as_deref(), numbered.because.len()), (Some("policy-number:7"), plain.because.len() + 1));
+    numbered.because.clone_from(&plain.because);
+    assert_eq!(numbered, plain);
+}

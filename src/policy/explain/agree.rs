@@ -232,7 +232,7 @@ pub(super) fn unnamed(why: &mut Why, o: &Observed) {
     let Some(ruling) = o.ruling.filter(|_| !o.reported.unnamed.is_empty()) else { return };
     why.because.push(o.reported.unnamed.clone());
     if why.outcome == Outcome::Undecidable {
-        why.leave_open([format!("policy-number:{}", ruling.policy)]);
+        why.missing.push(format!("policy-number:{}", ruling.policy));
     }
 }
 
