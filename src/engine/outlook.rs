@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Conversations judged between two questions whether time is up.
 const SLICE: usize = 16;
 /// Conversations of a cause that are asked for whether a filter shows them.
-const ASKED: usize = 1_000;
+const ASKED: usize = 100;
 
 /// How far the walk has come.
 #[derive(Debug, Default)]
