@@ -1,6 +1,6 @@
 //! Speed as a ratio to tools that people use, measured in one run over the same flows.
 //!
-//! `cargo bench` prints the tables that the README quotes. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
+//! `cargo bench` prints the tables. `FLOWHY_BENCH_MB` sets the size of the recording (500 by default),
 //! `HUBBLE` names a real Hubble CLI to measure beside the others; `rg`, `jq` and `jaq` are measured where they are installed.
 //! `cargo bench -- attribution` measures only how fast drops are explained, `cargo bench -- record` only recording, and
 //! `cargo bench -- dashboard` only the screen (with `held`, `load` or `idle` only that part).
