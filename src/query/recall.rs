@@ -149,7 +149,10 @@ fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, numbers: &impl Fn(u8, &
         (Node::And(list), Mark::Each(marks)) => {
             // Alive is what nothing has refused; it passes unless something leaves it open.
             let mut alive = live;
-            for (n, mark) in list.iter().zip(marks).take_while(|_| live != 0) {
+            for (n, mark) in list.iter().zip(marks) {
+                if alive == 0 {
+                    break;
+                }
                 let of = ask(n, mark, alive, numbers, view);
                 alive &= of.passes | of.open;
                 found.open |= of.open;
@@ -158,6 +161,9 @@ fn ask<V: View>(node: &Node, mark: &mut Mark, live: u64, numbers: &impl Fn(u8, &
         }
         (Node::Or(list), Mark::Each(marks)) => {
             for (n, mark) in list.iter().zip(marks) {
+                if live & !found.passes == 0 {
+                    break;
+                }
                 let of = ask(n, mark, live & !found.passes, numbers, view);
                 found.passes |= of.passes;
                 found.open |= of.open;
@@ -267,5 +273,18 @@ mod tests {
         assert_eq!(asked("from.ns:shop", &rows, &|_, _| 7), (vec![Some(true); 64], 1 + 64));
         assert_eq!(asked("from.ns:shop", &rows, &|_, _| ASK), (vec![Some(true); 64], 64 + 64));
         assert_eq!(asked("from.ns:shop", &rows, &|_, _| NOT_HERE).0, vec![None; 64]);
+    }
+
+    #[test]
+    fn what_is_decided_for_a_whole_block_asks_no_further_part() {
+        let (rows, ports) = ([("web", 80, ""); 64], Cell::new(0));
+        let numbers = |_: usize, part: u8| {
+            ports.set(ports.get() + u32::from(part == 1));
+            7
+        };
+        for (text, expected) in [("from.ns:shop to.port:80", false), ("from.ns:web or to.port:80", true)] {
+            assert_eq!(asked(text, &rows, &numbers).0, vec![Some(expected); 64], "{text}");
+            assert_eq!(ports.get(), 0, "{text}");
+        }
     }
 }
