@@ -145,6 +145,24 @@ mod tests {
         assert_eq!(drop(&mut e), [Outcome::DefaultDeny]);
     }
 
+    #[test]
+    fn a_list_that_comes_after_a_try_that_failed_is_a_first_list_too() {
+        let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+        kind(&mut e, "Pod", KindState::Loading);
+        kind(&mut e, "NetworkPolicy", KindState::Loading);
+        let text = flow(0, "", "cart-0", "DROPPED");
+        let frame = Frame { codec: Codec::HubbleJson, from: "c".into(), line: 1, bytes: text.into(), broken: None };
+        e.feed(Input::Frame(frame), &mut |_| {});
+        kind(&mut e, "NetworkPolicy", KindState::Stale("500".to_owned()));
+        kind(&mut e, "Pod", KindState::Synced);
+        assert_eq!(e.causes().iter().next().unwrap().why.outcome, Outcome::Undecidable, "policies could not be read");
+        let policy =
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: shop}\nspec: {podSelector: {}}\n";
+        change(&mut e, Change::Apply(Arc::new(yaml::read("db.yaml", policy).0.remove(0))));
+        kind(&mut e, "NetworkPolicy", KindState::Synced);
+        assert_eq!(e.causes().iter().next().unwrap().why.outcome, Outcome::DefaultDeny);
+    }
+
     fn flow(seconds: u32, more: &str, pod: &str, verdict: &str) -> String {
         let reason = if verdict == "DROPPED" { r#""drop_reason_desc":"POLICY_DENIED","# } else { "" };
         format!(

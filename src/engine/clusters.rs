@@ -42,6 +42,8 @@ pub struct Cluster {
     past: Vec<Past>,
     /// Kinds whose first list is on its way: (group, kind).
     loading: BTreeSet<(String, String)>,
+    /// Kinds of which no list could be had yet.
+    lacking: BTreeSet<(String, String)>,
     /// Nodes that were here; some may be gone.
     nodes: BTreeSet<String>,
 }
@@ -75,6 +77,7 @@ impl Cluster {
             memo,
             past: Vec::new(),
             loading: BTreeSet::new(),
+            lacking: BTreeSet::new(),
             nodes,
         }
     }
@@ -139,6 +142,12 @@ impl Cluster {
             }
         }
         faults
+    }
+
+    /// Whether a node is none of its own, though all of its own are known; one that is gone remains known.
+    fn disowns(&self, node: &str) -> bool {
+        let full = self.nodes.is_empty() || self.nodes.len() >= MOST_NODES;
+        !node.is_empty() && !full && self.world.lists("nodes") && !self.nodes.contains(node)
     }
 
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
@@ -299,26 +308,37 @@ impl Clusters {
         }
         let (said, node) = of.node.rsplit_once('/').unwrap_or((of.cluster, of.node));
         let mut all: Vec<(usize, &Cluster)> = self.live.iter().enumerate().collect();
+        let own = |c: &Cluster| c.world.settings().cluster().map(|name| name == said);
+        let named = |c: &Cluster| !said.is_empty() && (*c.name == *said || own(c) == Some(true));
         if !said.is_empty() {
-            let own = |c: &Cluster| c.world.settings().cluster().map(|name| name == said);
-            let named = |c: &Cluster| *c.name == *said || own(c) == Some(true);
-            if all.iter().any(|(_, c)| named(c)) {
-                all.retain(|(_, c)| named(c));
-            } else {
-                // Of a cluster that is called otherwise it is not.
-                all.retain(|(_, c)| own(c).is_none());
-            }
+            // Of a cluster that is called otherwise it is not; one whose own name could not be read may be called so too.
+            all.retain(|(_, c)| named(c) || own(c).is_none());
         }
         let knows = |c: &Cluster| c.nodes.contains(node);
-        match all.as_slice() {
-            // Several servers, and one cluster of which the nodes are known.
-            [(_, one)] if said.is_empty() && self.sources.1 && !node.is_empty() && !one.nodes.is_empty() && !knows(one) => 0,
-            [(i, _)] => i + 1,
-            several => match several.iter().filter(|(_, c)| knows(c)).collect::<Vec<_>>().as_slice() {
-                [(i, _)] => i + 1,
-                _ => 0,
-            },
+        if let [one] = all.iter().filter(|(_, c)| knows(c)).collect::<Vec<_>>().as_slice() {
+            return one.0 + 1;
         }
+        // Several servers, and one cluster of which some nodes are known.
+        let apart = said.is_empty() && self.sources.1 && !node.is_empty();
+        match all.as_slice() {
+            [(_, one)] if one.disowns(node) || apart && !one.nodes.is_empty() => 0,
+            [(i, _)] => i + 1,
+            // No node tells: then the name does, where only one has it.
+            several if node.is_empty() || several.iter().all(|(_, c)| c.nodes.is_empty()) => {
+                match several.iter().filter(|(_, c)| named(c)).collect::<Vec<_>>().as_slice() {
+                    [one] => one.0 + 1,
+                    _ => 0,
+                }
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a flow that was taken for one of a cluster's while its nodes were not known yet shows itself to be another's.
+    pub fn disowned(&self, home: Home, node: &str) -> bool {
+        let node = node.rsplit_once('/').map_or(node, |(_, node)| node);
+        let (Some(from), false) = &self.sources else { return false };
+        home != 0 && *self.get(home).name != **from && self.get(home).disowns(node)
     }
 
     /// Whether more than one of the clusters may have the node that a record names so.
@@ -445,7 +465,7 @@ impl Clusters {
         self.live.iter().fold([0, 0], |[v, p], c| [v + c.policies.forgotten(), p + c.world.forgotten()])
     }
 
-    /// Books how well a kind of a cluster is known; the cluster, if it was the last of which nothing was known yet.
+    /// Books how well a kind of a cluster is known; the cluster, if that ends the waiting for lists, or brings one that could not be had.
     pub fn complete(&mut self, at: &At) -> Option<Home> {
         let (Change::Kind(kind), true) = (&at.change, at.at.is_some()) else { return None };
         let of = (kind.group.clone(), kind.kind.clone());
@@ -454,8 +474,12 @@ impl Clusters {
             c.loading.insert(of);
             return None;
         }
-        let last = c.loading.remove(&of) && c.loading.is_empty();
-        last.then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
+        // A list that comes after tries that failed is the first one too.
+        let first = c.loading.remove(&of) | c.lacking.remove(&of);
+        if first && matches!(kind.state, KindState::Stale(_) | KindState::Forbidden(_)) {
+            c.lacking.insert(of);
+        }
+        (first && c.loading.is_empty()).then(|| self.home(&Origin { from: &at.cluster, ..Origin::default() }))
     }
 
     /// What has been so since a time, or always, but for policies.

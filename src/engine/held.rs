@@ -265,7 +265,10 @@ impl Engine {
                 let node = self.store.row(seq).map_or("", |r| self.store.name(r.node));
                 self.clusters.home(&Origin { from: "", node, cluster: if src == dst { src } else { "" } })
             }
-            place => usize::from(place),
+            place => {
+                let node = self.store.row(seq).map_or("", |r| self.store.name(r.node));
+                if self.clusters.disowned(usize::from(place), node) { 0 } else { usize::from(place) }
+            }
         }
     }
 

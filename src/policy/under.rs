@@ -1,6 +1,7 @@
 //! What the cluster's own settings make of the options of judging. Owns which setting means which option, and that what somebody typed
 //! wins.
 use super::{CILIUM, Enforcement, Engine, Options};
+use crate::world::World;
 use crate::world::settings::Settings;
 
 /// Where options come from, one by one.
@@ -51,6 +52,11 @@ impl Options {
         self.without_networkpolicy = cluster.flag("enable-k8s-networkpolicy") == Some(false);
         self.without_cluster_policy = cluster.flag("enable-k8s-cluster-network-policy") == Some(false);
         self
+    }
+
+    /// The missing fact that would tell whether policies are enforced at all; none where somebody typed it.
+    pub fn enforcement_unread(&self, world: &World) -> Option<String> {
+        if self.typed.enforcement { None } else { world.enforcement_unread() }
     }
 
     /// Whether policies of this kind are enforced at all.

@@ -4,15 +4,16 @@
 //! stays (it dropped the packet on this side, and by what can be read just that follows), with the kind named beside it and the list of
 //! policies not called complete. Everything else (that nothing stands against it, which of two sides it was, whatever the datapath
 //! contradicts) depends on what was not read, and is undecidable.
-use super::PolicySet;
 use super::eval::{Decision, Judgement};
 use super::kind::{KINDS, is_policy};
+use super::{Options, PolicySet};
 use crate::model::input::{Kind, KindState};
 use crate::model::observed::Observed;
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Outcome, Why};
 use crate::model::words::few;
+use crate::world::World;
 
 /// Kinds named in a sentence.
 const NAMED: usize = 3;
@@ -136,19 +137,37 @@ pub(super) fn doubt(why: &mut Why, set: &PolicySet) {
     }
 }
 
+/// The same where nobody could read whether policies are enforced: what they deny may pass all the same.
+pub(super) fn unenforced(why: &mut Why, world: &World, opt: &Options) {
+    if matches!(why.outcome, Outcome::Allowed | Outcome::NotPolicy) {
+        return;
+    }
+    if let Some(fact) = opt.enforcement_unread(world) {
+        open_up(why, [fact]);
+        why.because.insert(0, UNENFORCED.to_owned());
+    }
+}
+
+/// What follows for a denial.
+const UNENFORCED: &str = "this holds only where policies are enforced, which could not be read; --policy-enforcement says it";
+
 /// Whether the record itself says that a policy did it, and how.
 pub(super) fn told(o: &Observed) -> bool {
     matches!(reason::cause(o.drop_reason), Reason::DefaultDeny | Reason::DenyRule | Reason::Auth) && !o.of_retina() || o.l7.is_some()
 }
 
 fn undecidable(why: &mut Why, list: &[Unread]) {
+    open_up(why, list.iter().map(Unread::fact));
+}
+
+fn open_up(why: &mut Why, facts: impl IntoIterator<Item = String>) {
     if why.outcome != Outcome::Undecidable {
         let policies = few(why.policies.iter().map(|p| p.path()), NAMED);
         why.because.insert(0, if policies.is_empty() { why.text.clone() } else { format!("{} ({policies})", why.text) });
         why.outcome = Outcome::Undecidable;
     }
     // Nor is anything certain that one side by itself says.
-    why.leave_open(list.iter().map(Unread::fact));
+    why.leave_open(facts);
 }
 
 /// Of a side that no datapath has judged: with a policy that nobody has read, nothing about it is certain.

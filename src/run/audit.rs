@@ -75,7 +75,8 @@ fn unread(engine: &Engine) -> Vec<Fault> {
     let policies =
         engine.policies().unread().iter().map(|u| if u.cause.is_empty() { u.fact() } else { format!("{} ({})", u.fact(), u.cause) });
     let world = ["pods", "namespaces"].into_iter().filter_map(|kind| engine.world().unread(kind, None));
-    policies.chain(world).map(|what| Fault { file: file(), line: 1, what }).collect()
+    let enforced = engine.judging().enforcement_unread(engine.world()).map(|fact| format!("{fact} (--policy-enforcement says it)"));
+    policies.chain(world).chain(enforced).map(|what| Fault { file: file(), line: 1, what }).collect()
 }
 
 /// All of a source through the engine, which folds it.

@@ -401,6 +401,11 @@ impl World {
         Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
     }
 
+    /// Whether all objects of this kind were listed and are followed.
+    pub fn lists(&self, kind: &str) -> bool {
+        self.kinds.listed(kind).is_some() && self.kinds.missing(kind, None).is_none()
+    }
+
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
     }

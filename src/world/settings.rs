@@ -1,7 +1,7 @@
 //! How the cluster enforces policies: Cilium's configuration, and which agents its DaemonSets run. Owns reading them; what follows
 //! for a judgement is the policy room's business.
-use super::Key;
 use super::objects::string_map;
+use super::{Key, World};
 use crate::model::doc::{Doc, Node};
 use std::collections::BTreeMap;
 
@@ -182,6 +182,19 @@ impl Settings {
         all.sort_unstable();
         all.dedup();
         all
+    }
+}
+
+impl World {
+    /// What would tell whether policies are enforced at all, where it could not be read: a fact that is missing.
+    pub fn enforcement_unread(&self) -> Option<String> {
+        let cilium = self.settings.is_cilium();
+        if self.settings.own().is_some() || cilium == Some(false) {
+            return None;
+        }
+        // That its agents run is not yet how they are told to judge.
+        let agents = if cilium.is_none() { self.unread("daemonsets", None) } else { None };
+        self.unread("configmaps", None).or(agents)
     }
 }
 

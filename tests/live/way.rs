@@ -421,6 +421,13 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
     // Nobody has a cluster: as if nothing were known, with what would help.
     let none = command(cluster.dir.path(), &cluster.dir.path().join("none"), &["why", "shop/web-1", "shop/db-1"]).output().unwrap();
     assert!(text(&none.stderr).contains("--kube-context NAME reads those of a cluster"), "{}", text(&none.stderr));
+    for kind in ["configmaps", "daemonsets.apps"] {
+        cluster.api.forbid(kind, true);
+        let (out, fact) = (ask("shop/web-1", &[]).1, format!("missing: {} forbidden", kind.trim_end_matches(".apps")));
+        assert!(out.contains("undecidable") && out.contains(&fact) && !out.contains("\n✗"), "{out}");
+        assert!(ask("shop/web-1", &["--policy-enforcement", "default"]).1.contains("default-deny"));
+        cluster.api.forbid(kind, false);
+    }
     // A policy that may not be read leaves no certain answer.
     cluster.api.forbid("networkpolicies.networking.k8s.io", true);
     let (_, out, _) = ask("shop/cart-1", &[]);
@@ -460,6 +467,14 @@ fn an_audit_is_of_what_is_in_the_cluster() {
     assert_eq!(pods(&live), pods(&given), "as the same manifests");
     assert!(pods(&live).contains(&(json!("db-1"), json!("closed"), json!("closed"))), "{live}");
     assert_eq!((live["inputs"][0]["path"].as_str(), live["inputs"][0]["what"].as_str()), (Some("cluster prod"), Some("cluster")));
+    for kind in ["configmaps", "daemonsets.apps"] {
+        cluster.api.forbid(kind, true);
+        let (code, live, err) = audit(&["--kube-context", "prod"]); // Nobody can tell whether anything is enforced.
+        assert!(code == Some(4) && err.contains(&format!("{} forbidden", kind.trim_end_matches(".apps"))), "{code:?} {err}");
+        assert!(pods(&live).contains(&(json!("db-1"), json!("unknown"), json!("unknown"))), "it may not be enforced: {live}");
+        assert_eq!(pods(&audit(&["--kube-context", "prod", "--policy-enforcement", "default"]).1), pods(&given));
+        cluster.api.forbid(kind, false);
+    }
     // Of what may not be read nothing is called open, and the answer is none.
     cluster.api.forbid("networkpolicies.networking.k8s.io", true);
     let (code, live, err) = audit(&["--kube-context", "prod"]);

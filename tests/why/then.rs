@@ -1,9 +1,9 @@
 //! What policies are judged by besides themselves, as it was when the flow happened: settings, labels, service backends, the cluster.
 use super::living::id;
-use super::reader::{Agreement, Outcome};
+use super::reader::{Agreement, Outcome, Why};
 use super::time::{dropped, engine, feed, held, policy, read, record, tell};
 use flowhy::engine::Engine;
-use flowhy::model::input::Change;
+use flowhy::model::input::{Change, Kind, KindState, ObjectId};
 use flowhy::world::yaml;
 use std::sync::Arc;
 
@@ -25,6 +25,58 @@ fn settings_of_then_judge_flows_of_then() {
     assert_eq!((first.outcome, first.names()), (Outcome::DefaultDeny, vec!["shop/db".to_owned()]), "it was enforced then");
     assert_eq!(held(&e, 0).0.outcome, Outcome::DefaultDeny);
     assert_eq!(dropped(&mut e, 1_500, 5433).outcome, Outcome::NowAllowed);
+}
+
+fn node(name: &str) -> Change {
+    Change::Apply(Arc::new(yaml::read("n", &format!("apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\n")).0.remove(0)))
+}
+
+fn ask_of(e: &mut Engine, from: &str, node: &str) -> Why {
+    let text = record(100, 5433, "DROPPED").replace(r#""node_name":"n""#, &format!(r#""node_name":"{node}""#));
+    read(&feed(e, from, &text).unwrap())
+}
+
+#[test]
+fn one_server_of_another_cluster_than_the_one_that_is_read_is_judged_by_none() {
+    let mut e = engine();
+    let nodes = |state| Change::Kind(Kind { group: String::new(), kind: "Node".into(), state });
+    tell(&mut e, "prod", 0, policy("db", 5432));
+    tell(&mut e, "prod", 0, nodes(KindState::Loading));
+    let early = ask_of(&mut e, "stage:4245", "stage-7").outcome;
+    tell(&mut e, "prod", 0, node("prod-1"));
+    tell(&mut e, "prod", 0, node("prod-2"));
+    tell(&mut e, "prod", 1, nodes(KindState::Synced));
+    assert_eq!((early, held(&e, 0).0.outcome), (Outcome::DefaultDeny, Outcome::Undecidable), "asked again once the nodes are in");
+    for strange in ["stage-7", "default/stage-7"] {
+        let w = ask_of(&mut e, "stage:4245", strange);
+        assert!(w.outcome == Outcome::Undecidable && w.because[0].contains("none of their policies is asked"), "{strange}: {w:?}");
+    }
+    assert_eq!(ask_of(&mut e, "stage:4245", "").names(), ["shop/db"], "nothing tells");
+    assert_eq!(ask_of(&mut e, "stage:4245", "default/prod-1").names(), ["shop/db"]);
+    tell(
+        &mut e,
+        "prod",
+        50,
+        Change::Remove(ObjectId { group: String::new(), kind: "Node".into(), namespace: String::new(), name: "prod-2".into() }),
+    );
+    assert_eq!(ask_of(&mut e, "stage:4245", "prod-2").names(), ["shop/db"], "it was there");
+    tell(&mut e, "prod", 60, nodes(KindState::Stale("gone".into())));
+    assert_eq!(ask_of(&mut e, "stage:4245", "prod-3").names(), ["shop/db"], "it may have come since");
+}
+
+#[test]
+fn a_cluster_whose_own_name_could_not_be_read_has_its_nodes() {
+    let mut e = engine();
+    let config =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {cluster-name: default}\n";
+    tell(&mut e, "a", 0, policy("of-a", 5432));
+    tell(&mut e, "a", 0, Change::Apply(Arc::new(yaml::read("c", config).0.remove(0))));
+    tell(&mut e, "b", 0, policy("of-b", 5432));
+    assert_eq!(ask_of(&mut e, "file", "default/n7").names(), ["shop/of-a"], "of no cluster the nodes are known");
+    tell(&mut e, "a", 0, node("n1"));
+    tell(&mut e, "b", 0, node("n7"));
+    let told = ["default/n1", "default/n7"].map(|node| ask_of(&mut e, "file", node).names());
+    assert_eq!(told, [["shop/of-a"], ["shop/of-b"]]);
 }
 
 #[test]

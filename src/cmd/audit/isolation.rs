@@ -75,6 +75,15 @@ impl<'a> Judge<'a> {
 
     /// One direction of one pod.
     pub fn side(&self, direction: Direction, subject: &Endpoint) -> Side {
+        let side = self.enforced(direction, subject);
+        match self.opt.enforcement_unread(self.world).filter(|_| side.state == State::Closed) {
+            Some(fact) => Side { state: State::Unknown, because: format!("whether policies are enforced is not known ({fact})"), ..side },
+            None => side,
+        }
+    }
+
+    /// The same where policies are enforced.
+    fn enforced(&self, direction: Direction, subject: &Endpoint) -> Side {
         let open = |because: &str| Side { state: State::Open, by: Vec::new(), because: because.to_owned() };
         let unknown = |because: String| Side { state: State::Unknown, by: Vec::new(), because };
         match managed(subject, self.opt) {

@@ -62,8 +62,8 @@ pub fn answer(engine: &Engine, q: &Question, style: Style, out: &mut dyn Write) 
         out.write_all(b"\n")?;
         return Ok(allowed);
     }
-    // With a policy that nobody has read, no side by itself is certain either.
-    let unread = !engine.policies().unread().is_empty();
+    // With a policy that nobody has read, or one that may not be enforced, no side by itself is certain either.
+    let unread = !engine.policies().unread().is_empty() || engine.judging().enforcement_unread(engine.world()).is_some();
     text(&Question { port, ..q.clone() }, (&src.display, &dst.display), (&a, unread), &notes, style, out)?;
     Ok(allowed)
 }

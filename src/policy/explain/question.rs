@@ -157,6 +157,7 @@ pub fn question(src: &Endpoint, dst: &Endpoint, traffic: &Traffic, world: &World
         });
     }
     unread::doubt(&mut why, set);
+    unread::unenforced(&mut why, world, opt);
     Answer { why, judged: vec![egress.1, ingress.1] }
 }
 
