@@ -341,6 +341,14 @@ impl Clusters {
         home != 0 && *self.get(home).name != **from && self.get(home).disowns(node)
     }
 
+    /// Whether more than one of the clusters may have the node that a record names so.
+    pub fn share(&self, node: &str) -> bool {
+        let (said, node) = node.rsplit_once('/').unwrap_or(("", node));
+        let called = |c: &Cluster| said.is_empty() || *c.name == *said || c.world.settings().cluster().is_none_or(|name| name == said);
+        let has = |c: &Cluster| c.nodes.is_empty() || c.nodes.contains(node);
+        self.live.iter().filter(|c| called(c) && has(c)).nth(1).is_some()
+    }
+
     /// Whether a record of no known cluster is one of another than those that are known.
     pub fn is_foreign(&self, home: Home) -> bool {
         home == 0 && !self.live.is_empty() && !self.base.policies().given()

@@ -480,7 +480,8 @@ impl Engine {
     /// What a record says, its policy by the name that its number means.
     fn reported(&self, response: &GetFlowsResponse) -> Observed {
         let mut o = observed(response);
-        self.ids.resolve(&mut o);
+        let shared = o.ruling.is_some() && self.clusters.share(&o.node);
+        self.ids.resolve(&mut o, shared);
         o
     }
 

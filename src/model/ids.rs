@@ -22,6 +22,17 @@ pub struct Ids {
     pub entries: Vec<Meaning>,
 }
 
+impl Ids {
+    /// Cluster and node: names as long as any may be. It stands with each of the entries.
+    const LONGEST: usize = 2 * Meaning::LONGEST;
+
+    /// The entries that can be kept.
+    pub fn sound(&self) -> impl Iterator<Item = &Meaning> {
+        let named = self.node.len() <= Self::LONGEST;
+        self.entries.iter().filter(move |m| named && m.is_sound())
+    }
+}
+
 /// What a number means.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Meaning {
@@ -44,9 +55,14 @@ impl Meaning {
     const LONGEST: usize = 253;
 
     /// Whether it can be kept: it names something, in words of a length that names have.
-    pub fn is_sound(&self) -> bool {
+    fn is_sound(&self) -> bool {
         let words = [&self.kind, &self.namespace, &self.name, &self.uid, &self.rule_name];
         self.policy != 0 && !self.name.is_empty() && words.iter().all(|w| w.len() <= Self::LONGEST)
+    }
+
+    /// Whether both are about one policy.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
     }
 
     /// `NetworkPolicy shop/db`.

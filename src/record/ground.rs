@@ -93,7 +93,7 @@ impl Ground {
             line
         };
         let mut news = Vec::new();
-        for m in ids.entries.iter().filter(|m| m.is_sound()) {
+        for m in ids.sound() {
             let key = (node.clone(), ids.instance, Arc::new(m.clone()));
             let next = self.said.last_key_value().map_or(0, |(n, _)| n + 1);
             self.said.insert(next, key.clone());

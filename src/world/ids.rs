@@ -43,11 +43,8 @@ impl Dictionary {
     /// Takes entries in; the one that was said longest ago makes room.
     pub fn take(&mut self, ids: &Ids) {
         let node: Arc<str> = Arc::from(&*ids.node);
-        for m in &ids.entries {
-            if !m.is_sound() {
-                self.unsound += 1;
-                continue;
-            }
+        self.unsound += (ids.entries.len() - ids.sound().count()) as u64;
+        for m in ids.sound() {
             self.said += 1;
             let key = (node.clone(), ids.instance, m.policy, m.rule, m.generation);
             self.order.insert(self.said, key.clone());
@@ -74,15 +71,16 @@ impl Dictionary {
         self.forgotten + self.unsound
     }
 
-    /// Lets the names that a record's numbers mean stand where an agent's own names stand, or says why they name nobody.
-    pub fn resolve(&self, o: &mut Observed) {
+    /// Lets the names that a record's numbers mean stand where an agent's own names stand, or says why they name nobody. `shared`: nodes of
+    /// several clusters have the record's node's name, and whose a dictionary is its flow does not say.
+    pub fn resolve(&self, o: &mut Observed, shared: bool) {
         let Some(ruling) = o.ruling else { return };
         let r = &o.reported;
         if [&r.egress_denied, &r.ingress_denied, &r.egress_allowed, &r.ingress_allowed].into_iter().any(|l| !l.is_empty()) {
             // What it names itself needs no dictionary.
             return;
         }
-        match self.meant(&ruling, &o.node).and_then(|m| placed(o, &m).map(|list| (m, list))) {
+        match self.meant(&ruling, &o.node, shared).and_then(|m| placed(o, &m).map(|list| (m, list))) {
             Err(why) => o.reported.unnamed = why,
             Ok((m, (direction, denied))) => {
                 let r = &mut o.reported;
@@ -110,19 +108,25 @@ impl Dictionary {
     }
 
     /// The only thing that the numbers can mean.
-    fn meant(&self, r: &Ruling, node: &str) -> Result<Arc<Meaning>, String> {
-        for node in [node, ""] {
+    fn meant(&self, r: &Ruling, node: &str, shared: bool) -> Result<Arc<Meaning>, String> {
+        for node in [node, ""].into_iter().skip(usize::from(shared)) {
             let node: Arc<str> = Arc::from(node);
             let of =
                 |rule| self.all.range((node.clone(), r.instance, r.policy, rule, 0)..=(node.clone(), r.instance, r.policy, rule, u64::MAX));
             let rule = if r.rule != 0 && of(r.rule).next().is_some() { r.rule } else { 0 };
             let found: Vec<&Entry> = of(rule).map(|(_, e)| e).collect();
             if !found.is_empty() {
-                return one(r, &found);
+                let m = one(r, &found)?;
+                return match of(0).find_map(|(_, e)| e.another(r, &m)) {
+                    Some(other) => Err(twice(r, &m, &other)),
+                    None => Ok(m),
+                };
             }
         }
         let who = if node.is_empty() {
             "and the record says of no node".to_owned()
+        } else if shared {
+            format!("and more than one cluster may have a node {node}")
         } else {
             format!("and no dictionary says what that is on {node}")
         };
@@ -137,13 +141,24 @@ fn spoken(r: &Ruling) -> String {
     if r.rule == 0 { format!("policy {}", r.policy) } else { format!("policy {}, rule {}", r.policy, r.rule) }
 }
 
+fn twice(r: &Ruling, one: &Meaning, other: &Meaning) -> String {
+    format!("the agent names {} by number, which it gave to {} and to {}", spoken(r), one.policy(), other.policy())
+}
+
+impl Entry {
+    /// Of an entry about a policy as a whole: the other policy that it names than one of its rules does, of the same generation.
+    fn another(&self, r: &Ruling, rule: &Meaning) -> Option<Arc<Meaning>> {
+        let generation = if r.generation == 0 { rule.generation } else { r.generation };
+        let meant = generation == 0 || [0, generation].contains(&self.means.generation);
+        [Some(&self.means), self.also.as_ref()].into_iter().flatten().find(|m| meant && !m.is_of(rule)).cloned()
+    }
+}
+
 /// Of entries that differ in their generations the one that fits.
 fn one(r: &Ruling, found: &[&Entry]) -> Result<Arc<Meaning>, String> {
     let certain = |e: &Entry| match &e.also {
         None => Ok(e.means.clone()),
-        Some(also) => {
-            Err(format!("the agent names {} by number, which it gave to {} and to {}", spoken(r), e.means.policy(), also.policy()))
-        }
+        Some(also) => Err(twice(r, &e.means, also)),
     };
     let fits = |g: u64| found.iter().find(|e| e.means.generation == g);
     if r.generation != 0 {
@@ -218,7 +233,7 @@ mod tests {
         let ruling = Some(Ruling { policy, rule, generation, instance: 5 });
         let direction = Some(Direction::Ingress);
         let mut o = Observed { node: node.into(), verdict: Verdict::Dropped, direction, ruling, ..Observed::default() };
-        d.resolve(&mut o);
+        d.resolve(&mut o, false);
         o
     }
 
@@ -249,7 +264,7 @@ mod tests {
         let mut other = asked(&d, "n1", 7, 0, 4);
         other.reported = Default::default();
         other.ruling = Some(Ruling { instance: 6, ..other.ruling.unwrap() });
-        d.resolve(&mut other);
+        d.resolve(&mut other, false);
         assert!(other.reported.ingress_denied.is_empty(), "an agent that began anew");
     }
 
@@ -271,13 +286,43 @@ mod tests {
         );
         let mut traced = asked(&d, "n1", 8, 0, 2);
         (traced.reported, traced.verdict) = (Default::default(), Verdict::Traced);
-        d.resolve(&mut traced);
+        d.resolve(&mut traced, false);
         assert!(traced.reported.unnamed.ends_with("does not say what it did"));
         let mut own = asked(&d, "n1", 7, 0, 4);
         own.reported.unnamed.clear();
         own.reported.ingress_denied = vec![Named { kind: "k".into(), namespace: String::new(), name: "own".into() }];
-        d.resolve(&mut own);
+        d.resolve(&mut own, false);
         assert_eq!((told(&own).as_str(), own.reported.unnamed.as_str()), ("own", ""), "what it names itself stands");
+    }
+
+    #[test]
+    fn a_rule_that_names_another_policy_than_its_number_does_names_nobody() {
+        let d = dictionary(vec![meaning(7, 0, 4, "db"), meaning(7, 9, 4, "web"), meaning(7, 9, 5, "web"), meaning(7, 0, 5, "web")]);
+        assert_eq!(
+            told(&asked(&d, "n1", 7, 9, 4)),
+            "the agent names policy 7, rule 9 by number, which it gave to NetworkPolicy shop/web and to NetworkPolicy shop/db"
+        );
+        assert_eq!(told(&asked(&d, "n1", 7, 9, 5)), "web", "another generation is another matter");
+    }
+
+    #[test]
+    fn a_node_of_a_name_that_clusters_share_has_no_dictionary_that_is_certainly_its_own() {
+        let mut d = dictionary(vec![meaning(7, 0, 0, "db")]);
+        let shared = |d: &Dictionary| {
+            let mut o = Observed { reported: Default::default(), ..asked(d, "n1", 7, 0, 0) };
+            d.resolve(&mut o, true);
+            told(&o)
+        };
+        assert_eq!(shared(&d), "the agent names policy 7 by number, and more than one cluster may have a node n1");
+        d.take(&Ids { node: String::new(), instance: 5, entries: vec![meaning(7, 0, 0, "all")] });
+        assert_eq!(shared(&d), "all", "of every node");
+    }
+
+    #[test]
+    fn the_name_of_a_node_that_no_node_can_have_takes_no_room() {
+        let mut d = dictionary(Vec::new());
+        d.take(&Ids { node: "n".repeat(4 << 20), instance: 5, entries: vec![meaning(1, 0, 0, "one"), meaning(2, 0, 0, "two")] });
+        assert_eq!((d.left_out(), d.all.len(), d.order.len()), (2, 0, 0));
     }
 
     #[test]
