@@ -401,6 +401,11 @@ impl World {
         Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
     }
 
+    /// How a kind that was known was not at a time, `stale` or `stale then`: what is at hand of it may have been other.
+    pub fn lapsed(&self, kind: &str, at: Option<Nanos>) -> Option<&'static str> {
+        self.kinds.behind(kind, at)
+    }
+
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
     }
