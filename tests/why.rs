@@ -4,6 +4,8 @@
 mod advice;
 #[path = "why/corpus.rs"]
 mod corpus;
+#[path = "why/gaps.rs"]
+mod gaps;
 #[path = "why/likely.rs"]
 mod likely;
 #[path = "why/living.rs"]

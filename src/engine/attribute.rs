@@ -94,7 +94,7 @@ impl Attribution {
         if let (Some(src), Some(dst)) = (&src, &dst) {
             return [src.clone(), dst.clone()];
         }
-        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(self.end(e, opt)));
+        let [new_src, new_dst] = world.endpoints(o).map(|e| Arc::new(self.end(e, world, opt)));
         for ((digest, alone), end, old) in [(of_src, &new_src, &src), (of_dst, &new_dst, &dst)] {
             if alone && old.is_none() {
                 self.ends.insert(digest, end.clone());
@@ -104,11 +104,11 @@ impl Attribution {
     }
 
     /// With what selects it, where its replicas have asked for that already.
-    fn end(&mut self, e: Endpoint, opt: &policy::Options) -> End {
+    fn end(&mut self, e: Endpoint, world: &World, opt: &policy::Options) -> End {
         if !End::is_by_labels(&e, opt) {
             return End::new(e);
         }
-        self.spell.begin().kin(&e);
+        self.spell.begin().kin(&e, world);
         let kin = self.digest(self.spell.bytes());
         let selected = self.kin.get(&kin).unwrap_or_else(|| {
             let new = Arc::default();

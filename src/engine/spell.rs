@@ -119,7 +119,8 @@ impl Spell {
     }
 
     /// What policies go by in a pod that is nothing else to them.
-    pub fn kin(&mut self, e: &Endpoint) -> &mut Self {
+    pub fn kin(&mut self, e: &Endpoint, world: &World) -> &mut Self {
+        self.number(world.era_of_peers(e.at));
         self.count(e.labels.0.len());
         for Label { source, key, value } in &e.labels.0 {
             self.text(source).text(key).text(value);

@@ -62,6 +62,8 @@ pub(super) struct Addresses {
     /// When, whose and which; the oldest end first.
     ended: VecDeque<(Nanos, IpAddr, u64)>,
     next: u64,
+    /// Pods that have an address or had one, by when they started.
+    met: HashMap<Arc<Key>, Option<Nanos>>,
     /// Ranges in which pods and services were seen.
     ranges: HashSet<IpAddr>,
     /// Ended holders that found no room.
@@ -81,7 +83,15 @@ impl Addresses {
         let none = Vec::new();
         let (before, after) = (old.map_or(&none, |p| &p.ips), new.map_or(&none, |p| &p.ips));
         before.iter().filter(|ip| !after.contains(ip)).for_each(|ip| self.end(key, *ip, at, ward));
-        let Some(pod) = new else { return };
+        let Some(pod) = new else {
+            self.met.remove(key);
+            return;
+        };
+        // One that had another address before got this one when that was seen.
+        let again = self.met.get(key) == Some(&pod.started);
+        if !after.is_empty() {
+            self.met.insert(key.clone(), pod.started);
+        }
         let alike = old.is_some_and(|old| old.is_alike(pod));
         for ip in after {
             let known = before.contains(ip);
@@ -93,8 +103,8 @@ impl Addresses {
             if known {
                 self.end(key, *ip, at, ward);
             }
-            // A pod has its address a little earlier than the API says so. What it is changes when that is seen.
-            let from = if known { at } else { pod.started.or(at) };
+            // A pod has its first address a little earlier than the API says so. What it is changes when that is seen.
+            let from = if known || again { at } else { pod.started.or(at) };
             self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None, ward: None }, *ip);
         }
     }
@@ -264,6 +274,24 @@ mod tests {
         a.change(&key("a"), (Some(&old), None), Some(&old.clone()), minute(2));
         a.change(&key("a"), (Some(&old), None), Some(&new), minute(3));
         assert_eq!([app(&a, minute(2), ""), app(&a, minute(4), ""), app(&a, None, "")], ["a cart", "a cart2", "a cart2"]);
+    }
+
+    #[test]
+    fn an_address_that_a_pod_changes_to_was_not_its_own_before() {
+        let mut a = Addresses::default();
+        let with = |ips: &[&str], started| {
+            Arc::new(PodLike { ips: ips.iter().map(|i| ip(i)).collect(), started, ..PodLike::clone(&pod("n1", "cart")) })
+        };
+        let (first, none, then) = (with(&["10.0.0.5"], minute(1)), with(&[], minute(1)), with(&["10.0.0.7"], minute(1)));
+        a.change(&key("a"), (None, None), Some(&first), minute(2));
+        a.change(&key("a"), (Some(&first), None), Some(&none), minute(19));
+        a.change(&key("a"), (Some(&none), None), Some(&then), minute(20));
+        assert_eq!([app(&a, minute(11), ""), app(&a, minute(21), "")], ["Nobody", "a cart"]);
+        assert!(matches!(a.holder(ip("10.0.0.5"), minute(1), ""), Holder::Pod(_)), "its first one it had from its start");
+        // Another pod of its name has its own first address.
+        let next = with(&["10.0.0.9"], minute(30));
+        a.change(&key("a"), (Some(&then), None), Some(&next), minute(32));
+        assert!(matches!(a.holder(ip("10.0.0.9"), minute(31), ""), Holder::Pod(_)));
     }
 
     #[test]

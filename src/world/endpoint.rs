@@ -52,6 +52,8 @@ pub struct Endpoint {
     pub by_address: bool,
     /// Whether an API server has this address is not known.
     pub maybe_apiserver: bool,
+    /// Of which time all this is; `None`: of now.
+    pub at: Option<Nanos>,
     /// The service that the record shows instead of this, its backend.
     pub frontend: Option<Frontend>,
 }
@@ -111,7 +113,7 @@ impl World {
         }
         let (template, inferred) = match self.template(p, s) {
             Some(t) => (Some(t), false),
-            None if pod.is_empty() && p.workloads.is_empty() => (None, false),
+            None if s.is_unread() || (pod.is_empty() && p.workloads.is_empty()) => (None, false),
             None => (self.workload_of(&namespace, &pod, &p.workloads).map(|w| w.2), true),
         };
         let contradicts = |t: &PodLike, own: &Labels| t.labels.iter().any(|(k, v)| own.get(Some("k8s"), k).is_some_and(|has| has != v));
@@ -127,6 +129,7 @@ impl World {
             service: p.service.clone(),
             host_network,
             by_address: s.by_address && s.is_some(),
+            at,
             ..Endpoint::default()
         };
         match (own, template) {
@@ -166,6 +169,8 @@ impl World {
                     e.labels.push("reserved", reserved, "");
                     e.known = true;
                     match self.endpoints_at(API.0, API.1, at) {
+                        // Others may be servers by now, or have been then.
+                        Then::Known(_) if self.kinds.behind("endpointslices", at).is_some() => e.maybe_apiserver = true,
                         Then::Known(all) if p.ip.is_some_and(|ip| all.contains(&ip)) => e.labels.push("reserved", "kube-apiserver", ""),
                         Then::Known(_) => {}
                         Then::Nothing | Then::Forgotten => e.maybe_apiserver = true,
@@ -265,6 +270,7 @@ impl World {
     fn complete_namespace(&self, e: &mut Endpoint, namespace: &str, at: Option<Nanos>) {
         e.namespace_labels = e.labels.0.iter().any(|l| l.key.starts_with(NAMESPACE_LABELS));
         if !e.namespace_labels
+            && self.kinds.behind("namespaces", at).is_none()
             && let Some(known) = self.namespace_labels_at(namespace, at)
         {
             for (k, v) in known {

@@ -1,6 +1,7 @@
 //! How well each kind of object that the world is made of is known, now and at the time of a flow.
 //!
 //! Owns the states of kinds and the times in which they were not watched. What follows from it for an answer is the business of who asks.
+use super::World;
 use crate::model::input::{Kind, KindState};
 use crate::model::time::Nanos;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +40,11 @@ struct Known {
 
 /// All kinds of which anything was said. Of the others everything is taken for known: manifests say what there is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kinds(BTreeMap<&'static str, Known>);
+pub(super) struct Kinds {
+    kinds: BTreeMap<&'static str, Known>,
+    /// One of them was not known for a while, after it had been.
+    broken: bool,
+}
 
 impl Kinds {
     /// Takes in how well a kind is known; `true` if that changes anything.
@@ -51,7 +56,8 @@ impl Kinds {
             KindState::Forbidden(_) => Some("forbidden"),
             KindState::Stale(_) => Some("stale"),
         };
-        let known = self.0.entry(name).or_default();
+        let known = self.kinds.entry(name).or_default();
+        self.broken |= how.is_some() && known.listed.is_some();
         let before = (known.how, known.listed);
         match (how, known.listed) {
             (None, None) => known.listed = at,
@@ -77,7 +83,7 @@ impl Kinds {
 
     /// How a kind was not known at a time: `stale`, `stale then`. `at`: `None` asks for now.
     pub fn missing(&self, name: &str, at: Option<Nanos>) -> Option<&'static str> {
-        let known = self.0.get(name)?;
+        let known = self.kinds.get(name)?;
         let near = |from: Nanos, to: Option<Nanos>| {
             let before_end = |at| to.is_none_or(|to: Nanos| at <= to.plus(SLACK));
             at.is_none_or(|at| from.plus(-SLACK) <= at && before_end(at))
@@ -93,22 +99,53 @@ impl Kinds {
         then.then_some("stale then")
     }
 
+    /// How a kind that was known was not at a time: what is at hand of it may have been other. `at`: `None` asks for now.
+    pub fn behind(&self, name: &str, at: Option<Nanos>) -> Option<&'static str> {
+        self.missing(name, at).filter(|how| how.starts_with("stale"))
+    }
+
+    /// A number that differs wherever one of the kinds was known otherwise at a time than now.
+    pub fn era(&self, at: Option<Nanos>) -> u64 {
+        if !self.broken || at.is_none() {
+            return 0;
+        }
+        let told = |name: &str| self.missing(name, at).map_or(0, |how| how.len() as u64 + 1);
+        FOLLOWED.iter().fold(0, |all, (_, _, name)| all << 5 | told(name))
+    }
+
     /// Whether every object of a kind was known once, though it may be old by now.
     pub fn was_listed(&self, name: &str) -> bool {
-        self.0.get(name).is_none_or(|k| k.how.is_none() || k.listed.is_some())
+        self.kinds.get(name).is_none_or(|k| k.how.is_none() || k.listed.is_some())
     }
 
     /// When the first list of a kind was in; `None` also where nobody speaks of it.
     pub fn listed(&self, name: &str) -> Option<Nanos> {
-        self.0.get(name)?.listed
+        self.kinds.get(name)?.listed
     }
 
     /// Whether a change of that time is what the first list of a kind says: it has been so before.
     pub fn is_first(&self, name: &str, at: Nanos) -> bool {
-        self.0.get(name).is_some_and(|k| match k.listed {
+        self.kinds.get(name).is_some_and(|k| match k.listed {
             Some(listed) => at <= listed,
             None => k.how.is_some(),
         })
+    }
+}
+
+impl World {
+    /// How this kind (`pods`) was not known at a time, as a fact that is missing; `None` asks for now.
+    pub fn unread(&self, kind: &str, at: Option<Nanos>) -> Option<String> {
+        Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
+    }
+
+    /// Whether all objects of this kind were listed and are followed.
+    pub fn lists(&self, kind: &str) -> bool {
+        self.kinds.listed(kind).is_some() && self.kinds.missing(kind, None).is_none()
+    }
+
+    /// How a kind that was known was not at a time, `stale` or `stale then`: what is at hand of it may have been other.
+    pub fn lapsed(&self, kind: &str, at: Option<Nanos>) -> Option<&'static str> {
+        self.kinds.behind(kind, at)
     }
 }
 

@@ -396,16 +396,6 @@ impl World {
         self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map_or(Then::Nothing, |all| all.at(at))
     }
 
-    /// How this kind (`pods`) was not known at a time, as a fact that is missing; `None` asks for now.
-    pub fn unread(&self, kind: &str, at: Option<Nanos>) -> Option<String> {
-        Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
-    }
-
-    /// Whether all objects of this kind were listed and are followed.
-    pub fn lists(&self, kind: &str) -> bool {
-        self.kinds.listed(kind).is_some() && self.kinds.missing(kind, None).is_none()
-    }
-
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
     }

@@ -65,6 +65,11 @@ impl<'w> Stand<'w> {
         Some((numbers, [self.node, namespace, name, kind, how]))
     }
 
+    /// Who it is, or what, cannot be looked up.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self.doubt, Some(Doubt::Unread(..)))
+    }
+
     /// The service that the record shows.
     pub(super) fn frontend(&self) -> Option<&'w Key> {
         self.frontend
@@ -156,7 +161,12 @@ impl World {
         let pod = s.pod().map_or(p.pod.as_str(), |(_, pod)| pod);
         let asks = is_silent(p) || p.labels.iter().any(|l| l == "reserved:unmanaged");
         let ward = if asks && !pod.is_empty() { self.ward(s.hold, namespace, pod, at) as u64 } else { 0 };
-        [of_namespace(namespace), backends, servers, ward].into_iter().fold(0, mixed)
+        [of_namespace(namespace), backends, servers, ward, self.kinds.era(at)].into_iter().fold(0, mixed)
+    }
+
+    /// The same of what rules ask about their peers besides who these are.
+    pub fn era_of_peers(&self, at: Option<Nanos>) -> u64 {
+        self.kinds.era(at)
     }
 
     /// Where both sides of a record stand.
@@ -182,7 +192,7 @@ impl World {
     pub(super) fn template<'w>(&'w self, p: &Party, s: &Stand<'w>) -> Option<&'w PodLike> {
         match s.hold {
             Some(hold) => Some(&hold.pod),
-            None if p.pod.is_empty() => None,
+            None if p.pod.is_empty() || s.is_unread() => None,
             None => self.pod(&p.namespace, &p.pod),
         }
     }
@@ -193,7 +203,13 @@ impl World {
         if !is_silent(p) && !frontend {
             return none;
         }
+        let doubtful = |doubt| Stand { doubt: Some(doubt), ..none };
+        // What is at hand may be another by now, or have been then.
+        let behind = |kind| self.kinds.behind(kind, seen.at).map(|how| doubtful(Doubt::Unread(kind, how)));
         if !p.pod.is_empty() {
+            if let Some(doubtful) = behind("pods") {
+                return doubtful;
+            }
             let hold = p.ip.and_then(|ip| self.addresses.named(ip, &p.namespace, &p.pod, seen.at));
             let other = p.ip.filter(|_| hold.is_none()).map(|ip| self.addresses.holder(ip, seen.at, ""));
             let doubt = other.and_then(|h| if let Holder::Pod(h) = h { Some(Doubt::Another(h)) } else { None });
@@ -210,10 +226,12 @@ impl World {
         let Some(ip) = p.ip else { return none };
         let found = Stand { by_address: true, ..none };
         let unread = |kind| self.kinds.missing(kind, seen.at).map(|how| Doubt::Unread(kind, how));
-        let doubtful = |doubt| Stand { doubt: Some(doubt), ..none };
-        match self.addresses.holder(ip, seen.at, seen.here) {
-            // Whoever has it by what is at hand may have lost it to another since.
-            Holder::Pod(_) if self.kinds.missing("pods", seen.at) == Some("stale") => return doubtful(Doubt::Unread("pods", "stale")),
+        let holder = self.addresses.holder(ip, seen.at, seen.here);
+        // Whoever has it by what is at hand may have lost it to another since.
+        if let (Holder::Pod(_), Some(doubtful)) = (&holder, behind("pods")) {
+            return doubtful;
+        }
+        match holder {
             Holder::Pod(hold) if seen.local && self.is_elsewhere(hold, seen.here) => return doubtful(Doubt::Elsewhere(hold)),
             Holder::Pod(hold) => return Stand { hold: Some(hold), node: &hold.pod.node, ..found },
             Holder::Host(node, pods) => return Stand { host: true, node, pods, ..found },
@@ -221,10 +239,15 @@ impl World {
             Holder::Nobody => {}
         }
         if let Some(node) = self.node_ips.get(&ip) {
+            if let Some(doubtful) = behind("nodes") {
+                return doubtful;
+            }
             return Stand { host: true, node, ..found };
         }
         match self.service_ips.get(&ip).or_else(|| self.outer_ips.get(&ip)).map(Vec::as_slice) {
-            Some([one]) if seen.called => Stand { frontend: Some(one), ..found },
+            Some([one]) if seen.called => {
+                ["services", "endpointslices"].into_iter().find_map(behind).unwrap_or(Stand { frontend: Some(one), ..found })
+            }
             Some(_) => none,
             None => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
                 Some(doubt) => doubtful(doubt),

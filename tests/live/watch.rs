@@ -3,12 +3,13 @@
 use super::api::Api;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Input, KindState};
+use flowhy::model::time::Nanos;
 use flowhy::source::kube::config::Cluster;
 use flowhy::source::kube::watch::{Pace, PolicyKind, Settled, Watch};
 use flowhy::source::{Inbox, Source as _, Stop, channel};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::DropGuard;
 
 const NETPOLS: &str = "/apis/networking.k8s.io/v1/networkpolicies";
@@ -25,7 +26,12 @@ fn watch(api: &Api) -> Watch {
 pub fn settling(api: &Api) -> (Watch, Settled) {
     let cluster = Cluster { client: api.client(), name: Arc::from("here"), namespace: "shop".to_owned(), kubectl: "kubectl".to_owned() };
     // Fast where something comes back; a question that only an administrator answers differently is repeated when a test says so.
-    let pace = Pace { first: Duration::from_millis(5), cap: Duration::from_millis(20), slow: Duration::from_secs(3600) };
+    let pace = Pace {
+        first: Duration::from_millis(5),
+        cap: Duration::from_millis(20),
+        slow: Duration::from_secs(3600),
+        quiet: Duration::from_secs(90),
+    };
     let (mut watch, settled) = Watch::new(cluster, policies(), "kube-system".to_owned());
     watch.pace = pace;
     (watch, settled)
@@ -226,6 +232,8 @@ async fn a_right_that_is_lost_in_mid_run_deletes_nothing_in_the_other_namespaces
     while told.last().is_none_or(|t: &String| !t.ends_with("; only those in shop are read")) {
         match seen.next().await.change {
             Change::Remove(id) => told.push(format!("remove {}/{}", id.namespace, id.name)),
+            // That changes were missed meanwhile is said as well.
+            Change::Kind(k) if matches!(k.state, KindState::Stale(_)) => {}
             Change::Kind(k) if (k.kind.as_str(), k.group.as_str()) == ("NetworkPolicy", "networking.k8s.io") => told.push(word(&k.state)),
             _ => {}
         }
@@ -303,6 +311,67 @@ async fn a_watch_goes_on_where_it_was_and_lists_again_only_when_the_place_is_for
         assert_eq!(told, ["NetworkPolicy/shop/d", if as_event { "no a" } else { "no b" }]);
         assert_eq!(api.requests(NETPOLS), lists + 1);
     }
+}
+
+/// What is told of policies until their kind is known again, each with its time.
+async fn mended(seen: &mut Seen) -> Vec<(String, Nanos)> {
+    let mut told = Vec::new();
+    while told.last().is_none_or(|(what, _)| what != "synced") {
+        let At { at, change, .. } = seen.next().await;
+        let what = match change {
+            Change::Apply(d) if d.kind() == "NetworkPolicy" => "apply".to_owned(),
+            Change::Remove(id) => format!("no {}", id.name),
+            Change::Kind(k) if (k.kind.as_str(), k.group.as_str()) == ("NetworkPolicy", "networking.k8s.io") => word(&k.state),
+            _ => continue,
+        };
+        told.push((what, at.unwrap()));
+    }
+    told
+}
+
+#[tokio::test]
+async fn what_was_missed_since_the_last_word_is_told_as_a_gap_that_begins_there() {
+    let api = Api::start().await;
+    ["a", "b"].iter().for_each(|n| api.put(&policy(n, 1)));
+    let mut seen = Seen::of(watch(&api));
+    seen.settled().await;
+    let watched = format!("{NETPOLS}?watch");
+    api.asked(&watched, 1).await;
+    let heard = Nanos::from(SystemTime::now());
+    api.hold(NETPOLS);
+    api.delete("networkpolicies.networking.k8s.io", "shop", "b");
+    assert_eq!(seen.word("NetworkPolicy/shop/b").await, "remove");
+    // It went on without us, and nobody says since when.
+    api.change(|s| {
+        s.bookmark();
+        s.forget();
+    });
+    api.asked(NETPOLS, 2).await;
+    let listed = Nanos::from(SystemTime::now());
+    api.release(NETPOLS);
+    let told = mended(&mut seen).await;
+    let words: Vec<_> = told.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(words, ["stale: the Kubernetes API could not tell what has changed since", "synced"]);
+    assert!(heard <= told[0].1 && told[0].1 <= listed && listed <= told[1].1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_watch_that_is_heard_of_again_after_a_long_silence_was_not_watched_meanwhile() {
+    let api = Api::start().await;
+    api.put(&policy("a", 1));
+    let mut watch = watch(&api);
+    watch.pace.quiet = Duration::ZERO;
+    let mut seen = Seen::of(watch);
+    assert_eq!(mended(&mut seen).await.last().map(|(what, _)| what.as_str()), Some("synced"));
+    // From the list to the watch it is as long as from one watch to the next.
+    let told = mended(&mut seen).await;
+    assert!(told.len() == 2 && told[0].0 == "stale: nothing was heard of the watch" && told[0].1 < told[1].1, "{told:?}");
+    api.asked(&format!("{NETPOLS}?watch"), 1).await;
+    // A connection that was silent and is not dead: its first word ends the silence.
+    api.change(|s| s.bookmark());
+    api.change(|s| s.bookmark());
+    let told = mended(&mut seen).await;
+    assert!(told.len() == 2 && told[0].0.starts_with("stale: ") && told[0].1 < told[1].1, "{told:?}");
 }
 
 #[tokio::test]

@@ -93,10 +93,12 @@ fn a_service_by_its_name_alone_is_no_no_where_services_are_not_known() {
     assert_eq!(why(&s, db()), unknown(), "none of this name is known");
     s.add("s.yaml", &service("other", "db", "selector: {app: db}"));
     assert_eq!(why(&s, db()), told(Outcome::DefaultDeny), "the one of this name is of another namespace's pods");
-    for state in [KindState::Loading, KindState::Forbidden("list".into()), KindState::Stale("gone".into())] {
+    for state in [KindState::Loading, KindState::Forbidden("list".into())] {
         s.world.apply(&kind("", "Service", state));
         assert_eq!(why(&s, db()), unknown());
     }
+    s.world.apply(&kind("", "Service", KindState::Stale("gone".into())));
+    assert_eq!(why(&s, db()), (Outcome::Undecidable, vec!["service:db".to_owned(), "services stale".to_owned()]));
     s.world.apply(&kind("", "Service", KindState::Synced));
     assert_eq!(why(&s, db()), told(Outcome::DefaultDeny));
     // Of one of them the addresses are not known; the other one has this address.

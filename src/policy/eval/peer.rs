@@ -30,7 +30,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         PeerIs::Cidr { net, except } => cidr(&[*net], except, case, missing),
         PeerIs::CidrGroup { name, except } => match case.world.cidr_group(name) {
             // Of a group whose watch is broken the ranges may be others by now.
-            Some(g) if case.world.unread(GROUPS, None).is_none_or(|u| !u.ends_with("stale")) => cidr(&g.cidrs, except, case, missing),
+            Some(g) if case.world.lapsed(GROUPS, peer.at).is_none() => cidr(&g.cidrs, except, case, missing),
             _ => if_outside(case, missing, format!("cidr-group:{name}")),
         },
         PeerIs::CidrGroups { selector, except } => {
@@ -42,7 +42,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
                 .filter(|(_, g)| selector.matches_map(&g.labels))
                 .flat_map(|(_, g)| g.cidrs.iter().copied())
                 .collect();
-            if any && case.world.unread(GROUPS, None).is_none() {
+            if any && case.world.unread(GROUPS, peer.at).is_none() {
                 cidr(&nets, except, case, missing)
             } else {
                 if_outside(case, missing, "cidr-groups".to_owned())
@@ -61,8 +61,11 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             if told || peer.labels.is_pod() { Tri::No } else { note(missing, format!("labels:{}", peer.display)) }
         }
         PeerIs::Service { namespace: Some(namespace), name } => service(namespace, name, case, missing),
+        PeerIs::Service { namespace: None, name } if case.world.lapsed("services", peer.at).is_some() => {
+            note(missing, format!("service:{name}"))
+        }
         PeerIs::Service { namespace: None, name } => match services(&|(_, n), _| n == name, case, missing) {
-            Some(Tri::No) if case.world.unread("services", None).is_none() => Tri::No,
+            Some(Tri::No) if case.world.unread("services", peer.at).is_none() => Tri::No,
             None | Some(Tri::No) => note(missing, format!("service:{name}")),
             Some(found) => found,
         },
@@ -70,7 +73,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
             let chosen = |(ns, _): &Key, s: &Service| namespace.as_ref().is_none_or(|n| n == ns) && selector.matches_map(&s.labels);
             // Where none is known it is not known that there is none.
             let any = case.world.services().any(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns));
-            if !any || case.world.unread("services", None).is_some() {
+            if !any || case.world.unread("services", peer.at).is_some() {
                 return note(missing, "services".to_owned());
             }
             services(&chosen, case, missing).unwrap_or(Tri::No)
@@ -174,6 +177,9 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         // A name that nobody could give: not even whether it is inside is certain.
         return note(missing, format!("labels:{}", peer.display));
     }
+    if peer.maybe_apiserver && name == "kube-apiserver" && case.world.lapsed("endpointslices", peer.at).is_some() {
+        return note(missing, "endpoints:default/kubernetes".to_owned());
+    }
     if (peer.masked || peer.maybe_apiserver) && name == "kube-apiserver" {
         return note(missing, format!("labels:{}", peer.display));
     }
@@ -203,11 +209,13 @@ fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing:
 
 fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     let peer = case.peer;
-    let Some(s) = case.world.service(namespace, name) else {
+    // Of one whose watch is broken the selector may be another.
+    let Some(s) = case.world.service(namespace, name).filter(|_| case.world.lapsed("services", peer.at).is_none()) else {
         return note(missing, format!("service:{namespace}/{name}"));
     };
     if s.selector.is_empty() {
-        return match case.world.service_endpoints(namespace, name) {
+        let told = case.world.service_endpoints(namespace, name);
+        return match told.filter(|_| case.world.lapsed("endpointslices", peer.at).is_none()) {
             Some(ips) => {
                 let Some(ip) = peer.ip else {
                     return if_outside(case, missing, format!("address:{}", peer.display));

@@ -74,6 +74,10 @@ fn finished(mut e: Explanation, (o, world): (&Observed, &World), set: &PolicySet
     e
 }
 
+/// Facts, by how they begin, and the kinds that tell them.
+const TOLD_BY: &[(&str, &str)] =
+    &[("namespace-labels:", "namespaces"), ("cidr-group", "ciliumcidrgroups"), ("service", "services"), ("endpoints:", "endpointslices")];
+
 /// Why it is not certain who a side is, where that is what is missing; and that a record contradicts the cluster, in any case.
 fn doubts(why: &mut Why, o: &Observed, world: &World) {
     for (party, stand) in [&o.src, &o.dst].into_iter().zip(world.stands(o)) {
@@ -89,6 +93,18 @@ fn doubts(why: &mut Why, o: &Observed, world: &World) {
         if open || stand.contradicts() {
             why.because.push(sentence);
         }
+    }
+    lapsed(why, o, world);
+}
+
+/// Names the kinds that were not watched, where one of their objects is what is missing.
+fn lapsed(why: &mut Why, o: &Observed, world: &World) {
+    if why.outcome != Outcome::Undecidable {
+        return;
+    }
+    for (fact, kind) in TOLD_BY {
+        let Some(how) = world.lapsed(kind, o.at).filter(|_| why.missing.iter().any(|m| m.starts_with(fact))) else { continue };
+        why.leave_open([format!("{kind} {how}")]);
     }
 }
 

@@ -37,6 +37,9 @@ const SILENCE: Duration = Duration::from_secs(150);
 /// An answer to a question takes no longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Why a kind is listed again.
+const FORGOTTEN: &str = "the Kubernetes API could not tell what has changed since";
+
 /// How fast questions are repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -45,11 +48,18 @@ pub struct Pace {
     pub cap: Duration,
     /// Between questions whose answer only an administrator changes: a missing right, a kind that is not installed.
     pub slow: Duration,
+    /// Bookmarks come every minute: who hears nothing for so long did not see what happened meanwhile.
+    pub quiet: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { first: Duration::from_millis(500), cap: Duration::from_secs(30), slow: Duration::from_secs(300) }
+        Self {
+            first: Duration::from_millis(500),
+            cap: Duration::from_secs(30),
+            slow: Duration::from_secs(300),
+            quiet: Duration::from_secs(90),
+        }
     }
 }
 
@@ -64,6 +74,10 @@ pub struct Follow {
     backoff: Backoff,
     feed: Feed,
     said: KindState,
+    /// When the cluster said anything of the kind last: until then everything is known.
+    heard: Nanos,
+    /// This cluster sends bookmarks.
+    bookmarks: bool,
     /// It was said of all but one namespace.
     narrowed: bool,
     /// Let go when something is known of the kind, or known to be missing.
@@ -138,7 +152,8 @@ impl Follow {
     pub fn new(cluster: Cluster, (wanted, place): (Wanted, Place), pace: Pace, feed: Feed, ticket: Option<Ticket>, seed: u64) -> Self {
         let backoff = Backoff::new(pace.first, pace.cap, seed);
         let (said, known) = (KindState::Loading, HashMap::new());
-        Self { cluster, wanted, place, within: None, pace, backoff, feed, said, narrowed: false, ticket, known, round: 0 }
+        let (within, heard, bookmarks, narrowed, round) = (None, now(), false, false, 0);
+        Self { cluster, wanted, place, within, pace, backoff, feed, said, heard, bookmarks, narrowed, ticket, known, round }
     }
 
     /// Ends when the cluster does not have the kind any more; with what is known of it being gone. The kind was said to be loading.
@@ -218,6 +233,7 @@ impl Follow {
     /// Tells everything that is there, and what is no more. The version from which to watch.
     async fn list(&mut self) -> Result<String, Failed> {
         self.round += 1;
+        let begun = now();
         let mut params = ListParams { limit: Some(PAGE), field_selector: self.fields(), ..ListParams::default() };
         loop {
             let request = Request::new(self.path());
@@ -236,6 +252,7 @@ impl Follow {
                 Some(next) => params.continue_token = Some(next),
                 None => {
                     self.forget_others().await?;
+                    self.heard = begun;
                     return Ok(list.metadata.resource_version);
                 }
             }
@@ -269,17 +286,23 @@ impl Follow {
                 Err(_) => Failed::Silent,
                 Ok(Err(e)) => Failed::Api(e),
                 Ok(Ok(events)) => {
+                    self.hear().await?;
                     self.say(self.readable()).await?;
                     match self.events(events.boxed(), version).await? {
                         Ended::At(next) if self.within.is_none() => version = next,
                         // The right to read all may have come meanwhile.
-                        Ended::At(_) | Ended::Forgotten => return Ok(()),
+                        Ended::At(_) => return Ok(()),
+                        Ended::Forgotten => return self.lost(FORGOTTEN).await,
                     }
                     continue;
                 }
             };
             match failed {
-                Failed::Api(Error::Api(s)) if s.code == 410 || s.code == 404 => return self.pause().await,
+                Failed::Api(Error::Api(s)) if s.code == 410 => {
+                    self.lost(FORGOTTEN).await?;
+                    return self.pause().await;
+                }
+                Failed::Api(Error::Api(s)) if s.code == 404 => return self.pause().await,
                 failed => self.failed(failed, "watch").await?,
             }
         }
@@ -301,8 +324,20 @@ impl Follow {
                     self.feed.flush().await?;
                     return Ok(Ended::At(version));
                 }
-                () = tokio::time::sleep(SILENCE) => None,
+                () = tokio::time::sleep(SILENCE) => {
+                    self.feed.flush().await?;
+                    return Ok(Ended::At(version));
+                }
             };
+            // Without bookmarks a watch without a word may be one without a change.
+            match next {
+                Some(Ok(WatchEvent::Error(_)) | Err(_)) => {}
+                _ if self.bookmarks => {
+                    self.hear().await?;
+                    self.say(self.readable()).await?;
+                }
+                _ => self.heard = now(),
+            }
             let ended = match next {
                 Some(Ok(WatchEvent::Added(o) | WatchEvent::Modified(o))) => {
                     version_of(&o, &mut version);
@@ -318,6 +353,7 @@ impl Follow {
                 }
                 Some(Ok(WatchEvent::Bookmark(b))) => {
                     version = b.metadata.resource_version;
+                    self.bookmarks = true;
                     None
                 }
                 Some(Ok(WatchEvent::Error(s))) if s.code == 410 => Some(Ended::Forgotten),
@@ -338,6 +374,25 @@ impl Follow {
                 self.pause().await?;
             }
             return Ok(ended);
+        }
+    }
+
+    /// The cluster speaks. After a long silence, of which nobody knows when the connection broke or this machine slept, what happened since
+    /// its last word was not seen when it was so.
+    async fn hear(&mut self) -> Result<(), Gone> {
+        let (now, quiet) = (now(), i64::try_from(self.pace.quiet.as_nanos()).unwrap_or(i64::MAX));
+        if now.since(self.heard) > quiet {
+            self.lost("nothing was heard of the watch").await?;
+        }
+        self.heard = now;
+        Ok(())
+    }
+
+    /// Says that what happened since the cluster's last word is not known. The next state says how it goes on.
+    async fn lost(&mut self, why: &str) -> Result<(), Gone> {
+        match self.said {
+            KindState::Synced => self.say(KindState::Stale(why.to_owned())).await,
+            _ => Ok(()),
         }
     }
 
@@ -389,10 +444,13 @@ impl Follow {
         if std::mem::discriminant(&self.said) == std::mem::discriminant(&state) && self.narrowed == narrowed {
             return Ok(());
         }
+        // Nobody knows how long it was broken before that was seen.
+        let at = matches!((&self.said, &state), (KindState::Synced, KindState::Stale(_))).then_some(self.heard);
         self.narrowed = narrowed;
         self.said = state.clone();
         let ticket = self.ticket.take();
-        self.feed.send(Input::World(kind(&self.wanted, &self.cluster.name, state))).await?;
+        let told = kind(&self.wanted, &self.cluster.name, state);
+        self.feed.send(Input::World(At { at: at.or(told.at), ..told })).await?;
         self.feed.flush().await?;
         drop(ticket);
         Ok(())
