@@ -16,6 +16,7 @@ mod check;
 mod compile;
 mod complete;
 pub mod fields;
+mod fixed;
 pub mod flags;
 pub mod group;
 mod hubble;
@@ -35,6 +36,7 @@ mod value;
 mod when;
 
 pub use complete::{Completions, Kind as CompletionKind, complete, quoted};
+pub use fixed::fixed;
 pub use flags::{Arg, FLAGS, Flag, FlagSpec, Group, split_args};
 pub use hubble::compile;
 pub use parse::parse_expr;

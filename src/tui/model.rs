@@ -411,6 +411,8 @@ pub struct Model {
     pub captures: Captures,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
+    /// The filter was read before the first flow: times that count back are bound when one is there.
+    pub unbound: bool,
     /// Filters with names.
     pub filters: Vec<(String, String)>,
     pub meter: Meter,
@@ -462,6 +464,7 @@ impl Model {
             marks: BTreeMap::new(),
             captures: Captures::default(),
             history: options.history.clone(),
+            unbound: false,
             filters: options.filters.clone(),
             meter: Meter::default(),
             effects: Vec::new(),

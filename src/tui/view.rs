@@ -8,6 +8,7 @@ use crate::model::row::CauseId;
 use crate::query::Predicate;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Rows looked at between two questions whether time is up.
 const SLICE: u64 = 128;
@@ -27,10 +28,22 @@ pub struct View {
     /// Lines above the selection on the screen.
     pub offset: usize,
     pub follow: bool,
-    /// While paused: rows from here on are not shown.
-    paused: Option<u64>,
+    paused: Option<Paused>,
+    /// The keys went to the pane below the table when it was left.
+    pub pane: bool,
+    /// The filter as it was typed, where times that count back became fixed ones.
+    pub typed: Option<String>,
     /// Sums over the rows of the view, where they are others than those over all rows.
     counted: Option<Box<Counted>>,
+}
+
+/// Where a picture stands still.
+#[derive(Debug, Clone)]
+struct Paused {
+    /// Rows from here on are not shown.
+    from: u64,
+    /// The sums over all rows go on; these are those of that moment, for whatever filter comes while it lasts.
+    tally: Option<Arc<Tally>>,
 }
 
 /// Sums over the matching rows from `lo` to `hi`.
@@ -54,6 +67,8 @@ impl View {
             offset: usize::MAX,
             follow: true,
             paused: None,
+            pane: false,
+            typed: None,
             counted: None,
         }
     }
@@ -61,11 +76,22 @@ impl View {
     /// The same place under another filter: selection, following and pause stay.
     pub fn refilter(&self, filter: Predicate, engine: &Engine) -> Self {
         let anchor = self.selected(engine).unwrap_or(self.anchor);
-        Self { anchor, offset: self.offset, follow: self.follow, paused: self.paused, ..Self::new(filter, engine) }
+        let paused = self.paused.clone();
+        Self { anchor, offset: self.offset, follow: self.follow, pane: self.pane, paused, ..Self::new(filter, engine) }
+    }
+
+    /// Stands still where another one does, or runs as it does.
+    pub fn pause_as(&mut self, other: &Self) {
+        self.paused.clone_from(&other.paused);
     }
 
     pub fn text(&self) -> &str {
         self.filter().text()
+    }
+
+    /// The filter as it is kept for another day: times that count back do so then too.
+    pub fn typed(&self) -> &str {
+        self.typed.as_deref().unwrap_or(self.text())
     }
 
     pub fn filter(&self) -> &Predicate {
@@ -123,8 +149,11 @@ impl View {
     pub fn tally<'a>(&'a self, engine: &'a Engine) -> Option<&'a Tally> {
         match &self.counted {
             Some(c) => Some(&c.tally),
-            None if self.is_all() => engine.tally(),
-            None => None,
+            None if !self.is_all() => None,
+            None => match &self.paused {
+                Some(p) => p.tally.as_deref(),
+                None => engine.tally(),
+            },
         }
     }
 
@@ -190,7 +219,7 @@ impl View {
 
     fn end(&self, engine: &Engine) -> u64 {
         let held = engine.store().seqs();
-        self.paused.map_or(held.end, |p| p.clamp(held.start, held.end))
+        self.paused.as_ref().map_or(held.end, |p| p.from.clamp(held.start, held.end))
     }
 
     /// Rows of the view, without those that wait behind a pause.
@@ -318,11 +347,8 @@ impl View {
     }
 
     pub fn pause(&mut self, engine: &Engine) {
-        self.paused = Some(engine.store().seqs().end);
-        if let (true, Some(tally)) = (self.is_all(), engine.tally()) {
-            // The sums over all rows go on; the picture keeps those of this moment.
-            self.counted = Some(Box::new(Counted { tally: tally.clone(), lo: 0, hi: 0 }));
-        }
+        let tally = engine.tally().map(|t| Arc::new(t.clone()));
+        self.paused = Some(Paused { from: engine.store().seqs().end, tally });
     }
 
     pub fn resume(&mut self, engine: &Engine) {
@@ -330,13 +356,10 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
-        if self.is_all() {
-            self.counted = None;
-        }
     }
 
     /// Rows that wait behind a pause, matching or not.
     pub fn waiting(&self, engine: &Engine) -> u64 {
-        self.paused.map_or(0, |p| engine.store().seqs().end.saturating_sub(p))
+        self.paused.as_ref().map_or(0, |p| engine.store().seqs().end.saturating_sub(p.from))
     }
 }

@@ -58,6 +58,91 @@ fn a_paused_picture_keeps_its_sums() {
 }
 
 #[test]
+fn a_filter_while_paused_and_a_table_upon_it_stand_still_too() {
+    let body = |a: &mut App| text(&picture(a, 80, 24)).lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+    // Paused first, filtered then, and back to all: the sums are those of the pause.
+    let mut a = live(&many(30));
+    press(&mut a, "5<space>", 80, 24);
+    let before = body(&mut a);
+    a.feed(lines(&many(70)));
+    press(&mut a, "/ns:shop<cr>", 80, 24);
+    a.feed(lines(&many(70)));
+    press(&mut a, "/<c-u><cr>", 80, 24);
+    assert_eq!(before[..8], body(&mut a)[..8]);
+    // The list of causes behind a table that was opened meanwhile.
+    let mut a = live(FLOWS);
+    press(&mut a, "2", 80, 24);
+    let before = body(&mut a);
+    press(&mut a, "<space><cr><cr>", 80, 24);
+    let upon = body(&mut a);
+    a.feed(lines(FLOWS));
+    assert_eq!(upon[..18], body(&mut a)[..18]);
+    press(&mut a, "2", 80, 24);
+    assert_eq!(before[..18], body(&mut a)[..18]);
+    press(&mut a, "<space>", 80, 24);
+    assert_ne!(before[..18], body(&mut a)[..18], "going on, all of them do");
+}
+
+#[test]
+fn the_list_of_causes_keeps_its_line_for_the_way_back() {
+    let here = |a: &mut App| text(&picture(a, 80, 24)).lines().position(|l| l.starts_with("\"▸")).unwrap();
+    let mut a = app(options());
+    press(&mut a, "2jjj", 80, 24);
+    let line = here(&mut a);
+    for way in ["<cr><esc>", "<cr>[", "<cr><cr><esc><esc>", "d<esc>"] {
+        press(&mut a, way, 80, 24);
+        assert_eq!(here(&mut a), line, "{way}");
+    }
+    press(&mut a, "<cr>N<esc>", 80, 24);
+    assert_eq!(here(&mut a), line - 1, "the cause that was walked to");
+    // In the pane below the table: its line, and the keys.
+    let mut a = app(options());
+    press(&mut a, "<tab>jj", 80, 24);
+    let before = text(&picture(&mut a, 80, 24));
+    press(&mut a, "<cr><esc>", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), before);
+    press(&mut a, "1", 80, 24);
+    assert_ne!(text(&picture(&mut a, 80, 24)), before, "1 asks for the table");
+}
+
+#[test]
+fn a_time_that_counts_back_is_written_as_the_time_it_means() {
+    let mut a = app(options());
+    press(&mut a, "/since:1s<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("/ since:14:02:1") && !t.contains("since:1s"), "{t}");
+    // What is kept for another day counts back from that day.
+    press(&mut a, ":keep late<cr>", 80, 24);
+    let kept: Vec<Effect> = a.effects();
+    assert!(kept.contains(&Effect::Remember("since:1s".to_owned())), "{kept:?}");
+    assert!(kept.contains(&Effect::Keep("late".to_owned(), "since:1s".to_owned())), "{kept:?}");
+    // Given before there was any flow, it is bound when there is one; a time of day too.
+    for (filter, shown) in [("since:1s", "/ since:14:02:1"), ("since:14:02:12", "8 of 17")] {
+        let mut a = app(Options { filter: filter.to_owned(), ..options() });
+        press(&mut a, "G", 80, 24);
+        let t = text(&picture(&mut a, 80, 24));
+        assert!(t.contains(shown) && !t.contains("17 of 17"), "{filter}: {t}");
+    }
+}
+
+#[test]
+fn a_cause_that_began_before_the_filter_is_not_new_in_the_timeline() {
+    // Five causes have drops in that second, and two of them had some before.
+    let t = play("/since:14:02:12<cr>6n");
+    assert!(t.contains("8 flows, 5 dropped") && t.contains("new: cart-api: no HTTP rule") && t.contains(" and 2 more"), "{t}");
+}
+
+#[test]
+fn a_brush_ends_with_enter() {
+    let mut a = app(options());
+    press(&mut a, "6bhh", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains(", 3 s: "), "{}", text(&picture(&mut a, 80, 24)));
+    press(&mut a, "<cr><esc>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains(", 1 s: "), "{t}");
+}
+
+#[test]
 fn a_cell_of_the_matrix_leads_to_its_flows() {
     let t = play("4<cr>");
     assert!(t.contains("from.ns:shop to.ns:shop"), "{t}");

@@ -78,9 +78,9 @@ impl Axis {
     }
 }
 
-/// The causes of the view by their first drop.
-pub fn causes<'a>(m: &'a Model, engine: &'a Engine) -> Vec<&'a Cause> {
-    let mut out: Vec<&Cause> = m.causes().filter_map(|l| engine.causes().get(l.id)).collect();
+/// The causes of the view that begin within the time, by their first drop: an older one is not new at its left end.
+pub fn causes<'a>(m: &'a Model, engine: &'a Engine, axis: &Axis) -> Vec<&'a Cause> {
+    let mut out: Vec<&Cause> = m.causes().filter_map(|l| engine.causes().get(l.id)).filter(|c| c.first >= axis.first).collect();
     out.sort_by_key(|c| (c.first, c.id));
     out
 }
@@ -141,7 +141,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
     }
     pen.over(Rect { height: brushed.height.min(body.height), ..brushed }, look.selected());
     // Where causes begin.
-    let known = causes(m, engine);
+    let known = causes(m, engine, &axis);
     if body.height > 2 {
         let y = body.y + 2;
         pen.put(area.x + 1, y, usize::from(HEAD), "causes", look.dim());

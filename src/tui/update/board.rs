@@ -169,12 +169,12 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     let Some(axis) = axis(m, engine) else { return };
     let Some(Screen::Timeline(t)) = m.screen() else { return };
     let here = axis.here(t);
-    let places: Vec<usize> = timeline::causes(m, engine).iter().map(|c| axis.place(c.first)).collect();
+    let places: Vec<usize> = timeline::causes(m, engine, &axis).iter().map(|c| axis.place(c.first)).collect();
     let to = match by {
         0.. => places.iter().find(|p| **p > here).or(places.first()),
         _ => places.iter().rev().find(|p| **p < here).or(places.last()),
     };
-    let Some(to) = to.copied() else { return };
+    let Some(to) = to.copied() else { return toast(m, Tone::Info, "no cause begins within this time") };
     if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
         t.at = Some(axis.begin(to));
     }
@@ -280,6 +280,10 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         }
         Some(Screen::Timeline(t)) => {
             let Some(filter) = axis(m, engine).map(|a| a.filter(t)) else { return };
+            // What was brushed is gone into: back here, the finger walks by itself again.
+            if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+                t.brush = None;
+            }
             go::show_within(m, engine, &filter);
         }
         Some(Screen::Admitted(x)) => {

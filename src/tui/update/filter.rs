@@ -1,6 +1,8 @@
 //! The filter bar: every edit shows its result at once; a text that is no filter leaves the last valid picture and says why.
 use super::{Tone, toast};
 use crate::engine::Engine;
+use crate::model::time::Nanos;
+use crate::model::view::Field;
 use crate::query;
 use crate::tui::key::Key;
 use crate::tui::model::{Effect, Model, Screen};
@@ -26,7 +28,45 @@ pub fn start(m: &mut Model, engine: &Engine, text: &str) {
     }
     apply(m, engine);
     if m.prompt.as_ref().is_some_and(|p| p.error.is_none()) {
-        keep(m);
+        keep(m, engine);
+    }
+}
+
+/// A text as a filter. Times that count back become the times they mean: `since:5m` on a screen that is left open would be hours, and the
+/// bar would not say so. With it the text as it was typed, where that is another.
+pub fn read(m: &Model, engine: &Engine, text: &str) -> Result<(query::Predicate, Option<String>), query::QueryError> {
+    let ctx = context(m, engine);
+    match query::fixed(text, &ctx) {
+        Some(fixed) => Ok((query::parse(&fixed, &ctx)?, Some(text.trim().to_owned()))),
+        None => Ok((query::parse(text, &ctx)?, None)),
+    }
+}
+
+/// The view shows what a text asks for; the text it has in the bar then.
+fn take(m: &mut Model, engine: &Engine, text: &str) -> Result<String, query::QueryError> {
+    let (filter, typed) = read(m, engine, text)?;
+    let shown = filter.text().to_owned();
+    // Before the first flow nobody knows from when to count back.
+    m.unbound = engine.now() == Nanos::default();
+    show(m, engine, filter);
+    if let (Some(v), Some(_)) = (m.view_mut(), &typed) {
+        v.typed = typed;
+    }
+    Ok(shown)
+}
+
+/// A filter that was there before the first flow gets its times: of a file when it is read, else with the first flow.
+pub fn bind_late(m: &mut Model, engine: &Engine) {
+    let known = engine.now() != Nanos::default() && (m.closed || m.options.remote.is_some() || m.streams(engine));
+    if m.unbound && known && m.prompt.is_none() {
+        let text = m.view().map_or("", View::text).to_owned();
+        m.unbound = false;
+        if let (Ok((filter, typed)), Some(v)) = (read(m, engine, &text), m.view_mut())
+            && filter.fields().contains(Field::Time)
+        {
+            *v = v.refilter(filter, engine);
+            v.typed = typed;
+        }
     }
 }
 
@@ -56,7 +96,7 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
         Did::Changed => apply(m, engine),
         Did::Keep => match m.prompt.as_ref().and_then(|p| p.error.as_ref()).map(ToString::to_string) {
             Some(e) => toast(m, Tone::Error, format!("{e}  (Esc restores the old filter)")),
-            None => keep(m),
+            None => keep(m, engine),
         },
         Did::Restore => {
             if let Some(p) = m.prompt.take()
@@ -87,9 +127,8 @@ pub fn narrow(m: &mut Model, engine: &Engine, only: bool) {
     };
     let term = if only { term } else { format!("not ({term})") };
     let text = both(m.view().map_or("", View::text), &term);
-    match query::parse(&text, &context(m, engine)) {
-        Ok(filter) => {
-            show(m, engine, filter);
+    match take(m, engine, &text) {
+        Ok(_) => {
             // Where the table is not in sight, what it shows now is said.
             if matches!(m.screen(), Some(Screen::Describe(_))) {
                 toast(m, Tone::Info, format!("the table shows {text}"));
@@ -105,12 +144,11 @@ pub fn named(m: &mut Model, engine: &Engine, name: &str) {
     let Some(text) = m.filters.iter().find(|f| f.0 == name).map(|f| f.1.clone()) else {
         return toast(m, Tone::Error, format!("no filter is named {name}: :keep {name} names the present one"));
     };
-    match query::parse(&text, &context(m, engine)) {
-        Ok(filter) => {
-            show(m, engine, filter);
+    match take(m, engine, &text) {
+        Ok(shown) => {
             // Where no line shows the filter, what it is now is said.
             if !matches!(m.screen(), Some(Screen::Flows(_))) {
-                toast(m, Tone::Info, format!("the table shows {text}"));
+                toast(m, Tone::Info, format!("the table shows {shown}"));
             }
             remember(m, text);
         }
@@ -120,7 +158,7 @@ pub fn named(m: &mut Model, engine: &Engine, name: &str) {
 
 /// `:keep NAME`: the present filter gets a name, here and in the configuration file.
 pub fn christen(m: &mut Model, name: &str) {
-    let text = m.view().map_or("", View::text).to_owned();
+    let text = m.view().map_or("", View::typed).to_owned();
     if text.is_empty() {
         return toast(m, Tone::Info, "there is no filter to keep: / writes one");
     }
@@ -136,9 +174,13 @@ pub fn christen(m: &mut Model, name: &str) {
     m.effects.push(Effect::Keep(name.to_owned(), text));
 }
 
-fn keep(m: &mut Model) {
+fn keep(m: &mut Model, engine: &Engine) {
     let Some(p) = m.prompt.take() else { return };
-    remember(m, p.text.trim().to_owned());
+    let text = p.text.trim().to_owned();
+    match take(m, engine, &text) {
+        Ok(_) => remember(m, text),
+        Err(e) => toast(m, Tone::Error, e.to_string()),
+    }
 }
 
 /// Whether a filter names a cause by its number, which is another cause's when the engine begins anew.

@@ -3,7 +3,6 @@ use super::{Tone, board, toast, trail};
 use crate::engine::Engine;
 use crate::model::observed::{Observed, Party};
 use crate::model::row::CauseId;
-use crate::query;
 use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
 use crate::tui::screen::describe;
 use crate::tui::view::View;
@@ -74,8 +73,12 @@ fn conversation(o: &Observed) -> String {
 
 /// A table of the flows that pass a filter.
 pub(super) fn show(m: &mut Model, engine: &Engine, filter: &str) {
-    match query::parse(filter, &query::Context { now: m.now(engine), offset: m.options.offset }) {
-        Ok(p) => trail::push(m, Screen::Flows(Box::new(View::new(p, engine)))),
+    match super::filter::read(m, engine, filter) {
+        Ok((p, typed)) => {
+            let mut view = View::new(p, engine);
+            view.typed = typed;
+            trail::push(m, Screen::Flows(Box::new(view)));
+        }
         Err(e) => toast(m, Tone::Error, e.to_string()),
     }
 }

@@ -276,15 +276,17 @@ fn pause(m: &mut Model, engine: &Engine) {
         let held = !remote.pace().paused;
         return m.effects.push(Effect::Hold(held));
     }
-    if let Some(v) = m.view_mut() {
-        if v.is_paused() {
-            v.resume(engine)
-        } else {
-            v.pause(engine)
-        }
-        let held = v.is_paused();
-        m.effects.push(Effect::Hold(held));
+    let held = !m.view().is_some_and(super::view::View::is_paused);
+    if let (true, Some(Screen::Flows(v))) = (held, m.stack.first_mut()) {
+        v.pause(engine);
+        trail::pause_as_first(m);
     }
+    for s in m.stack.iter_mut().filter(|_| !held) {
+        if let Screen::Flows(v) = s {
+            v.resume(engine);
+        }
+    }
+    m.effects.push(Effect::Hold(held));
 }
 
 fn follow(m: &mut Model, engine: &Engine) {
@@ -344,6 +346,7 @@ pub fn tick(m: &mut Model, ms: u64) -> bool {
 
 /// Before a picture: causes, size, and what follows from both.
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
+    filter::bind_late(m, engine);
     causes(m, engine);
     foretell(m, engine);
     let grown = (m.width, m.height) != (width, height);

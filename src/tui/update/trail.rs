@@ -1,4 +1,5 @@
 //! The stack of screens and its history: every change of the stack goes through here, so that `[` and `]` can undo and redo it.
+use crate::model::row::CauseId;
 use crate::tui::model::{Model, Screen, Step};
 
 /// Screens stacked at most; a walk through causes and flows in a circle does not grow for ever.
@@ -6,11 +7,33 @@ const DEEPEST: usize = 32;
 /// Changes remembered; older ones cannot be undone.
 const MOST: usize = 100;
 
-fn changed(m: &mut Model, undo: Step) {
+/// Before a move: the table remembers whether the keys went to its pane. Gives back the cause that was looked at.
+fn leave(m: &mut Model) -> Option<CauseId> {
+    let in_pane = m.in_pane;
+    match m.stack.last_mut()? {
+        Screen::Flows(v) => v.pane = in_pane,
+        Screen::Why(c) => return c.cause,
+        _ => {}
+    }
+    None
+}
+
+/// Every table of the stack stands still while the first one does: what lies on a paused picture is part of it.
+pub fn pause_as_first(m: &mut Model) {
+    if let Some((Screen::Flows(first), rest)) = m.stack.split_first_mut() {
+        for s in rest {
+            if let Screen::Flows(v) = s {
+                v.pause_as(first);
+            }
+        }
+    }
+}
+
+fn changed(m: &mut Model, undo: Step, looked_at: Option<CauseId>) {
     m.trail.flipped = false;
     m.trail.future.clear();
     remember(&mut m.trail.past, undo);
-    moved(m);
+    moved(m, looked_at);
 }
 
 fn remember(steps: &mut Vec<Step>, step: Step) {
@@ -20,28 +43,35 @@ fn remember(steps: &mut Vec<Step>, step: Step) {
     steps.push(step);
 }
 
-fn moved(m: &mut Model) {
-    m.in_pane = false;
-    m.drops.selected = None;
+/// The list of causes keeps its place as long as there is a way back to it, and takes over the cause that was looked at last.
+fn moved(m: &mut Model, looked_at: Option<CauseId>) {
+    pause_as_first(m);
+    m.in_pane = matches!(m.screen(), Some(Screen::Flows(v)) if v.pane);
+    let back = |s: &Screen| matches!(s, Screen::Drops) || matches!(s, Screen::Flows(v) if v.pane);
+    if !m.stack.iter().any(back) {
+        m.drops.selected = None;
+    } else if m.in_pane || matches!(m.screen(), Some(Screen::Drops)) {
+        let listed = looked_at.filter(|id| m.causes().any(|l| l.id == *id));
+        m.drops.selected = listed.or(m.drops.selected);
+    }
 }
 
 pub fn push(m: &mut Model, screen: Screen) {
-    // The list of causes keeps its place for the way back.
-    let selected = m.drops.selected;
+    let looked_at = leave(m);
     if m.stack.len() >= DEEPEST {
         m.stack.remove(1);
         m.trail.past.clear();
     }
     m.stack.push(screen);
-    changed(m, Step::Pop);
-    m.drops.selected = selected;
+    changed(m, Step::Pop, looked_at);
 }
 
 pub fn pop(m: &mut Model) {
+    let looked_at = leave(m);
     if m.stack.len() > 1
         && let Some(screen) = m.stack.pop()
     {
-        changed(m, Step::Push(screen));
+        changed(m, Step::Push(screen), looked_at);
     }
 }
 
@@ -56,18 +86,22 @@ pub fn root(m: &mut Model, then: Option<Screen>) {
         m.in_pane = false;
         return;
     }
+    leave(m);
     let tail = m.stack.split_off(1);
     m.stack.extend(then);
-    changed(m, Step::Swap(tail));
+    changed(m, Step::Swap(tail), None);
+    // Asked for by its number, the table has the keys.
+    m.in_pane = false;
 }
 
 /// Back or forward in the history. Returns whether there was any.
 pub fn go(m: &mut Model, back: bool) -> bool {
     let step = if back { m.trail.past.pop() } else { m.trail.future.pop() };
     let Some(step) = step else { return false };
+    let looked_at = leave(m);
     let Some(undo) = apply(m, step) else { return true };
     remember(if back { &mut m.trail.future } else { &mut m.trail.past }, undo);
-    moved(m);
+    moved(m, looked_at);
     true
 }
 
