@@ -63,7 +63,7 @@ mod tests {
             ("since:\"90s\"", "since:08:58:30"),
             ("at:5m,10m", "at:08:55,08:50"),
             ("since:24h", "since:2025-11-22T09:00:00.500Z"),
-            ("since!=500ms", "since!=2025-11-23T09:00:00Z"),
+            ("not since:500ms", "not since:2025-11-23T09:00:00Z"),
         ] {
             assert_eq!(fix(text, 0).as_deref(), Some(want), "{text}");
         }
