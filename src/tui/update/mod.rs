@@ -321,7 +321,9 @@ pub fn edited(m: &mut Model, found: &Found) {
     // Taking a policy away is no repair: it only judges nothing any more.
     match found.mended {
         0 => {}
-        n if found.removed => said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" })),
+        n if found.removed => {
+            said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" }))
+        }
         n => said.push(format!("{} fixed", causes(n))),
     }
     if found.foreseen > 0 {
