@@ -384,10 +384,13 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
         let needed = matches!(e.action, Action::Help | Action::Back);
         items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));
     }
-    let long = |items: &[(bool, [Seg; 2])]| 1 + items.iter().map(|i| length(&i.1)).sum::<usize>();
-    while long(&items) > room + 2 {
-        let Some(i) = items.iter().rposition(|(needed, _)| !needed) else { break };
-        items.remove(i);
-    }
+    // A long word that has no room does not take that of those behind it.
+    let mut left = (room + 1).saturating_sub(items.iter().filter(|i| i.0).map(|i| length(&i.1)).sum());
+    items.retain(|(needed, item)| {
+        let w = length(item);
+        let fits = *needed || w <= left;
+        left -= if fits && !needed { w } else { 0 };
+        fits
+    });
     std::iter::once(seg(" ", look.plain())).chain(items.into_iter().flat_map(|i| i.1)).collect()
 }
