@@ -398,10 +398,25 @@ impl Clusters {
         &self.get(home).name
     }
 
+    /// Why what policies deny may pass all the same, in a few words; of several clusters each that differs says it by its name.
+    pub fn posture(&self) -> Option<String> {
+        let all = self.judged();
+        let told: Vec<(&str, String)> = all.iter().filter_map(|c| Some((&*c.name, c.judge.posture(&c.world)?))).collect();
+        let (_, first) = told.first()?;
+        if told.len() == all.len() && told.iter().all(|(_, said)| said == first) {
+            return Some(first.clone());
+        }
+        Some(told.iter().map(|(name, said)| format!("{name}: {said}")).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Those that flows are judged by: manifests alone, or the clusters.
+    fn judged(&self) -> &[Cluster] {
+        if self.live.is_empty() { std::slice::from_ref(&self.base) } else { &self.live }
+    }
+
     /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
     pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
-        let all = if self.live.is_empty() { std::slice::from_ref(&self.base) } else { &self.live };
-        all.iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+        self.judged().iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
     }
 
     /// Takes in manifests that were written anew, and says what of them could not be used. What each cluster says of itself goes on.

@@ -61,6 +61,12 @@ impl Engine {
         self.clusters.main().judging()
     }
 
+    /// Why what policies deny may pass in this cluster all the same (it is in audit mode, enforces nothing), in a few words for a head
+    /// line; `None`: nothing says so.
+    pub fn posture(&self) -> Option<String> {
+        self.clusters.posture()
+    }
+
     /// Whether some flows come with a reason.
     pub fn explains(&self) -> bool {
         self.options.explain != Explain::Nothing

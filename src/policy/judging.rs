@@ -2,6 +2,7 @@
 use super::{CILIUM, Enforcement, Engine, Options, PolicySet};
 use crate::model::why::PolicyRef;
 use crate::model::words::few;
+use crate::world::World;
 use serde::Serialize;
 
 /// Policies named in a sentence.
@@ -113,6 +114,28 @@ impl Judging {
     }
 }
 
+impl Options {
+    /// Why what policies deny may pass in this cluster all the same, in a few words for a head line; `None`: nothing says so.
+    pub fn posture(&self, world: &World) -> Option<String> {
+        if let Some(network) = self.unenforced {
+            return Some(format!("{network} enforces no policy"));
+        }
+        if self.enforcement == Enforcement::Never {
+            return Some("policy enforcement is off".to_owned());
+        }
+        // What is on its way says nothing yet.
+        if self.enforcement_unread(world).is_some_and(|fact| !fact.ends_with("loading")) {
+            return Some("enforcement could not be read".to_owned());
+        }
+        let said = match (self.audit, self.enforces("NetworkPolicy")) {
+            (true, _) => "audit mode: nothing is dropped",
+            (false, false) => "NetworkPolicy is not enforced",
+            (false, true) => return None,
+        };
+        Some(said.to_owned())
+    }
+}
+
 /// Whether a version of Cilium still has the rules that were taken out later.
 fn old(version: &str) -> bool {
     version.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|minor| minor < 19)
@@ -121,9 +144,37 @@ fn old(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::Change;
+    use crate::model::input::{Change, Kind, KindState};
+    use crate::model::time::Nanos;
     use crate::world::yaml;
     use std::sync::Arc;
+
+    #[test]
+    fn a_cluster_that_lets_pass_what_policies_deny_says_so() {
+        let of = |body: &str| {
+            let mut w = World::new();
+            yaml::read("s.yaml", body).0.into_iter().for_each(|d| w.apply(&Change::Apply(Arc::new(d))));
+            Options::default().under(w.settings()).posture(&w)
+        };
+        let config = |data: &str| {
+            of(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{{data}}}\n"))
+        };
+        assert_eq!((of(""), config("enable-policy: default")), (None, None));
+        assert_eq!(config("policy-audit-mode: 'true'").as_deref(), Some("audit mode: nothing is dropped"));
+        assert_eq!(config("enable-policy: never, policy-audit-mode: 'true'").as_deref(), Some("policy enforcement is off"));
+        assert_eq!(config("enable-k8s-networkpolicy: 'false'").as_deref(), Some("NetworkPolicy is not enforced"));
+        let flannel = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: kube-flannel-ds, namespace: kube-system}\n";
+        assert_eq!(of(flannel).as_deref(), Some("kube-flannel enforces no policy"));
+        let mut w = World::new();
+        let mut note = |state| {
+            w.apply_at(&Change::Kind(Kind { group: String::new(), kind: "ConfigMap".into(), state }), Some(Nanos(1)));
+            Options::default().posture(&w)
+        };
+        assert_eq!(note(KindState::Loading), None);
+        assert_eq!(note(KindState::Forbidden("no".into())).as_deref(), Some("enforcement could not be read"));
+        let typed = super::super::Which { enforcement: true, ..Default::default() };
+        assert_eq!(Options { typed, ..Options::default() }.posture(&w), None, "somebody said it");
+    }
 
     #[test]
     fn what_is_as_usual_is_not_said() {

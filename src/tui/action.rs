@@ -174,7 +174,7 @@ pub static ACTIONS: &[Entry] = &[
         &["<space>", "p"],
         "pause",
         "pause or resume the picture; collecting goes on",
-        FLOWS | DROPS | SUMS | ADMITTED,
+        FLOWS | DROPS | SUMS | POLICIES | ADMITTED,
     ),
     e(Action::Follow, "follow", &["f"], "", "follow the newest flow on/off", FLOWS),
     e(Action::Down, "down", &["j", "<down>"], "", "down", ALL),

@@ -494,6 +494,11 @@ impl Model {
         self.stack.iter_mut().rev().find_map(|s| if let Screen::Flows(v) = s { Some(&mut **v) } else { None })
     }
 
+    /// Whether the picture stands still.
+    pub fn is_paused(&self) -> bool {
+        self.view().is_some_and(View::is_paused)
+    }
+
     /// What "now" is for ages and `since:`: the time of the newest flow, and on a live source what has passed since it came.
     pub fn now(&self, engine: &Engine) -> Nanos {
         let idle = if self.streams(engine) { self.ms.saturating_sub(self.fed_ms) } else { 0 };

@@ -84,6 +84,34 @@ fn a_filter_while_paused_and_a_table_upon_it_stand_still_too() {
 }
 
 #[test]
+fn policies_stand_while_paused_and_the_ledger_says_that_it_does_not() {
+    let body = |a: &mut App| text(&picture(a, 80, 24)).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let mut a = live(FLOWS);
+    press(&mut a, "7<space>", 80, 24);
+    let before = body(&mut a);
+    a.feed(lines(FLOWS));
+    a.tick(5_000);
+    a.scan(&mut || true);
+    assert_eq!(before[..21], body(&mut a)[..21]);
+    assert!(!a.behind(), "nothing is judged for a picture that stands");
+    // Opened in the pause it is filled once, and stands then.
+    press(&mut a, "17", 80, 24);
+    let opened = body(&mut a);
+    assert!(!opened[0].contains("judging"), "{opened:#?}");
+    a.feed(lines(FLOWS));
+    a.tick(10_000);
+    assert_eq!(opened[..21], body(&mut a)[..21]);
+    press(&mut a, "8", 80, 24);
+    assert!(body(&mut a)[0].contains("live, also while the picture is paused"), "{:#?}", body(&mut a));
+    press(&mut a, "7<space>", 80, 24);
+    a.tick(20_000);
+    a.scan(&mut || true);
+    assert_ne!(opened[..21], body(&mut a)[..21], "going on, it takes in what waited");
+    press(&mut a, "8", 80, 24);
+    assert!(!body(&mut a)[0].contains("live, also"), "{:#?}", body(&mut a));
+}
+
+#[test]
 fn the_list_of_causes_keeps_its_line_for_the_way_back() {
     let here = |a: &mut App| text(&picture(a, 80, 24)).lines().position(|l| l.starts_with("\"▸")).unwrap();
     let mut a = app(options());

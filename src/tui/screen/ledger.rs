@@ -8,6 +8,11 @@ use crate::tui::widget::pen::{Seg, length, seg};
 /// Faults listed; further ones are counted.
 const MOST: usize = 200;
 
+/// What is lost or cannot be read is never held back: here a pause stops nothing, and that is said.
+pub fn title(m: &Model) -> &'static str {
+    if m.is_paused() { " live, also while the picture is paused" } else { "" }
+}
+
 pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     let look = m.look;
     let l = engine.ledger();

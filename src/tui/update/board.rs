@@ -87,6 +87,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             let order = admitted::order(x);
             x.list.renew(order, ms);
         }
+        Screen::Policies(p) if p.whole && m.is_paused() => {}
         Screen::Policies(p) => {
             // Counting goes over every conversation: with many of them once a second is enough.
             let judged = p.usage.judged();
@@ -94,12 +95,27 @@ pub fn settle(m: &mut Model, engine: &Engine) {
                 p.usage.count(engine);
                 p.counted = Some((ms, judged));
             }
+            p.whole = !p.usage.behind(engine);
             let order = policies::order(p);
             p.list.renew(order, ms);
         }
         _ => {}
     }
     m.stack.push(top);
+}
+
+/// Judges conversations for the list of policies. A picture that is paused stands, once it is whole.
+pub fn judge(m: &mut Model, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
+    let paused = m.is_paused();
+    match m.stack.last_mut() {
+        Some(Screen::Policies(p)) if !(p.whole && paused) => p.usage.advance(engine, more),
+        _ => false,
+    }
+}
+
+/// Whether conversations wait to be judged for it.
+pub fn judges(m: &Model, engine: &Engine) -> bool {
+    matches!(m.screen(), Some(Screen::Policies(p)) if !(p.whole && m.is_paused()) && p.usage.behind(engine))
 }
 
 /// Up and down; the least and greatest number mean the ends. Returns whether the screen is one of these.

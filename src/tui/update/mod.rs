@@ -276,7 +276,7 @@ fn pause(m: &mut Model, engine: &Engine) {
         let held = !remote.pace().paused;
         return m.effects.push(Effect::Hold(held));
     }
-    let held = !m.view().is_some_and(super::view::View::is_paused);
+    let held = !m.is_paused();
     if let (true, Some(Screen::Flows(v))) = (held, m.stack.first_mut()) {
         v.pause(engine);
         trail::pause_as_first(m);
@@ -318,8 +318,13 @@ pub fn edited(m: &mut Model, found: &Found) {
     };
     let causes = |n: usize| if n == 1 { "1 cause".to_owned() } else { format!("{n} causes") };
     let mut said = Vec::new();
-    if found.mended > 0 {
-        said.push(format!("{} fixed", causes(found.mended)));
+    // Taking a policy away is no repair: it only judges nothing any more.
+    match found.mended {
+        0 => {}
+        n if found.removed => {
+            said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" }))
+        }
+        n => said.push(format!("{} fixed", causes(n))),
     }
     if found.foreseen > 0 {
         said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
@@ -327,7 +332,8 @@ pub fn edited(m: &mut Model, found: &Found) {
     if said.is_empty() {
         said.push("it changes nothing for what was seen".to_owned());
     }
-    toast(m, Tone::Info, format!("{files} saved: {}", said.join(", ")));
+    let did = if found.removed { "removed" } else { "saved" };
+    toast(m, Tone::Info, format!("{files} {did}: {}", said.join(", ")));
 }
 
 /// Time goes on: toasts end. Returns whether the picture changes.
@@ -370,7 +376,7 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
 
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
 fn causes(m: &mut Model, engine: &Engine) {
-    if m.view().is_some_and(super::view::View::is_paused) {
+    if m.is_paused() {
         return;
     }
     let now = m.now(engine);
