@@ -319,10 +319,10 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         }
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
-            if line.denies + line.isolates == 0 {
+            if line.stopped() == 0 {
                 return toast(m, Tone::Info, "it stopped no flow so far");
             }
-            let filter = format!("policy:{}", line.policy.path());
+            let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);
         }
         _ => {}

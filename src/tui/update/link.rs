@@ -108,7 +108,7 @@ pub fn command(m: &Model, engine: &Engine) -> Option<String> {
         Screen::Stats(_) => counted("verdict,drop,node", view()),
         Screen::Timeline(_) => picture(m, filter(m, engine)?),
         Screen::Policies(p) => {
-            let here = p.list.here().and_then(|i| p.usage.lines.get(i)).filter(|l| l.denies + l.isolates > 0);
+            let here = p.list.here().and_then(|i| p.usage.lines.get(i)).filter(|l| l.stopped() > 0);
             let policy = |p: &PolicyRef| format!("policy:{}", query::quoted(&p.path()));
             match here {
                 Some(l) => ask("flowhy why", "", Some(policy(&l.policy))),

@@ -344,10 +344,11 @@ pub fn edited(m: &mut Model, found: &Found) {
 }
 
 /// Time goes on: toasts end. Returns whether the picture changes.
-pub fn tick(m: &mut Model, ms: u64) -> bool {
+pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
     m.ms = ms;
     if let Some(remote) = &m.options.remote {
-        m.closed = remote.ended();
+        // What was played to its end may still be on its way here; its end comes last.
+        m.closed = remote.ended() && !engine.ended().is_empty();
     }
     tape::overshot(m);
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);
