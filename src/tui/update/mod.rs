@@ -21,6 +21,7 @@ use super::model::{Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
 
@@ -42,6 +43,10 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     let asked = std::mem::take(&mut m.asked);
     if key == Key::ctrl('c') {
         m.done = true;
+        return;
+    }
+    // Any key is the hand's again; Esc does nothing else.
+    if m.hunt.take().is_some() && key == Key::new(KeyCode::Esc) {
         return;
     }
     if m.prompt.is_some() {
@@ -92,6 +97,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
