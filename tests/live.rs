@@ -8,6 +8,10 @@ mod explained;
 mod kube_api;
 #[path = "live/load.rs"]
 mod load;
+#[path = "live/minimal.rs"]
+mod minimal;
+#[path = "live/traffic.rs"]
+mod traffic;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/way.rs"]

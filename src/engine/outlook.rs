@@ -41,6 +41,8 @@ pub struct Outlook {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     pub files: Vec<String>,
+    /// All of them are gone.
+    pub removed: bool,
     /// Causes whose traffic would pass now.
     pub mended: usize,
     /// Causes that would be new.
@@ -55,7 +57,8 @@ impl Outlook {
         let unread = edits.files.iter().flat_map(|f| &f.faults).next().map(|f| format!("kept as it was: {f}"));
         let fault = unread.or_else(|| faults.first().map(ToString::to_string));
         let files = edits.files.iter().map(|f| f.file.clone()).collect();
-        Self { open: true, found: Found { files, fault, ..Found::default() }, ..Self::default() }
+        let removed = edits.files.iter().all(|f| !f.pairs.is_empty() && f.text().is_none());
+        Self { open: true, found: Found { files, removed, fault, ..Found::default() }, ..Self::default() }
     }
 }
 

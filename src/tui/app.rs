@@ -39,7 +39,7 @@ impl App {
 
     /// Time since start; returns whether the picture changes by it.
     pub fn tick(&mut self, ms: u64) -> bool {
-        update::tick(&mut self.model, ms)
+        update::tick(&mut self.model, &self.engine, ms)
     }
 
     /// Takes in one thing that happened; `keep` gets each record afterwards, with what was read of it.
@@ -91,9 +91,7 @@ impl App {
         if let Some(v) = self.model.view_mut().filter(|_| sums) {
             changed |= v.count(engine, more);
         }
-        if let Some(Screen::Policies(p)) = self.model.stack.last_mut() {
-            changed |= p.usage.advance(engine, more);
-        }
+        changed |= update::board::judge(&mut self.model, engine, more);
         changed | update::board::admit(&mut self.model, &self.engine, more)
     }
 
@@ -104,7 +102,7 @@ impl App {
         engine.looks_ahead()
             || m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
             || m.view().is_some_and(|v| sums && v.counts_behind(engine))
-            || matches!(m.screen(), Some(Screen::Policies(p)) if p.usage.behind(engine))
+            || update::board::judges(m, engine)
             || matches!(m.screen(), Some(Screen::Admitted(x)) if m.view().is_some_and(|v| !v.behind(engine) && x.found.behind(engine, v.last(engine))))
     }
 

@@ -140,6 +140,8 @@ pub struct Policies {
     pub usage: Usage,
     /// When its flows were counted last, and of how many conversations.
     pub counted: Option<(u64, usize)>,
+    /// All that was there has been judged and counted once: that is what stands while the picture is paused.
+    pub whole: bool,
     /// Places in `Usage::lines`.
     pub list: List<usize>,
     pub sort: Sort,

@@ -65,7 +65,7 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Admitted(x)) => cursor = admitted::draw(&mut pen, m, engine, x, body),
             Some(Screen::Yaml(y)) => text(&mut pen, &format!(" {}", y.title), &numbered(m, y), y.scroll.at, body),
             Some(Screen::Columns(c)) => columns::draw(&mut pen, m, engine, c, body),
-            Some(Screen::Ledger(s)) => text(&mut pen, "", &ledger::lines(m, engine, body.width), s.at, body),
+            Some(Screen::Ledger(s)) => text(&mut pen, ledger::title(m), &ledger::lines(m, engine, body.width), s.at, body),
             Some(Screen::Help { of, name, find, scroll }) => {
                 let title = if find.is_empty() { format!(" keys on {name}") } else { format!(" keys on {name} / {find}") };
                 text(&mut pen, &title, &help::lines(m, engine, *of, find, body.width), scroll.at, body)

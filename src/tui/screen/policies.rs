@@ -1,5 +1,5 @@
-//! Every policy: how many flows it lets through, stops, or isolates from everything; which ones do nothing. All conversations of the
-//! session count here: no filter of flows makes a policy useful or useless.
+//! Every policy: how many flows passed by it, how many it stopped or isolated; which ones do nothing. All flows of the session count
+//! here: no filter of flows makes a policy useful or useless.
 use super::row;
 use crate::engine::Engine;
 use crate::engine::usage::Used;
@@ -17,8 +17,8 @@ pub fn order(p: &Policies) -> Vec<usize> {
         // By name they stand already.
         Sort::Name | Sort::New | Sort::Last => {}
         Sort::Allows => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows))),
-        Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.denies + l.isolates))),
-        Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.denies + l.isolates))),
+        Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.stopped()))),
+        Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.stopped()))),
     }
     if p.reverse {
         all.reverse();
@@ -54,19 +54,21 @@ fn numbers(width: u16) -> (u16, u16) {
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: Rect) {
     let look = m.look;
     let set = engine.policies();
+    // A picture that stands waits for nothing.
+    let judging = crate::tui::update::board::judges(m, engine);
     let idle = p.usage.lines.iter().filter(|l| l.is_idle()).count();
     let mut title = vec![seg(format!(" {} policies", count(p.usage.lines.len() as u64)), look.strong())];
-    if !p.usage.behind(engine) && idle > 0 {
+    if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
     let limits = m.captures.limits();
     let right = match () {
-        () if p.usage.behind(engine) => seg("judging ", look.warn()),
+        () if judging => seg("judging ", look.warn()),
         () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
-        () if area.width < 80 => seg("of the whole session ", look.dim()),
-        () => seg("every flow of the session; filters do not count here ", look.dim()),
+        () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
+        () => seg("what happened to every flow; filters do not count ", look.dim()),
     };
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     // Title, one line of heads.
@@ -77,7 +79,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     }
     pen.titled(row(area, 0), &title, &[right]);
     if p.usage.lines.is_empty() {
-        let text = match (set.given(), p.usage.behind(engine)) {
+        let text = match (set.given(), judging) {
             (_, true) => "looking",
             (true, _) => "no policy among what was given; 8 shows what was refused",
             (false, _) => "no policies were given: --policies FILE|DIR",
@@ -112,7 +114,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         let name_style = if l.is_idle() { look.dim() } else { look.plain() };
         pen.cell(2, y, name_w.saturating_sub(1), &l.policy.path(), name_style);
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
-        if l.is_idle() && !p.usage.behind(engine) {
+        if l.is_idle() && !judging {
             // What was never asked for may have used it.
             let (text, style) = if limits.is_empty() { ("unused", look.warn()) } else { ("not seen", look.dim()) };
             pen.number(at_num, y, 3 * num + 2, text, style);
