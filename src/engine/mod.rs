@@ -13,6 +13,7 @@ mod enrich;
 mod facts;
 mod fold;
 mod held;
+pub mod nodes;
 mod outlook;
 mod pool;
 pub mod raw;
@@ -54,6 +55,7 @@ use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
 pub use held::Sieve;
+use nodes::Nodes;
 pub use outlook::Found;
 use outlook::Outlook;
 use prost::Message as _;
@@ -142,6 +144,7 @@ pub struct Engine {
     names: enrich::Names,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
+    nodes: Nodes,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
     /// Faults that found no room in `faults`.
@@ -179,6 +182,7 @@ impl Engine {
             names: enrich::Names::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
+            nodes: Nodes::default(),
             ended: Vec::new(),
             faults: Vec::new(),
             more_faults: 0,
@@ -289,6 +293,7 @@ impl Engine {
     }
 
     fn link(&mut self, link: Link) {
+        self.nodes.link(&link);
         let server = match &link {
             Link::Connecting { server } | Link::Connected { server } => server.clone(),
             Link::Down { server, .. } => {
@@ -376,8 +381,12 @@ impl Engine {
         let at = time_of(response);
         let in_window = in_window(self.options.window, at);
         if !matches!(response.response_types, Some(ResponseTypes::Flow(_))) {
-            if let Some(ResponseTypes::LostEvents(lost)) = &response.response_types {
-                self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+            match &response.response_types {
+                Some(ResponseTypes::LostEvents(lost)) => {
+                    self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                }
+                Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
+                _ => {}
             }
             self.ledger.notices += 1;
             if in_window && (!self.options.filter_notices || self.options.admit.matches(response)) {

@@ -91,6 +91,11 @@ impl Engine {
         &self.links
     }
 
+    /// Which nodes answer, as far as servers told.
+    pub fn nodes(&self) -> &super::nodes::Nodes {
+        &self.nodes
+    }
+
     /// Sources that came to their end, and how.
     pub fn ended(&self) -> &[(Arc<str>, Result<(), String>)] {
         &self.ended

@@ -1,38 +1,44 @@
-//! What each policy does to the conversations at hand: how many flows it allows, denies, isolates. Judged once a conversation, in
-//! slices between pictures; counted anew as often as is asked. Owns no judging: that is `policy::ruling`.
+//! What each policy did to the flows of the session: how many passed by it, and how many it stopped.
+//!
+//! What it stopped is what the causes of the drops say, as they were explained when they came: it stays when the policy is written
+//! anew. What passed by it is judged once a conversation by the policies as they are, in slices between pictures, and counted anew as
+//! often as is asked; only flows that did pass count. Owns no judging: that is `policy::ruling`.
 use super::Engine;
 use crate::model::observed::Direction;
-use crate::model::why::PolicyRef;
-use crate::policy::eval::{Cause, Decision, Judgement};
+use crate::model::talk::Talk;
+use crate::model::why::{Outcome, PolicyRef};
+use crate::policy::eval::{Decision, Judgement};
 use crate::policy::ruling_of;
 use foldhash::HashMap;
 
 /// Conversations looked at between two questions whether time is up.
 const SLICE: usize = 16;
 
-/// What a policy did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Role {
-    Allows,
-    Denies,
-    Isolates,
-}
+/// A policy, by its place, that has a say in one direction; and whether that is a yes.
+type Say = (usize, Direction, bool);
 
 /// One policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
     pub policy: PolicyRef,
-    /// Flows let through by a rule of it.
+    /// Flows that passed, and that a rule of it lets through.
     pub allows: u64,
-    /// Flows stopped by a rule of it.
+    /// Flows stopped (or audited) by a rule of it.
     pub denies: u64,
-    /// Flows stopped because it isolates and nothing allows them.
+    /// Flows stopped (or audited) because it isolates and nothing allowed them.
     pub isolates: u64,
+    /// As it is now, it decides on some conversation.
+    has_say: bool,
 }
 
 impl Used {
+    /// No flow met it. One that only decides on what another policy stopped has no numbers, but is of use.
     pub fn is_idle(&self) -> bool {
-        self.allows + self.denies + self.isolates == 0
+        !self.has_say && self.allows + self.stopped() == 0
+    }
+
+    pub fn stopped(&self) -> u64 {
+        self.denies + self.isolates
     }
 }
 
@@ -45,8 +51,8 @@ pub struct Usage {
     generation: Option<u64>,
     places: HashMap<PolicyRef, usize>,
     /// Distinct findings, and which one each conversation has.
-    findings: Vec<(Vec<(usize, Role)>, bool)>,
-    ids: HashMap<(Vec<(usize, Role)>, bool), u32>,
+    findings: Vec<(Vec<Say>, bool)>,
+    ids: HashMap<(Vec<Say>, bool), u32>,
     of: Vec<u32>,
 }
 
@@ -59,7 +65,7 @@ impl Usage {
             for p in set.iter() {
                 if !self.places.contains_key(&p.id) {
                     self.places.insert(p.id.clone(), self.lines.len());
-                    self.lines.push(Used { policy: p.id.clone(), allows: 0, denies: 0, isolates: 0 });
+                    self.lines.push(Used { policy: p.id.clone(), allows: 0, denies: 0, isolates: 0, has_say: false });
                 }
             }
             self.lines.sort_by(|a, b| (a.policy.path(), &a.policy.kind).cmp(&(b.policy.path(), &b.policy.kind)));
@@ -70,16 +76,16 @@ impl Usage {
         for n in 1.. {
             let Some(talk) = engine.talks().get(self.of.len()) else { break };
             let ruling = ruling_of(&talk.flow, engine.world(), set, engine.judging());
-            let mut roles = Vec::new();
+            let mut says = Vec::new();
             let mut unknown = false;
             for d in [Direction::Egress, Direction::Ingress] {
                 let j = ruling.side(d);
                 unknown |= j.decision == Decision::Unknown;
-                self.roles(j, &mut roles);
+                self.says(j, d, &mut says);
             }
-            roles.sort();
-            roles.dedup();
-            let finding = (roles, unknown);
+            says.sort();
+            says.dedup();
+            let finding = (says, unknown);
             let next = u32::try_from(self.findings.len()).unwrap_or(u32::MAX);
             let id = *self.ids.entry(finding.clone()).or_insert(next);
             if id == next {
@@ -93,15 +99,10 @@ impl Usage {
         true
     }
 
-    fn roles(&self, j: &Judgement, out: &mut Vec<(usize, Role)>) {
-        let role = match (j.decision, j.cause) {
-            (Decision::Denied, Cause::DefaultDeny) => Role::Isolates,
-            (Decision::Denied, _) => Role::Denies,
-            (Decision::Allowed, _) => Role::Allows,
-            _ => return,
-        };
-        for p in j.deciding() {
-            out.extend(self.places.get(&PolicyRef { rule: None, ..p }).map(|i| (*i, role)));
+    fn says(&self, j: &Judgement, d: Direction, out: &mut Vec<Say>) {
+        if matches!(j.decision, Decision::Allowed | Decision::Denied) {
+            let yes = j.decision == Decision::Allowed;
+            out.extend(j.deciding().into_iter().filter_map(|p| self.places.get(&PolicyRef { rule: None, ..p })).map(|i| (*i, d, yes)));
         }
     }
 
@@ -115,28 +116,58 @@ impl Usage {
         self.of.len()
     }
 
-    /// Counts the flows of the conversations judged so far.
+    /// Counts the flows: what passed of the conversations judged so far, and what was stopped.
     pub fn count(&mut self, engine: &Engine) {
-        let mut sums = vec![0u64; self.findings.len()];
+        // By finding: records, and those that passed in either direction.
+        let mut sums = vec![(0u64, [0u64; 2]); self.findings.len()];
         for (talk, id) in engine.talks().iter().zip(&self.of) {
-            if let Some(s) = sums.get_mut(*id as usize) {
-                *s += talk.seen().records();
+            if let Some((all, passed)) = sums.get_mut(*id as usize) {
+                *all += talk.seen().records();
+                for (sum, d) in passed.iter_mut().zip([Direction::Egress, Direction::Ingress]) {
+                    *sum += passed_by(talk, d);
+                }
             }
         }
         for l in &mut self.lines {
-            (l.allows, l.denies, l.isolates) = (0, 0, 0);
+            (l.allows, l.denies, l.isolates, l.has_say) = (0, 0, 0, false);
         }
         self.unknown = 0;
-        for ((roles, unknown), n) in self.findings.iter().zip(sums) {
-            self.unknown += if *unknown { n } else { 0 };
-            for (i, role) in roles {
+        for ((says, unknown), (all, [egress, ingress])) in self.findings.iter().zip(sums) {
+            self.unknown += if *unknown { all } else { 0 };
+            let mut before = None;
+            for (i, d, yes) in says {
                 let Some(l) = self.lines.get_mut(*i) else { continue };
-                *match role {
-                    Role::Allows => &mut l.allows,
-                    Role::Denies => &mut l.denies,
-                    Role::Isolates => &mut l.isolates,
-                } += n;
+                l.has_say = true;
+                let n = if *d == Direction::Egress { egress } else { ingress };
+                // A policy may let one flow out and in: it is one flow all the same.
+                match before.filter(|(of, _)| of == i) {
+                    _ if !yes => {}
+                    Some((_, counted)) => l.allows += n.saturating_sub(counted),
+                    None => l.allows += n,
+                }
+                before = if *yes { Some((*i, n)) } else { before };
+            }
+        }
+        // Where the policies at hand allow what was dropped, those that are named are not to blame.
+        let blames = |o| !matches!(o, Outcome::Undecidable | Outcome::NowAllowed | Outcome::Allowed | Outcome::NotPolicy);
+        for c in engine.causes().iter().filter(|c| c.foreseen.is_none() && blames(c.why.outcome)) {
+            let mut places: Vec<usize> = Vec::new();
+            for p in &c.why.policies {
+                let place = self.places.get(&PolicyRef { rule: None, ..p.clone() }).filter(|i| !places.contains(i)).copied();
+                places.extend(place);
+            }
+            for i in places {
+                let Some(l) = self.lines.get_mut(i) else { continue };
+                *(if c.why.outcome == Outcome::DefaultDeny { &mut l.isolates } else { &mut l.denies }) += c.records;
             }
         }
     }
+}
+
+/// Records of a conversation that passed in a direction. Whatever came to the receiver had left the sender; the other way round
+/// that is so only of a connection that nothing stopped.
+fn passed_by(talk: &Talk, d: Direction) -> u64 {
+    let seen = talk.seen();
+    let stopped = seen.dropped + seen.audited + seen.other > 0;
+    if d == Direction::Ingress && stopped { talk.ingress.forwarded + talk.unsaid.forwarded } else { seen.forwarded }
 }

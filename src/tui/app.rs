@@ -39,7 +39,7 @@ impl App {
 
     /// Time since start; returns whether the picture changes by it.
     pub fn tick(&mut self, ms: u64) -> bool {
-        update::tick(&mut self.model, ms)
+        update::tick(&mut self.model, &self.engine, ms)
     }
 
     /// Takes in one thing that happened; `keep` gets each record afterwards, with what was read of it.

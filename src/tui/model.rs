@@ -39,6 +39,8 @@ pub struct Options {
     pub live: bool,
     /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
     pub command: String,
+    /// The flags by which other commands ask the same source: `--from f.jsonl --policies k8s`; empty where none can.
+    pub source: String,
     /// The working directory, in which a copied patch is to be applied.
     pub here: PathBuf,
     /// Seconds east of UTC in which times are shown.
@@ -203,13 +205,14 @@ pub struct Case {
     pub contrast: Option<(u64, Vec<Contrast>)>,
 }
 
+/// Whether there may be something to edit. Where there is not, such an explanation tells it itself; a sentence more would take its room.
+pub fn mendable(why: &Why) -> bool {
+    !matches!(why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed)
+}
+
 /// Made when it is looked at: it goes over every conversation at hand.
-fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    let cause = engine.causes().get(id)?;
-    // That there is nothing to edit is told by such an explanation itself; a sentence more would take its room.
-    if matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed) {
-        return None;
-    }
+pub fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
+    let cause = engine.causes().get(id).filter(|c| mendable(&c.why))?;
     Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 

@@ -251,6 +251,17 @@ fn the_change_to_try_is_shown_and_copied_as_a_patch() {
 }
 
 #[test]
+fn one_key_goes_to_the_top_of_the_page_of_a_drop() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr><cr>", 80, 14);
+    let top = text(&picture(&mut a, 80, 14));
+    press(&mut a, "jjjjjjjjjjjjjjjjjjjjjjjjjjjj", 80, 14);
+    assert_ne!(text(&picture(&mut a, 80, 14)), top);
+    press(&mut a, "g", 80, 14);
+    assert_eq!(text(&picture(&mut a, 80, 14)), top);
+}
+
+#[test]
 fn copying_says_what_was_copied() {
     let mut a = app(options());
     press(&mut a, "/port:5433<cr>", 80, 24);

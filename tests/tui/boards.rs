@@ -163,7 +163,7 @@ fn a_cause_that_began_before_the_filter_is_not_new_in_the_timeline() {
 #[test]
 fn a_brush_ends_with_enter() {
     let mut a = app(options());
-    press(&mut a, "6bhh", 80, 24);
+    press(&mut a, "6bkk", 80, 24);
     assert!(text(&picture(&mut a, 80, 24)).contains(", 3 s: "), "{}", text(&picture(&mut a, 80, 24)));
     press(&mut a, "<cr><esc>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
@@ -194,8 +194,8 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
     let t = play("6n");
     assert!(t.contains("new: "), "{t}");
     let mut a = app(options());
-    press(&mut a, "6hb", 80, 24);
-    press(&mut a, "l<cr>", 80, 24);
+    press(&mut a, "6kb", 80, 24);
+    press(&mut a, "j<cr>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("since:2026-04-13T14:02:11Z until:2026-04-13T14:02:12.999999999Z") && t.contains("11 of 17"), "{t}");
 }
@@ -204,6 +204,14 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
 fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
     let t = play("7<cr>");
     assert!(t.contains("policy:shop/db-ingress") && t.contains("of 17"), "{t}");
+    // What stands on the list is what is behind it, and nothing of it passed.
+    for down in 0..5 {
+        let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);
+        let line = row(list.backend().buffer(), 3 + down as u16);
+        let stopped: usize = line.split_whitespace().rev().skip(1).take(2).filter_map(|n| n.parse::<usize>().ok()).sum();
+        let t = play(&format!("7{}<cr>", "j".repeat(down)));
+        assert!(stopped > 0 && t.contains(&format!("{stopped} of 17 ")), "{line}\n{t}");
+    }
     let t = play("7e");
     assert!(t.contains("name: db-ingress"), "{t}");
     let t = play("n<cr>e");
@@ -372,4 +380,48 @@ fn a_new_cause_rings_once_where_that_is_wanted() {
     assert_eq!(a.headline().as_deref(), Some("flowhy flows.jsonl"), "a key says that it was seen");
     assert_eq!(ringing(true), (false, true, false));
     assert_eq!(ringing(false), (false, false, false));
+}
+
+/// Numbers of a policy on its screen: allows, denies, isolates.
+fn numbers(app: &mut flowhy::tui::App, policy: &str) -> Vec<String> {
+    press(app, "17", 80, 24);
+    let t = text(&picture(app, 80, 24));
+    let line = t.lines().find(|l| l.contains(policy)).unwrap_or_else(|| panic!("no {policy} in {t}"));
+    line.split_once(policy).unwrap().1.split_whitespace().take(3).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_policy_stopped_stays_with_it_when_its_text_changes_and_what_was_stopped_never_counts_as_let_through() {
+    let mut a = app(options());
+    let before = numbers(&mut a, "shop/db-ingress");
+    let fixed = POLICIES.replace("port: 5432", "port: 5433");
+    assert_ne!(fixed, POLICIES);
+    let (docs, _) = flowhy::world::yaml::read("policies.yaml", &fixed);
+    a.feed(docs.into_iter().map(|d| flowhy::model::input::Change::Apply(std::sync::Arc::new(d)).into()).collect());
+    let after = numbers(&mut a, "shop/db-ingress");
+    assert_eq!((&after[1], &after[2]), (&before[1], &before[2]), "it stopped them all the same");
+    assert_eq!(after[0], "·", "those to 5433 were stopped, those to 5432 it does not let through any more");
+}
+
+#[test]
+fn a_node_that_relay_cannot_reach_is_said_on_every_screen_and_named_in_the_ledger() {
+    let say = |state: &str, names: &str, message: &str| {
+        format!(
+            r#"{{"node_status":{{"state_change":"{state}","node_names":[{names}],"message":"{message}"}},"node_name":"relay","time":"2026-04-13T14:02:13Z"}}"#
+        )
+    };
+    let mut a = app(options());
+    a.feed(lines(&say("NODE_CONNECTED", r#""w1","w2","w3""#, "")));
+    assert!(text(&picture(&mut a, 120, 24)).contains("nodes 3/3"));
+    a.feed(lines(&say("NODE_UNAVAILABLE", r#""w2","w3""#, "no route to host")));
+    for keys in ["1", "5", "8"] {
+        press(&mut a, keys, 80, 24);
+        let t = text(&picture(&mut a, 80, 24));
+        assert!(t.contains("✗ 2 nodes away"), "{t}");
+    }
+    let t = text(&picture(&mut a, 120, 60));
+    assert!(t.contains("✗ 2 of 3 nodes away") && t.contains("1 of 3 answer"), "{t}");
+    assert!(t.contains("w2: unavailable, no route to host") && t.contains("w3: unavailable"), "{t}");
+    a.feed(lines(&say("NODE_CONNECTED", r#""w2","w3""#, "")));
+    assert!(!text(&picture(&mut a, 120, 60)).contains("away"));
 }

@@ -21,6 +21,7 @@ const SCREENS: &[(&str, &str)] = &[
     ("policies", "7"),
     ("yaml", "7e"),
     ("ledger", "8"),
+    ("admitted", "9"),
     ("columns", "C"),
     ("help", "?"),
     ("palette", ":theme "),

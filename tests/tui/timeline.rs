@@ -192,3 +192,39 @@ fn a_save_is_judged_by_the_policies_of_the_drops_own_cluster() {
     assert!(own.contains("5433") && !own.contains("fixed ~"), "{own}");
     assert!(free.contains("fixed ~"), "{free}");
 }
+
+#[test]
+fn a_manifest_that_is_taken_away_fixes_nothing_and_is_said_to_be_removed() {
+    let shut = doc("cart", "{app: cart}}, policyTypes: [Egress]");
+    let mut a = flowhy::tui::App::new(bare(), options());
+    a.feed(vec![Change::Apply(shut.clone()).into()]);
+    a.feed(vec![like_the_first(&[DROPPED, VERDICT, ("INGRESS", "EGRESS")])]);
+    let file = Edited { file: shut.text.file.clone(), pairs: vec![(Some(shut.clone()), None)], faults: Vec::new() };
+    a.feed(vec![Input::Edited(Arc::new(Edits { at: Nanos::from_parts(1_776_089_000, 0), files: vec![file] }))]);
+    let said = text(&picture(&mut a, 80, 24));
+    assert!(said.contains("cart.yaml removed: 1 cause would pass without it") && !said.contains("saved"), "{said}");
+}
+
+#[test]
+fn left_and_right_are_ten_seconds_along_the_time_and_up_is_a_slot() {
+    let mut a = crate::behaviour::live(&crate::behaviour::many(60));
+    press(&mut a, "6G", 80, 24);
+    let line = |a: &mut flowhy::tui::App, keys: &str| {
+        press(a, keys, 80, 24);
+        let shown = text(&picture(a, 80, 24));
+        shown.lines().find(|l| l.contains(", 1 s: ")).unwrap_or_else(|| panic!("{shown}"))[2..10].to_owned()
+    };
+    assert_eq!(line(&mut a, "h"), "15:00:49");
+    assert_eq!(line(&mut a, "<left>"), "15:00:39");
+    assert_eq!(line(&mut a, "k"), "15:00:38");
+    assert_eq!(line(&mut a, "l"), "15:00:48");
+    // Where a slot lasts longer it is one slot.
+    let mut a = crate::behaviour::live(
+        &(0..3_000)
+            .map(|i| crate::behaviour::many(1).replace("15:00:00", &format!("{:02}:{:02}:00", 10 + i / 60 % 12, i % 60)))
+            .collect::<String>(),
+    );
+    press(&mut a, "6h", 80, 24);
+    let shown = text(&picture(&mut a, 80, 24));
+    assert!(shown.lines().any(|l| l.contains(" min: ") || l.contains(" s: ")), "{shown}");
+}

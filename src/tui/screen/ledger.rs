@@ -99,6 +99,29 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if l.gap_count > l.gaps.len() as u64 {
         out.push(vec![seg(format!("   and {} earlier such times", count(l.gap_count - l.gaps.len() as u64)), look.dim())]);
     }
+    let nodes = engine.nodes();
+    if !nodes.is_empty() {
+        head(&mut out, "nodes");
+        let away = nodes.away().count();
+        let text = format!("   {} of {} answer", count((nodes.len() - away) as u64), count(nodes.len() as u64));
+        out.push(vec![seg(text, if away > 0 { look.warn() } else { look.plain() })]);
+        for (name, a) in nodes.away().take(MOST) {
+            let what = if a.failed { "failed" } else { "unavailable" };
+            let tail = if a.message.is_empty() { String::new() } else { format!(", {}", a.message) };
+            let text = format!("{name}: {what}{tail}");
+            out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.drop())]));
+        }
+        if away > MOST {
+            out.push(vec![seg(format!("   and {} more", count((away - MOST) as u64)), look.dim())]);
+        }
+        if away > 0 {
+            let text = "what the pods of such a node do does not come here, and nobody counts it as lost";
+            out.extend(wrap(text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.dim())]));
+        }
+        if nodes.left_out > 0 {
+            out.push(vec![seg(format!("   {} words on further nodes found no room", count(nodes.left_out)), look.warn())]);
+        }
+    }
     if l.malformed > 0 {
         head(&mut out, "could not be read");
         for e in &l.examples {

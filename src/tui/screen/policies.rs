@@ -1,5 +1,5 @@
-//! Every policy: how many flows it lets through, stops, or isolates from everything; which ones do nothing. All conversations of the
-//! session count here: no filter of flows makes a policy useful or useless.
+//! Every policy: how many flows passed by it, how many it stopped or isolated; which ones do nothing. All flows of the session count
+//! here: no filter of flows makes a policy useful or useless.
 use super::row;
 use crate::engine::Engine;
 use crate::engine::usage::Used;
@@ -17,8 +17,8 @@ pub fn order(p: &Policies) -> Vec<usize> {
         // By name they stand already.
         Sort::Name | Sort::New | Sort::Last => {}
         Sort::Allows => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows))),
-        Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.denies + l.isolates))),
-        Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.denies + l.isolates))),
+        Sort::Count => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.allows + l.stopped()))),
+        Sort::Drops => all.sort_by_key(|i| std::cmp::Reverse(line(i).map_or(0, |l| l.stopped()))),
     }
     if p.reverse {
         all.reverse();
@@ -67,8 +67,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
-        () if area.width < 80 => seg("of the whole session ", look.dim()),
-        () => seg("every flow of the session; filters do not count here ", look.dim()),
+        () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
+        () => seg("what happened to every flow; filters do not count ", look.dim()),
     };
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     // Title, one line of heads.

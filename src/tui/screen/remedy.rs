@@ -1,5 +1,6 @@
 //! The `try` part of the why screen: whether the client is what is wrong, the smallest change, and what it would do.
 use crate::model::suggestion::Suggestion;
+use crate::model::why::Why;
 use crate::tui::model::Model;
 use crate::tui::text::{width, wrap};
 use crate::tui::widget::pen::{Pen, Seg, seg};
@@ -11,21 +12,23 @@ const APART: u16 = 16;
 const FEW: usize = 4;
 
 /// Lines that the part takes at the bottom of a text of this height, its head line included; 0: it has no place of its own.
-pub fn height(m: &Model, s: Option<&Suggestion>, area: Rect) -> u16 {
+pub fn height(m: &Model, why: Option<&Why>, s: Option<&Suggestion>, area: Rect) -> u16 {
     match s {
         Some(s) if area.height >= APART => {
-            let all = u16::try_from(lines(m, s, area.width).len() + 1).unwrap_or(u16::MAX);
-            all.min(area.height * 2 / 5)
+            let all = u16::try_from(lines(m, why, s, area.width).len() + 1).unwrap_or(u16::MAX);
+            // What the change would do is not pushed out by what is likely.
+            let likely = why.is_some_and(|w| !w.diagnosis.is_empty());
+            all.min(if likely { area.height / 2 } else { area.height * 2 / 5 })
         }
         _ => 0,
     }
 }
 
-pub fn draw(pen: &mut Pen<'_>, m: &Model, s: &Suggestion, area: Rect) {
+pub fn draw(pen: &mut Pen<'_>, m: &Model, why: Option<&Why>, s: &Suggestion, area: Rect) {
     let look = pen.look;
     pen.rule(Rect { height: 1.min(area.height), ..area }, &[seg(" try", look.dim())], "");
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let lines = lines(m, s, area.width);
+    let lines = lines(m, why, s, area.width);
     let cut = lines.len() > usize::from(body.height);
     // The last line is left free, not drawn over: a colour below would show through.
     pen.lines(Rect { height: body.height.saturating_sub(u16::from(cut)), ..body }, &lines, 0);
@@ -37,8 +40,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, s: &Suggestion, area: Rect) {
     }
 }
 
-/// What is said, wrapped to a width.
-pub fn lines(m: &Model, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
+/// What is said, wrapped to a width. What is likely wrong comes first: the smallest change to a policy may be the wrong one.
+pub fn lines(m: &Model, why: Option<&Why>, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
     let look = m.look;
     let mut out = Vec::new();
     let mut say = |head: &str, text: &str, style| {
@@ -48,6 +51,9 @@ pub fn lines(m: &Model, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
             out.push(vec![seg(format!("   {head:<9}"), look.dim()), seg(l, style)]);
         }
     };
+    if let Some(d) = why.and_then(|w| w.diagnosis.first()) {
+        say("likely", &d.text, look.warn());
+    }
     if let Some(client) = &s.client {
         say("client?", client, look.plain());
     }

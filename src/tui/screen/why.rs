@@ -81,7 +81,7 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
 
 /// The room of evidence and YAML, and that of the change to try.
 fn split(m: &Model, c: &Case, area: Rect) -> (Rect, Rect) {
-    let below = remedy::height(m, c.suggestion.as_ref(), area);
+    let below = remedy::height(m, c.why.as_deref(), c.suggestion.as_ref(), area);
     let rest = Rect { height: area.height - below, ..area };
     (rest, Rect { y: rest.bottom(), height: below, ..area })
 }
@@ -89,13 +89,14 @@ fn split(m: &Model, c: &Case, area: Rect) -> (Rect, Rect) {
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
     let (area, below) = split(m, c, area);
     if let Some(s) = c.suggestion.as_ref().filter(|_| below.height > 0) {
-        remedy::draw(pen, m, s, below);
+        remedy::draw(pen, m, c.why.as_deref(), s, below);
     }
     title(pen, m, engine, c, row(area, 0));
     let has_yaml = !c.rules().is_empty();
     let evidence = evidence(m, engine, c, text_width(area, has_yaml), below.height > 0);
     let p = parts(area, &evidence, has_yaml);
     pen.lines(p.evidence, &evidence.lines, c.scroll.at);
+    below_the_fold(pen, &p, c, &evidence);
     let Some(at) = p.yaml else { return };
     if at.y < area.bottom() && at.width < area.width {
         for y in area.y + 1..area.bottom() {
@@ -103,6 +104,19 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect)
         }
     }
     yaml(pen, c, at);
+}
+
+/// Says how much more there is, where there is room to say it.
+fn below_the_fold(pen: &mut Pen<'_>, p: &Parts, c: &Case, e: &Evidence) {
+    let (at, shown) = (p.evidence, usize::from(p.evidence.height));
+    // The last line of all is empty: to hide it hides nothing, and what stands here hides one that is not.
+    let more = e.lines.len().saturating_sub(c.scroll.at + shown);
+    if more < 2 || shown < 3 {
+        return;
+    }
+    let last = Rect { y: at.bottom() - 1, height: 1, ..at };
+    pen.clear(last);
+    pen.line(last, &[seg(pen.look.own(&format!("   … {more} more lines: j")), pen.look.dim())]);
 }
 
 /// How often and how long: `✗ 412× in 5 min`.
@@ -306,7 +320,8 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     for s in why.sides.iter().filter(|_| why.direction.is_none()) {
         note(&mut out, s.direction.word(), &format!("{}: {}", s.subject, s.outcome.word()), look.plain());
     }
-    for d in &why.diagnosis {
+    // The first one stands with the change to try.
+    for d in why.diagnosis.iter().skip(usize::from(c.suggestion.is_some())) {
         note(&mut out, "likely", &d.text, look.warn());
     }
     if !why.inferred.is_empty() {
@@ -320,7 +335,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     }
     if let Some(s) = c.suggestion.as_ref().filter(|_| !apart) {
         out.push(Vec::new());
-        out.extend(remedy::lines(m, s, u16::try_from(w + 2).unwrap_or(u16::MAX)));
+        out.extend(remedy::lines(m, Some(why), s, u16::try_from(w + 2).unwrap_or(u16::MAX)));
     }
     let n = engine.policies().len();
     if n > 0 && why.outcome != Outcome::NotPolicy {

@@ -19,6 +19,9 @@ const SECOND_MS: u64 = 1_000;
 /// Conversations that are counted in no time.
 const FEW: usize = 20_000;
 
+/// How far left and right go along the time.
+const STEP: i64 = 10 * Nanos::SECOND;
+
 type Sorts = &'static [(char, &'static str, Sort)];
 
 /// The sort menu: (key, what, by what).
@@ -148,7 +151,11 @@ pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
         Some(Screen::Map(x)) => x.out = by > 0,
         Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
         Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
-        Some(Screen::Timeline(_)) => along(m, engine, by),
+        Some(Screen::Timeline(_)) => {
+            // A slot may be shorter than a column, and may last longer than the step.
+            let slots = axis(m, engine).map_or(1, |a| (STEP / a.slot.max(1)).max(1));
+            along(m, engine, by.saturating_mul(isize::try_from(slots).unwrap_or(1)));
+        }
         _ => {}
     }
 }
@@ -312,10 +319,10 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         }
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
-            if line.denies + line.isolates == 0 {
+            if line.stopped() == 0 {
                 return toast(m, Tone::Info, "it stopped no flow so far");
             }
-            let filter = format!("policy:{}", line.policy.path());
+            let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);
         }
         _ => {}

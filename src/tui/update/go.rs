@@ -22,6 +22,7 @@ pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
         Screen::Drops => example(engine, selected_cause(m)?),
         Screen::Why(c) => c.seq,
         Screen::Describe(d) => Some(d.seq),
+        Screen::Admitted(x) => x.list.here().and_then(|i| x.found.lines.get(i)).map(|l| l.example),
         _ => None,
     }
 }
@@ -61,7 +62,7 @@ fn flows_of(m: &mut Model, engine: &Engine, id: Option<CauseId>) {
 }
 
 /// A filter for the records of one conversation.
-fn conversation(o: &Observed) -> String {
+pub(super) fn conversation(o: &Observed) -> String {
     let side = |p: &Party, side: &str| match p.ip {
         _ if !p.pod.is_empty() => format!("{side}.pod:{}/{}", p.namespace, p.pod),
         Some(ip) => format!("{side}.ip:{ip}"),

@@ -7,6 +7,7 @@ pub mod copy;
 mod filter;
 mod go;
 mod help;
+mod link;
 pub mod mouse;
 mod palette;
 pub mod tape;
@@ -86,9 +87,9 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster | Action::Seek, _) if m.options.remote.is_none() => {
             Some("only a recording can be played back")
         }
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
+        (Action::Enter | Action::Describe, Screen::Flows(_)) if m.in_pane => None,
+        (Action::Enter | Action::Describe, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
+        (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
@@ -241,6 +242,12 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
             }
         }
         // The evidence scrolls to its end, then the YAML; and back in the other order.
+        // At its top the page is as it was opened: the YAML at its line.
+        Some(Screen::Why(c)) if by == isize::MIN => (c.scroll.at, c.placed) = (0, None),
+        Some(Screen::Why(c)) if by == isize::MAX => {
+            c.scroll.by(by);
+            c.yaml.by(by);
+        }
         Some(Screen::Why(c)) => {
             let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
             if evidence { c.scroll.by(by) } else { c.yaml.by(by) }
@@ -337,10 +344,11 @@ pub fn edited(m: &mut Model, found: &Found) {
 }
 
 /// Time goes on: toasts end. Returns whether the picture changes.
-pub fn tick(m: &mut Model, ms: u64) -> bool {
+pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
     m.ms = ms;
     if let Some(remote) = &m.options.remote {
-        m.closed = remote.ended();
+        // What was played to its end may still be on its way here; its end comes last.
+        m.closed = remote.ended() && !engine.ended().is_empty();
     }
     tape::overshot(m);
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);

@@ -51,16 +51,28 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
     }
     parts.push((3, vec![seg(format!("{} held", short(held)), look.dim())]));
+    parts.extend(nodes(m, engine, area.width));
     if engine.ledger().malformed > 0 {
         parts.push((2, vec![seg(format!("{} malformed", short(engine.ledger().malformed)), look.warn())]));
     }
     parts.push((0, vec![seg(format!("{} lost ", short(lost)), lost_style)]));
     // Trouble with a link is long; it goes before the crumbs only as far as there is room.
     let room = usize::from(area.width).saturating_sub(length(&left).min(usize::from(area.width) / 2) + 2);
-    for worst in (1..=4).rev() {
+    for worst in (2..=4).rev() {
         if length(&join(m, &parts)) > room {
             parts.retain(|(p, _)| *p != worst);
         }
+    }
+    // Of a pause and of trouble the sign stays.
+    if length(&join(m, &parts)) > room {
+        for (_, part) in parts.iter_mut().filter(|(p, _)| *p == 1) {
+            part.truncate(1);
+            part.iter_mut().for_each(|(text, _)| *text = text.split_whitespace().next().unwrap_or_default().to_owned());
+        }
+        parts.retain(|(p, part)| *p != 1 || length(part) <= 2);
+    }
+    if length(&join(m, &parts)) > room {
+        parts.retain(|(p, _)| *p != 1);
     }
     pen.titled(area, &left, &join(m, &parts));
 }
@@ -140,6 +152,20 @@ fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
         out.extend(p.iter().cloned());
     }
     out
+}
+
+/// Which nodes answer, where a server tells; those that do not send nothing, and lose nothing either.
+fn nodes(m: &Model, engine: &Engine, width: u16) -> Option<(u8, Vec<Seg>)> {
+    let (look, all) = (m.look, engine.nodes().len());
+    match engine.nodes().away().count() {
+        _ if all == 0 => None,
+        0 => Some((4, vec![seg(format!("nodes {all}/{all}"), look.dim())])),
+        n => {
+            let of = if width >= 100 && all > n { format!(" of {all}") } else { String::new() };
+            let node = if n == 1 && of.is_empty() { "node" } else { "nodes" };
+            Some((1, vec![seg(format!("{} {n}{of} {node} away", look.g.no), look.drop())]))
+        }
+    }
 }
 
 /// Is it alive?
@@ -384,10 +410,13 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
         let needed = matches!(e.action, Action::Help | Action::Back);
         items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));
     }
-    let long = |items: &[(bool, [Seg; 2])]| 1 + items.iter().map(|i| length(&i.1)).sum::<usize>();
-    while long(&items) > room + 2 {
-        let Some(i) = items.iter().rposition(|(needed, _)| !needed) else { break };
-        items.remove(i);
-    }
+    // A long word that has no room does not take that of those behind it.
+    let mut left = (room + 1).saturating_sub(items.iter().filter(|i| i.0).map(|i| length(&i.1)).sum());
+    items.retain(|(needed, item)| {
+        let w = length(item);
+        let fits = *needed || w <= left;
+        left -= if fits && !needed { w } else { 0 };
+        fits
+    });
     std::iter::once(seg(" ", look.plain())).chain(items.into_iter().flat_map(|i| i.1)).collect()
 }
