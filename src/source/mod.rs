@@ -29,6 +29,7 @@ pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
+mod overlap;
 pub mod reel;
 pub mod replay;
 pub mod resume;

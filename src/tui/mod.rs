@@ -182,6 +182,10 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             app.say(tone, text);
             dirty = true;
         }
+        if let Some(cause) = tapes.without() {
+            app.model.ringless = Some(cause);
+            dirty = true;
+        }
         // The ring begins with a flow: from then on leaving loses nothing.
         (app.model.kept, app.model.saving) = (tapes.keeps(), tapes.saves());
     }

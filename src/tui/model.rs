@@ -454,6 +454,8 @@ pub struct Model {
     pub tape: Option<String>,
     /// Flows that are not in the recordings that were to have them.
     pub missed: u64,
+    /// Why there is no ring of this session.
+    pub ringless: Option<String>,
     /// What is held is kept on the disk as well.
     pub kept: bool,
     /// A file that was asked for is not whole yet.
@@ -500,6 +502,7 @@ impl Model {
             hunt: None,
             tape: None,
             missed: 0,
+            ringless: None,
             kept: false,
             saving: false,
             options,

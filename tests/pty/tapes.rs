@@ -84,6 +84,19 @@ fn what_the_last_screen_saw_is_replayed_as_last() {
 }
 
 #[test]
+fn a_ring_that_cannot_be_opened_is_told_in_the_ledger() {
+    let p = Place::new();
+    let home = p.home.path().to_str().unwrap();
+    let mut t = Tui::start(&["--server", &p.server.running.address], &[("HOME", home), ("XDG_STATE_HOME", "/dev/null")]);
+    t.wait_text("before");
+    t.keys("8");
+    t.wait_text("what is seen is kept only here: there is no ring of this session");
+    // Back to the list; and leaving asks first, for nothing else has what is seen.
+    t.keys("qqq");
+    assert!(t.gone().success());
+}
+
+#[test]
 fn what_is_held_is_saved_and_what_comes_is_recorded() {
     let p = Place::new();
     p.server.named("other");
