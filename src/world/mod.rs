@@ -113,7 +113,7 @@ impl World {
                 }
                 false
             }
-            Change::Fault(_) | Change::Ids(_) | Change::Asked(_) => false,
+            Change::Fault(_) | Change::Ids(_) | Change::Asked(_) | Change::Gap(_) => false,
         };
         self.generation += u64::from(changed);
     }
