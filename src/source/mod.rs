@@ -35,6 +35,7 @@ pub mod replay;
 pub mod resume;
 pub mod server;
 pub mod status;
+pub mod tail;
 pub mod tape;
 pub mod target;
 pub mod tls;

@@ -96,6 +96,8 @@ impl App {
             changed |= v.count(engine, more);
         }
         changed |= update::board::judge(&mut self.model, engine, more);
+        changed |= update::foretell::foretell(&mut self.model, &self.engine, more);
+        changed |= update::tape::follow(&mut self.model, &self.engine);
         changed | update::board::admit(&mut self.model, &self.engine, more)
     }
 
@@ -104,6 +106,7 @@ impl App {
         let (m, engine) = (&self.model, &self.engine);
         let sums = m.screen().is_some_and(Screen::sums);
         engine.looks_ahead()
+            || update::foretell::is_behind(m, engine)
             || m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
             || m.view().is_some_and(|v| sums && v.counts_behind(engine))
             || update::board::judges(m, engine)

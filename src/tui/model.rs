@@ -74,9 +74,11 @@ pub enum Effect {
     Capture(Vec<FlowFilter>, String),
     /// Stop the player's clock, or let it run.
     Hold(bool),
-    /// The player to another place, one line on, to another speed.
+    /// The player to another place.
     Seek(To),
-    Step,
+    /// So many lines on.
+    Step(u64),
+    /// To another speed.
     Speed(f64),
     /// What is held and passes the filter, to a file.
     Save(String),
@@ -299,6 +301,23 @@ impl Fields {
     }
 }
 
+/// What a replay is played on for, as fast as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Cause,
+    Change,
+}
+
+/// A replay that is played on until something appears.
+#[derive(Debug, Clone, Copy)]
+pub struct Hunt {
+    pub wanted: Wanted,
+    /// So many of them were there already.
+    pub known: usize,
+    /// So many frames have come when the lines that were asked for are played.
+    pub frames: u64,
+}
+
 /// A menu on the last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Menu {
@@ -429,6 +448,8 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// A replay is played on for something.
+    pub hunt: Option<Hunt>,
     /// What is being recorded on demand, in a few words.
     pub tape: Option<String>,
     /// Flows that are not in the recordings that were to have them.
@@ -478,6 +499,7 @@ impl Model {
             titled: false,
             done: false,
             closed: false,
+            hunt: None,
             tape: None,
             missed: 0,
             ringless: None,
@@ -525,6 +547,12 @@ impl Model {
     /// What changes are proposed on.
     pub fn ground(&self) -> Ground<'_> {
         Ground { here: &self.options.here, limits: self.captures.limits() }
+    }
+
+    /// A recording that is played at a pace, or stands, and is not over.
+    pub fn played(&self) -> Option<&Remote> {
+        let paced = |r: &&Remote| !r.ended() && (r.pace().paused || r.pace().speed.is_finite());
+        self.options.remote.as_ref().filter(paced)
     }
 
     /// Whether more may come: no source has ended for good.

@@ -1,5 +1,5 @@
 //! What a screen leaves on the disk: the session's ring and `@last`, `:save`, `:record`.
-use super::{Observer, Tui};
+use super::{Observer, Tui, scenes};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -148,5 +148,25 @@ fn a_time_outside_of_a_recording_leads_to_its_nearest_line() {
     t.keys(":goto 2001-01-01T00:00:00Z\r");
     t.wait_text("1 flow");
     t.keys("q");
+    assert!(t.gone().success());
+}
+
+#[test]
+fn a_slow_replay_says_where_it_ends_and_seeks_the_next_cause_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines = scenes::Lines::on("2026-04-13");
+    let (cart, db) = (scenes::pod("shop", "cart", 20), scenes::pod("shop", "db", 21));
+    for n in 0..300 {
+        lines.packet(n * 1_000, n == 200, "INGRESS", (&cart, &db), ("TCP", 5432), "");
+    }
+    let file = dir.path().join("slow.jsonl");
+    lines.write(&file);
+    let mut t = Tui::start(&["replay", file.to_str().unwrap(), "--speed", "0.01"], &[]);
+    t.wait_text("14:00:00 of 14:04:59");
+    t.keys("6n");
+    t.wait("the cause under the finger", |s| s.contents().lines().any(|l| l.starts_with(" 14:03:20, ") && l.ends_with(", 1 dropped")));
+    t.keys("n");
+    t.wait_text("no further cause begins until the recording's end");
+    t.keys("\x03");
     assert!(t.gone().success());
 }

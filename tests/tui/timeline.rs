@@ -3,6 +3,8 @@ use crate::kit::*;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Edited, Edits, Input, Kind, KindState, Link, ObjectId};
 use flowhy::model::time::Nanos;
+use flowhy::source::replay::Replay;
+use flowhy::source::tape::Tape;
 use flowhy::tui::{Effect, Options};
 use flowhy::world::yaml;
 use std::sync::Arc;
@@ -227,4 +229,57 @@ fn left_and_right_are_ten_seconds_along_the_time_and_up_is_a_slot() {
     press(&mut a, "6h", 80, 24);
     let shown = text(&picture(&mut a, 80, 24));
     assert!(shown.lines().any(|l| l.contains(" min: ") || l.contains(" s: ")), "{shown}");
+}
+
+#[test]
+fn a_replay_is_played_on_for_the_next_cause_and_stops_where_it_begins() {
+    let (_player, remote) = Replay::new(Tape::of(Vec::new()), 4.0);
+    let mut a = flowhy::tui::App::new(engine(), Options { remote: Some(remote), ..options() });
+    let shown = |a: &mut flowhy::tui::App| text(&picture(a, 80, 24));
+    a.feed(vec![like_the_first(&[])]);
+    press(&mut a, "6n", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    assert!(shown(&mut a).contains("seeking the next cause   Esc stops"), "{}", shown(&mut a));
+    a.feed(vec![like_the_first(&[]); 15]);
+    assert_eq!(a.effects(), [], "what was asked for has not all come");
+    a.feed(vec![like_the_first(&[])]);
+    assert_eq!(a.effects(), [Effect::Step(16)]);
+    a.feed(vec![
+        like_the_first(&[("5432", "5433"), DROPPED, VERDICT, ("14:02:09", "14:02:30")]),
+        like_the_first(&[("14:02:09", "14:02:40")]),
+    ]);
+    let found = shown(&mut a);
+    assert!(a.effects().is_empty() && !found.contains("seeking") && found.contains(" 14:02:30, 1 s: 1 flows, 1 dropped"), "{found}");
+    // Further on, until a key says otherwise: Esc does nothing else.
+    press(&mut a, "n", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    press(&mut a, "<esc>", 80, 24);
+    a.feed(vec![like_the_first(&[]); 16]);
+    assert_eq!(a.effects(), []);
+    assert!(shown(&mut a).contains("› timeline") && !shown(&mut a).contains("seeking"), "{}", shown(&mut a));
+    // A change of a policy likewise, though none is known yet.
+    press(&mut a, "c", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    assert!(shown(&mut a).contains("seeking the next change of a policy"), "{}", shown(&mut a));
+    a.feed(vec![Input::Reset]);
+    assert!(a.effects().is_empty() && !shown(&mut a).contains("seeking"), "{}", shown(&mut a));
+}
+
+#[test]
+fn what_of_a_recording_was_not_played_yet_lies_ahead_and_is_no_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.jsonl");
+    std::fs::write(&path, FLOWS).unwrap();
+    let (_player, remote) = Replay::new(Tape::open(&[path.to_string_lossy().into_owned()]).unwrap(), 4.0);
+    let mut a = flowhy::tui::App::new(engine(), Options { remote: Some(remote), ..options() });
+    a.feed(lines(FLOWS)[..4].to_vec());
+    press(&mut a, "6", 80, 24);
+    let edge = text(&picture(&mut a, 80, 24));
+    assert!(edge.contains("▶ 4× 14:02:10 of 14:02:12") || edge.contains("4× 14:02:10 of 14:02:12"), "{edge}");
+    assert!(edge.lines().any(|l| l.contains(" drops ") && l.contains("····")), "{edge}");
+    press(&mut a, "j", 80, 24);
+    let ahead = text(&picture(&mut a, 80, 24));
+    assert!(ahead.contains("not played yet; J plays on from here"), "{ahead}");
+    press(&mut a, "G", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), edge, "the end of what is known, not of the recording");
 }

@@ -9,7 +9,7 @@ use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, 
 use crate::tui::causes::Only;
 use crate::tui::column::Column;
 use crate::tui::key::Key;
-use crate::tui::model::{Model, Screen, Scroll};
+use crate::tui::model::{Model, Screen, Scroll, Wanted};
 use crate::tui::screen::timeline::Axis;
 use crate::tui::screen::{admitted, describe, flows, map, matrix, policies, stats, timeline};
 use crate::tui::widget::cell::Flow;
@@ -183,8 +183,8 @@ fn along(m: &mut Model, engine: &Engine, by: isize) {
     let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
     let last = axis.rates.len().saturating_sub(1);
     let to = axis.here(t).saturating_add_signed(by).min(last);
-    // At its right end it stays with what is new.
-    t.at = (to < last).then(|| axis.begin(to));
+    // At the newest it stays with what is new.
+    t.at = (to != axis.edge && by != isize::MAX).then(|| axis.begin(to));
 }
 
 /// To the begin of the next or previous cause along the time.
@@ -193,6 +193,9 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     let Some(Screen::Timeline(t)) = m.screen() else { return };
     let here = axis.here(t);
     let places: Vec<usize> = timeline::causes(m, engine, &axis).iter().map(|c| axis.place(c.first)).collect();
+    if by > 0 && m.played().is_some() && !places.iter().any(|p| *p > here) {
+        return super::tape::hunt(m, engine, Wanted::Cause);
+    }
     let to = match by {
         0.. => places.iter().find(|p| **p > here).or(places.first()),
         _ => places.iter().rev().find(|p| **p < here).or(places.last()),
@@ -206,16 +209,19 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
 /// To the next or previous change of a policy.
 pub fn change(m: &mut Model, engine: &Engine, by: isize) {
     let Some(axis) = axis(m, engine) else { return };
-    let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
+    let Some(Screen::Timeline(t)) = m.screen() else { return };
     let here = axis.here(t);
     let places: Vec<usize> = timeline::changes(engine, &axis).iter().map(|c| c.0).collect();
+    if by > 0 && m.played().is_some() && !places.iter().any(|p| *p > here) {
+        return super::tape::hunt(m, engine, Wanted::Change);
+    }
     let to = match by {
         0.. => places.iter().find(|p| **p > here).or(places.first()),
         _ => places.iter().rev().find(|p| **p < here).or(places.last()),
     };
-    match to {
-        Some(to) => t.at = Some(axis.begin(*to)),
-        None => toast(m, Tone::Info, "no policy changed within this time"),
+    let Some(to) = to.copied() else { return toast(m, Tone::Info, "no policy changed within this time") };
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+        t.at = Some(axis.begin(to));
     }
 }
 

@@ -166,6 +166,9 @@ pub fn step_causes(m: &mut Model, by: isize) {
 
 /// The next or previous cause, round and round: in the table its newest drop, in the list its line, elsewhere its page.
 pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
+    if matches!(m.screen(), Some(Screen::Timeline(_))) {
+        return board::cause(m, engine, by);
+    }
     let ids: Vec<CauseId> = m.causes().map(|l| l.id).collect();
     if ids.is_empty() {
         return;
@@ -184,7 +187,6 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         None => 0,
     };
     match m.screen() {
-        Some(Screen::Timeline(_)) => board::cause(m, engine, by),
         Some(Screen::Flows(_)) if !m.in_pane => {
             let page = m.page;
             // A cause whose drops the filter hides, or that are not held any more, is passed over.

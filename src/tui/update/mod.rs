@@ -5,6 +5,7 @@ mod column;
 mod complete;
 pub mod copy;
 mod filter;
+pub mod foretell;
 mod go;
 mod help;
 mod link;
@@ -21,6 +22,7 @@ use super::model::{Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
 
@@ -42,6 +44,10 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     let asked = std::mem::take(&mut m.asked);
     if key == Key::ctrl('c') {
         m.done = true;
+        return;
+    }
+    // Any key is the hand's again; Esc does nothing else.
+    if m.hunt.take().is_some() && key == Key::new(KeyCode::Esc) {
         return;
     }
     if m.prompt.is_some() {
@@ -92,6 +98,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
@@ -362,7 +369,7 @@ pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
     causes(m, engine);
-    foretell(m, engine);
+    foretell::at_once(m, engine);
     let grown = (m.width, m.height) != (width, height);
     (m.width, m.height) = (width, height);
     let in_pane = m.in_pane && flows::pane_height(m) > 0;
@@ -405,7 +412,7 @@ fn causes(m: &mut Model, engine: &Engine) {
     };
     for l in &mut m.drops.lines {
         if let Some(c) = engine.causes().get(l.id) {
-            *l = line(c);
+            *l = CauseLine { foretold: l.foretold, ..line(c) };
         }
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
@@ -428,17 +435,12 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
 }
 
-/// What is foreseen has no drops that a filter could find: it is listed where the flows are that would be stopped.
-fn foretell(m: &mut Model, engine: &Engine) {
-    let mut lines = std::mem::take(&mut m.drops.lines);
-    for l in lines.iter_mut().filter(|l| l.foreseen) {
-        l.foretold = m.view().is_some_and(|v| engine.foresees(l.id, |seq| v.contains(seq, engine)));
-    }
-    m.drops.lines = lines;
-}
-
 /// Brings the causes into the order that is asked for.
 fn sort_causes(m: &mut Model) {
+    // Half asked in another order some would be passed over.
+    if m.drops.asked.left > 0 {
+        m.drops.asked.left = m.drops.lines.len();
+    }
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
         State::Quiet => 1,
