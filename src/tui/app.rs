@@ -46,8 +46,12 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        if let Input::World(At { change: Change::Asked(filter), .. }) = &input {
-            self.model.captures.ask(filter);
+        match &input {
+            Input::World(At { change: Change::Asked(filter), .. }) => self.model.captures.ask(filter),
+            Input::World(At { change: Change::Gap(_), .. }) => {
+                self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
+            }
+            _ => {}
         }
         self.engine.take(input, &mut |_| {}, keep);
         if reset {
