@@ -214,7 +214,7 @@ pub fn mendable(why: &Why) -> bool {
 
 /// Made when it is looked at: it goes over every conversation at hand.
 pub fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    let cause = engine.causes().get(id).filter(|c| mendable(&c.why))?;
+    let cause = engine.causes().get(id).filter(|c| mendable(&c.why) && !c.is_mended())?;
     Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 

@@ -88,7 +88,7 @@ fn cut_sentence(look: Look, c: &Cause, w: usize) -> String {
 fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
     match (state, c.audit, c.why.outcome) {
         (State::Fixed, ..) => (look.g.ok, look.pass()),
-        (State::Mended, ..) => (look.g.audit, look.pass()),
+        (State::Mended, ..) => (if c.audit { look.g.audit } else { look.g.no }, look.dim()),
         (_, true, _) => (look.g.audit, look.warn()),
         (_, _, Outcome::NotPolicy) => (look.g.dot, look.dim()),
         _ => (look.g.no, look.drop()),
@@ -97,7 +97,7 @@ fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
 
 fn state(look: Look, l: &CauseLine) -> (String, Style) {
     match l.state {
-        State::Mended => (format!("fixed {}", look.g.audit), look.pass()),
+        State::Mended => ("fixed ?".to_owned(), look.pass()),
         _ if l.foreseen => ("foreseen".to_owned(), look.warn()),
         State::New => (format!("new {}s", l.age.max(0) / 1_000_000_000), look.strong()),
         State::Ongoing => ("ongoing".to_owned(), look.plain()),

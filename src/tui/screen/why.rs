@@ -1,6 +1,7 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
 use super::{remedy, row};
 use crate::engine::Engine;
+use crate::engine::causes::State;
 use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
@@ -224,9 +225,13 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
                 note(&mut out, "", "foreseen: it passed, and the policies as they were saved since would stop it", look.warn())
             }
             (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
-            (false, true) => {
-                note(&mut out, "", "the policies as they were saved since let all of it pass; no flow has shown it yet", look.pass())
+            (false, true) if cause.state(engine.now()) == State::Fixed => {
+                note(&mut out, "", "the saved text lets all of it pass, and it has passed since", look.pass())
             }
+            (false, true) if cause.is_defied() => {
+                note(&mut out, "", "the saved text would let it pass, and it was dropped since: not in force?", look.warn())
+            }
+            (false, true) => note(&mut out, "", "the saved text already lets all of it pass; no flow has shown it yet", look.pass()),
             (false, false) => {}
         }
     }

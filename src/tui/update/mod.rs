@@ -338,7 +338,7 @@ pub fn edited(m: &mut Model, found: &Found) {
         n if found.removed => {
             said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" }))
         }
-        n => said.push(format!("{} fixed", causes(n))),
+        n => said.push(format!("{} would be fixed", causes(n))),
     }
     if found.foreseen > 0 {
         said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
