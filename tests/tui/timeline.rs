@@ -136,7 +136,7 @@ fn what_the_senders_node_lets_out_was_not_let_in() {
     a.feed(vec![like_the_first(&[]), like_the_first(&[port, ("INGRESS", "EGRESS")]), like_the_first(&[port, DROPPED, VERDICT])]);
     press(&mut a, "9", 80, 24);
     let shown = text(&picture(&mut a, 80, 24));
-    assert!(shown.contains("by what  1 flows") && !shown.contains("5433"), "{shown}");
+    assert!(shown.contains("by what  1 flow,") && !shown.contains("5433"), "{shown}");
 }
 
 #[test]
