@@ -275,7 +275,7 @@ impl Look<'_> {
         self.ascii || !self.env.utf8 || matches!(self.env.term.as_str(), "linux" | "dumb")
     }
 
-    fn tui(&self, title: String, filter: String, command: String) -> Result<Front, Error> {
+    fn tui(&self, title: String, filter: String, words: screen::Words) -> Result<Front, Error> {
         if !self.env.stdout_tty {
             return Err(Error::usage("standard output is no terminal, and the screen needs one").hint("use \"flowhy observe\""));
         }
@@ -285,7 +285,8 @@ impl Look<'_> {
         let screen = tui::Options {
             title,
             filter,
-            command,
+            command: words.command,
+            source: words.source,
             theme: self.theme()?,
             depth,
             ascii: self.ascii(),
@@ -407,12 +408,9 @@ fn demo(source: &Source, judge: policy::Options, look: &Look<'_>, d: Demo) -> Re
     let from = From::Demo { seed: d.seed, start, rate, count: d.count };
     if !d.headless {
         filter_of(&d.filter, look.env)?;
-        return Ok(Job::Flows(screen::held(
-            from,
-            source,
-            judge,
-            look.tui("demo".to_owned(), d.filter.join(" "), format!("flowhy demo --seed {}", d.seed))?,
-        )));
+        let words = screen::Words { command: format!("flowhy demo --seed {}", d.seed), source: String::new() };
+        let front = look.tui("demo".to_owned(), d.filter.join(" "), words)?;
+        return Ok(Job::Flows(screen::held(from, source, judge, front)));
     }
     observe::table_can(d.output, d.count.is_none(), explain_of(d.why))?;
     let print = out::Options { color: look.color(), terminal: look.env.stdout_tty, ..out::Options::default() };

@@ -120,6 +120,47 @@ fn why_explains_a_live_server() {
     assert!(demo::mistakes().len() >= outcomes.len());
 }
 
+/// Killed, and back with a ring that has only what came later: on standard error, in the recording, and where that is read again.
+#[test]
+fn a_server_that_returns_with_later_flows_only_is_said_to_lack_some_and_so_is_the_recording() {
+    let runtime = runtime();
+    let (first, mut simulation) = ring(200);
+    let server = runtime.block_on(serve_at(&first, Listen::loopback()));
+    let address = server.address.clone();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("flows.jsonl").to_string_lossy().into_owned();
+    let mut child = Reaped(flowhy(&["record", &file, "--server", &address, "--last", "100"]).spawn().unwrap());
+    let held = || std::fs::read_to_string(&file).unwrap_or_default();
+    let wait = |what: &str, enough: &dyn Fn(&str) -> bool| {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while !enough(&held()) {
+            assert!(Instant::now() < limit, "{what}: {}", held());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait("the first flows", &|text| text.matches("{\"flow\"").count() >= 90);
+    runtime.block_on(server.stop()).unwrap();
+    // Another ring, as after a restart.
+    (0..300).for_each(|_| _ = simulation.next());
+    let second = Ring::new(4096);
+    for _ in 0..50 {
+        let (at, r) = simulation.next();
+        second.push(at, &r);
+    }
+    let back = runtime.block_on(serve_at(&second, Listen::Tcp(address.parse().unwrap())));
+    wait("the gap", &|text| text.contains(r#""gap":{"server":"#));
+    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    let mut err = String::new();
+    child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    let told =
+        |err: &str| err.lines().filter(|l| l.contains(&format!("{address} may lack flows of "))).map(str::to_owned).collect::<Vec<_>>();
+    assert!(!told(&err).is_empty() && told(&err)[0].contains("between 2026-01-01 00:0"), "{err}");
+    let again = run(&["observe", "--from", &file, "--why", "-o", "jsonpb"]);
+    assert_eq!(told(&text(&again.stderr)), told(&err));
+    drop(back);
+}
+
 #[test]
 fn a_server_that_dies_and_returns_leaves_no_gap_and_no_flow_twice() {
     let runtime = runtime();
@@ -166,7 +207,7 @@ fn a_server_that_dies_and_returns_leaves_no_gap_and_no_flow_twice() {
     assert!(began.elapsed() < Duration::from_secs(5));
     let mut err = String::new();
     child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert!(err.contains("trying again in"), "{err}");
+    assert!(err.contains("trying again in") && !err.contains("may lack"), "{err}");
     assert!(err.trim_end().ends_with(&format!("note: connected to {address} again")), "{err}");
     drop(back);
 }

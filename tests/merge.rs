@@ -13,7 +13,7 @@ use flowhy::source::merge::Merge;
 use flowhy::source::server::{Server, Timing};
 use flowhy::source::tls;
 use flowhy::source::{Inbox, Source, Stop, channel};
-use flowhy::wire::pb::flow::{Flow, LostEvent};
+use flowhy::wire::pb::flow::{Flow, FlowFilter, LostEvent, Verdict};
 use flowhy::wire::pb::observer::GetFlowsResponse;
 use flowhy::wire::pb::observer::get_flows_response::ResponseTypes;
 use prost::Message;
@@ -363,7 +363,45 @@ fn a_connection_that_is_dead_without_saying_so_is_noticed_and_nothing_is_missing
             run.links
         );
         assert_eq!(run.uuids(), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_eq!(run.ledger().gap_count, 0);
         run.stopped().await;
+    });
+}
+
+/// A flow that is asked for, or one that is not.
+fn judged(ring: &Ring, at: Nanos, verdict: Verdict) {
+    let (seconds, nanos) = at.parts();
+    let time = Some(prost_types::Timestamp { seconds, nanos });
+    let flow = Flow { uuid: at.0.to_string(), time, verdict: verdict.into(), ..Flow::default() };
+    ring.push(at, &GetFlowsResponse { time, response_types: Some(ResponseTypes::Flow(flow)), ..GetFlowsResponse::default() });
+}
+
+/// Of the few flows that are asked for the last one has left the server's ring; whether anything is lacking the others in it say.
+#[test]
+fn a_server_from_which_little_is_asked_lacks_nothing_if_its_ring_begins_before_the_break() {
+    runtime().block_on(async {
+        for (since, gaps) in [(50, 0), (0, 1)] {
+            let ring = Ring::new(100);
+            let server = served(&ring).await;
+            let address = server.address.clone();
+            let drops = vec![FlowFilter { verdict: vec![Verdict::Dropped.into()], ..FlowFilter::default() }];
+            let mut run = Run::start(Box::new(merged(&[&address], Request { whitelist: drops, ..follow() })));
+            let ago = |seconds: i64| now().plus(-seconds * Nanos::SECOND);
+            judged(&ring, ago(60), Verdict::Dropped);
+            run.until("the first", |r| r.seen.len() == 1).await;
+            server.stop().await.unwrap();
+            run.until("the break", |r| r.downs() > 0).await;
+            let others = ago(since);
+            (0..100).for_each(|n| judged(&ring, others.plus(n * MS), Verdict::Forwarded));
+            let _back = serve_at(&ring, Listen::Tcp(address.parse().unwrap())).await;
+            judged(&ring, now().plus(Nanos::SECOND), Verdict::Dropped);
+            run.until("the last", |r| r.seen.len() == 2).await;
+            assert_eq!(run.ledger().gap_count, gaps, "{:?}", run.ledger().gaps);
+            // While it was connected everything came.
+            let told = run.ledger().gaps.iter().map(|g| g.from);
+            assert!(told.into_iter().all(|from| from > run.seen[0].0.plus(50 * Nanos::SECOND)));
+            run.stopped().await;
+        }
     });
 }
 
@@ -410,10 +448,12 @@ fn what_the_ring_has_run_over_is_counted_and_never_guessed() {
         (50..1000).for_each(|n| put(&ring, now(), &n.to_string()));
         let _back = serve_at(&ring, Listen::Tcp(address.parse().unwrap())).await;
         run.until("the last", |r| r.uuids().last() == Some(&"999")).await;
-        // What is no more in the ring cannot be had; that the connection broke is booked, and no flow is twice.
+        // What is no more in the ring cannot be had; that the connection broke is booked, and which time may be lacking, and no flow is twice.
         let once: BTreeSet<_> = run.uuids().into_iter().collect();
         assert_eq!((once.len(), run.seen.len()), (150, 150));
         assert!(run.ledger().reconnects >= 1);
+        let gaps: Vec<_> = run.ledger().gaps.iter().map(|g| (&*g.server, g.from, g.until)).collect();
+        assert_eq!(gaps, [(address.as_str(), run.seen[49].0, run.seen[50].0)]);
         run.stopped().await;
     });
 }

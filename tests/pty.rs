@@ -30,8 +30,10 @@ fn the_first_picture_comes_within_a_second_and_q_leaves_a_clean_terminal() {
     let begin = Instant::now();
     let mut t = Tui::start(&["replay", FLOWS, "--policies", POLICIES], &[]);
     t.wait_text("VERDICT");
-    // Four times a second's worth on a machine that builds and tests at the same time.
-    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    // A second is what is promised of the build that people run. Unoptimised it takes a quarter of one on a quiet machine, and several
+    // times that on one that builds and tests at the same time.
+    let most = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+    assert!(begin.elapsed() < most, "{:?}", begin.elapsed());
     t.wait_text("17 flows");
     assert!(t.screen(|s| s.alternate_screen()));
     t.keys("q");

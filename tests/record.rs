@@ -22,6 +22,8 @@ mod ids;
 mod managed;
 #[path = "record/others.rs"]
 mod others;
+#[path = "record/retina.rs"]
+mod retina;
 #[path = "record/saved.rs"]
 mod saved;
 
@@ -130,6 +132,22 @@ fn events_of_agents_are_kept_as_they_are_and_passed_over_by_who_wants_flows() {
     assert!(text(&o.stderr).contains("2 could not be written"), "{}", text(&o.stderr));
     let events = |name: &str| p.read(name).lines().filter(|l| l.contains("_event\":{")).count();
     assert_eq!((events("drops.jsonl"), events("late.jsonl"), events("red.jsonl")), (0, 1, 0));
+}
+
+#[test]
+fn what_was_lost_passes_the_filter_and_is_told_apart_from_flows() {
+    let p = Place::new(100);
+    let lost = r#"{"lost_events":{"source":"HUBBLE_RING_BUFFER","num_events_lost":"77"},"node_name":"n1","time":"2026-01-31T14:00:01Z"}"#;
+    let flows = p.read("in.jsonl");
+    let flows: Vec<&str> = flows.lines().filter(|l| l.starts_with("{\"flow\"")).collect();
+    let drops = flows.iter().filter(|l| l.contains(r#""verdict":"DROPPED""#)).count();
+    std::fs::write(p.at("mixed.jsonl"), format!("{}\n{lost}\n{}\n", flows[..10].join("\n"), flows[10..].join("\n"))).unwrap();
+    for (name, more) in [("drops.jsonl", &["drop:any"][..]), ("around.jsonl", &["--on", "drop", "--before", "1ms", "--after", "1ms"])] {
+        let o = flowhy(&[&["record", &p.at(name), "--from", &p.at("mixed.jsonl")], more].concat());
+        assert!(o.status.success() && text(&o.stderr).contains(", and 1 records of lost events or of nodes,"), "{}", text(&o.stderr));
+        assert!(p.read(name).lines().any(|l| l == lost), "{name}");
+    }
+    assert!(drops > 0 && p.read("drops.jsonl").lines().filter(|l| l.starts_with("{\"flow\"")).count() == drops);
 }
 
 #[test]

@@ -87,6 +87,33 @@ fn every_line_comes_back_in_its_place() {
 }
 
 #[test]
+fn that_clients_get_numbers_without_their_names_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, quiet) = (dir.path().join("ids.jsonl"), dir.path().join("none.jsonl"));
+    let ids = |n: u32| {
+        format!(
+            "{{\"world\":{{\"ids\":{{\"node\":\"n1\",\"entries\":[{{\"policy_id\":{n},\"kind\":\"NetworkPolicy\",\"name\":\"db\"}}]}}}}}}\n"
+        )
+    };
+    let flows = std::fs::read_to_string(FLOWS).unwrap();
+    std::fs::write(&file, ids(7) + &flows + &ids(8)).unwrap();
+    std::fs::write(&quiet, flows).unwrap();
+    let said = |path: &std::path::Path| {
+        // All of it is read before a client is served: what is said stands before the address.
+        let mut child = flowhy().arg("serve").arg(path).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        let mut all = String::new();
+        while !all.contains("serving ") {
+            assert!(err.read_line(&mut all).unwrap() > 0, "{all}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        all.matches("has the names").count()
+    };
+    assert_eq!((said(&file), said(&quiet)), (1, 0));
+}
+
+#[test]
 fn events_of_a_recording_are_served_and_read_without_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("e.jsonl");

@@ -10,6 +10,8 @@ mod gaps;
 mod likely;
 #[path = "why/living.rs"]
 mod living;
+#[path = "why/moved.rs"]
+mod moved;
 #[path = "why/outcomes.rs"]
 mod outcomes;
 #[path = "why/reader.rs"]

@@ -215,6 +215,7 @@ impl Engine {
                 self.ledger.ids_left_out = self.ids.left_out();
             }
             Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
+            Input::World(At { change: Change::Gap(gap), .. }) => self.ledger.gap(gap),
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);

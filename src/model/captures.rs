@@ -2,6 +2,11 @@
 //! wherever something is concluded from what is held. Asks nobody itself.
 use std::collections::VecDeque;
 
+/// That what is concluded is concluded from less than there was.
+pub fn only(limits: &str) -> String {
+    format!("the recording was made with {limits}: what else there was is not in it, and proves nothing")
+}
+
 /// What the servers are asked for, and what they were asked for before.
 #[derive(Debug, Default)]
 pub struct Captures {

@@ -34,7 +34,7 @@ impl Ids {
 }
 
 /// What a number means.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Meaning {
     pub policy: u64,
     /// 0: the entry is about the policy as a whole.
@@ -63,6 +63,11 @@ impl Meaning {
     /// Whether both are about one policy.
     pub fn is_of(&self, other: &Self) -> bool {
         (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    }
+
+    /// Bytes of all its words.
+    pub fn length(&self) -> usize {
+        [&self.kind, &self.namespace, &self.name, &self.uid, &self.rule_name].into_iter().map(String::len).sum()
     }
 
     /// `NetworkPolicy shop/db`.

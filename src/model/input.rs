@@ -140,8 +140,28 @@ pub enum Change {
     Edited(Arc<Edits>),
     /// What an agent's numbers of policies mean.
     Ids(Arc<Ids>),
+    /// A server may have lost what it had.
+    Gap(Arc<Gap>),
     /// From then on servers were asked only for what this filter lets through, and DNS, or no more was recorded; empty: every flow.
     Asked(Arc<str>),
+}
+
+/// A time of which a server may lack flows: when the connection came back it held only later ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    pub server: Arc<str>,
+    /// Empty: the server does not say of which node.
+    pub node: String,
+    pub from: Nanos,
+    pub until: Nanos,
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (from, until) = (self.from.utc().format("%Y-%m-%d %H:%M:%S"), self.until.utc().format("%H:%M:%S UTC"));
+        let of = if self.node.is_empty() { String::new() } else { format!(" of {}", self.node) };
+        write!(f, "{} may lack flows{of} between {from} and {until}: after the break it held only later ones", self.server)
+    }
 }
 
 /// Which object.

@@ -1,11 +1,16 @@
 //! Where every frame went. Nothing is lost silently: whoever drops something books it here.
 //!
 //! Owns the counters and their balance law; prints nothing.
-use std::collections::BTreeMap;
+use super::input::Gap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Nodes and sources whose losses are told apart: their names come from the network, and a hostile server has more of them than
 /// the largest cluster (5 000 nodes).
 const MOST_LOSERS: usize = 16_384;
+
+/// Times of which servers may lack flows that are named, the latest ones.
+const MOST_GAPS: usize = 64;
 
 /// Malformed frames kept as examples.
 const EXAMPLES: usize = 3;
@@ -48,6 +53,9 @@ pub struct Ledger {
     pub examples: Vec<Example>,
     /// How often the live connection had to be made anew.
     pub reconnects: u64,
+    /// Times of which servers may lack flows, and how many there were; none of them is a number of flows.
+    pub gaps: VecDeque<Arc<Gap>>,
+    pub gap_count: u64,
     /// Flows of several servers that came too late to stand in their order, by server. They are among the others all the same.
     pub late: BTreeMap<String, u64>,
     /// Older versions of policies, and times in which they were not watched, that found no room.
@@ -79,6 +87,15 @@ impl Ledger {
         *at = at.saturating_add(count);
     }
 
+    /// Books a time of which a server may lack flows.
+    pub fn gap(&mut self, gap: Arc<Gap>) {
+        self.gap_count += 1;
+        if self.gaps.len() == MOST_GAPS {
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back(gap);
+    }
+
     /// Adds the books of a part of the run, whose examples come after those that are here.
     pub fn absorb(&mut self, part: &Self) {
         for (sum, n) in [
@@ -95,6 +112,7 @@ impl Ledger {
             (&mut self.evicted, part.evicted),
             (&mut self.raw_evicted, part.raw_evicted),
             (&mut self.reconnects, part.reconnects),
+            (&mut self.gap_count, part.gap_count.saturating_sub(part.gaps.len() as u64)),
             (&mut self.versions_forgotten, part.versions_forgotten),
             (&mut self.addresses_forgotten, part.addresses_forgotten),
             (&mut self.ids_left_out, part.ids_left_out),
@@ -105,6 +123,7 @@ impl Ledger {
         for (who, count) in &part.lost {
             self.lose(who, "", *count);
         }
+        part.gaps.iter().for_each(|g| self.gap(g.clone()));
         let room = EXAMPLES.saturating_sub(self.examples.len());
         self.examples.extend(part.examples.iter().take(room).cloned());
     }

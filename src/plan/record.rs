@@ -88,7 +88,8 @@ pub(super) fn record(source: &Source, judge: policy::Options, look: &Look<'_>, r
     let engine = engine::Options {
         admit: by_flags.and(by_words),
         judge,
-        filter_notices: files,
+        // What servers say they have lost, and of whom nothing comes, passes every filter: without it a copy would look whole.
+        filter_notices: false,
         window: if files { window } else { open },
         reads: Some(reads),
         ..engine::Options::default()

@@ -27,15 +27,16 @@ pub fn screen(source: &Source, judge: policy::Options, look: &Look<'_>, filter: 
     if !source.input_file.is_empty() {
         let paths = texts(&source.input_file);
         let title = title_of(&paths);
-        let command = command("flowhy replay", &paths, source);
-        return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), command)?));
+        let words = Words::of_files(&paths, source);
+        return Ok(held(From::Files { paths, pace: Pace::Max }, source, judge, look.tui(title, filter.join(" "), words)?));
     }
     let mut warnings = Vec::new();
     let servers = servers(&source.server, look.env.stdin_piped, &mut warnings)?;
     let title = servers.title();
-    let command = command("flowhy", &flags(&servers), source);
+    let flags = flags(&servers);
+    let words = Words { command: line("flowhy", &flags, source), source: line("", &flags, source) };
     let request = Request { number: SCREEN_LAST, follow: true, ..Request::default() };
-    let front = look.tui(title, filter.join(" "), command)?;
+    let front = look.tui(title, filter.join(" "), words)?;
     Ok(Plan { warnings, ..held(From::Live { servers, request: Box::new(request) }, source, judge, front) })
 }
 
@@ -94,8 +95,25 @@ pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -
     Plan { from, policies: texts(&source.policies), engine, front, warnings: Vec::new(), notes: Vec::new() }
 }
 
-/// The words that open the same picture in a shell.
-fn command(head: &str, args: &[String], source: &Source) -> String {
+/// What a screen is in a shell.
+pub struct Words {
+    /// Opens the same picture.
+    pub command: String,
+    /// The flags by which other commands ask the same source; empty where none can.
+    pub source: String,
+}
+
+impl Words {
+    fn of_files(paths: &[String], source: &Source) -> Self {
+        let from: Vec<String> = paths.iter().flat_map(|p| ["--from".to_owned(), p.clone()]).collect();
+        // What came through a pipe is not there a second time.
+        let piped = paths.iter().any(|p| p == "-");
+        let flags = if piped { String::new() } else { line("", &from, source) };
+        Self { command: line("flowhy replay", paths, source), source: flags }
+    }
+}
+
+fn line(head: &str, args: &[String], source: &Source) -> String {
     let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_alphanumeric() || "-_./:=@%+,".contains(c));
     let word = |s: &str| if plain(s) { s.to_owned() } else { format!("'{}'", s.replace('\'', "'\\''")) };
     let mut line = head.to_owned();
@@ -107,7 +125,7 @@ fn command(head: &str, args: &[String], source: &Source) -> String {
         line.push_str(" --policies ");
         line.push_str(&word(&path));
     }
-    line
+    line.trim_start().to_owned()
 }
 
 fn title_of(paths: &[String]) -> String {
@@ -137,8 +155,8 @@ pub fn replay(source: &Source, judge: policy::Options, look: &Look<'_>, r: Repla
     let mut paths = paths;
     paths.extend(texts(&source.input_file));
     let title = title_of(&paths);
-    let command = command("flowhy replay", &paths, source);
-    Ok(held(From::Files { paths, pace }, source, judge, look.tui(title, filter.join(" "), command)?))
+    let words = Words::of_files(&paths, source);
+    Ok(held(From::Files { paths, pace }, source, judge, look.tui(title, filter.join(" "), words)?))
 }
 
 fn looks_like_filter(arg: &str) -> bool {

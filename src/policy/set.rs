@@ -149,7 +149,7 @@ impl PolicySet {
                 (Vec::new(), Vec::new())
             }
             // What was written anew is told object by object, with what stood there before.
-            Change::Fault(_) | Change::Edited(_) | Change::Ids(_) | Change::Asked(_) => (Vec::new(), Vec::new()),
+            Change::Fault(_) | Change::Edited(_) | Change::Ids(_) | Change::Asked(_) | Change::Gap(_) => (Vec::new(), Vec::new()),
         }
     }
 

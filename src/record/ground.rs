@@ -18,6 +18,10 @@ const MOST_EDITS: usize = 256;
 const MOST_EDITED: usize = 4 << 20;
 /// Wishes kept: a reader names fewer, and calls the others by one word.
 const MOST_ASKED: usize = 16;
+/// As many gaps as the books name.
+const MOST_GAPS: usize = 64;
+/// Of a dictionary so much stands in a line: readers of lines, Hubble's among them, give up on one that has more than 64 KiB.
+const LONGEST: usize = 32 << 10;
 
 #[derive(Debug, Clone, Default)]
 pub struct Ground {
@@ -32,6 +36,8 @@ pub struct Ground {
     faults: Vec<Vec<u8>>,
     /// What servers were asked for, the latest last.
     asked: VecDeque<Vec<u8>>,
+    /// Times of which servers may lack flows: what is saved later lacks them, too.
+    gaps: VecDeque<Vec<u8>>,
     /// What agents' numbers mean, an entry a line, with the place in `said` of the latest time that it came.
     ids: BTreeMap<Numbered, (u64, Vec<u8>)>,
     said: BTreeMap<u64, Numbered>,
@@ -78,12 +84,18 @@ impl Ground {
                     self.asked.pop_front();
                 }
             }
+            Change::Gap(_) => {
+                self.gaps.push_back(line.clone());
+                if self.gaps.len() > MOST_GAPS {
+                    self.gaps.pop_front();
+                }
+            }
             Change::Ids(_) => {}
         }
         Some(line)
     }
 
-    /// Keeps the entries of a dictionary that are news, each with a line of its own, and returns a line of those.
+    /// Keeps the entries of a dictionary that are news, each with a line of its own, and returns those, in as many lines as they need.
     fn number(&mut self, at: &At, ids: &Ids, mut written: impl FnMut(&At, &mut Vec<u8>)) -> Option<Vec<u8>> {
         let node: Arc<str> = Arc::from(&*ids.node);
         let mut line = |entries| {
@@ -92,7 +104,7 @@ impl Ground {
             written(&At { change: Change::Ids(ids), ..at.clone() }, &mut line);
             line
         };
-        let mut news = Vec::new();
+        let (mut news, mut long) = (vec![Vec::new()], 0);
         for m in ids.sound() {
             let key = (node.clone(), ids.instance, Arc::new(m.clone()));
             let next = self.said.last_key_value().map_or(0, |(n, _)| n + 1);
@@ -101,8 +113,14 @@ impl Ground {
                 self.said.remove(&std::mem::replace(said, next));
                 continue;
             }
-            news.push(m.clone());
-            self.ids.insert(key, (next, line(vec![m.clone()])));
+            let own = line(vec![m.clone()]);
+            long += own.len();
+            if long > LONGEST && news.last().is_some_and(|l| !l.is_empty()) {
+                long = own.len();
+                news.push(Vec::new());
+            }
+            news.last_mut().into_iter().for_each(|l| l.push(m.clone()));
+            self.ids.insert(key, (next, own));
             // As a reader of the dictionary does, which has no more room.
             if self.ids.len() > MOST_IDS
                 && let Some((_, oldest)) = self.said.pop_first()
@@ -110,7 +128,8 @@ impl Ground {
                 self.ids.remove(&oldest);
             }
         }
-        (!news.is_empty()).then(|| line(news))
+        let lines: Vec<Vec<u8>> = news.into_iter().filter(|l| !l.is_empty()).map(line).collect();
+        (!lines.is_empty()).then(|| lines.join(&b'\n'))
     }
 
     fn edit(&mut self, line: Vec<u8>) {
@@ -132,10 +151,12 @@ impl Ground {
         let manifests = self.manifests.iter().map(|(_, _, l)| l);
         let mut lines = 2;
         // An edit takes away the faults that its file had before.
-        let ids = self.ids.values().map(|(_, l)| l);
+        // In the order in which they were said: where there is no room for all, the reader forgets the same ones.
+        let ids = self.said.values().filter_map(|key| self.ids.get(key)).map(|(_, l)| l);
         for l in manifests
             .chain(ids)
             .chain(&self.asked)
+            .chain(&self.gaps)
             .chain(&self.faults)
             .chain(&self.edits)
             .chain(self.kinds.values())
@@ -177,6 +198,38 @@ mod tests {
         assert!(lines[2].contains("\"edited\"") && lines[2].contains("v745}") && lines[257].contains("v1000}"));
         assert!(lines[2].contains(&Nanos(745).to_string()), "{}", lines[2]);
         assert_eq!(ground.edited, ground.edits.iter().map(Vec::len).sum::<usize>());
+    }
+
+    #[test]
+    fn a_dictionary_of_a_thousand_entries_is_several_lines_that_any_reader_of_lines_takes() {
+        let meaning = |n: u64| Meaning {
+            policy: n,
+            kind: "NetworkPolicy".to_owned(),
+            name: format!("{n}-{}", "x".repeat(200)),
+            ..Meaning::default()
+        };
+        let ids = |n: std::ops::Range<u64>| Arc::new(Ids { node: "n1".to_owned(), instance: 1, entries: n.map(meaning).collect() });
+        let said = |ids| At { cluster: Arc::from(""), at: Some(Nanos(1)), change: Change::Ids(ids) };
+        let mut ground = Ground::default();
+        let lines = ground.take(&said(ids(1..1_001)), line::write).unwrap();
+        let lines: Vec<&[u8]> = lines.split(|b| *b == b'\n').collect();
+        assert!(lines.len() > 5 && lines.iter().all(|l| l.len() < 64 << 10), "{}", lines.len());
+        let mut back = Vec::new();
+        for l in lines {
+            let Ok(line::Said::Changes(all)) = line::read(line::inside(l).unwrap()) else { panic!() };
+            for at in all {
+                let Change::Ids(ids) = at.change else { panic!() };
+                back.extend(ids.entries.iter().map(|m| m.policy));
+            }
+        }
+        assert_eq!(back, (1..1_001).collect::<Vec<_>>());
+        // What is said again comes later in the next file, as it does in the memory of whoever reads it.
+        assert_eq!(ground.take(&said(ids(1..2)), line::write), None);
+        let mut out = Vec::new();
+        ground.snapshot(Nanos(2), &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let all: Vec<&str> = text.lines().filter(|l| l.contains("\"ids\"")).collect();
+        assert!(all.len() == 1_000 && all[0].contains("\"2-x") && all[999].contains("\"1-x"), "{}", all[999]);
     }
 
     #[test]

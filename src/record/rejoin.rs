@@ -17,8 +17,12 @@ use std::sync::Arc;
 enum About {
     Object(Arc<str>, ObjectId),
     Kind(Arc<str>, String, String),
-    /// A manifest, what became of it, a fault, what an agent's numbers mean, or what was asked for: no snapshot takes it back.
+    /// A manifest, what became of it, a fault, or a time of which flows may be lacking: no snapshot takes it back.
     Text,
+    /// What an agent's numbers mean: whoever keeps them orders them by when they were said last, so that each time counts.
+    Ids,
+    /// What was asked for: the last of them holds, were it said before.
+    Asked,
 }
 
 /// The state of one recording.
@@ -36,6 +40,10 @@ pub struct Rejoin {
     /// The time of the last saving, and of the last one before the snapshot that is being read.
     saved: Option<Nanos>,
     known: Option<Nanos>,
+    /// What was asked for by what was handed on, by all that was read, and in the snapshot that is being read.
+    asks: Option<u64>,
+    asked: HashSet<u64>,
+    asking: Option<(u64, At)>,
 }
 
 impl Rejoin {
@@ -54,6 +62,11 @@ impl Rejoin {
         match line::read(text)? {
             Said::Changes(changes) => {
                 let about: Vec<About> = changes.iter().map(about).collect();
+                match &*about {
+                    [About::Ids] => return Ok(changes),
+                    [About::Asked] => return Ok(self.ask(id, changes)),
+                    _ => {}
+                }
                 for (at, a) in changes.iter().zip(&about) {
                     match &at.change {
                         // Many texts, and none of them takes another's place.
@@ -94,8 +107,26 @@ impl Rejoin {
                 self.known = self.saved;
                 Ok(Vec::new())
             }
-            Said::End(at) => Ok(self.end(at)),
+            Said::End(at) => {
+                // What the file goes on with, were it asked for before; and only once, for lists show where it began.
+                let asking = self.asking.take().filter(|(id, _)| self.asks != Some(*id));
+                self.asks = asking.as_ref().map(|(id, _)| *id).or(self.asks);
+                Ok(asking.map(|(_, at)| at).into_iter().chain(self.end(at)).collect())
+            }
         }
+    }
+
+    /// A snapshot says again what was asked for ever since; in it only what was not read is news.
+    fn ask(&mut self, id: u64, changes: Vec<At>) -> Vec<At> {
+        let news = self.asked.insert(id);
+        if self.named.is_some() {
+            self.asking = changes.last().map(|at| (id, at.clone()));
+            if !news {
+                return Vec::new();
+            }
+        }
+        self.asks = Some(id);
+        changes
     }
 
     /// What the texts of files change.
@@ -145,7 +176,9 @@ fn about(at: &At) -> About {
         Change::Apply(doc) => About::Object(cluster, ObjectId::of(doc)),
         Change::Remove(id) => About::Object(cluster, id.clone()),
         Change::Kind(Kind { group, kind, .. }) => About::Kind(cluster, group.clone(), kind.clone()),
-        Change::Fault(_) | Change::Edited(_) | Change::Ids(_) | Change::Asked(_) => About::Text,
+        Change::Ids(_) => About::Ids,
+        Change::Asked(_) => About::Asked,
+        Change::Fault(_) | Change::Edited(_) | Change::Gap(_) => About::Text,
     }
 }
 
@@ -203,6 +236,44 @@ mod tests {
         assert_eq!(snapshot(&[&b, &c], &mut r), ["+b", "+c", "-a 9"]);
         assert_eq!(snapshot(&[&b, &c], &mut r), [""; 0]);
         assert_eq!((r.said.len(), r.holds.len()), (2, 2));
+    }
+
+    #[test]
+    fn of_what_was_asked_for_the_last_holds_even_where_it_was_asked_before() {
+        let asked = |t: &str| At { cluster: "".into(), at: None, change: Change::Asked(t.into()) };
+        let said = |all: Vec<At>| -> Vec<String> {
+            let word = |at: At| if let Change::Asked(t) = at.change { t.to_string() } else { "?".to_owned() };
+            all.into_iter().map(word).collect()
+        };
+        let mut r = Rejoin::default();
+        let segment = |r: &mut Rejoin, lines: &[&str]| {
+            let mut edge = Vec::new();
+            line::snapshot(true, Nanos(8), &mut edge);
+            let mut out = r.take(&inside(&edge)).unwrap();
+            lines.iter().for_each(|t| out.extend(r.take(&text(&asked(t))).unwrap()));
+            edge.clear();
+            line::snapshot(false, Nanos(9), &mut edge);
+            out.extend(r.take(&inside(&edge)).unwrap());
+            said(out)
+        };
+        assert_eq!(segment(&mut r, &["ns:a"]), ["ns:a"]);
+        assert_eq!(segment(&mut r, &["ns:a"]), [""; 0], "the next file of the same");
+        assert_eq!(segment(&mut r, &[""]), [""], "gone on with, and all of it");
+        assert_eq!(segment(&mut r, &["ns:a"]), ["ns:a"], "and again only a part");
+        assert_eq!(segment(&mut r, &["ns:a", "", "ns:b"]), ["ns:b"]);
+        assert_eq!(segment(&mut r, &["ns:a", "", "ns:b"]), [""; 0]);
+        let live = |r: &mut Rejoin, t: &str| said(r.take(&text(&asked(t))).unwrap());
+        assert_eq!([live(&mut r, ""), live(&mut r, "ns:b")], [[""], ["ns:b"]], "while it ran");
+    }
+
+    #[test]
+    fn a_later_giving_of_numbers_is_handed_on_each_time() {
+        let meaning = crate::model::ids::Meaning { policy: 7, name: "a".to_owned(), ..Default::default() };
+        let ids = crate::model::ids::Ids { node: "n1".to_owned(), instance: 1, entries: vec![meaning] };
+        let at = At { cluster: "".into(), at: Some(Nanos(1)), change: Change::Ids(Arc::new(ids)) };
+        let mut r = Rejoin::default();
+        assert!((0..3).all(|_| r.take(&text(&at)).unwrap().len() == 1));
+        assert!(r.said.is_empty());
     }
 
     #[test]

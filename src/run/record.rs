@@ -13,7 +13,7 @@ use crate::plan::record::Record;
 pub use crate::record::Options;
 use crate::record::files::bytes;
 use crate::record::redact::Redact;
-use crate::record::{Around, Books, Ground, Keep, Recorder};
+use crate::record::{Around, Books, Ground, Keep, Recorder, set};
 use crate::source::feed::Inbox;
 use crate::tui::Left;
 use crate::wire::clock::time_of as time_of_line;
@@ -30,6 +30,7 @@ const DNS: i64 = 100;
 
 /// `given`: the manifests that the engine has been told of already.
 pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<Change>, stop: &CancellationToken) -> Result<u8, Error> {
+    let goes_on = r.keep != Keep::One && !set::segments(&r.path).is_empty();
     let mut recorder = Recorder::start(options(r.path.clone(), r.keep, r.redact))?;
     let mut around = r.around.map(|(before, after)| Around::new(before, after));
     for change in given {
@@ -37,10 +38,11 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
         recorder.world(&at);
     }
     let limits = limits(engine.admit().text(), around.is_some());
-    if !limits.is_empty() {
+    // What lies before may have held less, or other things.
+    if goes_on || !limits.is_empty() {
         recorder.world(&At { cluster: Arc::from(""), at: None, change: Change::Asked(Arc::from(&*limits)) });
     }
-    let recorder = std::cell::RefCell::new(recorder);
+    let (recorder, mut notices) = (std::cell::RefCell::new(recorder), 0);
     let result = headless::pump(
         &mut engine,
         &mut inbox,
@@ -70,10 +72,11 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
             engine.feed(input, &mut |e| admitted = Some(Seen::of(&e.response)));
             // Events of agents pass no filter of flows, and are kept where there is none.
             if let Some(f) = frame.as_ref().filter(|_| engine.ledger().events() > events && engine.admit().is_all()) {
-                admitted = Some(Seen { at: time_of_line(&f.bytes), drop: false, dns: false })
+                admitted = Some(Seen { at: time_of_line(&f.bytes), drop: false, dns: false, notice: false })
                     .filter(|s| s.at.is_none_or(|at| in_window(r.window, at)));
             }
             if let (Some(frame), Some(seen)) = (frame, admitted) {
+                notices += u64::from(seen.notice);
                 put(frame, &seen, &mut around, &mut recorder);
             }
             Ok(recorder.books().failed.is_none())
@@ -100,7 +103,7 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
     }
     if !r.quiet {
         say::ledger(engine.ledger(), engine.notes());
-        say::say("note", &closing(&r.path, &books, around.as_ref(), engine.ledger()));
+        say::say("note", &closing(&r.path, &books, notices, around.as_ref(), engine.ledger()));
     }
     ended
 }
@@ -113,8 +116,8 @@ fn limits(filter: &str, around: bool) -> String {
 
 fn put(frame: Frame, seen: &Seen, around: &mut Option<Around>, recorder: &mut Recorder) {
     match around {
-        // Names and explanations need DNS answers, however long ago they were.
-        Some(around) if !seen.dns => around.take(seen.at, seen.drop, frame, &mut |f| recorder.frame(f)),
+        // Names and explanations need DNS answers, however long ago they were; what was lost is lacking wherever that was.
+        Some(around) if !seen.dns && !seen.notice => around.take(seen.at, seen.drop, frame, &mut |f| recorder.frame(f)),
         _ => recorder.frame(frame),
     }
 }
@@ -124,13 +127,15 @@ struct Seen {
     at: Option<Nanos>,
     drop: bool,
     dns: bool,
+    /// Lost events, or how a node fares.
+    notice: bool,
 }
 
 impl Seen {
     fn of(r: &Response<'_>) -> Self {
-        let Some(flow) = r.flow() else { return Self { at: None, drop: false, dns: false } };
+        let Some(flow) = r.flow() else { return Self { at: None, drop: false, dns: false, notice: true } };
         let is = |f, n| matches!(flow.field(f), Value::Int(i) if i == n);
-        Self { at: Some(time_of(flow)), drop: is(Field::Verdict, DROPPED), dns: is(Field::L7Record, DNS) }
+        Self { at: Some(time_of(flow)), drop: is(Field::Verdict, DROPPED), dns: is(Field::L7Record, DNS), notice: false }
     }
 }
 
@@ -158,8 +163,11 @@ pub fn left(left: &Left) -> Result<(), Error> {
         .hint("what was written before can be read: flowhy replay FILE"))
 }
 
-fn closing(path: &Path, books: &Books, around: Option<&Around>, ledger: &Ledger) -> String {
-    let mut text = format!("recorded {} flows to {}, {}", count(books.flows), path.display(), bytes(books.bytes));
+/// `notices`: records that are no flows, and stand among them.
+fn closing(path: &Path, books: &Books, notices: u64, around: Option<&Around>, ledger: &Ledger) -> String {
+    let besides = if notices > 0 { format!(", and {} records of lost events or of nodes,", count(notices)) } else { String::new() };
+    let flows = count(books.flows.saturating_sub(notices));
+    let mut text = format!("recorded {flows} flows{besides} to {}, {}", path.display(), bytes(books.bytes));
     if ledger.events() > 0 {
         text.push_str(&format!(
             "; there were {} events of agents and {} of their debugging",

@@ -2,6 +2,7 @@
 use super::line::Beside;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
+use crate::model::captures::only;
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
@@ -177,7 +178,7 @@ pub fn troubles(t: &query::Trouble) {
 pub fn captures(engine: &Engine) {
     let limits = engine.captures().limits();
     if !limits.is_empty() {
-        say("warning", &format!("the recording was made with {limits}: what else there was is not in it, and proves nothing"));
+        say("warning", &only(&limits));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the reading and the clock. What is served, and how, belongs to `serve`.
 use super::{LAST_WORDS, headless, say};
 use crate::error::{Error, Kind};
+use crate::model::input::Change;
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
 use crate::plan::{Address, Arrival, Serve};
@@ -11,6 +12,8 @@ use crate::serve::{self, About, Archive, ByQuery, Listen, Rate, Service, Taken, 
 use crate::source::file::Recording;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::note::Notes;
+use crate::world::line::{self, Said};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +35,7 @@ pub async fn serve(s: Serve) -> Result<u8, Error> {
     let (to, until, quiet) = (Arc::clone(&archive), stop.clone(), s.quiet);
     // Opened here: a wrong name is told before anybody connects.
     let opened = open(&s.files)?;
-    let reader = Reader { files: s.files.clone(), pace: s.pace, again: s.again, archive: to, stop: until };
+    let reader = Reader { files: s.files.clone(), pace: s.pace, again: s.again, archive: to, stop: until, quiet: Cell::new(quiet) };
     std::thread::Builder::new()
         .name("read".to_owned())
         .spawn(move || {
@@ -129,6 +132,8 @@ struct Reader {
     again: bool,
     archive: Arc<Archive>,
     stop: CancellationToken,
+    /// Also once it was said what clients do not get.
+    quiet: Cell<bool>,
 }
 
 impl Reader {
@@ -172,6 +177,14 @@ impl Reader {
                     continue;
                 }
             };
+            if let Decoded::World(text) = &line
+                && !self.quiet.get()
+                && numbers(text)
+            {
+                self.quiet.set(true);
+                let text = "agents name policies by number in it, and what the numbers mean stands beside the flows, where no client asks";
+                say::say("note", &format!("{text}: flowhy replay {name} has the names"));
+            }
             let at = match &line {
                 Decoded::Response(r) => &r.time,
                 Decoded::AgentEvent(r) => &r.time,
@@ -216,6 +229,11 @@ impl Reader {
             std::thread::sleep(wait.min(NAP));
         }
     }
+}
+
+/// Whether a line of state says what agents' numbers mean.
+fn numbers(text: &[u8]) -> bool {
+    matches!(line::read(text), Ok(Said::Changes(all)) if all.iter().any(|at| matches!(at.change, Change::Ids(_))))
 }
 
 /// One time through the recordings.

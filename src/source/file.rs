@@ -5,6 +5,7 @@
 use super::lines::Lines;
 use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame};
+use crate::model::time::Nanos;
 use crate::record::set;
 use bytes::Bytes;
 use std::fs::File;
@@ -193,6 +194,11 @@ impl Recording {
     /// A recording from any reader.
     pub fn reader(name: &str, from: Box<dyn Read + Send>, live: bool) -> Result<Self, Error> {
         Opened::reader(name, from, live).map(Self::of)
+    }
+
+    /// The latest time that stands at its end, where that can be known before it is read.
+    pub fn last_time(&self) -> Option<Nanos> {
+        super::tail::last_time(&self.name, self.how.packed)
     }
 
     fn of(o: Opened) -> Self {

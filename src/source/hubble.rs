@@ -5,12 +5,13 @@
 use super::backoff::Backoff;
 use super::capture::{Capture, Wishes};
 use super::feed::{Feed, Gone};
-use super::resume::Resume;
+use super::overlap::Lapse;
+use super::resume::{self, OVERLAP, Resume};
 use super::server::Server;
 use super::status::{Sort, Trouble, trouble};
 use super::{Source, Stop};
 use crate::error::Error;
-use crate::model::input::{self, Frame, Input, Link};
+use crate::model::input::{self, At, Change, Frame, Gap, Input, Link};
 use crate::model::time::Nanos;
 use crate::wire::ids;
 use crate::wire::pb::{flow::FlowFilter, observer};
@@ -134,6 +135,8 @@ struct Session {
     keepalive: Duration,
     /// When the server was reached first: a `follow` that has seen nothing yet goes on from here.
     reached: Option<Nanos>,
+    /// When the connection broke: until then everything came.
+    broke: Option<Nanos>,
     /// New messages on this connection; any on any.
     news: bool,
     seen: bool,
@@ -152,7 +155,20 @@ impl Session {
         let keepalive = client.server.timing.keepalive;
         let wishes = Wishes::of(client.capture.as_ref());
         let resume = Resume::default();
-        Self { client, server, resume, backoff, keepalive, reached: None, news: false, seen: false, proven: false, wishes, wished: false }
+        Self {
+            client,
+            server,
+            resume,
+            backoff,
+            keepalive,
+            reached: None,
+            broke: None,
+            news: false,
+            seen: false,
+            proven: false,
+            wishes,
+            wished: false,
+        }
     }
 
     async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
@@ -161,6 +177,7 @@ impl Session {
             if let Some(any) = self.wishes.take() {
                 (self.client.request.whitelist, self.client.request.blacklist) = (any, Vec::new());
                 (self.proven, self.wished) = (false, true);
+                self.resume.changes();
             }
             let ended = match self.once(feed).await {
                 Ok(done) | Err(done) => done,
@@ -203,6 +220,9 @@ impl Session {
             if self.news || trouble.sort == Sort::Pings {
                 self.backoff.reset();
             }
+            if self.news {
+                self.broke = Some(now());
+            }
             let pause = self.backoff.pause();
             let cause = match trouble.sort {
                 Sort::TooLarge => format!("{}; going on from now", trouble.cause),
@@ -236,7 +256,7 @@ impl Session {
         let timing = self.client.server.timing;
         let opening = async {
             let (channel, mut greeting) = self.client.server.open(self.keepalive).await?;
-            let mut call = Box::pin(get_flows(channel, self.client.server.request(wire)));
+            let mut call = Box::pin(get_flows(channel.clone(), self.client.server.request(wire)));
             // A quiet server may send no header before its first flow, hours later; that it speaks HTTP/2 is enough.
             let early = tokio::select! {
                 answer = &mut call => Some(answer),
@@ -245,9 +265,9 @@ impl Session {
             if matches!(early, Some(Err(_))) {
                 greeting.judge()?;
             }
-            Ok::<_, Trouble>((early, call, greeting))
+            Ok::<_, Trouble>((early, call, greeting, channel))
         };
-        let (early, call, greeting) = tokio::select! {
+        let (early, call, greeting, channel) = tokio::select! {
             opened = opening => opened?,
             () = feed.gone() => return Err(Ended::Gone),
         };
@@ -263,7 +283,7 @@ impl Session {
             },
         };
         let ended = match answer {
-            Ok(stream) => self.read(stream, feed, filtered).await,
+            Ok(stream) => self.read(stream, channel, feed, filtered).await,
             Err(status) => Err(self.failed(&status, filtered, feed).await),
         };
         match ended {
@@ -274,7 +294,7 @@ impl Session {
         }
     }
 
-    async fn read(&mut self, mut stream: Streaming<Bytes>, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
+    async fn read(&mut self, mut stream: Streaming<Bytes>, channel: Channel, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
         loop {
             if self.wishes.waits() {
                 feed.flush().await?;
@@ -302,6 +322,9 @@ impl Session {
                     // An answer that ends is never gone on with, so there is nothing to remember.
                     if !self.client.request.follow || self.resume.is_new(&bytes) {
                         self.news = true;
+                        if let Some(lapse) = self.resume.lapse() {
+                            self.lacks(lapse, &channel, feed).await?;
+                        }
                         feed.send(self.frame(bytes, None)).await?;
                     }
                 }
@@ -312,6 +335,39 @@ impl Session {
                 Err(status) => return Err(self.failed(&status, filtered, feed).await),
             }
         }
+    }
+
+    /// Says that a node may lack something, unless the server holds older flows of it than what is missed: then there was none that was
+    /// asked for.
+    async fn lacks(&self, lapse: Lapse, channel: &Channel, feed: &mut Feed) -> Result<(), Ended> {
+        // Until the connection broke everything came, if the node's clock is not altogether different from ours.
+        let alive = self.broke.map(|at| at.plus(-OVERLAP)).filter(|at| *at < lapse.until);
+        let from = alive.map_or(lapse.from, |at| lapse.from.max(at));
+        let oldest = tokio::select! {
+            oldest = tokio::time::timeout(self.client.server.timing.connect, self.oldest(channel.clone(), &lapse.node)) => oldest.ok().flatten(),
+            () = feed.gone() => return Err(Ended::Gone),
+        };
+        if oldest.is_some_and(|at| at <= from) {
+            return Ok(());
+        }
+        let until = oldest.map_or(lapse.until, |at| at.min(lapse.until));
+        let gap = Gap { server: self.server.clone(), node: lapse.node, from, until };
+        feed.send(Input::World(At { cluster: Arc::from(""), at: Some(until), change: Change::Gap(Arc::new(gap)) })).await?;
+        Ok(())
+    }
+
+    /// When the oldest flow of a node was that the server holds.
+    async fn oldest(&self, channel: Channel, node: &str) -> Option<Nanos> {
+        let wire = observer::GetFlowsRequest { number: 1, first: true, ..Default::default() };
+        let mut stream = get_flows(channel, self.client.server.request(wire)).await.ok()?;
+        let mut oldest = None;
+        // Relay answers with one of each node.
+        while let Ok(Some(message)) = stream.message().await {
+            if let Some(at) = resume::flow_of(&message, node.as_bytes()) {
+                oldest = Some(oldest.map_or(at, |o: Nanos| o.min(at)));
+            }
+        }
+        oldest
     }
 
     async fn failed(&self, status: &Status, filtered: bool, feed: &mut Feed) -> Ended {

@@ -63,13 +63,15 @@ pub struct Remote {
 struct State {
     ended: AtomicBool,
     /// The recording's end, where a time behind it was asked for.
+    overshot: Mutex<Option<Nanos>>,
+    /// Its end, where that is known.
     end: Mutex<Option<Nanos>>,
+    /// How many files there are to come to their ends.
+    files: usize,
 }
 
-impl State {
-    fn end(&self) -> MutexGuard<'_, Option<Nanos>> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(time: &Mutex<Option<Nanos>>) -> MutexGuard<'_, Option<Nanos>> {
+    time.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Remote {
@@ -77,9 +79,9 @@ impl Remote {
         self.pace.send_modify(|p| p.paused = paused);
     }
 
-    /// One line more, if paused.
-    pub fn step(&self) {
-        self.pace.send_modify(|p| p.steps += 1);
+    /// So many lines more, if paused.
+    pub fn step(&self, lines: u64) {
+        self.pace.send_modify(|p| p.steps += lines);
     }
 
     pub fn speed(&self, speed: f64) {
@@ -102,7 +104,17 @@ impl Remote {
 
     /// The recording's last time, if since the last question one behind it was asked for: then it was gone there.
     pub fn overshot(&self) -> Option<Nanos> {
-        self.state.end().take()
+        lock(&self.state.overshot).take()
+    }
+
+    /// The recording's last time: of plain files known from the beginning, else once it was played to its end.
+    pub fn end(&self) -> Option<Nanos> {
+        *lock(&self.state.end)
+    }
+
+    /// How many files come to their ends before everything has been played.
+    pub fn files(&self) -> usize {
+        self.state.files
     }
 }
 
@@ -120,7 +132,7 @@ impl Replay {
     /// `speed` 1.0 plays as it was; infinite as fast as it can be read. Not a number, 0 or less counts as infinite. Ends with the tape.
     pub fn new(tape: Tape, speed: f64) -> (Self, Remote) {
         let (tx, pace) = watch::channel(Pace { speed: sound(speed), paused: false, steps: 0, sought: (0, To::Back) });
-        let state = Arc::new(State::default());
+        let state = Arc::new(State { end: Mutex::new(tape.last_time()), files: tape.names().len(), ..State::default() });
         (Self { tape, again: None, pace, state: state.clone() }, Remote { pace: tx, state })
     }
 
@@ -188,10 +200,14 @@ impl Source for Replay {
                         return Ok(Err(Error::new(Kind::Input, "cannot read").cause(format!("no thread for it: {e}"))));
                     }
                     let mut to = player.play(rx, &mut feed).await?;
+                    if to.is_none() {
+                        let mut end = lock(&state.end);
+                        *end = player.latest.max(*end);
+                    }
                     if to.is_none()
                         && let Some(end) = player.overshot()
                     {
-                        *state.end() = Some(end);
+                        *lock(&state.overshot) = Some(end);
                         to = Some(To::Time(end));
                     }
                     if to.is_none() {
@@ -513,7 +529,7 @@ mod tests {
         tokio::spawn(Box::new(player).run(feed, Stop::new()));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(matches!(inbox.try_recv(), Ok(None)));
-        remote.step();
+        remote.step(1);
         let batch = inbox.recv().await.unwrap();
         assert_eq!(batch.iter().filter(|i| matches!(i, Input::Frame(_))).count(), 1);
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -558,7 +574,7 @@ mod tests {
         until_clock(&mut inbox, 499, &mut seen).await;
         // The answer, and the five minutes before.
         assert_eq!((seen[0], seen[1], seen.last(), seen.len()), ((0, false), (200, true), Some(&(499, true)), 301));
-        remote.step();
+        remote.step(1);
         until_clock(&mut inbox, 500, &mut seen).await;
         remote.seek(To::Back);
         until_clock(&mut inbox, 499, &mut seen).await;

@@ -1,7 +1,9 @@
 //! How a broken stream goes on: without a gap, and without flows that were there before.
 //!
 //! Owns the memory of what was seen last. It asks again for what began a little before the last flow and drops what it
-//! knows: by uuid, or by the message's own bytes where an agent gives none. It reads of a message only time and uuid.
+//! knows: by uuid, or by the message's own bytes where an agent gives none. It reads of a message only time, node and uuid. That
+//! nothing of it comes again is noticed by `overlap`.
+use super::overlap::{Lapse, Overlap};
 use crate::model::time::Nanos;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,12 +30,29 @@ pub struct Resume {
     until: i64,
     /// Nothing before this is asked for again, whatever was seen.
     floor: Option<Nanos>,
+    overlap: Overlap,
+    /// What the last message has shown to be lacking.
+    lapse: Option<Lapse>,
 }
 
 impl Resume {
     /// Takes note of a message; `false` if it was there before the connection broke.
     pub fn is_new(&mut self, message: &[u8]) -> bool {
-        let (time, uuid) = mark(message);
+        let mark = mark(message);
+        let new = self.is_unknown(message, &mark);
+        if let (true, Some(at)) = (mark.flow, mark.time) {
+            self.lapse = self.overlap.came(mark.node, at, new);
+        }
+        new
+    }
+
+    /// What lies between the last flow before a break and the message that was taken last, if it may be lost.
+    pub fn lapse(&mut self) -> Option<Lapse> {
+        self.lapse.take()
+    }
+
+    fn is_unknown(&mut self, message: &[u8], mark: &Mark<'_>) -> bool {
+        let (time, uuid) = (mark.time, mark.uuid);
         let mut hasher = DefaultHasher::new();
         match uuid {
             // With its time: a server that gives all flows the same uuid must not lose them.
@@ -79,8 +98,16 @@ impl Resume {
         self.floor = Some(at);
     }
 
+    /// Something else is asked for from now on.
+    pub fn changes(&mut self) {
+        self.overlap.forget();
+    }
+
     /// A new connection begins: what is remembered may come again. `now` bounds how far a clock that is ahead moves the end.
     pub fn look_for_duplicates(&mut self, now: Nanos) {
+        if let Some(since) = self.since() {
+            self.overlap.ask(since);
+        }
         self.known.clear();
         for id in &self.recent {
             *self.known.entry(*id).or_insert(0) += 1;
@@ -99,22 +126,42 @@ impl Resume {
 
 /// The time of a `GetFlowsResponse`, as far as its bytes can be read.
 pub fn time(message: &[u8]) -> Option<Nanos> {
-    mark(message).0
+    mark(message).time
 }
 
-/// Time and uuid of a `GetFlowsResponse`, as far as its bytes can be read.
-fn mark(message: &[u8]) -> (Option<Nanos>, Option<&[u8]>) {
-    let (mut time, mut flow_time, mut uuid) = (None, None, None);
+/// The time of a flow of that node.
+pub fn flow_of(message: &[u8], node: &[u8]) -> Option<Nanos> {
+    let mark = mark(message);
+    mark.time.filter(|_| mark.flow && mark.node == node)
+}
+
+/// What is read of a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Mark<'a> {
+    flow: bool,
+    time: Option<Nanos>,
+    uuid: Option<&'a [u8]>,
+    node: &'a [u8],
+}
+
+/// Of a `GetFlowsResponse`, as far as its bytes can be read.
+fn mark(message: &[u8]) -> Mark<'_> {
+    let (mut mark, mut flow_time) = (Mark::default(), None);
     walk(message, |field, bytes| match field {
-        1 => walk(bytes, |field, bytes| match field {
-            1 => flow_time = Some(timestamp(bytes)),
-            34 if !bytes.is_empty() => uuid = Some(bytes),
-            _ => {}
-        }),
-        1001 => time = Some(timestamp(bytes)),
+        1 => {
+            mark.flow = true;
+            walk(bytes, |field, bytes| match field {
+                1 => flow_time = Some(timestamp(bytes)),
+                34 if !bytes.is_empty() => mark.uuid = Some(bytes),
+                _ => {}
+            });
+        }
+        1000 => mark.node = bytes,
+        1001 => mark.time = Some(timestamp(bytes)),
         _ => {}
     });
-    (time.or(flow_time), uuid)
+    mark.time = mark.time.or(flow_time);
+    mark
 }
 
 fn timestamp(message: &[u8]) -> Nanos {
@@ -192,8 +239,9 @@ mod tests {
     #[test]
     fn reads_time_and_uuid() {
         let m = message(1_700_000_000, "abc");
-        assert_eq!(mark(&m), (Some(Nanos::from_parts(1_700_000_000, 5)), Some(&b"abc"[..])));
-        assert_eq!(mark(b"").0, None);
+        let wanted = Mark { flow: true, time: Some(Nanos::from_parts(1_700_000_000, 5)), uuid: Some(b"abc"), node: b"n" };
+        assert_eq!(mark(&m), wanted);
+        assert_eq!(mark(b""), Mark::default());
         // Any bytes are survived.
         for n in 0..m.len() {
             let mut torn = m.clone();
@@ -213,9 +261,21 @@ mod tests {
         r.look_for_duplicates(NOW);
         assert!(seen[80..].iter().all(|m| !r.is_new(m)));
         assert!(r.is_new(&message(1009, "new")));
+        assert_eq!(r.lapse(), None);
         // It breaks again: both what came before and after the first break are known.
         r.look_for_duplicates(NOW);
         assert!(!r.is_new(&message(1009, "new")) && !r.is_new(&seen[99]));
+    }
+
+    #[test]
+    fn where_nothing_of_before_the_break_comes_again_what_lies_between_may_be_lost() {
+        let mut r = Resume::default();
+        (0..100).for_each(|n| assert!(r.is_new(&message(1000 + n / 10, &n.to_string()))));
+        r.look_for_duplicates(NOW);
+        assert!(r.is_new(&message(1500, "later")));
+        let lapse = r.lapse().unwrap();
+        assert_eq!((lapse.node.as_str(), lapse.from.parts().0, lapse.until.parts().0), ("n", 1009, 1500));
+        assert!(r.is_new(&message(1501, "and on")) && r.lapse().is_none());
     }
 
     #[test]

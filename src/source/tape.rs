@@ -73,6 +73,12 @@ impl Tape {
         self.tracks.iter().flat_map(|t| t.files.iter().map(Recording::name)).collect()
     }
 
+    /// The latest time of all, where every recording tells it before it is read.
+    pub fn last_time(&self) -> Option<Nanos> {
+        let each = self.tracks.iter().map(|t| t.files.back().filter(|f| !f.is_live()).and_then(Recording::last_time));
+        each.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
     /// Whether reading may block for long.
     pub fn is_live(&self) -> bool {
         self.tracks.iter().any(|t| t.files.front().is_some_and(Recording::is_live))

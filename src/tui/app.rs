@@ -92,6 +92,7 @@ impl App {
             changed |= v.count(engine, more);
         }
         changed |= update::board::judge(&mut self.model, engine, more);
+        changed |= update::tape::follow(&mut self.model, &self.engine);
         changed | update::board::admit(&mut self.model, &self.engine, more)
     }
 

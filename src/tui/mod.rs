@@ -31,7 +31,6 @@ pub use app::App;
 pub use desk::Desk;
 pub use model::{Effect, Options, Tone};
 pub use tapes::{Begin, Left, Start, Tapes};
-pub use text::count;
 pub use theme::{Depth, THEMES, Theme};
 pub use update::mouse::Mouse;
 
@@ -39,6 +38,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::model::input::Input;
 use crate::query::Predicate;
+use crate::source::capture::Capture;
 use crate::source::feed::Inbox;
 use crate::source::replay::Remote;
 use crossterm::event::{Event, EventStream, MouseButton, MouseEventKind};
@@ -125,35 +125,8 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
                 // What a key changes is looked up before the picture, as far as that is quick.
                 let until = Instant::now() + SLICE;
                 app.scan(&mut || Instant::now() < until);
-                for effect in app.effects() {
-                    match effect {
-                        Effect::Save(path) => {
-                            let filter = app.model.view().map_or_else(Predicate::all, |v| v.filter().clone());
-                            let (tone, text) = tapes.save(&path, filter, &app.engine);
-                            app.say(tone, text);
-                        }
-                        Effect::Record(path) => {
-                            let (tone, text) = tapes.toggle(path.as_deref());
-                            app.say(tone, text);
-                            app.model.tape = tapes.state();
-                        }
-                        Effect::Export(path, text) => keep(&mut app, &mut clerk, Wish::Export(path, text)),
-                        Effect::Write(settings) => keep(&mut app, &mut clerk, Wish::Write(settings)),
-                        Effect::Keep(name, filter) => keep(&mut app, &mut clerk, Wish::Keep(name, filter)),
-                        Effect::Remember(filter) => keep(&mut app, &mut clerk, Wish::Remember(filter)),
-                        Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
-                        Effect::Step => remote.iter().for_each(Remote::step),
-                        Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
-                        Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
-                        Effect::Copy(text) => copy(&text),
-                        Effect::Capture(any, text) => {
-                            capture.iter().for_each(|c| c.ask(any.clone()));
-                            tapes.asked(&text, app.engine.now());
-                        }
-                        Effect::Redraw => broken = anew(&mut terminal).err(),
-                        Effect::Suspend => asked = Some(term::Ask::Suspend),
-                    }
-                }
+                let hands = Hands { tapes: &mut tapes, clerk: &mut clerk, remote: &remote, capture: &capture, terminal: &mut terminal };
+                (asked, broken) = obey(&mut app, hands);
                 if asked.is_none() && !app.done() {
                     broken = broken.or(draw(&mut terminal, &mut app).err());
                     (drawn, dirty) = (Instant::now(), false);
@@ -201,8 +174,15 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             break;
         }
         dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // What a replay is played on for asks for more of it.
+        let hands = Hands { tapes: &mut tapes, clerk: &mut clerk, remote: &remote, capture: &capture, terminal: &mut terminal };
+        broken = obey(&mut app, hands).1.or(broken);
         while let Some((tone, text)) = clerk.said() {
             app.say(tone, text);
+            dirty = true;
+        }
+        if let Some(cause) = tapes.without() {
+            app.model.ringless = Some(cause);
             dirty = true;
         }
         // The ring begins with a flow: from then on leaving loses nothing.
@@ -214,6 +194,51 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
     clerk.end(&mut left, &mut || STILL.saturating_sub(begin.elapsed()));
     left.broken = broken;
     Ok(left)
+}
+
+/// What effects are carried out with.
+struct Hands<'a> {
+    tapes: &'a mut Tapes,
+    clerk: &'a mut Clerk,
+    remote: &'a Option<Remote>,
+    capture: &'a Option<Capture>,
+    terminal: &'a mut Screen,
+}
+
+/// Carries out what the model asks for; gives back what only the loop can do, and why nothing can be drawn any more.
+fn obey(app: &mut App, hands: Hands<'_>) -> (Option<term::Ask>, Option<Error>) {
+    let Hands { tapes, clerk, remote, capture, terminal } = hands;
+    let (mut asked, mut broken) = (None, None);
+    for effect in app.effects() {
+        match effect {
+            Effect::Save(path) => {
+                let filter = app.model.view().map_or_else(Predicate::all, |v| v.filter().clone());
+                let (tone, text) = tapes.save(&path, filter, &app.engine);
+                app.say(tone, text);
+            }
+            Effect::Record(path) => {
+                let (tone, text) = tapes.toggle(path.as_deref());
+                app.say(tone, text);
+                app.model.tape = tapes.state();
+            }
+            Effect::Export(path, text) => keep(app, clerk, Wish::Export(path, text)),
+            Effect::Write(settings) => keep(app, clerk, Wish::Write(settings)),
+            Effect::Keep(name, filter) => keep(app, clerk, Wish::Keep(name, filter)),
+            Effect::Remember(filter) => keep(app, clerk, Wish::Remember(filter)),
+            Effect::Seek(to) => remote.iter().for_each(|r| r.seek(to)),
+            Effect::Step(lines) => remote.iter().for_each(|r| r.step(lines)),
+            Effect::Speed(speed) => remote.iter().for_each(|r| r.speed(speed)),
+            Effect::Hold(held) => remote.iter().for_each(|r| r.pause(held)),
+            Effect::Copy(text) => copy(&text),
+            Effect::Capture(any, text) => {
+                capture.iter().for_each(|c| c.ask(any.clone()));
+                tapes.asked(&text, app.engine.now());
+            }
+            Effect::Redraw => broken = anew(terminal).err(),
+            Effect::Suspend => asked = Some(term::Ask::Suspend),
+        }
+    }
+    (asked, broken)
 }
 
 fn keep(app: &mut App, clerk: &mut Clerk, wish: Wish) {

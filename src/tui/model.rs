@@ -39,6 +39,8 @@ pub struct Options {
     pub live: bool,
     /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
     pub command: String,
+    /// The flags by which other commands ask the same source: `--from f.jsonl --policies k8s`; empty where none can.
+    pub source: String,
     /// The working directory, in which a copied patch is to be applied.
     pub here: PathBuf,
     /// Seconds east of UTC in which times are shown.
@@ -72,9 +74,11 @@ pub enum Effect {
     Capture(Vec<FlowFilter>, String),
     /// Stop the player's clock, or let it run.
     Hold(bool),
-    /// The player to another place, one line on, to another speed.
+    /// The player to another place.
     Seek(To),
-    Step,
+    /// So many lines on.
+    Step(u64),
+    /// To another speed.
     Speed(f64),
     /// What is held and passes the filter, to a file.
     Save(String),
@@ -203,13 +207,14 @@ pub struct Case {
     pub contrast: Option<(u64, Vec<Contrast>)>,
 }
 
+/// Whether there may be something to edit. Where there is not, such an explanation tells it itself; a sentence more would take its room.
+pub fn mendable(why: &Why) -> bool {
+    !matches!(why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed)
+}
+
 /// Made when it is looked at: it goes over every conversation at hand.
-fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    let cause = engine.causes().get(id)?;
-    // That there is nothing to edit is told by such an explanation itself; a sentence more would take its room.
-    if matches!(cause.why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed) {
-        return None;
-    }
+pub fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
+    let cause = engine.causes().get(id).filter(|c| mendable(&c.why))?;
     Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 
@@ -294,6 +299,23 @@ impl Fields {
         let (path, value) = self.fields.as_ref()?.get(self.at)?;
         Some((path, value))
     }
+}
+
+/// What a replay is played on for, as fast as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Cause,
+    Change,
+}
+
+/// A replay that is played on until something appears.
+#[derive(Debug, Clone, Copy)]
+pub struct Hunt {
+    pub wanted: Wanted,
+    /// So many of them were there already.
+    pub known: usize,
+    /// So many frames have come when the lines that were asked for are played.
+    pub frames: u64,
 }
 
 /// A menu on the last line.
@@ -426,10 +448,14 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// A replay is played on for something.
+    pub hunt: Option<Hunt>,
     /// What is being recorded on demand, in a few words.
     pub tape: Option<String>,
     /// Flows that are not in the recordings that were to have them.
     pub missed: u64,
+    /// Why there is no ring of this session.
+    pub ringless: Option<String>,
     /// What is held is kept on the disk as well.
     pub kept: bool,
     /// A file that was asked for is not whole yet.
@@ -473,8 +499,10 @@ impl Model {
             titled: false,
             done: false,
             closed: false,
+            hunt: None,
             tape: None,
             missed: 0,
+            ringless: None,
             kept: false,
             saving: false,
             options,
@@ -519,6 +547,12 @@ impl Model {
     /// What changes are proposed on.
     pub fn ground(&self) -> Ground<'_> {
         Ground { here: &self.options.here, limits: self.captures.limits() }
+    }
+
+    /// A recording that is played at a pace, or stands, and is not over.
+    pub fn played(&self) -> Option<&Remote> {
+        let paced = |r: &&Remote| !r.ended() && (r.pace().paused || r.pace().speed.is_finite());
+        self.options.remote.as_ref().filter(paced)
     }
 
     /// Whether more may come: no source has ended for good.

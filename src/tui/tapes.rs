@@ -42,6 +42,8 @@ pub struct Tapes {
     ground: Ground,
     /// Flows that are not in recordings that have ended, because the disk was behind or failed.
     missed: u64,
+    /// Why there is no ring of this session.
+    without: Option<String>,
     /// The line that is being made; its room is used again.
     line: Vec<u8>,
 }
@@ -91,6 +93,7 @@ impl Tapes {
             closing: Vec::new(),
             ground: Ground::default(),
             missed: 0,
+            without: None,
             line: Vec::new(),
         };
         given.iter().for_each(|at| all.world(at));
@@ -100,6 +103,11 @@ impl Tapes {
     /// Whether what is seen is kept beyond the screen.
     pub fn keeps(&self) -> bool {
         self.session.as_ref().is_some_and(|r| r.to.books().opened)
+    }
+
+    /// Why what is seen is not kept although it was to be; until that is asked.
+    pub fn without(&mut self) -> Option<String> {
+        self.without.take()
     }
 
     /// How many flows are not in the recordings that were to have them.
@@ -214,8 +222,10 @@ impl Tapes {
 
     /// What has come of opening files.
     fn opened(&mut self) -> Option<(Tone, String)> {
-        // Nobody asked for the ring: without a place for it there is none.
-        self.session.take_if(|r| !r.to.books().opened && r.to.books().failed.is_some());
+        // Nobody asked for the ring: without a place for it there is none, and the ledger says why.
+        if let Some(r) = self.session.take_if(|r| !r.to.books().opened && r.to.books().failed.is_some()) {
+            self.without = r.to.books().failed.clone();
+        }
         let r = self.named.as_mut().filter(|r| !r.opened)?;
         let books = r.to.books();
         r.opened = books.opened;

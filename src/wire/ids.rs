@@ -31,8 +31,10 @@ pub fn ruling(f: &Flow) -> Option<Ruling> {
 /// The entries that travel on a record, as the change that they are. Of a node that is not named nobody could find them again.
 pub fn carried(codec: Codec, bytes: &[u8]) -> Option<At> {
     static FINDER: LazyLock<memchr::memmem::Finder<'static>> = LazyLock::new(|| memchr::memmem::Finder::new(NAME));
-    // Nearly every record has none, and nothing of it is read.
-    FINDER.find(bytes)?;
+    // Nearly every record has none, and of those that have the most name only numbers: nothing else of them is read here.
+    if !FINDER.find_iter(bytes).any(|at| may_carry(codec, bytes.get(at + NAME.len()..).unwrap_or_default())) {
+        return None;
+    }
     let Ok(Decoded::Response(r)) = decode_bytes(codec, bytes, &mut Notes::default()) else { return None };
     let Some(ResponseTypes::Flow(f)) = &r.response_types else { return None };
     let m = read(f.extensions.as_ref()?).filter(|m| !m.dictionary.is_empty())?;
@@ -45,6 +47,23 @@ pub fn carried(codec: Codec, bytes: &[u8]) -> Option<At> {
     let at = Some(time_of(&r)).filter(|at| *at != Nanos::default());
     Some(At { cluster: Arc::from(""), at, change: Change::Ids(Arc::new(ids)) })
 }
+
+/// Whether what follows the name of the extension may hold entries.
+fn may_carry(codec: Codec, rest: &[u8]) -> bool {
+    match (codec, rest.split_first()) {
+        (Codec::HubbleJson, _) => memchr::memmem::find(rest, b"dictionary").is_some(),
+        // The value follows the type, as nearly everybody writes it.
+        (Codec::Hubble, Some((&VALUE, mut rest))) => {
+            let len = prost::decode_length_delimiter(&mut rest).ok();
+            let value = len.and_then(|len| rest.get(..len)).and_then(|value| agent::Ruling::decode(value).ok());
+            value.is_none_or(|m| !m.dictionary.is_empty())
+        }
+        (Codec::Hubble, _) => true,
+    }
+}
+
+/// How the second field of a message begins that is bytes.
+const VALUE: u8 = 2 << 3 | 2;
 
 fn meaning(m: agent::Meaning) -> Meaning {
     Meaning {

@@ -82,7 +82,13 @@ impl Addresses {
     ) {
         let none = Vec::new();
         let (before, after) = (old.map_or(&none, |p| &p.ips), new.map_or(&none, |p| &p.ips));
-        before.iter().filter(|ip| !after.contains(ip)).for_each(|ip| self.end(key, *ip, at, ward));
+        for ip in before.iter().filter(|ip| !after.contains(ip)) {
+            self.end(key, *ip, at, ward);
+            // It was so all its life, under whichever labels.
+            let held = self.holds.get_mut(ip).into_iter().flatten();
+            held.filter(|h| h.key == *key && h.is_over() && old.is_some_and(|old| old.started == h.pod.started))
+                .for_each(|h| h.ward = ward);
+        }
         let Some(pod) = new else {
             self.met.remove(key);
             return;
@@ -92,7 +98,8 @@ impl Addresses {
         if !after.is_empty() {
             self.met.insert(key.clone(), pod.started);
         }
-        let alike = old.is_some_and(|old| old.is_alike(pod));
+        // One that was started since is another pod.
+        let alike = old.is_some_and(|old| old.is_alike(pod) && old.started == pod.started);
         for ip in after {
             let known = before.contains(ip);
             if known && alike {
@@ -101,7 +108,7 @@ impl Addresses {
                 continue;
             }
             if known {
-                self.end(key, *ip, at, ward);
+                self.end(key, *ip, at, None);
             }
             // A pod has its first address a little earlier than the API says so. What it is changes when that is seen.
             let from = if known || again { at } else { pod.started.or(at) };

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 const MOST: usize = 16;
 
 /// How long after a change a node may not have it yet, and how far clocks may be apart; both sides.
-const SLACK: i64 = 30 * Nanos::SECOND;
+pub(super) const SLACK: i64 = 30 * Nanos::SECOND;
 
 /// What is known of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,16 @@ impl<T: PartialEq> Aged<T> {
         true
     }
 
+    /// The same, but nothing is taken to have been there before it came.
+    pub fn turn(&mut self, new: Option<T>, at: Option<Nanos>, first: bool) -> bool {
+        let came = self.now.is_none() && self.past.is_empty() && new.is_some() && !first;
+        let changed = self.set(new, at, first);
+        if let (true, Some(at)) = (came, at) {
+            self.past.push_back((at, None));
+        }
+        changed
+    }
+
     pub fn now(&self) -> Option<&T> {
         self.now.as_ref()
     }
@@ -82,6 +92,29 @@ impl<T: PartialEq> Aged<T> {
             return FORGOTTEN;
         }
         self.past.iter().filter(|(until, _)| at < *until).count() as u64
+    }
+
+    /// All that it may have been at a time, the oldest first: more than one close to a change. In it `None`: there was no such thing.
+    /// `None` of all: it may have been something that is forgotten.
+    pub fn about(&self, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&T>>> {
+        let (begin, end) = at.map_or((Nanos(i64::MAX), Nanos(i64::MAX)), |at| (at.plus(-SLACK), at.plus(SLACK)));
+        if at.is_some() && self.from.is_some_and(|from| begin < from) {
+            return None;
+        }
+        let began = move |i: usize| i.checked_sub(1).and_then(|i| self.past.get(i)).is_none_or(|(since, _)| *since <= end);
+        let past = self.past.iter().enumerate().filter(move |(i, (until, _))| *until >= begin && began(*i));
+        let now = began(self.past.len()).then_some(&self.now);
+        Some(past.map(|(_, (_, old))| old).chain(now).map(Option::as_ref))
+    }
+
+    /// Everything that it is or was.
+    pub fn ever(&self) -> impl Iterator<Item = &T> {
+        self.past.iter().filter_map(|(_, old)| old.as_ref()).chain(&self.now)
+    }
+
+    /// It has been so always, as far as anybody knows.
+    pub fn is_always(&self) -> bool {
+        self.past.is_empty() && self.from.is_none()
     }
 
     /// Nothing of it is worth keeping.

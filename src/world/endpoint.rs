@@ -105,7 +105,7 @@ impl World {
         let (mut namespace, mut pod) = (p.namespace.clone(), p.pod.clone());
         // A service's own address is called world where the agent sees it before it is translated; policy is judged on the
         // backend, and which one that was the record does not say.
-        let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
+        let frontend = p.ip.is_some_and(|ip| self.is_service(ip, at));
         let own = (!stand::is_silent(p) && !frontend).then(|| Labels::parse(&p.labels));
         let by_identity = || if frontend { None } else { labels::of_identity(p.identity) };
         if let Some((of, name)) = s.pod() {
@@ -194,7 +194,7 @@ impl World {
 
     /// The one that stands for whatever is behind a service, if that is all of one kind: policies judge the backend.
     fn backend(&self, p: &Party, key: &Key, other: Other<'_>, at: Option<Nanos>) -> Option<Endpoint> {
-        let service = self.services.get(key)?;
+        let service = self.service_then(key, at)?;
         let ips = self.behind(service, key, at)?;
         let mut all = ips.iter().map(|ip| {
             let one = Party { present: p.present, ip: Some(*ip), ..Party::default() };
@@ -240,7 +240,7 @@ impl World {
 
     /// A number that differs wherever others stood behind a service at a time than now: an address stays, and whose it is changes.
     pub(super) fn behind_era(&self, key: &Key, at: Option<Nanos>) -> u64 {
-        let ips = self.services.get(key).and_then(|service| self.behind(service, key, at)).unwrap_or_default();
+        let ips = self.service_then(key, at).and_then(|service| self.behind(service, key, at)).unwrap_or_default();
         // Pods come in no order.
         let told = |ip: &IpAddr| {
             let mut hasher = DefaultHasher::new();

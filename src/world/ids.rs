@@ -4,11 +4,22 @@
 //! dictionary, a number that was given twice, a rule of the other direction are said, and nobody is blamed.
 use crate::model::ids::{Ids, Meaning, Ruling};
 use crate::model::observed::{Direction, Named, Numbers, Observed, Told, Verdict};
-use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Entries kept of all agents together: 25 of each node in the largest clusters, and some 50 MB.
+/// Entries kept of all agents together: 25 of each node in the largest clusters.
 pub const MOST: usize = 1 << 17;
+
+/// Bytes that they may take, whatever names an agent makes up.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What an entry takes beside its words.
+const OF_ENTRY: usize = 320;
+
+/// Numbers of which it is remembered that they were given, once their entry has no room: 6 MB. Those that were forgotten first are new again.
+const MOST_GIVEN: usize = 1 << 18;
 
 /// Node, instance, policy, rule, generation.
 type Key = (Arc<str>, u64, u64, u64, u64);
@@ -18,8 +29,39 @@ struct Entry {
     /// When it was said last, among the others.
     said: u64,
     means: Arc<Meaning>,
-    /// What it was said to mean besides: then it means neither.
+    /// What it was said to mean besides, without words if that is forgotten: then it means neither.
     also: Option<Arc<Meaning>>,
+}
+
+/// Numbers whose entries had no room any more: what stands for the number, and for what it meant; `None`: it was given twice.
+#[derive(Debug, Default)]
+struct Given {
+    all: HashMap<u64, Option<u64>>,
+    /// Those that were forgotten first come first.
+    order: VecDeque<u64>,
+    seed: RandomState,
+}
+
+impl Given {
+    fn put(&mut self, key: &Key, e: &Entry) {
+        let (number, meant) = (self.seed.hash_one(key), e.also.is_none().then(|| self.seed.hash_one(&e.means)));
+        if let Some(before) = self.all.get_mut(&number) {
+            *before = before.filter(|before| Some(*before) == meant);
+            return;
+        }
+        self.all.insert(number, meant);
+        self.order.push_back(number);
+        if self.order.len() > MOST_GIVEN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.all.remove(&oldest);
+        }
+    }
+
+    /// Whether a number had another meaning before.
+    fn differs(&self, key: &Key, m: &Meaning) -> bool {
+        !self.all.is_empty() && self.all.get(&self.seed.hash_one(key)).is_some_and(|meant| *meant != Some(self.seed.hash_one(m)))
+    }
 }
 
 /// The dictionaries of all agents.
@@ -27,7 +69,9 @@ struct Entry {
 pub struct Dictionary {
     all: BTreeMap<Key, Entry>,
     order: BTreeMap<u64, Key>,
+    given: Given,
     said: u64,
+    bytes: usize,
     most: usize,
     forgotten: u64,
     unsound: u64,
@@ -35,7 +79,8 @@ pub struct Dictionary {
 
 impl Default for Dictionary {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), order: BTreeMap::new(), said: 0, most: MOST, forgotten: 0, unsound: 0 }
+        let (all, order, given) = (BTreeMap::new(), BTreeMap::new(), Given::default());
+        Self { all, order, given, said: 0, bytes: 0, most: MOST, forgotten: 0, unsound: 0 }
     }
 }
 
@@ -52,15 +97,23 @@ impl Dictionary {
                 Some(e) => {
                     self.order.remove(&std::mem::replace(&mut e.said, self.said));
                     if *e.means != *m && e.also.is_none() {
+                        self.bytes += m.length();
                         e.also = Some(Arc::new(m.clone()));
                     }
                 }
-                None => _ = self.all.insert(key, Entry { said: self.said, means: Arc::new(m.clone()), also: None }),
+                None => {
+                    let also = self.given.differs(&key, m).then(Arc::default);
+                    let entry = Entry { said: self.said, means: Arc::new(m.clone()), also };
+                    self.bytes += weight(&key, &entry);
+                    self.all.insert(key, entry);
+                }
             }
-            if self.all.len() > self.most
-                && let Some((_, oldest)) = self.order.pop_first()
-            {
-                self.all.remove(&oldest);
+            while self.all.len() > self.most || self.bytes > MOST_BYTES {
+                let Some((_, oldest)) = self.order.pop_first() else { break };
+                if let Some(entry) = self.all.remove(&oldest) {
+                    self.bytes = self.bytes.saturating_sub(weight(&oldest, &entry));
+                    self.given.put(&oldest, &entry);
+                }
                 self.forgotten += 1;
             }
         }
@@ -142,7 +195,13 @@ fn spoken(r: &Ruling) -> String {
 }
 
 fn twice(r: &Ruling, one: &Meaning, other: &Meaning) -> String {
-    format!("the agent names {} by number, which it gave to {} and to {}", spoken(r), one.policy(), other.policy())
+    let other = if other.name.is_empty() { "something else before, which is forgotten".to_owned() } else { other.policy() };
+    format!("the agent names {} by number, which it gave to {} and to {other}", spoken(r), one.policy())
+}
+
+/// About how many bytes an entry takes.
+fn weight(key: &Key, e: &Entry) -> usize {
+    OF_ENTRY + key.0.len() + e.means.length() + e.also.as_ref().map_or(0, |also| also.length())
 }
 
 impl Entry {
@@ -323,6 +382,43 @@ mod tests {
         let mut d = dictionary(Vec::new());
         d.take(&Ids { node: "n".repeat(4 << 20), instance: 5, entries: vec![meaning(1, 0, 0, "one"), meaning(2, 0, 0, "two")] });
         assert_eq!((d.left_out(), d.all.len(), d.order.len()), (2, 0, 0));
+    }
+
+    #[test]
+    fn a_number_that_was_given_twice_names_nobody_after_its_entry_was_forgotten() {
+        let mut d = Dictionary { most: 2, ..dictionary(vec![meaning(1, 0, 0, "one"), meaning(1, 0, 0, "two"), meaning(2, 0, 0, "b")]) };
+        let say =
+            |d: &mut Dictionary, n, name: &str| d.take(&Ids { node: "n1".into(), instance: 5, entries: vec![meaning(n, 0, 0, name)] });
+        let (twice, other) = (
+            "the agent names policy 1 by number, which it gave to NetworkPolicy shop/",
+            " and to something else before, which is forgotten",
+        );
+        say(&mut d, 3, "c");
+        for name in ["one", "two"] {
+            say(&mut d, 1, name);
+            assert_eq!(told(&asked(&d, "n1", 1, 0, 0)), format!("{twice}one{other}"), "{name}");
+        }
+        // One that was given once, and again to another after it was forgotten; and one that stays what it was.
+        say(&mut d, 2, "b");
+        assert_eq!(told(&asked(&d, "n1", 2, 0, 0)), "b");
+        say(&mut d, 4, "d");
+        say(&mut d, 5, "e");
+        say(&mut d, 2, "x");
+        assert!(told(&asked(&d, "n1", 2, 0, 0)).ends_with(other));
+    }
+
+    #[test]
+    fn names_of_a_hostile_agent_take_no_more_room_than_others() {
+        let mut d = dictionary(Vec::new());
+        let long = "n".repeat(253);
+        let entries =
+            |from: u64| (from..from + 4_096).map(|n| Meaning { uid: long.clone(), rule_name: long.clone(), ..meaning(n, 0, 0, &long) });
+        for from in 0..24 {
+            d.take(&Ids { node: "n1".into(), instance: 5, entries: entries(1 + from * 4_096).collect() });
+        }
+        assert!(d.bytes <= MOST_BYTES && d.all.len() < 24 * 4_096 && d.left_out() > 0);
+        let weights: usize = d.all.iter().map(|(key, e)| weight(key, e)).sum();
+        assert_eq!((d.bytes, d.order.len()), (weights, d.all.len()));
     }
 
     #[test]

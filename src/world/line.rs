@@ -10,6 +10,7 @@
 //! | `kind` | `group`, `kind`, `state` and `why`: how well a kind is known |
 //! | `edited` | `file` and `body` of each manifest that was written anew then; no `body` where nothing is left of it |
 //! | `ids` | `node` (none: every one), `instance` and `entries`: what the numbers mean that an agent sends in place of policies' names |
+//! | `gap` | `server`, `node` (none: it does not say), `from` and `until`: a time of which a server may lack flows |
 //! | `asked` | the filter that says what servers were asked for from then on, or what was recorded, DNS perhaps besides; empty: every flow |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
@@ -17,7 +18,7 @@
 //! Keys that are not known are passed over. What a snapshot means to a reader that knows a state already belongs to `record::rejoin`.
 use super::{numbers, yaml};
 use crate::model::doc::{Doc, Fault};
-use crate::model::input::{At, Change, Edited, Kind, KindState, ObjectId};
+use crate::model::input::{At, Change, Edited, Gap, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::model::time::Nanos;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ struct Line<'a> {
     ids: Option<numbers::Said>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     asked: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
+    gap: Option<Lacking<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", borrow, default)]
     snapshot: Option<Cow<'a, str>>,
 }
@@ -154,6 +157,16 @@ struct Known<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Lacking<'a> {
+    #[serde(default)]
+    server: Cow<'a, str>,
+    #[serde(skip_serializing_if = "str::is_empty", default)]
+    node: Cow<'a, str>,
+    from: Cow<'a, str>,
+    until: Cow<'a, str>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Broken<'a> {
     file: Cow<'a, str>,
     line: u32,
@@ -191,6 +204,10 @@ pub fn write(at: &At, out: &mut Vec<u8>) {
             Line { kind: Some(known), ..head() }
         }
         Change::Asked(filter) => Line { asked: Some(Cow::Borrowed(filter)), ..head() },
+        Change::Gap(g) => {
+            let (from, until) = (Cow::Owned(g.from.to_string()), Cow::Owned(g.until.to_string()));
+            Line { gap: Some(Lacking { server: Cow::Borrowed(&g.server), node: Cow::Borrowed(&g.node), from, until }), ..head() }
+        }
         Change::Ids(ids) => Line { ids: Some(numbers::Said::of(ids)), ..head() },
         Change::Edited(edits) => Line { edited: edits.used().map(saved).collect(), ..head() },
         Change::Fault(f) => {
@@ -275,6 +292,10 @@ pub fn read(text: &[u8]) -> Result<Said, String> {
         }
         Line { fault: Some(f), .. } => all(vec![Change::Fault(Fault { file: own(f.file), line: f.line, what: own(f.what) })]),
         Line { asked: Some(filter), .. } => all(vec![Change::Asked(Arc::from(&*filter))]),
+        Line { gap: Some(g), .. } => {
+            let gap = Gap { server: Arc::from(&*g.server), from: moment(&g.from)?, until: moment(&g.until)?, node: own(g.node) };
+            all(vec![Change::Gap(Arc::new(gap))])
+        }
         Line { ids: Some(said), .. } => all(vec![Change::Ids(Arc::new(said.ids()))]),
         Line { edited, .. } if !edited.is_empty() => {
             let at = at.ok_or("manifests that were written anew at no time")?;
@@ -351,6 +372,9 @@ mod tests {
             assert!(matches!(there_and_back(&at(Change::Kind(kind.clone()))).change, Change::Kind(back) if back == kind));
         }
         for filter in ["", "ns:shop \"x\""] {
+            let gap = Gap { server: "s".into(), node: filter.into(), from: Nanos(5), until: Nanos(Nanos::SECOND) };
+            let back = there_and_back(&at(Change::Gap(Arc::new(gap.clone())))).change;
+            assert!(matches!(back, Change::Gap(back) if *back == gap));
             assert!(matches!(there_and_back(&at(Change::Asked(filter.into()))).change, Change::Asked(back) if *back == *filter));
         }
         let fault = Fault { file: "a.yaml".into(), line: 7, what: "no YAML".into() };

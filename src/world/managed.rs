@@ -96,10 +96,14 @@ impl World {
         ELSEWHERE.iter().any(|setting| self.settings.flag(setting) == Some(true))
     }
 
-    /// What is to be remembered of a pod that ends, or is another from now on; `None`: it cannot be said.
+    /// What is to be remembered of a pod that ends; `None`: it cannot be said.
     pub(super) fn last_ward(&self, key: &Key, pod: &PodLike, at: Option<Nanos>) -> Option<Ward> {
-        if self.managed.0.contains_key(key) || pod.host_network {
+        if pod.host_network {
             return Some(Ward::Managed);
+        }
+        // After a gap the object may be that of a later pod of this name.
+        if self.managed.0.contains_key(key) {
+            return self.are_known(at).then_some(Ward::Managed);
         }
         // Before its end it had time to get the object, or it did not live that long.
         let young = pod.started.zip(at).is_some_and(|(started, at)| at.since(started) <= GRACE);
@@ -241,6 +245,33 @@ mod tests {
             w.era(&side, &stand, s(at))
         };
         assert_ne!(era(1_500), era(2_600), "no answer is remembered for both");
+    }
+
+    #[test]
+    fn a_pod_that_is_labelled_anew_while_it_is_young_is_what_it_turns_out_to_be() {
+        let mut w = cluster();
+        let pod = |app: &str| POD.replace("app: NAME", &format!("app: {app}")).replace("NAME", "late").replace("ADDR", "10.0.0.9");
+        let pod = |app: &str| pod(app).replace("00:10:00", "00:26:40");
+        put(&mut w, &pod("a"), 1_600);
+        put(&mut w, &pod("b"), 1_700);
+        remove(&mut w, "Pod", "late", 2_500);
+        assert_eq!([1_650, 2_400].map(|at| seen(&w, "10.0.0.9", at)), ["unmanaged", "unmanaged"], "by either labels");
+    }
+
+    #[test]
+    fn the_object_of_a_later_pod_of_the_same_name_says_nothing_of_the_one_before() {
+        // Its end was not seen, nor when the other one came.
+        let mut w = cluster();
+        put(&mut w, &endpoint("old"), 1_500);
+        put(&mut w, &POD.replace("NAME", "old").replace("ADDR", "10.0.0.2").replace("00:10:00", "00:23:20"), 1_600);
+        assert_eq!(seen(&w, "10.0.0.2", 1_300), "unknown");
+        // Nor is it known where pods were not watched when it went.
+        let mut w = cluster();
+        note(&mut w, "", "Pod", KindState::Stale("gone".into()), 1_300);
+        put(&mut w, &endpoint("old"), 1_400);
+        note(&mut w, "", "Pod", KindState::Synced, 1_500);
+        remove(&mut w, "Pod", "old", 1_500);
+        assert_eq!(seen(&w, "10.0.0.2", 1_200), "unknown");
     }
 
     #[test]

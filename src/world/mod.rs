@@ -5,14 +5,18 @@ mod addresses;
 mod aged;
 pub mod dns;
 pub mod endpoint;
+mod groups;
 pub mod ids;
 mod json;
+mod kept;
 mod kinds;
 pub mod labels;
 pub mod line;
 mod managed;
+mod nodes;
 mod numbers;
 mod objects;
+mod services;
 pub mod settings;
 mod stand;
 pub mod tree;
@@ -29,6 +33,7 @@ use crate::model::observed::L4;
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
 use aged::{Aged, Then};
+use kept::Kept;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,19 +62,11 @@ pub struct World {
     addresses: Addresses,
     /// By namespace: (kind, name, template).
     workloads: HashMap<String, Vec<(String, String, PodLike)>>,
-    services: BTreeMap<Key, Service>,
-    /// Which services have each address inside the cluster.
-    service_ips: HashMap<IpAddr, Vec<Key>>,
-    /// Which services have each address outside of it.
-    outer_ips: HashMap<IpAddr, Vec<Key>>,
-    nodes: BTreeMap<String, Node>,
-    node_ips: HashMap<IpAddr, String>,
+    services: Kept<Key, Service>,
+    nodes: Kept<String, Node>,
     service_accounts: HashMap<Key, ()>,
-    cidr_groups: BTreeMap<String, CidrGroup>,
-    /// Addresses behind each service.
-    endpoints: HashMap<Key, Aged<Vec<IpAddr>>>,
-    /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
-    slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
+    groups: Kept<String, CidrGroup>,
+    backends: services::Backends,
     managed: managed::Managed,
     dns: dns::Names,
     settings: settings::Settings,
@@ -114,7 +111,7 @@ impl World {
                 }
                 false
             }
-            Change::Fault(_) | Change::Ids(_) | Change::Asked(_) => false,
+            Change::Fault(_) | Change::Ids(_) | Change::Asked(_) | Change::Gap(_) => false,
         };
         self.generation += u64::from(changed);
     }
@@ -140,7 +137,9 @@ impl World {
                 if self.pods.get(&key).is_some_and(|old| **old == pod) {
                     return false;
                 }
-                let ward = self.pods.get(&key).and_then(|old| self.last_ward(&key, old, at));
+                // What it is shows when it ends. One of the same name that was started since says nothing of the one before it.
+                let ends = |old: &&Arc<PodLike>| old.started == pod.started && old.ips.iter().any(|ip| !pod.ips.contains(ip));
+                let ward = self.pods.get(&key).filter(ends).and_then(|old| self.last_ward(&key, old, at));
                 let (key, pod) = (Arc::new(key), Arc::new(pod));
                 let old = self.pods.insert(key.clone(), pod.clone());
                 if old.is_none() {
@@ -149,45 +148,9 @@ impl World {
                 self.addresses.change(&key, (old.as_ref(), ward), Some(&pod), at);
                 true
             }
-            ("", "Service") => {
-                let service = Service::read(&doc.root);
-                if self.services.get(&key) == Some(&service) {
-                    return false;
-                }
-                self.forget_service(&key);
-                for (all, ips) in [(&mut self.service_ips, &service.ips), (&mut self.outer_ips, &service.outer)] {
-                    ips.iter().for_each(|ip| all.entry(*ip).or_default().push(key.clone()));
-                }
-                service.ips.iter().for_each(|ip| self.addresses.near(*ip));
-                self.services.insert(key, service);
-                true
-            }
-            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
-                let told = objects::endpoints(&doc.root, &key.1);
-                let slice = (doc.kind().to_owned(), key.0.clone(), key.1);
-                let (namespace, service) = (key.0, told.0.clone());
-                let old = self.slices.insert(slice, told.clone());
-                let changed = replaced(old.clone(), &told);
-                if let Some((before, _)) = old.filter(|(before, _)| changed && *before != service) {
-                    self.gather_endpoints(&namespace, &before, at);
-                }
-                if changed {
-                    self.gather_endpoints(&namespace, &service, at);
-                }
-                changed
-            }
-            ("", "Node") => {
-                let node = Node::read(&doc.root);
-                if self.nodes.get(&key.1) == Some(&node) {
-                    return false;
-                }
-                self.forget_node(&key.1);
-                for ip in &node.ips {
-                    self.node_ips.insert(*ip, key.1.clone());
-                }
-                self.nodes.insert(key.1, node);
-                true
-            }
+            ("", "Service") => self.take_service(&key, &doc.root, at),
+            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => self.take_slice(doc.kind(), key, &doc.root, at),
+            ("", "Node") => self.take_node(&key.1, &doc.root, at),
             // Before all of them are known none says anything.
             ("cilium.io", "CiliumEndpoint") => self.managed.take(key) && self.kinds.listed(managed::ENDPOINTS).is_some(),
             ("", "ServiceAccount") => self.service_accounts.insert(key, ()).is_none(),
@@ -204,10 +167,7 @@ impl World {
                 list.push((kind.to_owned(), key.1, pod));
                 true
             }
-            ("cilium.io", "CiliumCIDRGroup") => {
-                let group = CidrGroup::read(&doc.root);
-                replaced(self.cidr_groups.insert(key.1, group.clone()), &group)
-            }
+            ("cilium.io", "CiliumCIDRGroup") => self.take_group(&key.1, &doc.root, at),
             _ => false,
         }
     }
@@ -225,14 +185,9 @@ impl World {
                 changed
             }
             ("", "Pod") => self.remove_pod(key, at),
-            ("", "Service") => self.forget_service(&key),
-            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => {
-                let slice = (id.kind.clone(), key.0.clone(), key.1);
-                let Some((service, _)) = self.slices.remove(&slice) else { return false };
-                self.gather_endpoints(&key.0, &service, at);
-                true
-            }
-            ("", "Node") => self.forget_node(&id.name),
+            ("", "Service") => self.services.set(&key, None, at, false),
+            ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => self.remove_slice(&id.kind, key, at),
+            ("", "Node") => self.nodes.set(&id.name, None, at, false),
             ("cilium.io", "CiliumEndpoint") => {
                 self.managed.remove(&key, self.pods.contains_key(&key));
                 false
@@ -245,7 +200,7 @@ impl World {
                 list.retain(|(k, n, _)| !(k == kind && *n == key.1));
                 before > list.len()
             }
-            ("cilium.io", "CiliumCIDRGroup") => self.cidr_groups.remove(&id.name).is_some(),
+            ("cilium.io", "CiliumCIDRGroup") => self.groups.set(&id.name, None, at, false),
             _ => false,
         }
     }
@@ -263,55 +218,6 @@ impl World {
         self.managed.pod_went(&key);
         self.addresses.change(&Arc::new(key), (Some(&old), ward), None, at);
         true
-    }
-
-    fn forget_service(&mut self, key: &Key) -> bool {
-        let Some(old) = self.services.remove(key) else { return false };
-        for (all, ips) in [(&mut self.service_ips, old.ips), (&mut self.outer_ips, old.outer)] {
-            for ip in ips {
-                if let Some(claim) = all.get_mut(&ip) {
-                    claim.retain(|k| k != key);
-                    if claim.is_empty() {
-                        all.remove(&ip);
-                    }
-                }
-            }
-        }
-        true
-    }
-
-    fn forget_node(&mut self, name: &str) -> bool {
-        let Some(old) = self.nodes.remove(name) else { return false };
-        for ip in old.ips {
-            if self.node_ips.get(&ip).is_some_and(|n| n == name) {
-                self.node_ips.remove(&ip);
-            }
-        }
-        true
-    }
-
-    /// What all slices of a service say together, each address once.
-    fn gather_endpoints(&mut self, namespace: &str, service: &str, at: Option<Nanos>) {
-        let (mut known, mut all) = (false, Vec::new());
-        for kind in ["Endpoints", "EndpointSlice"] {
-            let first = (kind.to_owned(), namespace.to_owned(), String::new());
-            let of_namespace = self.slices.range(first..).take_while(|((k, ns, _), _)| k == kind && ns == namespace);
-            for (_, (_, ips)) in of_namespace.filter(|(_, (name, _))| name == service) {
-                known = true;
-                for ip in ips {
-                    if !all.contains(ip) {
-                        all.push(*ip);
-                    }
-                }
-            }
-        }
-        let key = (namespace.to_owned(), service.to_owned());
-        let first = at.is_some_and(|at| self.kinds.is_first("endpointslices", at));
-        let told = self.endpoints.entry(key.clone()).or_default();
-        told.set(known.then_some(all), at, first);
-        if told.is_over() {
-            self.endpoints.remove(&key);
-        }
     }
 
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
@@ -347,11 +253,6 @@ impl World {
         all
     }
 
-    /// Every node that a manifest speaks of, by name.
-    pub fn nodes(&self) -> impl Iterator<Item = (&String, &Node)> {
-        self.nodes.iter()
-    }
-
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodLike> {
         self.pods.get(&(namespace.to_owned(), name.to_owned())).map(|p| &**p)
     }
@@ -369,47 +270,9 @@ impl World {
         &self.settings
     }
 
-    /// Pods of which it was forgotten, for want of room, that they once had an address.
+    /// Pods that once had an address, and older versions of nodes, services and address groups, that were forgotten for want of room.
     pub fn forgotten(&self) -> u64 {
-        self.addresses.forgotten
-    }
-
-    pub fn service(&self, namespace: &str, name: &str) -> Option<&Service> {
-        self.services.get(&(namespace.to_owned(), name.to_owned()))
-    }
-
-    /// Whether a service has this address as its own.
-    pub fn is_service(&self, ip: IpAddr) -> bool {
-        self.service_ips.contains_key(&ip)
-    }
-
-    pub fn services(&self) -> impl Iterator<Item = (&Key, &Service)> {
-        self.services.iter()
-    }
-
-    pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
-        self.endpoints.get(&(namespace.to_owned(), name.to_owned()))?.now().map(Vec::as_slice)
-    }
-
-    /// The same as they were at a time.
-    fn endpoints_at(&self, namespace: &str, name: &str, at: Option<Nanos>) -> Then<'_, Vec<IpAddr>> {
-        self.endpoints.get(&(namespace.to_owned(), name.to_owned())).map_or(Then::Nothing, |all| all.at(at))
-    }
-
-    pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.get(name)
-    }
-
-    pub fn node_at(&self, ip: IpAddr) -> Option<&Node> {
-        self.nodes.get(self.node_ips.get(&ip)?)
-    }
-
-    pub fn cidr_group(&self, name: &str) -> Option<&CidrGroup> {
-        self.cidr_groups.get(name)
-    }
-
-    pub fn cidr_groups(&self) -> impl Iterator<Item = (&String, &CidrGroup)> {
-        self.cidr_groups.iter()
+        self.addresses.forgotten + self.nodes.forgotten() + self.services.forgotten() + self.groups.forgotten() + self.backends.forgotten()
     }
 
     /// The workload whose template a pod comes from: by the owners the flow names, else by the shape of the pod's name
@@ -428,11 +291,6 @@ impl World {
         let found = named.or_else(|| if owners.is_empty() { by_name() } else { None })?;
         Some((&found.0, &found.1, &found.2))
     }
-}
-
-/// Whether what stood there was another, or nothing.
-fn replaced<T: PartialEq>(old: Option<T>, new: &T) -> bool {
-    old.as_ref() != Some(new)
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -506,7 +364,7 @@ mod tests {
     #[test]
     fn an_address_is_a_services_as_long_as_one_has_it() {
         let of = |name: &str, ip: &str| format!("kind: Service\napiVersion: v1\nmetadata: {{name: {name}}}\nspec: {{clusterIP: {ip}}}\n");
-        let is = |all: &[String]| world(&all.join("---\n")).is_service("10.96.0.1".parse().unwrap());
+        let is = |all: &[String]| world(&all.join("---\n")).is_service("10.96.0.1".parse().unwrap(), None);
         assert!(is(&[of("a", "10.96.0.1")]) && !is(&[of("a", "10.96.0.2")]) && !is(&[of("a", "None")]));
         assert!(is(&[of("a", "10.96.0.1"), of("a", "10.96.0.1")]), "the same service read again");
         assert!(!is(&[of("a", "10.96.0.1"), of("a", "10.96.0.2")]), "it has another address now");

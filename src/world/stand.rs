@@ -3,6 +3,7 @@
 //! Owns what is looked up for a side that its record leaves nameless. What the agent itself says is never doubted here, and labels
 //! are made elsewhere (`endpoint`).
 use super::addresses::{Hold, Holder, can_be_outside};
+use super::kept::Claim;
 use super::objects::PodLike;
 use super::{Key, World, labels};
 use crate::model::observed::{Direction, Observed, Party, Verdict};
@@ -23,6 +24,8 @@ pub(super) enum Doubt<'w> {
     Another(&'w Hold),
     /// Which kind is not known, and how: somebody of it may have the address.
     Unread(&'static str, &'static str),
+    /// What this object was then is not certain: its kind, namespace and name; without a name nobody of the kind is remembered.
+    Turned(&'static str, &'w str, &'w str),
 }
 
 /// What the world knows of a side beyond its record.
@@ -53,13 +56,17 @@ impl<'w> Stand<'w> {
         }
         let home = self.home.map_or(2, u64::from);
         let flags = [self.by_address, self.host, self.outside].into_iter().fold(0, |n, b| n * 2 + u64::from(b));
-        let (namespace, name) = self.frontend.map_or(("", ""), |(ns, n)| (ns.as_str(), n.as_str()));
+        let (mut namespace, mut name) = self.frontend.map_or(("", ""), |(ns, n)| (ns.as_str(), n.as_str()));
+        if let Some(Doubt::Turned(_, of, object)) = self.doubt {
+            (namespace, name) = (of, object);
+        }
         let (doubt, kind, how) = match self.doubt {
             None => (0, "", ""),
             Some(Doubt::Several) => (1, "", ""),
             Some(Doubt::Elsewhere(h)) => (4 * h.id + 2, "", ""),
             Some(Doubt::Another(h)) => (4 * h.id + 3, "", ""),
             Some(Doubt::Unread(kind, how)) => (4, kind, how),
+            Some(Doubt::Turned(kind, ..)) => (5, kind, ""),
         };
         let numbers = [self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags, doubt];
         Some((numbers, [self.node, namespace, name, kind, how]))
@@ -67,7 +74,7 @@ impl<'w> Stand<'w> {
 
     /// Who it is, or what, cannot be looked up.
     pub(super) fn is_unread(&self) -> bool {
-        matches!(self.doubt, Some(Doubt::Unread(..)))
+        matches!(self.doubt, Some(Doubt::Unread(..) | Doubt::Turned(..)))
     }
 
     /// The service that the record shows.
@@ -93,6 +100,14 @@ impl<'w> Stand<'w> {
             Doubt::Unread(kind, how) => {
                 let fact = format!("{kind} {how}");
                 (format!("whose {ip} was is not certain: not all {kind} are known ({how})"), Some(fact))
+            }
+            Doubt::Turned(kind, _, "") => {
+                (format!("whose {ip} was is not certain: what there was of {kind}s then is forgotten"), Some(format!("version:{kind}")))
+            }
+            Doubt::Turned(kind, namespace, name) => {
+                let object = if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") };
+                let told = format!("whose {ip} was is not certain: {object} changed about then, or what it was then is not known");
+                (told, Some(format!("version:{object}")))
             }
         })
     }
@@ -153,7 +168,7 @@ impl World {
         // What the record says itself is not looked up.
         let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
         let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
-        let of_service = |key: &Key| self.endpoints.get(key).map_or(0, |all| all.era(at));
+        let of_service = |key: &Key| self.backends.era(key, at);
         let behind = |key: &Key| [of_namespace(&key.0), of_service(key), self.behind_era(key, at)].into_iter().fold(0, mixed);
         let backends = s.frontend().map_or(0, behind);
         let (api, name) = super::endpoint::API;
@@ -161,12 +176,13 @@ impl World {
         let pod = s.pod().map_or(p.pod.as_str(), |(_, pod)| pod);
         let asks = is_silent(p) || p.labels.iter().any(|l| l == "reserved:unmanaged");
         let ward = if asks && !pod.is_empty() { self.ward(s.hold, namespace, pod, at) as u64 } else { 0 };
-        [of_namespace(namespace), backends, servers, ward, self.kinds.era(at)].into_iter().fold(0, mixed)
+        [of_namespace(namespace), backends, servers, ward, self.era_of_peers(at)].into_iter().fold(0, mixed)
     }
 
-    /// The same of what rules ask about their peers besides who these are.
+    /// The same of what rules ask about their peers besides who these are, and of whose addresses are.
     pub fn era_of_peers(&self, at: Option<Nanos>) -> u64 {
-        self.kinds.era(at)
+        let objects = [self.groups.era(at), self.nodes.era(at), self.services.era(at), self.backends.era_of_peers(at)];
+        objects.into_iter().fold(self.kinds.era(at), mixed)
     }
 
     /// Where both sides of a record stand.
@@ -199,7 +215,7 @@ impl World {
 
     pub(super) fn stand(&self, p: &Party, seen: Seen<'_>) -> Stand<'_> {
         let none = Stand::default();
-        let frontend = p.ip.is_some_and(|ip| self.is_service(ip));
+        let frontend = p.ip.is_some_and(|ip| self.is_service(ip, seen.at));
         if !is_silent(p) && !frontend {
             return none;
         }
@@ -238,18 +254,18 @@ impl World {
             Holder::Several => return doubtful(Doubt::Several),
             Holder::Nobody => {}
         }
-        if let Some(node) = self.node_ips.get(&ip) {
-            if let Some(doubtful) = behind("nodes") {
-                return doubtful;
-            }
-            return Stand { host: true, node, ..found };
+        match self.node_claim(ip, seen.at) {
+            Claim::One(node) | Claim::Several(node) => return behind("nodes").unwrap_or(Stand { host: true, node, ..found }),
+            Claim::Unsure(name) => return doubtful(Doubt::Turned("Node", "", name.map_or("", |n| n))),
+            Claim::Nobody => {}
         }
-        match self.service_ips.get(&ip).or_else(|| self.outer_ips.get(&ip)).map(Vec::as_slice) {
-            Some([one]) if seen.called => {
+        match self.service_claim(ip, seen.at) {
+            Claim::One(one) if seen.called => {
                 ["services", "endpointslices"].into_iter().find_map(behind).unwrap_or(Stand { frontend: Some(one), ..found })
             }
-            Some(_) => none,
-            None => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
+            Claim::One(_) | Claim::Several(_) => none,
+            Claim::Unsure(key) => doubtful(key.map_or(Doubt::Turned("Service", "", ""), |(ns, n)| Doubt::Turned("Service", ns, n))),
+            Claim::Nobody => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
                 Some(doubt) => doubtful(doubt),
                 None => Stand { outside: self.is_outside(ip), ..found },
             },
@@ -259,7 +275,7 @@ impl World {
     /// Whether a pod is not on the node that asked its policy. Of a node that nobody describes the name may be spelt another way.
     fn is_elsewhere(&self, hold: &Hold, here: &str) -> bool {
         let node = hold.pod.node.as_str();
-        !here.is_empty() && !node.is_empty() && node != here && self.nodes.contains_key(here) && self.nodes.contains_key(node)
+        !here.is_empty() && !node.is_empty() && node != here && self.knows_node(here) && self.knows_node(node)
     }
 
     /// The workload that a pod belongs to, as (kind, name), by its owners and theirs.
@@ -284,15 +300,14 @@ impl World {
         Some(owner)
     }
 
-    /// Whether an address is certainly none of the cluster's: its pods and nodes are known, and none of them, nor any of their
-    /// neighbours, has it.
-    pub fn is_outside(&self, ip: IpAddr) -> bool {
+    /// Whether an address that no pod, node or service has is certainly none of the cluster's: its pods and nodes are known, and none of
+    /// their neighbours has it.
+    fn is_outside(&self, ip: IpAddr) -> bool {
         !self.pods.is_empty()
-            && !self.nodes.is_empty()
+            && self.nodes.iter().next().is_some()
             && can_be_outside(ip)
             && !self.addresses.is_near(ip)
-            && !self.node_ips.contains_key(&ip)
-            && !self.nodes.values().flat_map(|n| &n.pods).any(|range| range.contains(&ip))
+            && !self.nodes.ever().flat_map(|n| &n.pods).any(|range| range.contains(&ip))
     }
 }
 
@@ -390,7 +405,6 @@ mod tests {
             ("10.96.200.1", false),
             ("169.254.20.10", false),
             ("127.0.0.1", false),
-            ("172.18.0.2", false),
         ] {
             assert_eq!(w.is_outside(ip.parse().unwrap()), outside, "{ip}");
         }

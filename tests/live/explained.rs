@@ -220,7 +220,7 @@ async fn a_pod_that_cilium_does_not_manage_is_no_peer_by_its_labels() {
         watched.engine.feed(drop_from(ip), &mut |e| why = e.why.cloned());
         why.unwrap()
     };
-    let said = |why: &Why| why.diagnosis.iter().any(|d| d.id == "unmanaged-pod" && d.text.contains("store/old (it has no CiliumEndpoint)"));
+    let said = |why: &Why| why.diagnosis.iter().any(|d| d.id == "unmanaged-pod" && d.text.contains("store/old (it had no CiliumEndpoint)"));
     let mut watched = Watched::of(&api).await;
     let old = explain(&mut watched, "10.0.0.2");
     assert!(old.outcome == Outcome::DefaultDeny && said(&old), "{old:#?}");

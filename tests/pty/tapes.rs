@@ -1,5 +1,5 @@
 //! What a screen leaves on the disk: the session's ring and `@last`, `:save`, `:record`.
-use super::{Observer, Tui};
+use super::{Observer, Tui, scenes};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -84,6 +84,19 @@ fn what_the_last_screen_saw_is_replayed_as_last() {
 }
 
 #[test]
+fn a_ring_that_cannot_be_opened_is_told_in_the_ledger() {
+    let p = Place::new();
+    let home = p.home.path().to_str().unwrap();
+    let mut t = Tui::start(&["--server", &p.server.running.address], &[("HOME", home), ("XDG_STATE_HOME", "/dev/null")]);
+    t.wait_text("before");
+    t.keys("8");
+    t.wait_text("what is seen is kept only here: there is no ring of this session");
+    // Back to the list; and leaving asks first, for nothing else has what is seen.
+    t.keys("qqq");
+    assert!(t.gone().success());
+}
+
+#[test]
 fn what_is_held_is_saved_and_what_comes_is_recorded() {
     let p = Place::new();
     p.server.named("other");
@@ -135,5 +148,25 @@ fn a_time_outside_of_a_recording_leads_to_its_nearest_line() {
     t.keys(":goto 2001-01-01T00:00:00Z\r");
     t.wait_text("1 flow");
     t.keys("q");
+    assert!(t.gone().success());
+}
+
+#[test]
+fn a_slow_replay_says_where_it_ends_and_seeks_the_next_cause_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines = scenes::Lines::on("2026-04-13");
+    let (cart, db) = (scenes::pod("shop", "cart", 20), scenes::pod("shop", "db", 21));
+    for n in 0..300 {
+        lines.packet(n * 1_000, n == 200, "INGRESS", (&cart, &db), ("TCP", 5432), "");
+    }
+    let file = dir.path().join("slow.jsonl");
+    lines.write(&file);
+    let mut t = Tui::start(&["replay", file.to_str().unwrap(), "--speed", "0.01"], &[]);
+    t.wait_text("14:00:00 of 14:04:59");
+    t.keys("6n");
+    t.wait("the cause under the finger", |s| s.contents().lines().any(|l| l.starts_with(" 14:03:20, ") && l.ends_with(", 1 dropped")));
+    t.keys("n");
+    t.wait_text("no further cause begins until the recording's end");
+    t.keys("\x03");
     assert!(t.gone().success());
 }

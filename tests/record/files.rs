@@ -89,6 +89,27 @@ fn a_ring_is_not_filled_with_the_clusters_state() {
 }
 
 #[test]
+fn what_was_left_out_once_is_taken_back_where_the_recording_goes_on_with_everything() {
+    let p = Place::new(200);
+    let limits = |name: &str| {
+        let o = flowhy(&["why", "--from", &p.at(name), "-o", "json"]);
+        text(&o.stderr).lines().find(|l| l.contains("was made with")).unwrap_or_default().to_owned()
+    };
+    let on =
+        |more: &[&str]| fine(&[&["record", "-q", &p.at("set.jsonl"), "--max-size", "10MiB", "--from", &p.at("in.jsonl")], more].concat());
+    on(&["ns:shop"]);
+    assert!(limits("set.jsonl").contains("made with ns:shop: "), "{}", limits("set.jsonl"));
+    on(&[]);
+    assert!(limits("set.jsonl").contains("made with ns:shop for a while"), "{}", limits("set.jsonl"));
+    on(&["ns:empire"]);
+    assert!(limits("set.jsonl").contains("made with ns:empire, before that with ns:shop for a while"), "{}", limits("set.jsonl"));
+    assert_eq!(limits("set.jsonl.0002"), "");
+    // One that was whole from its beginning says nothing of it.
+    fine(&["record", "-q", &p.at("whole.jsonl"), "--from", &p.at("in.jsonl")]);
+    assert!(!p.read("whole.jsonl").contains("\"asked\""));
+}
+
+#[test]
 fn a_name_that_promises_another_packer_is_refused_before_anything_is_read() {
     let p = Place::new(1);
     let o = flowhy(&["record", &p.at("a.jsonl.xz"), "--from", &p.at("in.jsonl")]);
@@ -112,5 +133,22 @@ fn a_recording_says_what_it_leaves_out_and_who_concludes_from_it_says_so_too() {
         let of = |name: &str| said(&[ask, &["--from", &p.at(name), "--policies", DEMO][..if ask[0] == "check" { 2 } else { 4 }]].concat());
         assert!(of("some.jsonl").contains("the recording was made with ns:shop: what else there was is not in it"), "{}", of("some.jsonl"));
         assert!(!of("all.jsonl").contains("is not in it"), "{}", of("all.jsonl"));
+    }
+    // The reports themselves say it, too, and so they do of a time that a server may lack.
+    let gap = r#"{"world":{"gap":{"server":"relay","node":"n1","from":"2026-01-31T14:00:00Z","until":"2026-01-31T14:00:09Z"}}}"#;
+    std::fs::write(p.at("gap.jsonl"), format!("{gap}\n{}", p.read("some.jsonl"))).unwrap();
+    fine(&["record", "-q", &p.at("copy.jsonl"), "--from", &p.at("gap.jsonl")]);
+    for ask in [&["audit", "--policies", DEMO][..], &["check", DEMO]] {
+        for format in ["text", "md", "json"] {
+            let report = |name: &str| text(&flowhy(&[ask, &["-q", "--from", &p.at(name), "-o", format]].concat()).stdout);
+            let (some, copy, all) = (report("some.jsonl"), report("copy.jsonl"), report("all.jsonl"));
+            let limited = if format == "json" { r#""made_with":"ns:shop""# } else { "made with ns:shop: what else there was" };
+            let lacking = "relay may lack flows of n1 between 2026-01-31 14:00:00 and 14:00:09 UTC";
+            assert!(
+                some.contains(limited) && !some.contains("may lack") && !all.contains("made with") && !all.contains("made_with"),
+                "{some}"
+            );
+            assert!(copy.contains(limited) && copy.contains(lacking), "{copy}");
+        }
     }
 }

@@ -99,7 +99,7 @@ fn unmanaged_pods_and_audit_mode_are_explained_alike_after_a_replay() {
     let (mut live, mut direct) = (engine(), Vec::new());
     all.iter().cloned().for_each(|i| whys(&mut live, i, &mut direct));
     let told: Vec<Value> = direct.iter().map(|(_, why)| serde_json::from_str(why).unwrap()).collect();
-    let unmanaged = |w: &Value| w["diagnosis"].to_string().contains("Cilium does not manage shop/old (it has no CiliumEndpoint)");
+    let unmanaged = |w: &Value| w["diagnosis"].to_string().contains("Cilium does not manage shop/old (it had no CiliumEndpoint)");
     assert_eq!(told.iter().map(unmanaged).collect::<Vec<_>>(), [true, false, true, false, false, true], "{told:#?}");
     let outcomes: Vec<&str> = told.iter().map(|w| w["outcome"].as_str().unwrap()).collect();
     let (deny, now) = ("default-deny", "now-allowed");

@@ -251,6 +251,45 @@ fn the_change_to_try_is_shown_and_copied_as_a_patch() {
 }
 
 #[test]
+fn one_key_goes_to_the_top_of_the_page_of_a_drop() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr><cr>", 80, 14);
+    let top = text(&picture(&mut a, 80, 14));
+    press(&mut a, "jjjjjjjjjjjjjjjjjjjjjjjjjjjj", 80, 14);
+    assert_ne!(text(&picture(&mut a, 80, 14)), top);
+    press(&mut a, "g", 80, 14);
+    assert_eq!(text(&picture(&mut a, 80, 14)), top);
+}
+
+#[test]
+fn on_the_least_terminal_an_error_of_the_filter_is_read_to_its_end_and_no_key_is_cut() {
+    let mut a = app(options());
+    press(&mut a, "/verdit:dropped", 40, 10);
+    let t = text(&picture(&mut a, 40, 10)).replace("\"\n\"", " ");
+    let said = t.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("unknown field \"verdit\" — did you mean verdict?") && t.contains("^^^"), "{t}");
+    press(&mut a, "<c-u>port:25", 40, 10);
+    let t = text(&picture(&mut a, 40, 10));
+    assert!(t.contains("Enter keep   Esc restore   Tab complete") && !t.contains("Ctrl"), "{t}");
+}
+
+#[test]
+fn where_there_is_no_room_the_name_of_the_screen_stays_and_is_clicked() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr><cr>", 40, 10);
+    let t = picture(&mut a, 40, 10);
+    let first = row(t.backend().buffer(), 0);
+    assert!(first.starts_with(" … › why ") && first.contains("dropped 2×"), "{first}");
+    press(&mut a, "<esc>2<cr>d", 60, 12);
+    let t = picture(&mut a, 60, 12);
+    let first = row(t.backend().buffer(), 0);
+    assert!(first.contains("› describe"), "{first}");
+    let x = column(t.backend().buffer(), 0, "why");
+    a.mouse(Mouse::Click { x, y: 0 });
+    assert!(row(picture(&mut a, 60, 12).backend().buffer(), 0).contains("why "), "the way back is there too");
+}
+
+#[test]
 fn copying_says_what_was_copied() {
     let mut a = app(options());
     press(&mut a, "/port:5433<cr>", 80, 24);

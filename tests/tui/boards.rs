@@ -165,7 +165,7 @@ fn a_cause_that_began_before_the_filter_is_not_new_in_the_timeline() {
 #[test]
 fn a_brush_ends_with_enter() {
     let mut a = app(options());
-    press(&mut a, "6bhh", 80, 24);
+    press(&mut a, "6bkk", 80, 24);
     assert!(text(&picture(&mut a, 80, 24)).contains(", 3 s: "), "{}", text(&picture(&mut a, 80, 24)));
     press(&mut a, "<cr><esc>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
@@ -196,8 +196,8 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
     let t = play("6n");
     assert!(t.contains("new: "), "{t}");
     let mut a = app(options());
-    press(&mut a, "6hb", 80, 24);
-    press(&mut a, "l<cr>", 80, 24);
+    press(&mut a, "6kb", 80, 24);
+    press(&mut a, "j<cr>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("since:2026-04-13T14:02:11Z until:2026-04-13T14:02:12.999999999Z") && t.contains("11 of 17"), "{t}");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test says what broke by panicking")]
 mod behaviour;
 mod boards;
+mod copies;
 mod hostile;
 mod kit;
 mod pictures;

@@ -190,7 +190,7 @@ fn stats_on_the_least_terminal() {
 
 #[test]
 fn timeline_has_causes_under_drops() {
-    assert_snapshot!(play("6h"));
+    assert_snapshot!(play("6k"));
 }
 
 #[test]

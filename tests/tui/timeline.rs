@@ -3,6 +3,8 @@ use crate::kit::*;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Edited, Edits, Input, Kind, KindState, Link, ObjectId};
 use flowhy::model::time::Nanos;
+use flowhy::source::replay::Replay;
+use flowhy::source::tape::Tape;
 use flowhy::tui::{Effect, Options};
 use flowhy::world::yaml;
 use std::sync::Arc;
@@ -191,4 +193,93 @@ fn a_save_is_judged_by_the_policies_of_the_drops_own_cluster() {
     let free = text(&picture(&mut a, 80, 24));
     assert!(own.contains("5433") && !own.contains("fixed ~"), "{own}");
     assert!(free.contains("fixed ~"), "{free}");
+}
+
+#[test]
+fn a_manifest_that_is_taken_away_fixes_nothing_and_is_said_to_be_removed() {
+    let shut = doc("cart", "{app: cart}}, policyTypes: [Egress]");
+    let mut a = flowhy::tui::App::new(bare(), options());
+    a.feed(vec![Change::Apply(shut.clone()).into()]);
+    a.feed(vec![like_the_first(&[DROPPED, VERDICT, ("INGRESS", "EGRESS")])]);
+    let file = Edited { file: shut.text.file.clone(), pairs: vec![(Some(shut.clone()), None)], faults: Vec::new() };
+    a.feed(vec![Input::Edited(Arc::new(Edits { at: Nanos::from_parts(1_776_089_000, 0), files: vec![file] }))]);
+    let said = text(&picture(&mut a, 80, 24));
+    assert!(said.contains("cart.yaml removed: 1 cause would pass without it") && !said.contains("saved"), "{said}");
+}
+
+#[test]
+fn left_and_right_are_ten_seconds_along_the_time_and_up_is_a_slot() {
+    let mut a = crate::behaviour::live(&crate::behaviour::many(60));
+    press(&mut a, "6G", 80, 24);
+    let line = |a: &mut flowhy::tui::App, keys: &str| {
+        press(a, keys, 80, 24);
+        let shown = text(&picture(a, 80, 24));
+        shown.lines().find(|l| l.contains(", 1 s: ")).unwrap_or_else(|| panic!("{shown}"))[2..10].to_owned()
+    };
+    assert_eq!(line(&mut a, "h"), "15:00:49");
+    assert_eq!(line(&mut a, "<left>"), "15:00:39");
+    assert_eq!(line(&mut a, "k"), "15:00:38");
+    assert_eq!(line(&mut a, "l"), "15:00:48");
+    // Where a slot lasts longer it is one slot.
+    let mut a = crate::behaviour::live(
+        &(0..3_000)
+            .map(|i| crate::behaviour::many(1).replace("15:00:00", &format!("{:02}:{:02}:00", 10 + i / 60 % 12, i % 60)))
+            .collect::<String>(),
+    );
+    press(&mut a, "6h", 80, 24);
+    let shown = text(&picture(&mut a, 80, 24));
+    assert!(shown.lines().any(|l| l.contains(" min: ") || l.contains(" s: ")), "{shown}");
+}
+
+#[test]
+fn a_replay_is_played_on_for_the_next_cause_and_stops_where_it_begins() {
+    let (_player, remote) = Replay::new(Tape::of(Vec::new()), 4.0);
+    let mut a = flowhy::tui::App::new(engine(), Options { remote: Some(remote), ..options() });
+    let shown = |a: &mut flowhy::tui::App| text(&picture(a, 80, 24));
+    a.feed(vec![like_the_first(&[])]);
+    press(&mut a, "6n", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    assert!(shown(&mut a).contains("seeking the next cause   Esc stops"), "{}", shown(&mut a));
+    a.feed(vec![like_the_first(&[]); 15]);
+    assert_eq!(a.effects(), [], "what was asked for has not all come");
+    a.feed(vec![like_the_first(&[])]);
+    assert_eq!(a.effects(), [Effect::Step(16)]);
+    a.feed(vec![
+        like_the_first(&[("5432", "5433"), DROPPED, VERDICT, ("14:02:09", "14:02:30")]),
+        like_the_first(&[("14:02:09", "14:02:40")]),
+    ]);
+    let found = shown(&mut a);
+    assert!(a.effects().is_empty() && !found.contains("seeking") && found.contains(" 14:02:30, 1 s: 1 flow, 1 dropped"), "{found}");
+    // Further on, until a key says otherwise: Esc does nothing else.
+    press(&mut a, "n", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    press(&mut a, "<esc>", 80, 24);
+    a.feed(vec![like_the_first(&[]); 16]);
+    assert_eq!(a.effects(), []);
+    assert!(shown(&mut a).contains("› timeline") && !shown(&mut a).contains("seeking"), "{}", shown(&mut a));
+    // A change of a policy likewise, though none is known yet.
+    press(&mut a, "c", 80, 24);
+    assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);
+    assert!(shown(&mut a).contains("seeking the next change of a policy"), "{}", shown(&mut a));
+    a.feed(vec![Input::Reset]);
+    assert!(a.effects().is_empty() && !shown(&mut a).contains("seeking"), "{}", shown(&mut a));
+}
+
+#[test]
+fn what_of_a_recording_was_not_played_yet_lies_ahead_and_is_no_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.jsonl");
+    std::fs::write(&path, FLOWS).unwrap();
+    let (_player, remote) = Replay::new(Tape::open(&[path.to_string_lossy().into_owned()]).unwrap(), 4.0);
+    let mut a = flowhy::tui::App::new(engine(), Options { remote: Some(remote), ..options() });
+    a.feed(lines(FLOWS)[..4].to_vec());
+    press(&mut a, "6", 80, 24);
+    let edge = text(&picture(&mut a, 80, 24));
+    assert!(edge.contains("▶ 4× 14:02:10 of 14:02:12") || edge.contains("4× 14:02:10 of 14:02:12"), "{edge}");
+    assert!(edge.lines().any(|l| l.contains(" drops ") && l.contains("····")), "{edge}");
+    press(&mut a, "j", 80, 24);
+    let ahead = text(&picture(&mut a, 80, 24));
+    assert!(ahead.contains("not played yet; J plays on from here"), "{ahead}");
+    press(&mut a, "G", 80, 24);
+    assert_eq!(text(&picture(&mut a, 80, 24)), edge, "the end of what is known, not of the recording");
 }

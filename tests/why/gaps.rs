@@ -7,23 +7,24 @@ use flowhy::model::why::Outcome;
 use flowhy::world::yaml;
 use std::sync::Arc;
 
-fn apply(e: &mut Engine, seconds: i64, text: &str) {
+pub(super) fn apply(e: &mut Engine, seconds: i64, text: &str) {
     let (docs, faults) = yaml::read("x", text);
     assert!(faults.is_empty(), "{faults:?}");
     docs.into_iter().for_each(|doc| tell(e, "", seconds, Change::Apply(Arc::new(doc))));
 }
 
 /// A drop of which nothing is told but what is given of both sides.
-fn dropped(seconds: i64, way: &str, [src, dst]: [&str; 2], [from, to]: [&str; 2]) -> String {
+pub(super) fn dropped(seconds: i64, way: &str, [src, dst]: [&str; 2], [from, to]: [&str; 2]) -> String {
     let text = record(seconds, 5432, "DROPPED").replace(CART, src).replace(DB, dst);
     text.replace("10.0.0.1", from).replace("10.0.0.2", to).replace("INGRESS", way)
 }
 
-const DEFAULT_DENY: &str = r#"133,"drop_reason_desc":"POLICY_DENIED""#;
-const DENY_RULE: &str = r#"181,"drop_reason_desc":"POLICY_DENY""#;
-const CART: &str =
+pub(super) const DEFAULT_DENY: &str = r#"133,"drop_reason_desc":"POLICY_DENIED""#;
+pub(super) const DENY_RULE: &str = r#"181,"drop_reason_desc":"POLICY_DENY""#;
+pub(super) const CART: &str =
     r#"{"namespace":"shop","pod_name":"cart-0","identity":1000,"labels":["k8s:app=cart","k8s:io.kubernetes.pod.namespace=shop"]}"#;
-const DB: &str = r#"{"namespace":"shop","pod_name":"db-0","identity":1000,"labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"]}"#;
+pub(super) const DB: &str =
+    r#"{"namespace":"shop","pod_name":"db-0","identity":1000,"labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=shop"]}"#;
 
 /// Each kind that the world is made of.
 const KINDS: &[(&str, &str)] = &[
@@ -38,7 +39,7 @@ const KINDS: &[(&str, &str)] = &[
 const CLUSTER: &str = "kind: Namespace\napiVersion: v1\nmetadata: {name: shop, labels: {env: dev}}\n---\nkind: Node\napiVersion: v1\nmetadata: {name: n}\nstatus: {addresses: [{address: 172.18.0.2}]}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: cart-0, namespace: shop, labels: {app: cart}}\nspec: {nodeName: n}\nstatus: {podIP: 10.0.0.1}\n---\nkind: Pod\napiVersion: v1\nmetadata: {name: db-0, namespace: shop, labels: {app: db}}\nspec: {nodeName: n}\nstatus: {podIP: 10.0.0.2}\n---\nkind: Service\napiVersion: v1\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: 10.96.0.7, selector: {app: db}, ports: [{port: 5432, protocol: TCP, targetPort: 5432}]}\n---\nkind: Service\napiVersion: v1\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.96.0.8, selector: {app: web}}\n---\nkind: EndpointSlice\napiVersion: discovery.k8s.io/v1\nmetadata: {name: db-x, namespace: shop, labels: {kubernetes.io/service-name: db}}\nendpoints: [{addresses: [10.0.0.2]}]\n---\nkind: CiliumCIDRGroup\napiVersion: cilium.io/v2\nmetadata: {name: g, labels: {role: bad}}\nspec: {externalCIDRs: [203.0.113.0/24]}\n";
 
 /// A cluster with one policy, all of it known since long ago.
-fn watched(spec: &str) -> Engine {
+pub(super) fn watched(spec: &str) -> Engine {
     let mut e = engine();
     KINDS.iter().for_each(|(g, k)| tell(&mut e, "", -3, kind(g, k, KindState::Loading)));
     apply(&mut e, -1_000, CLUSTER);

@@ -76,7 +76,7 @@ fn what_the_world_loses_is_unknown_again() {
     gone(&mut s, "", "Service", "shop", "db");
     gone(&mut s, "", "Node", "", "n");
     let ip = |s: &str| s.parse().unwrap();
-    assert!(ips(&s).is_none() && !s.world.is_service(ip("10.96.0.1")) && s.world.node_at(ip("192.168.0.1")).is_none());
+    assert!(ips(&s).is_none() && !s.world.is_service(ip("10.96.0.1"), None) && s.world.nodes_at(ip("192.168.0.1"), None).is_empty());
 }
 
 #[test]

@@ -321,6 +321,12 @@ pub struct Coverage {
     pub filter: String,
     /// Records that it left out.
     pub refused: u64,
+    /// What the recording was limited to when it was made; empty: nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub made_with: String,
+    /// Times of which servers may lack flows, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_lack: Vec<String>,
     /// Spans without any record; absent if there were too many to keep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Vec<Span>>,

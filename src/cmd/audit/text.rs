@@ -4,6 +4,7 @@
 use super::Style;
 use super::report::{Admitted, By, Content, Finding, InNamespace, Report, Severity, Tally, Traffic};
 use super::words::{count, list, moment, port, span};
+use crate::model::captures::only;
 use crate::model::text::clean;
 use std::io::{self, Write};
 
@@ -339,6 +340,12 @@ pub(super) fn coverage(t: &Traffic) -> Vec<String> {
             let all: Vec<_> = gaps.iter().map(|g| format!("{} from {}", span(g.seconds), moment(&g.from))).collect();
             out.push(format!("gaps: {}", list(&all, 4)));
         }
+    }
+    if !c.may_lack.is_empty() {
+        out.push(list(&c.may_lack, 4));
+    }
+    if !c.made_with.is_empty() {
+        out.push(only(&c.made_with));
     }
     if !c.silent_nodes.is_empty() {
         out.push(format!("nodes without a record: {}", list(&c.silent_nodes, MOST_LISTED)));

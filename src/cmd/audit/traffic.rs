@@ -188,6 +188,8 @@ fn coverage(engine: &Engine, evidence: &Evidence, without_initiator: u64) -> Cov
         timeless: cover.timeless,
         filter: evidence.filter.clone(),
         refused: ledger.refused,
+        made_with: engine.captures().limits(),
+        may_lack: ledger.gaps.iter().map(ToString::to_string).collect(),
         gaps: cover.gaps(GAP).map(|gaps| gaps.iter().map(Span::from).collect()),
         nodes: cover.nodes().iter().map(node).collect(),
         silent_nodes: engine.world().nodes().map(|(name, _)| name.clone()).filter(|n| !heard.contains(n.as_str())).collect(),

@@ -3,6 +3,7 @@ use super::group::{Change, Group, Place};
 use super::unseen::{Unjudged, Unseen};
 use super::{Paint, Report, Threshold};
 use crate::cmd::why::nearest;
+use crate::model::captures::only;
 use crate::model::text::clean;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, PolicyRef};
@@ -187,6 +188,12 @@ pub fn unseen(u: &Unseen, filter: &str) -> Vec<String> {
             out.push(format!("nothing was recorded for more than a minute at: {}", some(&all)));
         }
         None => out.push("the times of the records are too many to tell gaps".to_owned()),
+    }
+    if !u.may_lack.is_empty() {
+        out.push(some(&u.may_lack));
+    }
+    if !u.made_with.is_empty() {
+        out.push(only(&u.made_with));
     }
     if !filter.is_empty() {
         out.push(format!("the filter {filter:?} left {} records out", u.refused));

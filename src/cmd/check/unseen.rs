@@ -41,6 +41,12 @@ pub struct Unseen {
     pub judged: String,
     /// Spans of more than a minute without a record; `None`: not known.
     pub gaps: Option<Vec<Gap>>,
+    /// What the recording was limited to when it was made; empty: nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub made_with: String,
+    /// Times of which servers may lack flows, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_lack: Vec<String>,
     /// Events that the servers lost.
     pub lost: u64,
     pub malformed: u64,
@@ -80,6 +86,8 @@ pub fn of(subject: &Subject<'_>, judged: &Judged<'_>) -> Unseen {
         nodes: cover.nodes().keys().filter(|n| !n.is_empty()).count(),
         judged: options(engine.judging()),
         gaps,
+        made_with: engine.captures().limits(),
+        may_lack: ledger.gaps.iter().map(ToString::to_string).collect(),
         lost: ledger.lost_total(),
         malformed: ledger.malformed,
         refused: ledger.refused,

@@ -244,7 +244,7 @@ fn address(ip: IpAddr, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, 
     if let Some(p) = seen(engine, |p| p.ip == Some(ip)) {
         return p;
     }
-    if world.node_at(ip).is_some() {
+    if !world.nodes_at(ip, None).is_empty() {
         notes.push(format!("{ip} is a node's; seen from its own pods it is the host, from others a remote node: judged as the latter"));
         return Party { labels: vec!["reserved:remote-node".to_owned()], ..bare };
     }

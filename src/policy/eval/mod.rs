@@ -214,13 +214,7 @@ pub fn selects(section: &Section, case: &Case<'_>, missing: &mut Vec<String>) ->
         }
         Subject::Nodes(_) if !host => Tri::No,
         Subject::Nodes(s) if s.all.is_empty() => Tri::Yes,
-        Subject::Nodes(s) => match case.subject.ip.and_then(|ip| case.world.node_at(ip)) {
-            Some(n) => Tri::from(s.matches_map(&n.labels)),
-            None => {
-                missing.push(format!("node-labels:{}", case.subject.display));
-                Tri::Unknown
-            }
-        },
+        Subject::Nodes(s) => peer::of_node(s, case.subject, case, missing),
     }
 }
 

@@ -4,12 +4,31 @@ use crate::policy::Engine;
 use crate::policy::ir::PeerIs;
 use crate::policy::selector::{Selector, Tri};
 use crate::world::labels::POD_NAMESPACE;
-use crate::world::{Endpoint, Key, Service};
+use crate::world::{CidrGroup, Endpoint, Key, Service};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// The kind of which address groups are.
 const GROUPS: &str = "ciliumcidrgroups";
+
+/// All that something may have been at the time of a flow; `None` in it: it was not there. `None` of all: that is not known.
+type About<'a, T> = Option<Vec<Option<&'a T>>>;
+
+/// What holds whichever of these it was; where that differs, a fact is missing. Of what holds anyway nothing is missing.
+fn either<T>(
+    about: About<'_, T>,
+    missing: &mut Vec<String>,
+    fact: impl Fn(&mut Vec<String>) -> Tri,
+    is: impl Fn(Option<&T>, &mut Vec<String>) -> Tri,
+) -> Tri {
+    let mut facts = Vec::new();
+    let all: Vec<Tri> = about.unwrap_or_default().into_iter().map(|one| is(one, &mut facts)).collect();
+    let Some(first) = all.first().copied().filter(|first| all.iter().all(|other| other == first)) else { return fact(missing) };
+    if first == Tri::Unknown {
+        facts.into_iter().for_each(|fact| _ = note(missing, fact));
+    }
+    first
+}
 
 fn note(missing: &mut Vec<String>, fact: String) -> Tri {
     if !missing.contains(&fact) {
@@ -28,24 +47,32 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     match p {
         PeerIs::Endpoints(s) => endpoints(s, case, missing),
         PeerIs::Cidr { net, except } => cidr(&[*net], except, case, missing),
-        PeerIs::CidrGroup { name, except } => match case.world.cidr_group(name) {
+        PeerIs::CidrGroup { name, except } => {
+            let unknown = |missing: &mut Vec<String>| if_outside(case, missing, format!("cidr-group:{name}"));
             // Of a group whose watch is broken the ranges may be others by now.
-            Some(g) if case.world.lapsed(GROUPS, peer.at).is_none() => cidr(&g.cidrs, except, case, missing),
-            _ => if_outside(case, missing, format!("cidr-group:{name}")),
-        },
+            if case.world.lapsed(GROUPS, peer.at).is_some() {
+                return unknown(missing);
+            }
+            either(case.world.group_about(name, peer.at), missing, unknown, |group, missing| match group {
+                Some(g) => cidr(&g.cidrs, except, case, missing),
+                None => unknown(missing),
+            })
+        }
         PeerIs::CidrGroups { selector, except } => {
-            let mut any = false;
-            let nets: Vec<IpNet> = case
-                .world
-                .cidr_groups()
-                .inspect(|_| any = true)
-                .filter(|(_, g)| selector.matches_map(&g.labels))
-                .flat_map(|(_, g)| g.cidrs.iter().copied())
-                .collect();
-            if any && case.world.unread(GROUPS, peer.at).is_none() {
-                cidr(&nets, except, case, missing)
-            } else {
-                if_outside(case, missing, "cidr-groups".to_owned())
+            let unknown = |missing: &mut Vec<String>| if_outside(case, missing, "cidr-groups".to_owned());
+            let mut facts = Vec::new();
+            let of = |group: Option<&CidrGroup>, missing: &mut Vec<String>| match group {
+                Some(g) if selector.matches_map(&g.labels) => cidr(&g.cidrs, except, case, missing),
+                _ => Tri::No,
+            };
+            let found = case.world.groups_about(peer.at).map(|(_, group)| either(group, &mut facts, unknown, of)).reduce(Tri::or);
+            match found.filter(|_| case.world.unread(GROUPS, peer.at).is_none()) {
+                None => unknown(missing),
+                Some(Tri::Unknown) => {
+                    facts.into_iter().for_each(|fact| _ = note(missing, fact));
+                    Tri::Unknown
+                }
+                Some(told) => told,
             }
         }
         PeerIs::Entity(e) => entity(e, case, missing),
@@ -72,7 +99,7 @@ pub fn matches(p: &PeerIs, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
         PeerIs::Services { namespace, selector } => {
             let chosen = |(ns, _): &Key, s: &Service| namespace.as_ref().is_none_or(|n| n == ns) && selector.matches_map(&s.labels);
             // Where none is known it is not known that there is none.
-            let any = case.world.services().any(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns));
+            let any = case.world.services_about(peer.at).any(|((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns));
             if !any || case.world.unread("services", peer.at).is_some() {
                 return note(missing, "services".to_owned());
             }
@@ -196,11 +223,19 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
     })
 }
 
-/// Any of the services that are meant; `None`: there is none of them. Where one is the peer's, what is not known of the others is nothing.
+/// Any of the services that are meant; `None`: there was none of them. Where one is the peer's, what is not known of the others is nothing.
 fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing: &mut Vec<String>) -> Option<Tri> {
     let mut facts = Vec::new();
-    let meant = case.world.services().filter(|(key, s)| is_meant(key, s));
-    let found = meant.map(|((ns, name), _)| service(ns, name, case, &mut facts)).reduce(Tri::or);
+    let may_be =
+        |(key, about): &(&Key, About<'_, Service>)| about.as_ref().is_none_or(|all| all.iter().flatten().any(|s| is_meant(key, s)));
+    let meant = case.world.services_about(case.peer.at).filter(may_be).map(|(key, about)| {
+        let unknown = |missing: &mut Vec<String>| note(missing, format!("service:{}/{}", key.0, key.1));
+        either(about, &mut facts, unknown, |one, missing| match one {
+            Some(s) if is_meant(key, s) => is_service(key, s, case, missing),
+            _ => Tri::No,
+        })
+    });
+    let found = meant.reduce(Tri::or);
     if found == Some(Tri::Unknown) {
         facts.into_iter().for_each(|fact| _ = note(missing, fact));
     }
@@ -208,21 +243,34 @@ fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing:
 }
 
 fn service(namespace: &str, name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
-    let peer = case.peer;
+    let unknown = |missing: &mut Vec<String>| note(missing, format!("service:{namespace}/{name}"));
     // Of one whose watch is broken the selector may be another.
-    let Some(s) = case.world.service(namespace, name).filter(|_| case.world.lapsed("services", peer.at).is_none()) else {
-        return note(missing, format!("service:{namespace}/{name}"));
-    };
+    if case.world.lapsed("services", case.peer.at).is_some() {
+        return unknown(missing);
+    }
+    let key = (namespace.to_owned(), name.to_owned());
+    either(case.world.service_about(namespace, name, case.peer.at), missing, unknown, |one, missing| match one {
+        Some(s) => is_service(&key, s, case, missing),
+        None => unknown(missing),
+    })
+}
+
+/// Whether the peer is behind a service that was this.
+fn is_service((namespace, name): &Key, s: &Service, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let peer = case.peer;
     if s.selector.is_empty() {
-        let told = case.world.service_endpoints(namespace, name);
-        return match told.filter(|_| case.world.lapsed("endpointslices", peer.at).is_none()) {
-            Some(ips) => {
-                let Some(ip) = peer.ip else {
-                    return if_outside(case, missing, format!("address:{}", peer.display));
-                };
-                if ips.contains(&ip) { outside(case, missing) } else { Tri::No }
-            }
-            None => if_outside(case, missing, format!("endpoints:{namespace}/{name}")),
+        let told = case.world.endpoints_about(namespace, name, peer.at);
+        if told.is_empty() || case.world.lapsed("endpointslices", peer.at).is_some() {
+            return if_outside(case, missing, format!("endpoints:{namespace}/{name}"));
+        }
+        let Some(ip) = peer.ip else {
+            return if_outside(case, missing, format!("address:{}", peer.display));
+        };
+        let has = told.iter().filter(|ips| ips.contains(&ip)).count();
+        return match has {
+            0 => Tri::No,
+            n if n == told.len() => outside(case, missing),
+            _ => if_outside(case, missing, format!("endpoints:{namespace}/{name}")),
         };
     }
     if peer.labels.namespace().is_some_and(|ns| ns != namespace) || (peer.known && !peer.labels.is_pod()) {
@@ -244,8 +292,14 @@ fn nodes(s: &Selector, peer: &Endpoint, case: &Case<'_>, missing: &mut Vec<Strin
     if s.all.is_empty() {
         return Tri::Yes;
     }
-    match peer.ip.and_then(|ip| case.world.node_at(ip)) {
-        Some(n) => Tri::from(s.matches_map(&n.labels)),
-        None => note(missing, format!("node-labels:{}", peer.display)),
+    of_node(s, peer, case, missing)
+}
+
+/// Whether the node with this side's address has such labels.
+pub(super) fn of_node(s: &Selector, side: &Endpoint, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
+    let all = side.ip.map(|ip| case.world.nodes_at(ip, side.at)).unwrap_or_default();
+    match all.iter().filter(|n| s.matches_map(&n.labels)).count() {
+        n if all.is_empty() || 0 < n && n < all.len() => note(missing, format!("node-labels:{}", side.display)),
+        n => Tri::from(n > 0),
     }
 }

@@ -169,7 +169,11 @@ pub(super) fn unmanaged(sight: &Sight<'_>) -> Option<Diagnosis> {
     // What the agent says is its own word; else it is the object that is missing, or was, of a pod that is gone.
     let said = p.identity != 0 || p.labels.iter().any(|l| l == "reserved:unmanaged");
     let missing = !said || sight.world.is_unmanaged(&e.namespace, &e.pod, sight.o.at);
-    let because = if missing { " (it has no CiliumEndpoint)" } else { "" };
+    let because = match (missing, sight.o.at) {
+        (false, _) => "",
+        (true, None) => " (it has no CiliumEndpoint)",
+        (true, Some(_)) => " (it had no CiliumEndpoint)",
+    };
     let text = format!(
         "Cilium does not manage {who}{because}: no policy applies to it, and no selector of pods means it; pods that started before Cilium have to be started anew"
     );

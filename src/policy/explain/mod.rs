@@ -410,7 +410,7 @@ fn not_policy(o: &Observed, mut why: Why) -> Explanation {
         Some(r) => {
             why.outcome = Outcome::NotPolicy;
             why.agreement = Agreement::Agrees;
-            why.text = r.words.to_owned();
+            why.text = netfilters(o, r.name).unwrap_or(r.words).to_owned();
         }
         None => {
             // A number newer than the table may be anything, a policy too.
@@ -420,6 +420,16 @@ fn not_policy(o: &Observed, mut why: Why) -> Explanation {
         }
     }
     bare(why)
+}
+
+/// What Retina means by a reason of Hubble's, whose names it uses for hooks of netfilter.
+fn netfilters(o: &Observed, reason: &str) -> Option<&'static str> {
+    match reason {
+        _ if !o.of_retina() => None,
+        "SNAT_NO_MAP_FOUND" => Some("netfilter dropped it while it translated addresses"),
+        "UNKNOWN_CONNECTION_TRACKING_STATE" => Some("netfilter could not keep track of the connection"),
+        _ => None,
+    }
 }
 
 /// The record of an Ingress proxy carries the proxy's identity on the client's address. Subject and peer of what it asked.

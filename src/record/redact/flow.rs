@@ -107,7 +107,7 @@ fn endpoint(w: &mut Words, e: Endpoint) -> Endpoint {
         namespace: w.name(&e.namespace),
         labels: labels(w, &e.labels),
         pod_name: w.name(&e.pod_name),
-        workloads: e.workloads.iter().map(|o| Workload { name: w.name(&o.name), kind: o.kind.clone() }).collect(),
+        workloads: e.workloads.iter().map(|o| Workload { name: w.name(&o.name), kind: w.kind(&o.kind) }).collect(),
     }
 }
 
@@ -121,7 +121,7 @@ fn policies(w: &mut Words, all: &[Policy]) -> Vec<Policy> {
         namespace: w.name(&p.namespace),
         labels: labels(w, &p.labels),
         revision: p.revision,
-        kind: p.kind.clone(),
+        kind: w.kind(&p.kind),
     };
     all.iter().map(one).collect()
 }

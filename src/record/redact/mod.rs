@@ -17,7 +17,7 @@ mod words;
 use crate::model::doc::{Doc, Fault, Text};
 
 use crate::model::ids::{Ids, Meaning};
-use crate::model::input::{At, Change, Edited, Edits, Kind, KindState, ObjectId};
+use crate::model::input::{At, Change, Edited, Edits, Gap, Kind, KindState, ObjectId};
 use crate::model::live::{Changed, Condition, Live, Owner};
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::world::{line, yaml};
@@ -49,11 +49,16 @@ impl Redact {
         let at = At { cluster: Arc::from(w.name(&at.cluster)), ..at.clone() };
         let change = match &at.change {
             Change::Apply(doc) => Change::Apply(Arc::new(document(w, doc))),
-            Change::Remove(id) => Change::Remove(ObjectId { namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() }),
+            Change::Remove(id) => {
+                Change::Remove(ObjectId { kind: w.kind(&id.kind), namespace: w.name(&id.namespace), name: w.name(&id.name), ..id.clone() })
+            }
             Change::Edited(edits) => Change::Edited(Arc::new(edited(w, edits))),
             Change::Kind(k) => Change::Kind(Kind { state: without_cause(&k.state), ..k.clone() }),
             // Its words are names; that there was one is not.
             Change::Asked(filter) => Change::Asked(Arc::from(if filter.is_empty() { "" } else { "a filter" })),
+            Change::Gap(g) => {
+                Change::Gap(Arc::new(Gap { server: Arc::from(w.name(&g.server)), node: w.name(&g.node), from: g.from, until: g.until }))
+            }
             Change::Ids(ids) => Change::Ids(Arc::new(numbers(w, ids))),
             Change::Fault(f) => {
                 let what = "a manifest that could not be used".to_owned();
@@ -73,8 +78,13 @@ fn document(w: &mut words::Words, doc: &Doc) -> Doc {
 }
 
 fn numbers(w: &mut words::Words, ids: &Ids) -> Ids {
-    let mut meaning =
-        |m: &Meaning| Meaning { namespace: w.name(&m.namespace), name: w.name(&m.name), rule_name: w.name(&m.rule_name), ..m.clone() };
+    let mut meaning = |m: &Meaning| Meaning {
+        kind: w.kind(&m.kind),
+        namespace: w.name(&m.namespace),
+        name: w.name(&m.name),
+        rule_name: w.name(&m.rule_name),
+        ..m.clone()
+    };
     let entries = ids.entries.iter().map(&mut meaning).collect();
     Ids { node: w.name(&ids.node), instance: ids.instance, entries }
 }

@@ -26,6 +26,17 @@ fn a_name_has_one_stand_in_of_its_shape() {
 }
 
 #[test]
+fn a_kind_that_holds_a_name_is_replaced_as_one() {
+    let mut w = words();
+    for kept in ["CiliumNetworkPolicy", "K8sNetworkPolicy", "Deployment", ""] {
+        assert_eq!(w.kind(kept), kept);
+    }
+    for name in ["cart", "NetworkPolicy/shop/cart", "Policy of cart", "team-cart"] {
+        assert!(w.kind(name) == w.name(name) && !w.kind(name).contains("cart"), "{}", w.kind(name));
+    }
+}
+
+#[test]
 fn patterns_still_match_what_they_matched() {
     let mut w = words();
     for (pattern, path) in [("/v1/orders/.*", "/v1/orders/77"), ("/(get|put)/[a-z]+", "/get/me"), (r"/a\d+", "/a77"), ("/x{1,3}", "/x")] {

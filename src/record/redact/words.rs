@@ -104,6 +104,12 @@ impl Words {
         self.mapped(text, How { name: true, ..How::default() })
     }
 
+    /// A kind, which is one word of letters and digits and begins with a capital, as no name in a cluster does; else it is replaced as one.
+    pub fn kind(&mut self, text: &str) -> String {
+        let plain = text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric());
+        if plain { text.to_owned() } else { self.name(text) }
+    }
+
     /// A regular expression over paths: what matched still matches, where each word stands whole in it or is covered by a class. One
     /// that joins a word of pieces (`/x{1,3}y?`) does not match the new word.
     pub fn pattern(&mut self, text: &str) -> String {

@@ -64,6 +64,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         let text = format!("not on the disk, which was behind or failed: {}, held only here", many(m.missed, "flow"));
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
+    if let Some(cause) = &m.ringless {
+        let text = format!("what is seen is kept only here: {cause}");
+        out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
+    }
     let streams = m.streams(engine);
     if streams || !m.captures.limits().is_empty() {
         // No filter is hidden.
@@ -87,6 +91,13 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if l.lost.len() > MOST {
         let rest = l.lost.values().skip(MOST).fold(0u64, |a, n| a.saturating_add(*n));
         out.push(vec![seg(format!("   and {} more of {}", count(rest), many((l.lost.len() - MOST) as u64, "other")), look.dim())]);
+    }
+    // Nobody can count them.
+    for gap in l.gaps.iter().rev().take(MOST) {
+        out.extend(wrap(&gap.to_string(), w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
+    }
+    if l.gap_count > l.gaps.len() as u64 {
+        out.push(vec![seg(format!("   and {} earlier such times", count(l.gap_count - l.gaps.len() as u64)), look.dim())]);
     }
     let nodes = engine.nodes();
     if !nodes.is_empty() {

@@ -3,11 +3,12 @@ use super::stats::Curve;
 use super::{drops, flows, row};
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
-use crate::engine::series::Rate;
+use crate::engine::series::{HISTORY, Rate};
 use crate::engine::tally::Tally;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
 use crate::policy::Step;
+use crate::source::replay::Remote;
 use crate::tui::board::Timeline;
 use crate::tui::model::Model;
 use crate::tui::text::{count, many, span, width};
@@ -26,6 +27,8 @@ pub struct Axis {
     pub first: Nanos,
     pub slot: i64,
     pub rates: Vec<Rate>,
+    /// The slot of the newest: behind it lies what of a recording was not played yet.
+    pub edge: usize,
 }
 
 impl Axis {
@@ -35,11 +38,28 @@ impl Axis {
         let mut rates: Vec<Rate> = tally.series.history().map(|h| h.1).collect();
         // What has passed since the newest flow belongs to the line too.
         let now = m.upto(view, tally, engine);
-        let upto = usize::try_from(now.since(first) / slot).unwrap_or(0).min(2 * crate::engine::series::HISTORY);
+        let upto = usize::try_from(now.since(first) / slot).unwrap_or(0).min(2 * HISTORY);
         while rates.len() <= upto {
             rates.push(Rate::default());
         }
-        Some(Self { first, slot, rates })
+        let axis = Self { first, slot, edge: rates.len().saturating_sub(1), rates };
+        Some(match m.played().and_then(Remote::end) {
+            Some(end) => axis.until(end),
+            None => axis,
+        })
+    }
+
+    /// With what is still to come.
+    fn until(self, end: Nanos) -> Self {
+        let all = usize::try_from(end.since(self.first).div_euclid(self.slot.max(1))).unwrap_or(0).saturating_add(1);
+        if all <= self.rates.len() {
+            return self;
+        }
+        // A slot of so many.
+        let n = all.div_ceil(2 * HISTORY).max(1);
+        let mut rates: Vec<Rate> = self.rates.chunks(n).map(|c| c.iter().copied().fold(Rate::default(), Rate::plus)).collect();
+        rates.resize(all.div_ceil(n), Rate::default());
+        Self { slot: self.slot.saturating_mul(i64::try_from(n).unwrap_or(1)), edge: self.edge / n, rates, ..self }
     }
 
     /// Number of the slot that a time lies in.
@@ -54,7 +74,7 @@ impl Axis {
 
     /// The slot under the finger.
     pub fn here(&self, t: &Timeline) -> usize {
-        t.at.map_or(self.rates.len().saturating_sub(1), |at| self.place(at))
+        t.at.map_or(self.edge, |at| self.place(at))
     }
 
     /// Begin of the slot in this column of a screen of that width.
@@ -138,6 +158,10 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
         pen.put(area.x + 1, y, usize::from(HEAD), name, look.dim());
         let bars = stretch(&axis.rates.iter().map(get).collect::<Vec<_>>(), cols);
         pen.put(x, y, cols, &spark(look, &bars), style);
+        // What was not played yet is not nothing.
+        for c in end(axis.edge) + 1..cols {
+            pen.put(x + cut(c), y, 1, look.g.dot, look.dim());
+        }
     }
     pen.over(Rect { height: brushed.height.min(body.height), ..brushed }, look.selected());
     // Where causes begin.
@@ -175,7 +199,10 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
         let time = local(m, axis.begin(from));
         let lasts = span(i64::try_from(to - from + 1).unwrap_or(1).saturating_mul(axis.slot));
         let (flows, dropped) = (many(u64::from(sum.flows), "flow"), count(u64::from(sum.dropped)));
-        let text = format!(" {time}, {lasts}: {flows}, {dropped} dropped");
+        let text = match from > axis.edge {
+            true => format!(" {time}, {lasts}: not played yet; J plays on from here"),
+            false => format!(" {time}, {lasts}: {flows}, {dropped} dropped"),
+        };
         pen.put(area.x, body.y + 4, usize::from(area.width), &text, look.plain());
         let here: Vec<&(usize, String, Nanos)> = changed.iter().filter(|c| (from..=to).contains(&c.0)).collect();
         let new: Vec<&&Cause> = known.iter().filter(|c| (from..=to).contains(&axis.place(c.first))).collect();

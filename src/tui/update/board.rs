@@ -9,7 +9,7 @@ use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, 
 use crate::tui::causes::Only;
 use crate::tui::column::Column;
 use crate::tui::key::Key;
-use crate::tui::model::{Model, Screen, Scroll};
+use crate::tui::model::{Model, Screen, Scroll, Wanted};
 use crate::tui::screen::timeline::Axis;
 use crate::tui::screen::{admitted, describe, flows, map, matrix, policies, stats, timeline};
 use crate::tui::widget::cell::Flow;
@@ -18,6 +18,9 @@ use crate::tui::widget::yaml::Sheet;
 const SECOND_MS: u64 = 1_000;
 /// Conversations that are counted in no time.
 const FEW: usize = 20_000;
+
+/// How far left and right go along the time.
+const STEP: i64 = 10 * Nanos::SECOND;
 
 type Sorts = &'static [(char, &'static str, Sort)];
 
@@ -148,7 +151,11 @@ pub fn sideways(m: &mut Model, engine: &Engine, by: isize) {
         Some(Screen::Map(x)) => x.out = by > 0,
         Some(Screen::Stats(s)) => s.window = s.window.saturating_add_signed(by).min(stats::NAMES.len() - 1),
         Some(Screen::Matrix(_)) => walk(m, engine, 0, by),
-        Some(Screen::Timeline(_)) => along(m, engine, by),
+        Some(Screen::Timeline(_)) => {
+            // A slot may be shorter than a column, and may last longer than the step.
+            let slots = axis(m, engine).map_or(1, |a| (STEP / a.slot.max(1)).max(1));
+            along(m, engine, by.saturating_mul(isize::try_from(slots).unwrap_or(1)));
+        }
         _ => {}
     }
 }
@@ -176,8 +183,8 @@ fn along(m: &mut Model, engine: &Engine, by: isize) {
     let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
     let last = axis.rates.len().saturating_sub(1);
     let to = axis.here(t).saturating_add_signed(by).min(last);
-    // At its right end it stays with what is new.
-    t.at = (to < last).then(|| axis.begin(to));
+    // At the newest it stays with what is new.
+    t.at = (to != axis.edge && by != isize::MAX).then(|| axis.begin(to));
 }
 
 /// To the begin of the next or previous cause along the time.
@@ -186,6 +193,9 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     let Some(Screen::Timeline(t)) = m.screen() else { return };
     let here = axis.here(t);
     let places: Vec<usize> = timeline::causes(m, engine, &axis).iter().map(|c| axis.place(c.first)).collect();
+    if by > 0 && m.played().is_some() && !places.iter().any(|p| *p > here) {
+        return super::tape::hunt(m, engine, Wanted::Cause);
+    }
     let to = match by {
         0.. => places.iter().find(|p| **p > here).or(places.first()),
         _ => places.iter().rev().find(|p| **p < here).or(places.last()),
@@ -199,16 +209,19 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
 /// To the next or previous change of a policy.
 pub fn change(m: &mut Model, engine: &Engine, by: isize) {
     let Some(axis) = axis(m, engine) else { return };
-    let Some(Screen::Timeline(t)) = m.stack.last_mut() else { return };
+    let Some(Screen::Timeline(t)) = m.screen() else { return };
     let here = axis.here(t);
     let places: Vec<usize> = timeline::changes(engine, &axis).iter().map(|c| c.0).collect();
+    if by > 0 && m.played().is_some() && !places.iter().any(|p| *p > here) {
+        return super::tape::hunt(m, engine, Wanted::Change);
+    }
     let to = match by {
         0.. => places.iter().find(|p| **p > here).or(places.first()),
         _ => places.iter().rev().find(|p| **p < here).or(places.last()),
     };
-    match to {
-        Some(to) => t.at = Some(axis.begin(*to)),
-        None => toast(m, Tone::Info, "no policy changed within this time"),
+    let Some(to) = to.copied() else { return toast(m, Tone::Info, "no policy changed within this time") };
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut() {
+        t.at = Some(axis.begin(to));
     }
 }
 

@@ -1,14 +1,13 @@
 //! The copy menu: one letter after `y`. What is copied is said; what cannot be is said too.
 use super::go::selected_flow;
-use super::{Tone, board, toast};
+use super::{Tone, board, link, toast};
 use crate::engine::Engine;
 use crate::model::suggestion::Suggestion;
 use crate::tui::key::Key;
-use crate::tui::model::{Effect, Model, Screen};
+use crate::tui::model::{Effect, Model, Screen, mendable, suggestion};
 use crate::tui::screen::flows;
 use crate::tui::text::{clip, many};
 use crate::wire::json::write_response;
-use std::borrow::Cow;
 
 /// (key, what).
 const MENU: &[(char, &str)] =
@@ -19,7 +18,7 @@ pub fn menu<'a>(m: &'a Model, engine: &'a Engine) -> impl Iterator<Item = &'stat
     let flow = selected_flow(m, engine).is_some();
     let yaml = board::yaml_text(m, engine).is_some();
     MENU.iter().filter(move |(k, _)| match k {
-        'p' => patch(m).is_some(),
+        'p' => patched(m, engine),
         'v' => value(m).is_some(),
         'r' | 'j' => flow,
         'y' => yaml,
@@ -34,9 +33,20 @@ fn json(engine: &Engine, seq: u64) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-fn patch(m: &Model) -> Option<Cow<'_, str>> {
-    let Some(Screen::Why(c)) = m.screen() else { return None };
-    c.suggestion.as_ref().map(Suggestion::text).filter(|t| !t.is_empty())
+fn patch(m: &Model, engine: &Engine) -> Option<String> {
+    let text = |s: &Suggestion| s.text().into_owned();
+    match m.screen()? {
+        Screen::Why(c) => c.suggestion.as_ref().map(text),
+        _ => suggestion(engine, link::cause(m)?, &m.ground()).as_ref().map(text),
+    }
+}
+
+/// Whether a patch is worth asking for. In a list it is only made when it is copied: that goes over every conversation at hand.
+fn patched(m: &Model, engine: &Engine) -> bool {
+    match m.screen() {
+        Some(Screen::Why(c)) => c.suggestion.as_ref().is_some_and(|s| !s.text().is_empty()),
+        _ => link::cause(m).and_then(|id| engine.causes().get(id)).is_some_and(|c| mendable(&c.why)),
+    }
 }
 
 /// Of the field under the finger.
@@ -46,18 +56,19 @@ fn value(m: &Model) -> Option<&str> {
 }
 
 pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
-    let filter = m.view().map(|v| v.text().to_owned()).unwrap_or_default();
-    let text = match key.typed() {
-        Some('r') => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
-        Some('j') => selected_flow(m, engine).and_then(|seq| json(engine, seq)),
-        Some('y') => board::yaml_text(m, engine),
-        Some('p') => patch(m).map(Cow::into_owned),
-        Some('v') => value(m).map(str::to_owned),
-        Some('f') => Some(filter),
-        Some('c') => Some(if filter.is_empty() { m.options.command.clone() } else { format!("{} {}", m.options.command, quote(&filter)) }),
-        _ => return,
+    let Some(letter) = key.typed() else { return };
+    let Some(what) = MENU.iter().find(|(k, _)| *k == letter).map(|(_, w)| *w) else {
+        return toast(m, Tone::Info, format!("nothing is copied by {letter}; y shows what is"));
     };
-    let Some(what) = MENU.iter().find(|(k, _)| key.typed() == Some(*k)).map(|(_, w)| *w) else { return };
+    let text = match letter {
+        'r' => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
+        'j' => selected_flow(m, engine).and_then(|seq| json(engine, seq)),
+        'y' => board::yaml_text(m, engine),
+        'p' => patch(m, engine),
+        'v' => value(m).map(str::to_owned),
+        'f' => link::filter(m, engine),
+        _ => link::command(m, engine),
+    };
     match text.filter(|t| !t.is_empty()) {
         Some(t) => {
             // A patch has many lines, and a toast one.
@@ -69,19 +80,25 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
             toast(m, Tone::Info, said);
             m.effects.push(Effect::Copy(t));
         }
-        None => toast(m, Tone::Info, format!("there is no {what} to copy")),
+        None => {
+            let text = format!("there is no {what} to copy: {}", missing(m, engine, letter));
+            toast(m, Tone::Info, text);
+        }
     }
 }
 
-/// For a shell: in single quotes.
-fn quote(s: &str) -> String {
-    format!("'{}'", s.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_filter_survives_the_shell() {
-        assert_eq!(super::quote("label:\"app in (a)\" x:'y'"), r#"'label:"app in (a)" x:'\''y'\'''"#);
+/// Why there is nothing to copy, and where there would be.
+fn missing(m: &Model, engine: &Engine, letter: char) -> &'static str {
+    let gone = m.view().is_some_and(link::only_here) || link::cause(m).is_some();
+    match letter {
+        'r' | 'j' if selected_flow(m, engine).is_some() => "the flow is not held any more",
+        'r' | 'j' => "no flow is under the finger; Enter goes to flows",
+        'y' => "no policy's text is at hand here; 7 lists policies",
+        'p' if link::cause(m).is_some() => "no change of a policy would mend this",
+        'p' => "a change is proposed for a cause; 2 lists them",
+        'v' => "the fields of a flow have values; d shows them",
+        _ if gone => "no flow of the cause is held any more, and its number is valid for this run only",
+        'f' => "every flow is shown",
+        _ => "what came through a pipe cannot be asked for again",
     }
 }

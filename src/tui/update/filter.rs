@@ -185,12 +185,7 @@ fn keep(m: &mut Model, engine: &Engine) {
 
 /// Whether a filter names a cause by its number, which is another cause's when the engine begins anew.
 pub fn by_number(text: &str) -> bool {
-    let value = |w: &str| {
-        w.get(..5).filter(|f| f.eq_ignore_ascii_case("cause")).and_then(|_| w.get(5..)?.strip_prefix([':', '=']).map(str::to_owned))
-    };
-    text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '!'))
-        .filter_map(value)
-        .any(|v| v.trim_start_matches('"').starts_with(|c: char| c.is_ascii_digit()))
+    !query::numbered(text).is_empty()
 }
 
 fn remember(m: &mut Model, text: String) {
@@ -241,19 +236,4 @@ fn complete(m: &mut Model, engine: &Engine, forward: bool) {
         super::complete::tab(p, engine, forward);
     }
     apply(m, engine);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::by_number;
-
-    #[test]
-    fn a_cause_by_its_number_is_no_filter_for_tomorrow() {
-        for text in ["cause:4", "ns:shop (cause:12 or port:5)", "Cause=\"4\"", "not cause:7", "!cause:7"] {
-            assert!(by_number(text), "{text}");
-        }
-        for text in ["cause:egress", "because:4", "port:4", "", "cause:"] {
-            assert!(!by_number(text), "{text}");
-        }
-    }
 }

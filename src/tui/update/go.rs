@@ -23,6 +23,7 @@ pub(super) fn selected_flow(m: &Model, engine: &Engine) -> Option<u64> {
         Screen::Drops => example(engine, selected_cause(m)?),
         Screen::Why(c) => c.seq,
         Screen::Describe(d) => Some(d.seq),
+        Screen::Admitted(x) => x.list.here().and_then(|i| x.found.lines.get(i)).map(|l| l.example),
         _ => None,
     }
 }
@@ -62,7 +63,7 @@ fn flows_of(m: &mut Model, engine: &Engine, id: Option<CauseId>) {
 }
 
 /// A filter for the records of one conversation.
-fn conversation(o: &Observed) -> String {
+pub(super) fn conversation(o: &Observed) -> String {
     let side = |p: &Party, side: &str| match p.ip {
         _ if !p.pod.is_empty() => format!("{side}.pod:{}/{}", p.namespace, p.pod),
         Some(ip) => format!("{side}.ip:{ip}"),
@@ -166,6 +167,9 @@ pub fn step_causes(m: &mut Model, by: isize) {
 
 /// The next or previous cause, round and round: in the table its newest drop, in the list its line, elsewhere its page.
 pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
+    if matches!(m.screen(), Some(Screen::Timeline(_))) {
+        return board::cause(m, engine, by);
+    }
     let ids: Vec<CauseId> = m.causes().map(|l| l.id).collect();
     if ids.is_empty() {
         return;
@@ -184,7 +188,6 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         None => 0,
     };
     match m.screen() {
-        Some(Screen::Timeline(_)) => board::cause(m, engine, by),
         Some(Screen::Flows(_)) if !m.in_pane => {
             let page = m.page;
             // A cause whose drops the filter hides, or that are not held any more, is passed over.

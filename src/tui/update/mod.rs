@@ -7,6 +7,7 @@ pub mod copy;
 mod filter;
 mod go;
 mod help;
+mod link;
 pub mod mouse;
 mod palette;
 pub mod tape;
@@ -21,6 +22,7 @@ use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
 
@@ -42,6 +44,10 @@ pub fn key(m: &mut Model, engine: &Engine, key: Key) {
     let asked = std::mem::take(&mut m.asked);
     if key == Key::ctrl('c') {
         m.done = true;
+        return;
+    }
+    // Any key is the hand's again; Esc does nothing else.
+    if m.hunt.take().is_some() && key == Key::new(KeyCode::Esc) {
         return;
     }
     if m.prompt.is_some() {
@@ -87,11 +93,12 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::StepBack | Action::StepOn | Action::Slower | Action::Faster | Action::Seek, _) if m.options.remote.is_none() => {
             Some("only a recording can be played back")
         }
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(_)) if m.in_pane => None,
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
-        (Action::Enter | Action::Describe | Action::Copy, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
+        (Action::Enter | Action::Describe, Screen::Flows(_)) if m.in_pane => None,
+        (Action::Enter | Action::Describe, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
+        (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
+        (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
@@ -242,6 +249,12 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
             }
         }
         // The evidence scrolls to its end, then the YAML; and back in the other order.
+        // At its top the page is as it was opened: the YAML at its line.
+        Some(Screen::Why(c)) if by == isize::MIN => (c.scroll.at, c.placed) = (0, None),
+        Some(Screen::Why(c)) if by == isize::MAX => {
+            c.scroll.by(by);
+            c.yaml.by(by);
+        }
         Some(Screen::Why(c)) => {
             let evidence = if by > 0 { c.scroll.at < c.scroll.most } else { c.yaml.at == 0 };
             if evidence { c.scroll.by(by) } else { c.yaml.by(by) }

@@ -28,7 +28,7 @@ pub fn mouse(m: &mut Model, engine: &Engine, what: Mouse) {
         Mouse::Up => step(m, engine, -NOTCH),
         Mouse::Down => step(m, engine, NOTCH),
         Mouse::Click { x, y: 0 } => {
-            if let Some(place) = bar::crumb_at(m, x) {
+            if let Some(place) = bar::crumb_at(m, engine, x) {
                 while m.stack.len() > place + 1 {
                     trail::pop(m);
                 }

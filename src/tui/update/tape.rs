@@ -8,11 +8,13 @@ use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
 use crate::tui::causes::Drops;
-use crate::tui::model::{Effect, Model, Screen, Trail};
+use crate::tui::model::{Effect, Hunt, Model, Screen, Trail, Wanted};
 use crate::tui::view::View;
 
 /// Speeds of a replay; after the last comes as fast as it can be read.
 const SPEEDS: &[f64] = &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0];
+/// Lines let through at once while something is hunted for.
+const LINES: u64 = 16;
 const DAY: i64 = 86_400 * Nanos::SECOND;
 
 /// Goes to a time where a recording is played; `false` where there is none.
@@ -53,7 +55,54 @@ pub fn overshot(m: &mut Model) {
 /// One line back, or on. The clock stands then.
 pub fn step(m: &mut Model, back: bool) {
     m.effects.push(Effect::Hold(true));
-    m.effects.push(if back { Effect::Seek(To::Back) } else { Effect::Step });
+    m.effects.push(if back { Effect::Seek(To::Back) } else { Effect::Step(1) });
+}
+
+/// Plays on as fast as it goes until another cause, or change of a policy, appears behind those that are known. The clock stands meanwhile
+/// and the lines are let through by some at a time: so it stops where that is, not where the pipe ends.
+pub fn hunt(m: &mut Model, engine: &Engine, wanted: Wanted) {
+    let frames = engine.ledger().frames;
+    m.hunt = Some(Hunt { wanted, known: known(engine, wanted), frames });
+    m.effects.push(Effect::Hold(true));
+}
+
+fn known(engine: &Engine, wanted: Wanted) -> usize {
+    match wanted {
+        Wanted::Cause => engine.causes().len(),
+        Wanted::Change => engine.changes().count(),
+    }
+}
+
+/// What was hunted for is looked for among what has come; more is asked for while it has not. Returns whether something changed.
+pub fn follow(m: &mut Model, engine: &Engine) -> bool {
+    let Some(hunt) = m.hunt else { return false };
+    let Some((remote, view)) = m.options.remote.as_ref().zip(m.view()) else { return false };
+    if view.behind(engine) {
+        return false;
+    }
+    let found = match hunt.wanted {
+        Wanted::Cause => engine.causes().iter().skip(hunt.known).find(|c| view.has_cause(c.id)).map(|c| c.first),
+        Wanted::Change => engine.changes().nth(hunt.known).map(|c| c.1.at),
+    };
+    let over = remote.ended() && engine.ended().len() >= remote.files();
+    if found.is_none() && !over {
+        if engine.ledger().frames >= hunt.frames {
+            m.hunt = Some(Hunt { frames: engine.ledger().frames + LINES, ..hunt });
+            m.effects.push(Effect::Step(LINES));
+        }
+        return true;
+    }
+    m.hunt = None;
+    if let Some(Screen::Timeline(t)) = m.stack.last_mut()
+        && let Some(at) = found
+    {
+        t.at = Some(at);
+    }
+    let what = if hunt.wanted == Wanted::Cause { "cause begins" } else { "change of a policy comes" };
+    if found.is_none() {
+        toast(m, Tone::Info, format!("no further {what} until the recording's end"));
+    }
+    true
 }
 
 /// Slower or faster by one speed.
@@ -80,5 +129,5 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.drops = Drops::default();
     m.marks.clear();
     m.captures = Captures::default();
-    (m.prompt, m.menu, m.in_pane) = (None, None, false);
+    (m.prompt, m.menu, m.in_pane, m.hunt) = (None, None, false, None);
 }

@@ -2,9 +2,10 @@
 use super::pen::{Pen, Seg, length, seg};
 use crate::engine::Engine;
 use crate::model::input::Link;
+use crate::source::replay::Remote;
 use crate::tui::action::{self, Action};
 use crate::tui::key::Key;
-use crate::tui::model::{Menu, Model, Screen, Tone};
+use crate::tui::model::{Menu, Model, Screen, Tone, Wanted};
 use crate::tui::prompt::Prompt;
 use crate::tui::text::{begin, clip, count, many, short, span, width, wrap};
 use crate::tui::update::{blocked, board, copy};
@@ -20,12 +21,38 @@ const ROOMY: u16 = 80;
 
 /// Line 1. The crumbs stay, then the loss, then the link; the rest goes first where there is no room.
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
+    let (left, right) = first(m, engine, area.width);
+    let left: Vec<Seg> = left.into_iter().map(|l| l.1).collect();
+    pen.titled(area, &left, &right);
+}
+
+/// Where one is, each piece with its place in the stack, and what stands on the right.
+fn first(m: &Model, engine: &Engine, w: u16) -> (Vec<(Option<usize>, Seg)>, Vec<Seg>) {
     let look = m.look;
-    let mut left = vec![seg(" ", look.plain()), seg(title(m, area.width), look.strong())];
-    for (_, crumb) in crumbs(m) {
-        left.push(seg(format!(" {} ", look.g.crumb), look.dim()));
-        left.push(crumb);
+    let mut left = vec![(None, seg(" ", look.plain())), (None, seg(title(m, w), look.strong()))];
+    for (place, crumb) in crumbs(m) {
+        left.push((None, seg(format!(" {} ", look.g.crumb), look.dim())));
+        left.push((Some(place), crumb));
     }
+    let long = |left: &[(Option<usize>, Seg)]| left.iter().map(|l| width(&crate::tui::text::clean(&l.1.0))).sum::<usize>();
+    let right = state_of(m, engine, w, long(&left));
+    let room = usize::from(w).saturating_sub(length(&right) + usize::from(!right.is_empty()));
+    // The screen is worth more than the file, and than the way to it.
+    if long(&left) > room && left.len() > 3 {
+        left.splice(1..2, [(None, seg(look.g.gap, look.dim()))]);
+        while long(&left) > room && left.len() > 4 {
+            left.drain(2..4);
+        }
+        if long(&left) > room {
+            left.drain(1..3);
+        }
+    }
+    (left, right)
+}
+
+/// What the first line says on the right, of that width and beside so much on the left.
+fn state_of(m: &Model, engine: &Engine, w: u16, left: usize) -> Vec<Seg> {
+    let look = m.look;
     let state = state(m, engine);
     let lost = engine.ledger().lost_total();
     let lost_style = if lost > 0 { look.drop() } else { look.dim() };
@@ -42,31 +69,31 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [seg(format!("{} lost{sep}", short(lost)), lost_style)]);
         }
-        if let Some(only) = only(m, area.width) {
+        if let Some(only) = only(m, w) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [only, seg(sep, look.dim())]);
         }
-        if let Some(open) = posture(m, engine, area.width) {
+        if let Some(open) = posture(m, engine, w) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [open, seg(sep, look.dim())]);
         }
-        return pen.titled(area, &left, &right);
+        return right;
     }
-    // An open cluster is never taken for a closed one: this stays, as what is never collected and what is lost do.
-    parts.extend(posture(m, engine, area.width).map(|open| (0, vec![open])));
-    parts.extend(only(m, area.width).map(|only| (0, vec![only])));
+    // An open cluster is never taken for a closed one, and what is never collected is never hidden: both stay.
+    parts.extend(posture(m, engine, w).map(|open| (0, vec![open])));
+    parts.extend(only(m, w).map(|only| (0, vec![only])));
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
     }
     parts.push((3, vec![seg(format!("{} held", short(held)), look.dim())]));
-    parts.extend(nodes(m, engine, area.width));
+    parts.extend(nodes(m, engine, w));
     if engine.ledger().malformed > 0 {
         parts.push((2, vec![seg(format!("{} malformed", short(engine.ledger().malformed)), look.warn())]));
     }
     parts.push((0, vec![seg(format!("{} lost ", short(lost)), lost_style)]));
     // Trouble with a link is long; it goes before the crumbs only as far as there is room.
-    let room = usize::from(area.width).saturating_sub(length(&left).min(usize::from(area.width) / 2) + 2);
+    let room = usize::from(w).saturating_sub(left.min(usize::from(w) / 2) + 2);
     for worst in (2..=4).rev() {
         if length(&join(m, &parts)) > room {
             parts.retain(|(p, _)| *p != worst);
@@ -83,7 +110,7 @@ pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     if length(&join(m, &parts)) > room {
         parts.retain(|(p, _)| *p != 1);
     }
-    pen.titled(area, &left, &join(m, &parts));
+    join(m, &parts)
 }
 
 /// What the servers are asked for, if not for every flow. The end goes where there is no room for all, since a filter that lacks its middle
@@ -131,13 +158,13 @@ fn title(m: &Model, room: u16) -> String {
 }
 
 /// The place in the stack of the crumb in this column of the first line.
-pub fn crumb_at(m: &Model, x: u16) -> Option<usize> {
-    let mut from = 1 + width(&title(m, m.width));
-    for (place, crumb) in crumbs(m) {
-        let begin = from + 2 + width(m.look.g.crumb);
-        from = begin + width(&crate::tui::text::clean(&crumb.0));
+pub fn crumb_at(m: &Model, engine: &Engine, x: u16) -> Option<usize> {
+    let mut from = 0;
+    for (place, (text, _)) in first(m, engine, m.width).0 {
+        let begin = from;
+        from += width(&crate::tui::text::clean(&text));
         if (begin..from).contains(&usize::from(x)) {
-            return Some(place);
+            return place;
         }
     }
     None
@@ -184,7 +211,9 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
     }
     if let Some(remote) = m.options.remote.as_ref().filter(|r| !r.ended()) {
         let pace = remote.pace();
-        let clock = m.clock(engine.now(), engine);
+        // How far it goes, where that is known and there is room.
+        let of = m.played().and_then(Remote::end).filter(|_| m.width >= 60 && !m.relative);
+        let clock = m.clock(engine.now(), engine) + &of.map_or_else(String::new, |end| format!(" of {}", m.clock(end, engine)));
         if pace.paused {
             return vec![seg(format!("{} {clock}", look.g.pause), look.warn())];
         }
@@ -282,13 +311,25 @@ pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
         pen.put(x16, area.y, room.saturating_sub(x), s, m.look.drop());
     };
     put(pen, caret, &"^".repeat(carets));
-    // Behind the caret; before it where only that has the room.
+    // Behind the caret; before it where only that has the room; where neither has, the last lines have it.
     let behind = caret + carets + 1;
     match caret.checked_sub(width(&text) + 1) {
-        Some(before) if behind + width(&text) > room => put(pen, before, &text),
-        _ => put(pen, behind, &text),
+        _ if behind + width(&text) <= room => put(pen, behind, &text),
+        Some(before) => put(pen, before, &text),
+        None => {}
     }
     true
+}
+
+/// What is wrong with the text in the prompt, where its own line has no room to say it.
+fn unsaid(m: &Model, p: &Prompt, room: usize) -> Option<String> {
+    let e = p.error.as_ref()?;
+    let skip = skipped(m, p, room);
+    let (from, to) = (p.column(e.span.start).saturating_sub(skip), p.column(e.span.end).saturating_sub(skip));
+    let caret = (3 + from).min(room.saturating_sub(1));
+    let text = m.look.own(&e.to_string());
+    let behind = caret + to.saturating_sub(from).clamp(1, room.saturating_sub(caret).max(1)) + 1;
+    (behind + width(&text) > room && caret < width(&text) + 1).then_some(text)
 }
 
 /// Columns of the text that are scrolled out on the left, so that the cursor is in sight.
@@ -301,6 +342,14 @@ fn skipped(m: &Model, p: &Prompt, room: usize) -> usize {
 /// The last line: a toast, a menu, the prompt's keys, or what can be pressed on this screen.
 pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &str) {
     let look = m.look;
+    if let Some(hunt) = m.hunt {
+        let what = match hunt.wanted {
+            Wanted::Cause => " seeking the next cause",
+            Wanted::Change => " seeking the next change of a policy",
+        };
+        pen.line(area, &[seg(what, look.accent()), seg("   Esc", look.strong()), seg(" stops", look.dim())]);
+        return;
+    }
     if let Some(t) = &m.toast {
         let (style, most) = if t.tone == Tone::Error { (look.warn(), 3) } else { (look.accent(), 2) };
         return toast(pen, &look.own(&t.text), (style, most), area);
@@ -334,12 +383,17 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
         return;
     }
     if let Some(p) = &m.prompt {
-        pen.line(area, &prompt(m, p));
+        match unsaid(m, p, usize::from(area.width)) {
+            Some(text) => toast(pen, &text, (look.drop(), 2), area),
+            None => {
+                pen.line(area, &prompt(m, p, usize::from(area.width)));
+            }
+        }
         return;
     }
     if let Some(Screen::Help { find, .. }) = m.screen() {
         let esc = if find.is_empty() { "back" } else { "clear" };
-        pen.line(area, &words(m, &[("a-z", "search"), ("Up Down", "scroll"), ("Esc", esc)]));
+        pen.line(area, &words(m, &[("a-z", "search"), ("Up Down", "scroll"), ("Esc", esc)], usize::from(area.width)));
         return;
     }
     let mut right: Vec<Seg> = Vec::new();
@@ -371,7 +425,7 @@ fn toast(pen: &mut Pen<'_>, text: &str, (style, most): (Style, u16), area: Rect)
     }
 }
 
-fn prompt(m: &Model, p: &Prompt) -> Vec<Seg> {
+fn prompt(m: &Model, p: &Prompt, room: usize) -> Vec<Seg> {
     let look = m.look;
     if let Some(offers) = p.offers.as_ref().filter(|o| o.items.len() > 1) {
         let mut line = vec![seg(" ", look.plain())];
@@ -387,13 +441,16 @@ fn prompt(m: &Model, p: &Prompt) -> Vec<Seg> {
         }
         return line;
     }
-    words(m, &[("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")])
+    words(m, &[("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")], room)
 }
 
-/// Keys and what they do.
-fn words(m: &Model, keys: &[(&'static str, &str)]) -> Vec<Seg> {
+/// Keys and what they do, as far as there is room: none is cut.
+fn words(m: &Model, keys: &[(&'static str, &str)], room: usize) -> Vec<Seg> {
     let mut line = vec![seg(" ", m.look.plain())];
     for (key, what) in keys {
+        if length(&line) + width(key) + 1 + width(what) > room {
+            break;
+        }
         line.extend([seg(*key, m.look.strong()), seg(format!(" {what}   "), m.look.dim())]);
     }
     line
@@ -418,10 +475,13 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
         let needed = matches!(e.action, Action::Help | Action::Back) || (e.action == Action::Enter && !off && m.width >= ROOMY);
         items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));
     }
-    let long = |items: &[(bool, [Seg; 2])]| 1 + items.iter().map(|i| length(&i.1)).sum::<usize>();
-    while long(&items) > room + 2 {
-        let Some(i) = items.iter().rposition(|(needed, _)| !needed) else { break };
-        items.remove(i);
-    }
+    // A long word that has no room does not take that of those behind it.
+    let mut left = (room + 1).saturating_sub(items.iter().filter(|i| i.0).map(|i| length(&i.1)).sum());
+    items.retain(|(needed, item)| {
+        let w = length(item);
+        let fits = *needed || w <= left;
+        left -= if fits && !needed { w } else { 0 };
+        fits
+    });
     std::iter::once(seg(" ", look.plain())).chain(items.into_iter().flat_map(|i| i.1)).collect()
 }

@@ -2,7 +2,7 @@
 use super::pen::{Pen, Seg, seg};
 use crate::model::doc::Text;
 use crate::model::why::{Mark, RuleView};
-use crate::tui::text::{begin, clean, width};
+use crate::tui::text::{clean, clip, width};
 use ratatui::layout::Rect;
 
 /// One object cut out of its file.
@@ -80,9 +80,7 @@ impl Sheet {
             for m in notes {
                 let (glyph, style) = if m.ok { (look.g.ok, look.pass()) } else { (look.g.no, look.drop()) };
                 let room = usize::from(area.right().saturating_sub(at));
-                let text = format!("{glyph} {}", m.text);
-                // What was cut says so: a mark that ends early may say the opposite.
-                at += pen.put(at, y, room, &begin(&text, room, look.g.gap), style) + 2;
+                at += pen.put(at, y, room, &format!("{}  ", clip(&format!("{glyph} {}", m.text), room, look.g.gap)), style);
             }
         }
     }
