@@ -10,6 +10,8 @@ mod kube_api;
 mod load;
 #[path = "live/minimal.rs"]
 mod minimal;
+#[path = "live/readme.rs"]
+mod readme;
 #[path = "live/traffic.rs"]
 mod traffic;
 #[path = "live/watch.rs"]

@@ -97,9 +97,11 @@ impl Cluster {
         self.policies.build(self.policies.number_at(Nanos(i64::MIN)), None, self.judge.cilium)
     }
 
-    /// Which versions of the policies a flow of this time is judged by; flows of two times with the same ones are judged alike.
-    pub fn era(&self, at: Nanos) -> [u64; 3] {
-        [at.plus(-policy::versions::DELAY), at, at.plus(policy::versions::DELAY)].map(|at| self.policies.number_at(at))
+    /// Which versions of the policies a flow of this time is judged by, and in which cluster; flows of two times with the same ones are
+    /// judged alike.
+    pub fn era(&self, at: Nanos) -> ([u64; 3], u64) {
+        let versions = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
+        (versions, self.world.era_of_peers(Some(at)))
     }
 
     /// What a flow of this time is judged with.
@@ -153,7 +155,7 @@ impl Cluster {
     /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
     pub fn why(&mut self, o: &Observed) -> Arc<Why> {
         let under = self.under(o.at);
-        let here = self.why_under(o, &under);
+        let here = self.why_then(o, &under);
         let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
         let mut all = vec![here];
         for judge in others {
@@ -161,6 +163,17 @@ impl Cluster {
         }
         let settled = moment::by_settings(o, changed, &all);
         settled.map_or_else(|| all.swap_remove(0), |(why, _)| Arc::new(why))
+    }
+
+    /// With what else changed since.
+    fn why_then(&mut self, o: &Observed, under: &Under) -> Arc<Why> {
+        let here = self.why_under(o, under);
+        let (Some(at), turned) = (o.at, self.world.turned(o)) else { return here };
+        if turned.is_empty() {
+            return here;
+        }
+        let today = self.memo.why(&Observed { at: None, ..o.clone() }, &self.world, self.policies.now(), &self.judge);
+        moment::since(&here, &today, at, turned).unwrap_or(here)
     }
 
     fn why_under(&mut self, o: &Observed, under: &Under) -> Arc<Why> {
@@ -207,7 +220,7 @@ impl Cluster {
     /// The whole explanation of a flow by the policies of its time, made now.
     pub fn explain(&self, o: &Observed) -> Explanation {
         let under = self.under(o.at);
-        let here = self.explain_under(o, &under);
+        let here = self.explain_then(o, &under);
         let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
         let others = others.into_iter().map(|judge| self.explain_under(o, &Under { judge, ..under.clone() }));
         let mut others: Vec<Explanation> = others.collect();
@@ -216,6 +229,20 @@ impl Cluster {
             None => here,
             Some((why, 0)) => Explanation { why, ..here },
             Some((why, place)) => Explanation { why, ..others.swap_remove(place - 1) },
+        }
+    }
+
+    /// With what else changed since.
+    fn explain_then(&self, o: &Observed, under: &Under) -> Explanation {
+        let here = self.explain_under(o, under);
+        let (Some(at), turned) = (o.at, self.world.turned(o)) else { return here };
+        if turned.is_empty() {
+            return here;
+        }
+        let today = policy::explain(&Observed { at: None, ..o.clone() }, &self.world, self.policies.now(), &self.judge).why;
+        match moment::since(&Arc::new(here.why.clone()), &today, at, turned) {
+            Some(why) => Explanation { why: Why::clone(&why), ..here },
+            None => here,
         }
     }
 

@@ -46,8 +46,12 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        if let Input::World(At { change: Change::Asked(filter), .. }) = &input {
-            self.model.captures.ask(filter);
+        match &input {
+            Input::World(At { change: Change::Asked(filter), .. }) => self.model.captures.ask(filter),
+            Input::World(At { change: Change::Gap(_), .. }) => {
+                self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
+            }
+            _ => {}
         }
         self.engine.take(input, &mut |_| {}, keep);
         if reset {
@@ -92,6 +96,7 @@ impl App {
             changed |= v.count(engine, more);
         }
         changed |= update::board::judge(&mut self.model, engine, more);
+        changed |= update::foretell::foretell(&mut self.model, &self.engine, more);
         changed |= update::tape::follow(&mut self.model, &self.engine);
         changed | update::board::admit(&mut self.model, &self.engine, more)
     }
@@ -101,6 +106,7 @@ impl App {
         let (m, engine) = (&self.model, &self.engine);
         let sums = m.screen().is_some_and(Screen::sums);
         engine.looks_ahead()
+            || update::foretell::is_behind(m, engine)
             || m.stack.iter().any(|s| matches!(s, Screen::Flows(v) if v.behind(engine)))
             || m.view().is_some_and(|v| sums && v.counts_behind(engine))
             || update::board::judges(m, engine)

@@ -63,6 +63,28 @@ pub struct Drops {
     /// `None`: the first one, whichever that is.
     pub selected: Option<CauseId>,
     pub offset: usize,
+    pub asked: Asked,
+}
+
+/// For what it was asked which foreseen causes the view shows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AskedOf {
+    /// The filter.
+    pub text: String,
+    pub lines: usize,
+    pub generation: u64,
+    /// It was not found out yet what an edit changes.
+    pub looks: bool,
+}
+
+/// How far that has come.
+#[derive(Debug, Default)]
+pub struct Asked {
+    pub of: AskedOf,
+    pub rows: (u64, u64),
+    pub ms: u64,
+    /// Lines from here down have to be asked for.
+    pub left: usize,
 }
 
 impl Drops {

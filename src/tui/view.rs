@@ -230,6 +230,11 @@ impl View {
         !self.is_all() && (self.hi < held.end || self.lo > held.start)
     }
 
+    /// From which to which row it has been looked for what passes.
+    pub fn seen(&self, engine: &Engine) -> (u64, u64) {
+        if self.is_all() { (engine.store().seqs().start, self.end(engine)) } else { (self.lo, self.hi) }
+    }
+
     /// Rows looked at, of those held, in percent.
     pub fn progress(&self, engine: &Engine) -> u64 {
         let held = engine.store().seqs();

@@ -30,9 +30,8 @@ pub fn ruling(f: &Flow) -> Option<Ruling> {
 
 /// The entries that travel on a record, as the change that they are. Of a node that is not named nobody could find them again.
 pub fn carried(codec: Codec, bytes: &[u8]) -> Option<At> {
-    static FINDER: LazyLock<memchr::memmem::Finder<'static>> = LazyLock::new(|| memchr::memmem::Finder::new(NAME));
     // Nearly every record has none, and of those that have the most name only numbers: nothing else of them is read here.
-    if !FINDER.find_iter(bytes).any(|at| may_carry(codec, bytes.get(at + NAME.len()..).unwrap_or_default())) {
+    if !may_carry_any(codec, bytes) {
         return None;
     }
     let Ok(Decoded::Response(r)) = decode_bytes(codec, bytes, &mut Notes::default()) else { return None };
@@ -46,6 +45,11 @@ pub fn carried(codec: Codec, bytes: &[u8]) -> Option<At> {
     let ids = Ids { node: node.clone(), instance: m.instance, entries };
     let at = Some(time_of(&r)).filter(|at| *at != Nanos::default());
     Some(At { cluster: Arc::from(""), at, change: Change::Ids(Arc::new(ids)) })
+}
+
+fn may_carry_any(codec: Codec, bytes: &[u8]) -> bool {
+    static FINDER: LazyLock<memchr::memmem::Finder<'static>> = LazyLock::new(|| memchr::memmem::Finder::new(NAME));
+    FINDER.find_iter(bytes).any(|at| may_carry(codec, bytes.get(at + NAME.len()..).unwrap_or_default()))
 }
 
 /// Whether what follows the name of the extension may hold entries.
@@ -108,5 +112,17 @@ mod tests {
             assert_eq!((e.policy().as_str(), e.direction, e.rule_index), ("NetworkPolicy shop/db", Some(Direction::Ingress), Some(0)));
         }
         assert!(carried(Codec::HubbleJson, LINE.replace("\"n1\"", "\"\"").as_bytes()).is_none(), "of no node");
+    }
+    #[test]
+    fn entries_are_found_behind_another_word_of_that_name_and_numbers_alone_carry_none() {
+        let forms = |line: &str| {
+            let Ok(Decoded::Response(r)) = read_line(line.as_bytes(), &mut Notes::default()) else { panic!("{line}") };
+            [(Codec::HubbleJson, line.as_bytes().to_vec()), (Codec::Hubble, r.encode_to_vec())]
+        };
+        let named = LINE.replace(r#""verdict""#, &format!(r#""source":{{"pod_name":"{NAME}"}},"verdict""#));
+        assert!(forms(&named).iter().all(|(codec, bytes)| carried(*codec, bytes).is_some()));
+        let (head, tail) = LINE.split_once(r#","dictionary":[{"#).unwrap();
+        let numbers = format!("{head}{}", tail.split_once("}]").unwrap().1);
+        assert!(forms(&numbers).iter().all(|(codec, bytes)| carried(*codec, bytes).is_none() && !may_carry_any(*codec, bytes)));
     }
 }

@@ -107,6 +107,12 @@ impl<T: PartialEq> Aged<T> {
         Some(past.map(|(_, (_, old))| old).chain(now).map(Option::as_ref))
     }
 
+    /// Each change that is remembered: when, what it was before, and after; the oldest first.
+    pub fn steps(&self) -> impl Iterator<Item = (Nanos, Option<&T>, Option<&T>)> {
+        let after = self.past.iter().skip(1).map(|(_, value)| value).chain([&self.now]);
+        self.past.iter().zip(after).map(|((at, before), after)| (*at, before.as_ref(), after.as_ref()))
+    }
+
     /// Everything that it is or was.
     pub fn ever(&self) -> impl Iterator<Item = &T> {
         self.past.iter().filter_map(|(_, old)| old.as_ref()).chain(&self.now)

@@ -230,6 +230,40 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
         }
     }
 
+    /// Who has an address or had it.
+    pub fn met_at(&self, ip: IpAddr) -> impl Iterator<Item = &K> {
+        self.by_address.get(&ip).into_iter().flatten()
+    }
+
+    /// Which objects changed since a time or shortly before in what concerns whatever `has` says: whether they were added, changed or
+    /// removed, and when last.
+    pub fn turned<'a>(&'a self, of: impl Iterator<Item = &'a K>, at: Nanos, has: impl Fn(&T) -> bool) -> Vec<(&'a K, &'static str, Nanos)> {
+        let begin = at.plus(-SLACK);
+        if self.turns.all.back().is_none_or(|last| *last < begin) {
+            return Vec::new();
+        }
+        let one = |key: &'a K| {
+            let concerns = |(at, before, after): &(Nanos, Option<&T>, Option<&T>)| {
+                *at >= begin && before.filter(|v| has(v)) != after.filter(|v| has(v))
+            };
+            let mut steps = self.all.get(key)?.steps().filter(concerns);
+            let first = steps.next()?;
+            let (last, _, after) = steps.last().unwrap_or(first);
+            let what = match (first.1, after) {
+                (None, Some(_)) => "added",
+                (_, None) => "removed",
+                (Some(_), Some(_)) => "changed",
+            };
+            Some((key, what, last))
+        };
+        of.filter_map(one).collect()
+    }
+
+    /// Names of all that there are or were.
+    pub fn names(&self) -> impl Iterator<Item = &K> {
+        self.all.keys()
+    }
+
     /// As [`Turns::era`].
     pub fn era(&self, at: Option<Nanos>) -> u64 {
         self.turns.era(at)

@@ -20,12 +20,14 @@ mod services;
 pub mod settings;
 mod stand;
 pub mod tree;
+mod turned;
 pub mod yaml;
 
 pub use endpoint::{Endpoint, Frontend};
 pub use labels::{Label, Labels};
 pub use objects::{CidrGroup, Node, PodLike, Service, ServicePort, Target, net};
 pub use stand::Stand;
+pub use turned::Turned;
 
 use crate::model::doc::Doc;
 use crate::model::input::{Change, ObjectId};

@@ -21,7 +21,7 @@ fn manifests() -> Vec<(&'static str, &'static str)> {
     demo::manifests().into_iter().filter(|(file, _)| file.contains("policies") || file.contains("namespaces")).collect()
 }
 
-fn filled(api: &Api) {
+pub fn filled(api: &Api) {
     ["cilium.io", "policy.networking.k8s.io"].iter().for_each(|g| api.install(g));
     manifests().iter().for_each(|(_, manifest)| api.put(manifest));
 }

@@ -36,14 +36,14 @@ pub fn at(server: &Running) -> SocketAddr {
 }
 
 /// A cluster whose Relay has a ring, reached with the kubeconfig in a folder of its own.
-struct Cluster {
-    runtime: tokio::runtime::Runtime,
-    api: Api,
-    ring: Arc<Ring>,
+pub struct Cluster {
+    pub runtime: tokio::runtime::Runtime,
+    pub api: Api,
+    pub ring: Arc<Ring>,
     simulation: Simulation,
     server: Running,
-    dir: tempfile::TempDir,
-    config: PathBuf,
+    pub dir: tempfile::TempDir,
+    pub config: PathBuf,
 }
 
 impl Cluster {
@@ -57,14 +57,14 @@ impl Cluster {
     }
 
     /// Relay stands where the chart puts it.
-    fn usual(listen: Listen, port: u16) -> Self {
+    pub fn usual(listen: Listen, port: u16) -> Self {
         let me = Self::new(listen);
         me.api.put(&relay("kube-system", "hubble-relay", port, &[("relay-1", true)]));
         me.api.listen("kube-system/relay-1:4245", at(&me.server));
         me
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         command(self.dir.path(), &self.config, args)
     }
 
@@ -82,7 +82,7 @@ impl Cluster {
     }
 
     /// New flows; returns their ids.
-    fn push(&mut self, n: usize) -> Vec<String> {
+    pub fn push(&mut self, n: usize) -> Vec<String> {
         let mut ids = Vec::new();
         for _ in 0..n {
             let (at, r) = self.simulation.next();
@@ -520,81 +520,4 @@ fn who_waits_for_the_first_lists_is_told_so() {
     cluster.api.release("/api/v1/pods");
     let mut seen = Vec::new();
     read(&mut BufReader::new(child.0.stdout.take().unwrap()), 3, &mut seen);
-}
-
-/// The lines of the README's first block under a heading.
-fn block(heading: &str) -> Vec<String> {
-    let readme = include_str!("../../README.md");
-    let section = readme.split_once(&format!("\n## {heading}\n")).unwrap().1;
-    let block = section.split("```").nth(1).unwrap();
-    let words = |l: &str| l.split('#').next().unwrap().trim().to_owned();
-    block.lines().map(words).filter(|l| !l.is_empty()).collect()
-}
-
-#[test]
-fn what_the_readme_says_of_a_cluster_is_what_happens() {
-    let (mut one, two) = (Cluster::usual(Listen::loopback(), 80), Cluster::usual(Listen::loopback(), 80));
-    let stage = two.api.kubeconfig(two.dir.path(), "stage");
-    let list = std::env::join_paths([&one.config, &stage]).unwrap();
-    let socket = one.dir.path().join("hubble.sock");
-    let agent = one.runtime.block_on(serve_at(&one.ring, Listen::Unix(socket.clone())));
-    let taken = std::net::TcpStream::connect("localhost:4245").is_ok();
-    let mut ran = 0;
-    for line in block("On a cluster") {
-        let line = line.replace("unix:///var/run/cilium/hubble.sock", &agent.address);
-        let args: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(args[0], "flowhy", "{line}");
-        // The screen is driven in a terminal (tests/pty.rs); a stranger's server on this machine would be asked instead of the cluster.
-        if args.len() == 1 || taken && !line.contains("--kube-context") && !line.contains("--server") {
-            continue;
-        }
-        ran += 1;
-        let mut child = Reaped(one.command(&args[1..]).env("KUBECONFIG", &list).spawn().unwrap());
-        let (mut out, mut first) = (BufReader::new(child.0.stdout.take().unwrap()), String::new());
-        if args.contains(&"-f") {
-            // Flows come as long as nobody has seen one.
-            let (tx, rx) = std::sync::mpsc::sync_channel(1);
-            let reader = std::thread::spawn(move || {
-                out.read_line(&mut first).unwrap();
-                let _ = tx.send(());
-                first
-            });
-            while rx.recv_timeout(std::time::Duration::from_millis(20)).is_err() && !reader.is_finished() {
-                one.push(20);
-            }
-            first = reader.join().unwrap();
-            assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
-        } else {
-            out.read_to_string(&mut first).unwrap();
-        }
-        let mut err = String::new();
-        child.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        assert_eq!(child.0.wait().unwrap().code(), Some(0), "{line}: {err}");
-        assert!(!first.is_empty(), "{line} prints nothing: {err}");
-    }
-    assert!(ran >= 3, "{ran}");
-}
-
-#[test]
-fn a_recording_of_a_cluster_holds_its_policies() {
-    let cluster = Cluster::usual(Listen::loopback(), 80);
-    cluster.api.put(
-        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: shop, name: deny-all}\n\
-         spec: {podSelector: {}, policyTypes: [Ingress]}\n",
-    );
-    let file = cluster.dir.path().join("flows.jsonl");
-    let path = file.to_str().unwrap();
-    let mut child = Reaped(cluster.command(&["record", path, "-P", "--last", "5", "-q"]).spawn().unwrap());
-    // The first lists come before the first flow.
-    cluster.runtime.block_on(cluster.api.asked("/api/v1/namespaces/kube-system/pods/relay-1/portforward", 2));
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let held = || std::fs::read_to_string(&file).unwrap_or_default();
-    while held().matches("\"flow\":").count() < 5 {
-        assert!(std::time::Instant::now() < end, "{}", held());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.0.wait().unwrap().code(), Some(0));
-    let (before, _) = held().split_once("\"flow\":").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    assert!(before.contains("deny-all"), "{before}");
 }

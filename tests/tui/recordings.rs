@@ -2,13 +2,14 @@
 use crate::kit::*;
 use flowhy::engine::store::Limits;
 use flowhy::engine::{Engine, Explain, Options as Run};
-use flowhy::model::input::{At, Change, Input};
+use flowhy::model::input::{At, Change, Gap, Input};
 use flowhy::model::time::Nanos;
 use flowhy::source::file::Recording;
 use flowhy::source::tape::{Next, Tape};
 use flowhy::tui::{App, Effect};
 use flowhy::world::line;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 fn shared() -> Option<PathBuf> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
@@ -105,4 +106,20 @@ fn a_replay_says_what_was_asked_for_while_it_was_recorded() {
     // From the beginning nothing was asked for yet.
     a.feed(vec![Input::Reset]);
     assert!(!shown(&mut a, "8").contains("recorded was only"));
+}
+
+/// A server that was gone and has only later flows, or a recording of one.
+#[test]
+fn that_flows_may_be_lacking_is_told_at_once_and_stays_in_the_ledger() {
+    let mut a = App::new(engine(), options());
+    let gap = |node: &str| {
+        let (from, until) = (Nanos(0), Nanos(9 * Nanos::SECOND));
+        let gap = Gap { server: "relay".into(), node: node.to_owned(), from, until };
+        Input::World(At { cluster: "".into(), at: Some(until), change: Change::Gap(Arc::new(gap)) })
+    };
+    a.feed(lines(FLOWS).into_iter().take(5).chain([gap("n1"), gap("n\u{1b}[2J2")]).collect());
+    assert!(text(&picture(&mut a, 80, 24)).contains("flows may be lacking since a break: 8 says which"));
+    press(&mut a, "8", 120, 30);
+    let t = text(&picture(&mut a, 120, 30));
+    assert!(t.contains("relay may lack flows of n1 between 1970-01-01 00:00:00 and 00:00:09 UTC") && !t.contains('\u{1b}'), "{t}");
 }

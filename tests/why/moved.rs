@@ -44,6 +44,12 @@ fn about(fact: &str, mut at: impl FnMut(i64) -> Why) -> [Outcome; 2] {
     again
 }
 
+/// What changed about a flow or since, where the answer is another by it.
+fn since(w: &Why) -> Vec<String> {
+    let all = w.as_of.iter().flat_map(|a| a.near.iter().map(|c| ("near", c))).chain(w.changed_since.iter().map(|c| ("since", c)));
+    all.map(|(how, c)| format!("{how} {} {} {}", c.kind, c.name, c.what)).collect()
+}
+
 /// By the deny rule of `p`; or for want of a rule, which is not what the datapath says.
 const BY: Outcome = Outcome::DeniedByRule;
 const NOT: Outcome = Outcome::DefaultDeny;
@@ -74,6 +80,19 @@ fn a_group_that_came_after_a_flow_is_not_what_dropped_it() {
 }
 
 #[test]
+fn what_changed_since_is_named_where_the_answer_is_another_by_it() {
+    let mut e = watched("{endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromCIDRSet: [{cidrGroupRef: g}]}]}");
+    apply(&mut e, 1_000, &group("g", "bad", "203.0.113.0/25"));
+    assert!(since(&from(&mut e, 900, WORLD, "203.0.113.9")).is_empty(), "it is the same by both");
+    assert_eq!(since(&from(&mut e, 900, WORLD, "203.0.113.200")), ["since CiliumCIDRGroup g changed"]);
+    apply(&mut e, 2_000, &group("other", "bad", "198.51.100.0/24"));
+    apply(&mut e, 2_000, &group("g", "bad", "192.0.2.0/24"));
+    assert_eq!(since(&from(&mut e, 1_500, WORLD, "203.0.113.9")), ["since CiliumCIDRGroup g changed"], "not the other one");
+    let told = [1_980, 2_020, 2_100].map(|s| since(&from(&mut e, s, WORLD, "203.0.113.9")).join(", "));
+    assert_eq!(told, ["near CiliumCIDRGroup g changed, since CiliumCIDRGroup g changed", "near CiliumCIDRGroup g changed", ""]);
+}
+
+#[test]
 fn an_address_of_a_node_that_is_gone_was_the_nodes_then_and_is_the_worlds_now() {
     for (entity, then) in [("world", [NOT, BY]), ("remote-node", [BY, NOT])] {
         let mut e = watched(&format!("{{endpointSelector: {{matchLabels: {{app: db}}}}, ingressDeny: [{{fromEntities: [{entity}]}}]}}"));
@@ -81,6 +100,8 @@ fn an_address_of_a_node_that_is_gone_was_the_nodes_then_and_is_the_worlds_now() 
         assert_eq!(from(&mut e, 899, BARE, "172.18.0.9").outcome, then[0]);
         tell(&mut e, "", 1_000, Change::Remove(id("", "Node", "", "n2")));
         assert_eq!(about("version:Node n2", |s| from(&mut e, s, BARE, "172.18.0.9")), then, "{entity}");
+        let told = [500, 980, 1_500].map(|s| since(&from(&mut e, s, BARE, "172.18.0.9")).join(", "));
+        assert_eq!(told, ["since Node n2 removed", "near Node n2 removed, since Node n2 removed", ""]);
     }
 }
 

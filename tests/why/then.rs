@@ -27,6 +27,18 @@ fn settings_of_then_judge_flows_of_then() {
     assert_eq!(dropped(&mut e, 1_500, 5433).outcome, Outcome::NowAllowed);
 }
 
+#[test]
+fn a_cluster_that_does_not_enforce_is_named_beside_those_that_do() {
+    let mut e = engine();
+    assert_eq!(e.posture(), None);
+    tell(&mut e, "a", 0, config("never"));
+    assert_eq!(e.posture().as_deref(), Some("policy enforcement is off"));
+    tell(&mut e, "b", 0, config("default"));
+    assert_eq!(e.posture().as_deref(), Some("a: policy enforcement is off"));
+    tell(&mut e, "b", 1, config("never"));
+    assert_eq!(e.posture().as_deref(), Some("policy enforcement is off"));
+}
+
 fn node(name: &str) -> Change {
     Change::Apply(Arc::new(yaml::read("n", &format!("apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\n")).0.remove(0)))
 }

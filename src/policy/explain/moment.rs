@@ -12,6 +12,7 @@ use crate::policy::PolicySet;
 use crate::policy::ir::Policy;
 use crate::policy::unread;
 use crate::policy::versions::{DELAY, Step, Versions};
+use crate::world::Turned;
 use std::sync::Arc;
 
 /// Versions judged for one flow. Between two that say the same, others may say another thing; with so many changes within a minute only
@@ -132,6 +133,25 @@ pub fn by_settings(o: &Observed, changed: Nanos, judged: &[Arc<Why>]) -> Option<
         why.because.insert(0, format!("{told}: the node may have gone by the other ones; by those in force then, {}", here.text));
     }
     Some((why, place))
+}
+
+/// Names what else changed since the flow, where the explanation is another than today's.
+pub fn since(why: &Arc<Why>, today: &Why, at: Nanos, turned: Vec<Turned>) -> Option<Arc<Why>> {
+    if turned.is_empty() || same(why, today) {
+        return None;
+    }
+    let mut why = Why::clone(why);
+    for t in turned {
+        let (kind, by, before, after) = (t.kind.to_owned(), None, None, None);
+        let changed = Changed { kind, namespace: t.namespace, name: t.name, what: t.what, at: t.at, by, before, after };
+        if at.since(changed.at).unsigned_abs() <= DELAY.unsigned_abs() {
+            why.as_of.get_or_insert_with(AsOf::default).near.push(changed.clone());
+        }
+        if changed.at > at {
+            why.changed_since.push(changed);
+        }
+    }
+    Some(Arc::new(why))
 }
 
 fn paths(w: &Why) -> String {

@@ -5,6 +5,7 @@ mod column;
 mod complete;
 pub mod copy;
 mod filter;
+pub mod foretell;
 mod go;
 mod help;
 mod link;
@@ -369,7 +370,7 @@ pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
     causes(m, engine);
-    foretell(m, engine);
+    foretell::at_once(m, engine);
     let grown = (m.width, m.height) != (width, height);
     (m.width, m.height) = (width, height);
     let in_pane = m.in_pane && flows::pane_height(m) > 0;
@@ -413,7 +414,7 @@ fn causes(m: &mut Model, engine: &Engine) {
     };
     for l in &mut m.drops.lines {
         if let Some(c) = engine.causes().get(l.id) {
-            *l = line(c);
+            *l = CauseLine { foretold: l.foretold, ..line(c) };
         }
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
@@ -449,17 +450,12 @@ fn count_in_view(m: &mut Model, engine: &Engine) {
     m.drops.lines = lines;
 }
 
-/// What is foreseen has no drops that a filter could find: it is listed where the flows are that would be stopped.
-fn foretell(m: &mut Model, engine: &Engine) {
-    let mut lines = std::mem::take(&mut m.drops.lines);
-    for l in lines.iter_mut().filter(|l| l.foreseen) {
-        l.foretold = m.view().is_some_and(|v| engine.foresees(l.id, |seq| v.contains(seq, engine)));
-    }
-    m.drops.lines = lines;
-}
-
 /// Brings the causes into the order that is asked for.
 fn sort_causes(m: &mut Model) {
+    // Half asked in another order some would be passed over.
+    if m.drops.asked.left > 0 {
+        m.drops.asked.left = m.drops.lines.len();
+    }
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
         State::Quiet => 1,
