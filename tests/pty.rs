@@ -25,15 +25,17 @@ use portable_pty::CommandBuilder;
 use server::Observer;
 use std::time::{Duration, Instant};
 
+/// A second is what is promised of the build that people run. Unoptimised it took from 0.07 s to 1.7 s
+/// on two cores that built at the same time, the latter when the program had to come from the disk.
+const FIRST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+
 #[test]
 fn the_first_picture_comes_within_a_second_and_q_leaves_a_clean_terminal() {
     let begin = Instant::now();
     let mut t = Tui::start(&["replay", FLOWS, "--policies", POLICIES], &[]);
     t.wait_text("VERDICT");
-    // A second is what is promised of the build that people run. Unoptimised it takes a quarter of one on a quiet machine, and several
-    // times that on one that builds and tests at the same time.
-    let most = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
-    assert!(begin.elapsed() < most, "{:?}", begin.elapsed());
+    println!("first picture after {:?}", begin.elapsed());
+    assert!(begin.elapsed() < FIRST, "{:?}", begin.elapsed());
     t.wait_text("17 flows");
     assert!(t.screen(|s| s.alternate_screen()));
     t.keys("q");
@@ -42,9 +44,12 @@ fn the_first_picture_comes_within_a_second_and_q_leaves_a_clean_terminal() {
 
 #[test]
 fn without_a_server_the_first_picture_says_so() {
+    let begin = Instant::now();
     let mut t = Tui::start(&["--server", "127.0.0.1:1"], &[]);
     t.wait_text("cannot reach 127.0.0.1:1");
     t.wait_text("refused");
+    t.wait_text("again in");
+    assert!(begin.elapsed() < FIRST, "{:?}", begin.elapsed());
     t.keys("q");
     assert!(t.gone().success());
 }

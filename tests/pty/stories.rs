@@ -122,3 +122,50 @@ fn what_came_into_a_namespace_yesterday_by_which_rule_and_what_was_open_is_expor
     assert_eq!(fs::read_to_string(&kept).unwrap().lines().filter(|l| l.contains("\"flow\":")).count(), 40);
     quit(t);
 }
+
+/// What a copied command line says in a shell.
+fn in_a_shell(command: &str) -> String {
+    let rest = command.strip_prefix("flowhy ").unwrap_or_else(|| panic!("no command: {command}"));
+    let out = std::process::Command::new("/bin/sh").args(["-c", &format!("{} {rest}", env!("CARGO_BIN_EXE_flowhy"))]).output().unwrap();
+    assert!(matches!(out.status.code(), Some(0 | 1)), "{command}\n{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn what_is_copied_from_a_screen_says_the_same_in_a_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    scenes::rollout(dir.path());
+    let (flows, policies) = (dir.path().join("rollout.jsonl"), dir.path().join("k8s"));
+    let source = format!("--from {} --policies {}", flows.display(), policies.display());
+    let mut t = Tui::start(&["replay", flows.to_str().unwrap(), "--policies", policies.to_str().unwrap()], &[]);
+    t.wait_text("14 workloads");
+    t.keys("2\r");
+    t.wait_text("new NetworkPolicy shop/allow-dns");
+    t.keys("yc");
+    t.wait_text("copied command line: flowhy why");
+    let why = in_a_shell(&copied(&t));
+    assert!(why.contains("isolated by  NetworkPolicy shop/default-deny") && why.matches("isolated by").count() == 1, "{why}");
+    t.keys("yf");
+    t.wait_text("copied filter: from.ns:shop");
+    let filter = copied(&t);
+    // The flows that Enter shows are those that the filter finds.
+    t.keys("\r");
+    t.wait_text("› why › flows");
+    t.wait("its flows", |s| s.contents().contains("✓ ") && !s.contents().contains('%'));
+    let shown = t.screen(|s| s.contents().lines().nth(1).unwrap_or_default().to_owned());
+    let found = in_a_shell(&format!("flowhy observe {source} -o jsonpb '{filter}'")).lines().count();
+    assert!(found > 14 && shown.contains(&format!("✓ {found} of ")), "{found}: {shown}");
+    for (key, screen, says, has) in [
+        ("9", "› admitted", "flowhy audit", "audit:"),
+        ("5", "› stats", "flowhy observe", "VERDICT"),
+        ("4", "› matrix", "flowhy observe", "FROM.NS"),
+    ] {
+        t.keys(key);
+        t.wait_text(screen);
+        t.keys("yc");
+        t.wait_text(&format!("copied command line: {says}"));
+        let said = in_a_shell(&copied(&t));
+        assert!(said.contains(has), "{key}: {said}");
+    }
+    quit(t);
+}
