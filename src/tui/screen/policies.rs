@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::usage::Used;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, short, span};
+use crate::tui::text::{count, many, short, span};
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::Rect;
 
@@ -57,15 +57,14 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     // A picture that stands waits for nothing.
     let judging = crate::tui::update::board::judges(m, engine);
     let idle = p.usage.lines.iter().filter(|l| l.is_idle()).count();
-    let mut title = vec![seg(format!(" {} policies", count(p.usage.lines.len() as u64)), look.strong())];
+    let mut title = vec![seg(format!(" {}", many(p.usage.lines.len() as u64, "policy")), look.strong())];
     if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
     let limits = m.captures.limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
-        () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
-        () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
+        () if p.usage.unknown > 0 => seg(format!("{} undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
         () => seg("what happened to every flow; filters do not count ", look.dim()),
