@@ -2,6 +2,7 @@
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
 use super::fold::{self, Key};
+use super::pulse::{Beats, Rate};
 use crate::model::observed::{Direction, L4, Observed, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
@@ -18,8 +19,6 @@ const ONE_EVENT: i64 = Nanos::SECOND / 2;
 const NEW: i64 = 10 * Nanos::SECOND;
 /// A cause without a drop for this long is quiet.
 const QUIET: i64 = 30 * Nanos::SECOND;
-/// Width of a bucket of the rate line.
-const BUCKET: i64 = 10 * Nanos::SECOND;
 /// Causes held; further ones are folded into `overflow`.
 const MOST_CAUSES: usize = 10_000;
 /// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
@@ -109,9 +108,7 @@ pub struct Cause {
     ingress: bool,
     /// It stands for every workload of a namespace that meets it.
     shared: bool,
-    /// Events per bucket, newest last; the last bucket began at `bucket`.
-    rate: [u32; 6],
-    bucket: i64,
+    beats: Beats,
 }
 
 impl Cause {
@@ -230,10 +227,8 @@ impl Cause {
     }
 
     /// Events in each of the last six buckets of ten seconds, oldest first.
-    pub fn rate(&self, now: Nanos) -> [u32; 6] {
-        let mut rate = self.rate;
-        shift(&mut rate, now.0.div_euclid(BUCKET) - self.bucket);
-        rate
+    pub fn rate(&self, now: Nanos) -> Rate {
+        self.beats.upto(now)
     }
 }
 
@@ -252,11 +247,17 @@ fn shows_a_fix(o: &Observed, why: &Why) -> bool {
     o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy)
 }
 
-fn shift(rate: &mut [u32; 6], by: i64) {
-    let by = usize::try_from(by.max(0)).unwrap_or(6).min(6);
-    rate.rotate_left(by);
-    for r in rate.iter_mut().skip(6 - by) {
-        *r = 0;
+/// Whether two records of a packet tell of one event.
+pub(super) fn is_one_event(a: Nanos, b: Nanos) -> bool {
+    a.since(b).unsigned_abs() < ONE_EVENT.unsigned_abs()
+}
+
+/// The sides of whose event a record may be: one that does not say its side may be of either, and its other record may not say it.
+pub(super) fn sides(said: Option<Direction>) -> &'static [Option<Direction>] {
+    match said {
+        None => &[None, Some(Direction::Egress), Some(Direction::Ingress)],
+        Some(Direction::Egress) => &[Some(Direction::Egress), None],
+        Some(Direction::Ingress) => &[Some(Direction::Ingress), None],
     }
 }
 
@@ -278,7 +279,7 @@ impl Packet {
 /// Whether a record of a packet goes with another one that says more of it: it lacks its side, or says the same.
 pub(super) fn is_one_packet(o: &Observed, other: &Observed) -> bool {
     let sides = o.direction.is_none() || other.direction.is_none() || o.direction == other.direction;
-    let near = o.at.zip(other.at).is_some_and(|(a, b)| a.since(b).unsigned_abs() < ONE_EVENT.unsigned_abs());
+    let near = o.at.zip(other.at).is_some_and(|(a, b)| is_one_event(a, b));
     let of = |o: &Observed| Packet { direction: None, ..Packet::of(o) };
     sides && near && of(o) == of(other)
 }
@@ -329,15 +330,7 @@ impl Causes {
         // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
         if seen != Some(id) {
             cause.events += 1;
-            let bucket = at.0.div_euclid(BUCKET);
-            if bucket > cause.bucket {
-                shift(&mut cause.rate, bucket - cause.bucket);
-                cause.bucket = bucket;
-            }
-            let back = usize::try_from(cause.bucket - bucket).unwrap_or(6);
-            if let Some(r) = cause.rate.iter_mut().rev().nth(back) {
-                *r = r.saturating_add(1);
-            }
+            cause.beats.add(at);
         }
         if self.open.len() >= self.full.max(FEW_EVENTS) {
             self.sweep(at);
@@ -360,13 +353,8 @@ impl Causes {
 
     /// The event that this packet's other record opened, if it is still open.
     fn seen(&self, packet: &Packet, at: Nanos) -> Option<CauseId> {
-        // A record that does not say its side may be of either.
-        let sides: &[Option<Direction>] = match packet.direction {
-            None => &[None, Some(Direction::Egress), Some(Direction::Ingress)],
-            Some(_) => &[packet.direction, None],
-        };
-        let found = sides.iter().find_map(|d| self.open.get(&Packet { direction: *d, ..packet.clone() }));
-        found.filter(|(t, _)| at.since(*t).unsigned_abs() < ONE_EVENT.unsigned_abs()).map(|(_, id)| *id)
+        let found = sides(packet.direction).iter().find_map(|d| self.open.get(&Packet { direction: *d, ..packet.clone() }));
+        found.filter(|(t, _)| is_one_event(at, *t)).map(|(_, id)| *id)
     }
 
     fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
@@ -399,8 +387,7 @@ impl Causes {
             more_requests: false,
             ingress: fold::at_receiver(o, why),
             shared: key.is_shared(),
-            rate: [0; 6],
-            bucket: at.0.div_euclid(BUCKET),
+            beats: Beats::from(at),
         });
         self.by_key.insert(key, id);
         Some(id)

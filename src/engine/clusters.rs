@@ -10,7 +10,7 @@ use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Outcome, Why};
 use crate::policy::moment::{self, Settled, Window};
 use crate::policy::versions::DELAY;
-use crate::policy::{self, PolicySet, Step, Unread, Versions};
+use crate::policy::{self, PolicySet, Posture, Step, Unread, Versions};
 use crate::world::World;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -426,14 +426,15 @@ impl Clusters {
     }
 
     /// Why what policies deny may pass all the same, in a few words; of several clusters each that differs says it by its name.
-    pub fn posture(&self) -> Option<String> {
+    pub fn posture(&self) -> Option<Posture> {
         let all = self.judged();
-        let told: Vec<(&str, String)> = all.iter().filter_map(|c| Some((&*c.name, c.judge.posture(&c.world)?))).collect();
+        let told: Vec<(&str, Posture)> = all.iter().filter_map(|c| Some((&*c.name, c.judge.posture(&c.world)?))).collect();
         let (_, first) = told.first()?;
         if told.len() == all.len() && told.iter().all(|(_, said)| said == first) {
             return Some(first.clone());
         }
-        Some(told.iter().map(|(name, said)| format!("{name}: {said}")).collect::<Vec<_>>().join(", "))
+        let text = told.iter().map(|(name, said)| format!("{name}: {}", said.text)).collect::<Vec<_>>().join(", ");
+        Some(Posture { short: format!("{} of {} open", told.len(), all.len()), text })
     }
 
     /// Those that flows are judged by: manifests alone, or the clusters.

@@ -220,6 +220,14 @@ impl Series {
         self.rings.get(which).into_iter().flat_map(move |r| r.upto(number(now, width)))
     }
 
+    /// Where a window begins, if it leaves something out.
+    pub fn cut(&self, which: usize, now: Nanos) -> Option<Nanos> {
+        let width = WIDTHS.get(which).copied().unwrap_or(1);
+        let first = number(now, width).saturating_sub(SLOTS as i64 - 1);
+        let begin = Nanos(first.saturating_mul(width.saturating_mul(Nanos::SECOND)));
+        (self.oldest? < begin).then_some(begin)
+    }
+
     /// All of a window, up to the newest row.
     pub fn sum(&self, which: usize) -> Rate {
         self.window(which, self.newest.unwrap_or_default()).fold(Rate::default(), Rate::plus)

@@ -3,19 +3,14 @@
 //!
 //! The engine keeps one of all rows; a filtered view keeps another of its own rows, in any order.
 use super::edges::Edges;
+use super::recent::Recent;
 use super::series::Series;
 use super::store::Store;
 use crate::model::observed::{L4, Verdict};
 use crate::model::row::{End, Row};
 use crate::model::time::Nanos;
-use foldhash::quality::FixedState;
-use std::hash::BuildHasher;
 
-/// A connection without a record for this long is another one when its ports come back.
-const IDLE: i64 = 60;
 const DAY: i64 = 24 * 3600 * Nanos::SECOND;
-/// Connections and drops remembered. A newer one takes the place of an older one, which then counts anew if it goes on.
-const REMEMBERED: usize = 1 << 16;
 
 /// A row as the sums see it.
 #[derive(Debug, Clone, Copy)]
@@ -52,40 +47,18 @@ impl Tally {
             None => row.cause.is_none() && self.edges.is_answer(row, store),
         };
         let (client, server) = if turned { (&row.dst, &row.src) } else { (&row.src, &row.dst) };
-        let second = row.at.0.div_euclid(Nanos::SECOND);
         let ports = matches!(row.l4, Some(L4::Tcp | L4::Udp | L4::Sctp)) && client.port != 0;
-        let moment = if ports { 0 } else { second };
-        let name = |what: u8, moment: i64| {
-            let key = (what, client.ip, client.port, server.ip, server.port, row.l4, client.pod, server.pod, moment);
-            FixedState::default().hash_one(key)
-        };
-        let begins = self.recent.is_new(name(0, moment), second);
+        let moment = if ports { 0 } else { row.at.0.div_euclid(Nanos::SECOND) };
+        let connection = (client.ip, client.port, server.ip, server.port, row.l4, client.pod, server.pod, moment);
+        let begins = self.recent.begins(connection, row.at);
         let (dropped, audited) = match row.verdict {
-            Verdict::Dropped | Verdict::Error => (self.recent.is_new(name(1, second), second), false),
-            Verdict::Audit => (false, self.recent.is_new(name(2, second), second)),
+            Verdict::Dropped | Verdict::Error => (self.recent.is_event(row), false),
+            Verdict::Audit => (false, self.recent.is_event(row)),
             _ => (false, false),
         };
         let heard = Heard { row, client, server, begins, dropped, audited };
         self.edges.add(&heard, store);
         self.series.add(&heard, store);
-    }
-}
-
-/// What was met lately, by its hash: a table of fixed size.
-#[derive(Debug, Clone, Default)]
-struct Recent(Vec<(u64, i64)>);
-
-impl Recent {
-    /// Whether it was not met within [`IDLE`] of this second.
-    fn is_new(&mut self, hash: u64, second: i64) -> bool {
-        if self.0.is_empty() {
-            self.0.resize(REMEMBERED, (0, i64::MIN));
-        }
-        let place = usize::try_from(hash).unwrap_or(0) % REMEMBERED;
-        let Some(slot) = self.0.get_mut(place) else { return true };
-        let known = slot.0 == hash && slot.1.abs_diff(second) <= IDLE.unsigned_abs();
-        *slot = (hash, second);
-        !known
     }
 }
 

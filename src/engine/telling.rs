@@ -10,7 +10,7 @@ use crate::model::doc::Fault;
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
 use crate::model::time::Nanos;
-use crate::policy::{self, PolicySet, Step};
+use crate::policy::{self, PolicySet, Posture, Step};
 use crate::query::Predicate;
 use crate::wire::note::Notes;
 use crate::world::World;
@@ -63,7 +63,7 @@ impl Engine {
 
     /// Why what policies deny may pass in this cluster all the same (it is in audit mode, enforces nothing), in a few words for a head
     /// line; `None`: nothing says so.
-    pub fn posture(&self) -> Option<String> {
+    pub fn posture(&self) -> Option<Posture> {
         self.clusters.posture()
     }
 

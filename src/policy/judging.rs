@@ -114,25 +114,39 @@ impl Judging {
     }
 }
 
+/// Why what policies deny may pass all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posture {
+    /// In two words.
+    pub short: String,
+    /// In a few.
+    pub text: String,
+}
+
+impl Posture {
+    fn of(short: &str, text: impl Into<String>) -> Option<Self> {
+        Some(Self { short: short.to_owned(), text: text.into() })
+    }
+}
+
 impl Options {
     /// Why what policies deny may pass in this cluster all the same, in a few words for a head line; `None`: nothing says so.
-    pub fn posture(&self, world: &World) -> Option<String> {
+    pub fn posture(&self, world: &World) -> Option<Posture> {
         if let Some(network) = self.unenforced {
-            return Some(format!("{network} enforces no policy"));
+            return Posture::of("not enforced", format!("{network} enforces no policy"));
         }
         if self.enforcement == Enforcement::Never {
-            return Some("policy enforcement is off".to_owned());
+            return Posture::of("not enforced", "policy enforcement is off");
         }
         // What is on its way says nothing yet.
         if self.enforcement_unread(world).is_some_and(|fact| !fact.ends_with("loading")) {
-            return Some("enforcement could not be read".to_owned());
+            return Posture::of("enforced?", "enforcement could not be read");
         }
-        let said = match (self.audit, self.enforces("NetworkPolicy")) {
-            (true, _) => "audit mode: nothing is dropped",
-            (false, false) => "NetworkPolicy is not enforced",
-            (false, true) => return None,
-        };
-        Some(said.to_owned())
+        match (self.audit, self.enforces("NetworkPolicy")) {
+            (true, _) => Posture::of("audit mode", "audit mode: nothing is dropped"),
+            (false, false) => Posture::of("not enforced", "NetworkPolicy is not enforced"),
+            (false, true) => None,
+        }
     }
 }
 
@@ -154,7 +168,7 @@ mod tests {
         let of = |body: &str| {
             let mut w = World::new();
             yaml::read("s.yaml", body).0.into_iter().for_each(|d| w.apply(&Change::Apply(Arc::new(d))));
-            Options::default().under(w.settings()).posture(&w)
+            Options::default().under(w.settings()).posture(&w).map(|p| p.text)
         };
         let config = |data: &str| {
             of(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{{data}}}\n"))
@@ -168,7 +182,7 @@ mod tests {
         let mut w = World::new();
         let mut note = |state| {
             w.apply_at(&Change::Kind(Kind { group: String::new(), kind: "ConfigMap".into(), state }), Some(Nanos(1)));
-            Options::default().posture(&w)
+            Options::default().posture(&w).map(|p| p.text)
         };
         assert_eq!(note(KindState::Loading), None);
         assert_eq!(note(KindState::Forbidden("no".into())).as_deref(), Some("enforcement could not be read"));

@@ -21,7 +21,7 @@ pub mod versions;
 
 pub use eval::{End, Kin, Selected};
 pub use explain::{Memory, evidence, explain, moment, why};
-pub use judging::Judging;
+pub use judging::{Judging, Posture};
 pub use ruling::{Ruling, ruling, ruling_between, ruling_of};
 pub use set::{NotUnderstood, PolicySet, Standing, Turn};
 pub use under::Which;

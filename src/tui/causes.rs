@@ -2,6 +2,7 @@
 //! kept while a picture is paused; `update` writes it, the engine has the causes themselves.
 use super::board::Sort;
 use crate::engine::causes::State;
+use crate::engine::pulse::Rate;
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 
@@ -9,7 +10,10 @@ use crate::model::time::Nanos;
 #[derive(Debug, Clone, Copy)]
 pub struct CauseLine {
     pub id: CauseId,
-    pub events: u64,
+    /// All its drops.
+    pub all: Seen,
+    /// Those that pass the filter.
+    pub seen: Seen,
     pub state: State,
     /// Enforcement would stop it; nothing does yet.
     pub audit: bool,
@@ -17,10 +21,16 @@ pub struct CauseLine {
     pub foreseen: bool,
     /// The view has flows that it would stop.
     pub foretold: bool,
+    pub age: i64,
+}
+
+/// Drops, as the picture shows them.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub events: u64,
     pub first: Nanos,
     pub last: Nanos,
-    pub age: i64,
-    pub rate: [u32; 6],
+    pub rate: Rate,
 }
 
 impl CauseLine {

@@ -31,7 +31,6 @@ pub use app::App;
 pub use desk::Desk;
 pub use model::{Effect, Options, Tone};
 pub use tapes::{Begin, Left, Start, Tapes};
-pub use text::count;
 pub use theme::{Depth, THEMES, Theme};
 pub use update::mouse::Mouse;
 

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Sieve};
 use crate::error::Error;
 use crate::model::input::{At, Change, Codec, Frame, Input};
 use crate::model::time::Nanos;
-use crate::model::words::count;
+use crate::model::words::{count, many};
 use crate::query::Predicate;
 use crate::record::{Books, Ground, Recorder, files};
 use crate::wire::json::write_response;
@@ -193,7 +193,7 @@ impl Tapes {
             } else if books.missed > running.said && (running.said == 0 || running.to.has_room()) {
                 // Once when it begins, and once what it came to.
                 running.said = books.missed;
-                said = Some((Tone::Error, format!("the disk is behind: {what} lacks {} flows", count(books.missed))));
+                said = Some((Tone::Error, format!("the disk is behind: {what} lacks {}", many(books.missed, "flow"))));
             }
         }
         said.or_else(|| self.closed())
@@ -260,7 +260,7 @@ impl Tapes {
     /// Ends everything: what is on its way gets its time, and what does not come to the disk is named.
     pub fn end(mut self, left: &mut Left) {
         if let Some(Saving { to, next, end, gone, .. }) = self.saving.take() {
-            left.torn.push(format!("{} is not whole: {} rows were not looked at", to.path().display(), count(end.saturating_sub(next))));
+            left.torn.push(format!("{} is not whole: {} not looked at", to.path().display(), many(end.saturating_sub(next), "row")));
             self.closing.push(Closing { done: "saved", to, gone });
         }
         if let Some(Running { to, .. }) = self.named.take() {
@@ -342,7 +342,7 @@ impl Left {
 /// Writes a text to a file that is not there yet: nothing is written over.
 pub fn write(path: &str, text: &str) -> (Tone, String) {
     match files::whole(Path::new(path), text) {
-        Ok(()) => (Tone::Info, format!("saved {} lines to {path}", count(text.lines().count() as u64))),
+        Ok(()) => (Tone::Info, format!("saved {} to {path}", many(text.lines().count() as u64, "line"))),
         Err(e) => (Tone::Error, format!("cannot write {path}: {e}")),
     }
 }
@@ -354,9 +354,9 @@ fn finished(Closing { done, to, gone }: Closing) -> (Tone, String) {
         return (Tone::Error, if cause.contains(&path) { cause.clone() } else { format!("{path} was not written: {cause}") });
     }
     if let Some(cause) = failed {
-        return (Tone::Error, format!("{path} ended early: {cause}; {} flows are not in it", count(unrecorded)));
+        return (Tone::Error, format!("{path} ended early: {cause}; not in it: {}", many(unrecorded, "flow")));
     }
-    let mut text = format!("{done} {} flows to {path}", count(flows));
+    let mut text = format!("{done} {} to {path}", many(flows, "flow"));
     if gone > 0 {
         text.push_str(&format!("; {} were not held any more", count(gone)));
     }
@@ -388,7 +388,7 @@ mod tests {
         let mut left = Left::default();
         t.end(&mut left);
         drop(held);
-        let said = format!("{} ended early: the disk does not answer; 300 flows are not in it", path.display());
+        let said = format!("{} ended early: the disk does not answer; not in it: 300 flows", path.display());
         assert_eq!((left.torn, left.done), (vec![said], Vec::new()));
     }
 
@@ -514,7 +514,7 @@ mod tests {
         let missed = t.missed();
         // Where the thread begins late it takes one batch more, with all that was held.
         assert!(missed > 1_000, "{missed}");
-        assert_eq!(t.flush().unwrap().1, format!("the disk is behind: the recording lacks {} flows", count(missed)));
+        assert_eq!(t.flush().unwrap().1, format!("the disk is behind: the recording lacks {}", many(missed, "flow")));
         assert_eq!(t.flush(), None);
         drop(held);
         let (_, mut said) = t.toggle(None);

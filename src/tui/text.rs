@@ -3,7 +3,7 @@
 //! Nothing from the network reaches the screen but through here; which characters act is `model::text`'s rule. Knows no style.
 use crate::model::text::{HIDDEN, acts};
 use crate::model::time::Nanos;
-pub use crate::model::words::count;
+pub use crate::model::words::{count, many};
 use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
@@ -99,6 +99,20 @@ pub fn wrap(s: &str, max: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// The begin of a text, and a sign where that is not all of it.
+pub fn begin(text: &str, room: usize, gap: &str) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut used = width(gap);
+    let fits = |c: &char| {
+        used += width(c.encode_utf8(&mut [0; 4]));
+        used <= room
+    };
+    let head: String = text.chars().take_while(fits).collect();
+    format!("{}{gap}", head.trim_end())
 }
 
 /// `98k`, `1.2k`, `4.8M`: at most four columns.

@@ -2,11 +2,13 @@
 //!
 //! Owns: which rows match (kept up as rows arrive, found anew in slices when the filter changes, newest first), what is
 //! selected, following and pausing. A held view never moves: the selection is a row, and its place on the screen stays.
+use crate::engine::pulse::Pulse;
+use crate::engine::recent::Recent;
 use crate::engine::tally::Tally;
 use crate::engine::{Engine, Sieve};
 use crate::model::row::CauseId;
 use crate::query::Predicate;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,8 +23,10 @@ pub struct View {
     /// Rows from `lo` to `hi` have been looked at.
     lo: u64,
     hi: u64,
-    /// Causes of the matching drops.
-    causes: BTreeSet<CauseId>,
+    /// The matching drops, counted by cause; those that wait behind a pause are not counted yet.
+    causes: BTreeMap<CauseId, Pulse>,
+    events: Recent,
+    waiting: Vec<u64>,
     /// The row the finger chose; the selection is the match nearest to it.
     anchor: u64,
     /// Lines above the selection on the screen.
@@ -62,7 +66,9 @@ impl View {
             hits: VecDeque::new(),
             lo: end,
             hi: end,
-            causes: BTreeSet::new(),
+            causes: BTreeMap::new(),
+            events: Recent::default(),
+            waiting: Vec::new(),
             anchor: end.saturating_sub(1),
             offset: usize::MAX,
             follow: true,
@@ -115,18 +121,10 @@ impl View {
         if self.hi < held.start {
             (self.lo, self.hi) = (held.start, held.start);
         }
-        let (causes, filter) = (&mut self.causes, &mut self.filter);
-        let mut look = |rows: Range<u64>, hits: &mut Vec<u64>| {
-            hits.clear();
-            engine.sift(rows, filter, |seq, cause| {
-                hits.push(seq);
-                causes.extend(cause);
-            });
-        };
         let mut hits = Vec::new();
         while self.hi < held.end {
             let to = held.end.min(self.hi + SLICE);
-            look(self.hi..to, &mut hits);
+            self.look(engine, self.hi..to, &mut hits);
             self.hits.extend(&hits);
             self.hi = to;
             if !more() {
@@ -135,7 +133,7 @@ impl View {
         }
         while self.lo > held.start {
             let from = held.start.max(self.lo.saturating_sub(SLICE));
-            look(from..self.lo, &mut hits);
+            self.look(engine, from..self.lo, &mut hits);
             hits.iter().rev().for_each(|seq| self.hits.push_front(*seq));
             self.lo = from;
             if !more() {
@@ -143,6 +141,34 @@ impl View {
             }
         }
         before != (self.lo, self.hi)
+    }
+
+    /// Finds what matches among some rows, and counts its drops.
+    fn look(&mut self, engine: &Engine, rows: Range<u64>, hits: &mut Vec<u64>) {
+        hits.clear();
+        let mut drops = Vec::new();
+        engine.sift(rows, &mut self.filter, |seq, cause| {
+            hits.push(seq);
+            drops.extend(cause.map(|_| seq));
+        });
+        let end = self.paused.as_ref().map_or(u64::MAX, |p| p.from);
+        let wait = drops.partition_point(|seq| *seq < end);
+        self.waiting.extend(drops.drain(wait..));
+        self.book(engine, &drops);
+    }
+
+    /// Counts drops.
+    fn book(&mut self, engine: &Engine, drops: &[u64]) {
+        for row in drops.iter().filter_map(|seq| engine.store().row(*seq)) {
+            let Some(id) = row.cause else { continue };
+            let event = self.events.is_event(&row);
+            self.causes.entry(id).or_insert_with(|| Pulse::from(row.at)).add(row.at, event);
+        }
+    }
+
+    /// The drops of a cause in this view; `None` where there are none, or all flows are in it.
+    pub fn pulse(&self, cause: CauseId) -> Option<&Pulse> {
+        self.causes.get(&cause)
     }
 
     /// Sums over the rows of the view; `None` where nothing is counted yet.
@@ -219,7 +245,7 @@ impl View {
 
     /// Whether the cause has a drop in this view.
     pub fn has_cause(&self, cause: CauseId) -> bool {
-        self.is_all() || self.causes.contains(&cause)
+        self.is_all() || self.causes.contains_key(&cause)
     }
 
     fn end(&self, engine: &Engine) -> u64 {
@@ -361,6 +387,8 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.book(engine, &waiting);
     }
 
     /// Rows that wait behind a pause, matching or not.

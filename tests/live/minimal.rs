@@ -1,7 +1,7 @@
 //! An agent that knows addresses, and the cluster's API beside it: the real binary attributes every drop as it does for an agent that tells
 //! all, over gRPC, through a port-forward, and from a recording; where the fact cannot be known it says so.
 use super::api::Api;
-use super::traffic::{self, DROPS, Drop, PAST};
+use super::traffic::{self, DROPS, Drop, NAMED, PAST};
 use super::way::{at, relay};
 use super::{flowhy, runtime, serve_at, text};
 use flowhy::serve::{Listen, Ring, Running};
@@ -22,8 +22,16 @@ struct Both {
 
 impl Both {
     fn of(drops: &'static [Drop]) -> Self {
+        Self::taught(drops, false)
+    }
+
+    /// With the answers of DNS, or without.
+    fn taught(drops: &'static [Drop], answers: bool) -> Self {
         let (runtime, dir) = (runtime(), tempfile::tempdir().unwrap());
         let (full, minimal) = (Ring::new(256), Ring::new(256));
+        for (ring, all) in [(&full, traffic::answers(true)), (&minimal, traffic::answers(false))] {
+            all.iter().filter(|_| answers).for_each(|(at, r)| assert!(!ring.push(*at, r)));
+        }
         traffic::full(drops).iter().for_each(|(at, r)| assert!(!full.push(*at, r)));
         traffic::minimal(drops).iter().for_each(|(at, r)| assert!(!minimal.push(*at, r)));
         let (api, full, minimal) = runtime.block_on(async {
@@ -110,6 +118,21 @@ fn an_agent_that_knows_addresses_and_the_clusters_api_blame_the_same_policies_as
     let server = |s: &Running| asked(&["--server", &s.address, "--kube-context", "prod"]);
     assert_eq!(server(&both.full), server(&both.minimal));
     assert_eq!(asked(&["--from", &file]), server(&both.minimal));
+}
+
+#[test]
+fn a_name_that_dns_has_answered_with_is_known_for_an_agent_that_knows_addresses() {
+    let both = Both::taught(NAMED, true);
+    let (full, minimal) = (both.told(&both.full), both.told(&both.minimal));
+    assert_eq!(counted(&full), counted(&minimal), "{full:#?} {minimal:#?}");
+    assert_eq!([&full[0]["outcome"], &full[1]["outcome"]], ["now-allowed", "default-deny"], "{full:#?}");
+    let nearest = |w: &Value| w["nearest"]["failed"][0]["got"].as_str().unwrap_or_default().to_owned();
+    assert!(nearest(&minimal[1]).contains("hooks.stripe.com"), "{minimal:#?}");
+    // Without the answers nobody knows the name: the drop itself says that no rule let it through, and whose rules those are is the same.
+    let both = Both::of(NAMED);
+    let unnamed = both.told(&both.minimal);
+    assert!(unnamed.iter().all(|w| w["outcome"] == "default-deny" && w["policies"][0]["name"] == "ledger-out"), "{unnamed:#?}");
+    assert!(unnamed.iter().all(|w| nearest(w).contains("no name known")), "{unnamed:#?}");
 }
 
 #[test]

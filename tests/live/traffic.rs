@@ -181,6 +181,10 @@ pub const PAST: &[Drop] = &[
     drop("late", "198.51.100.99", "tcp 443", false, false),
 ];
 
+/// Connections to names: one that the policy of now would let through, one that it never does.
+pub const NAMED: &[Drop] =
+    &[drop("ledger", "198.51.100.20", "tcp 443", false, false), drop("ledger", "198.51.100.99", "tcp 443", false, false)];
+
 pub const DROPS: &[Drop] = &[
     // NetworkPolicy at the one who is called: another label, another port, another address family, another protocol.
     drop("web", "db", "tcp 5432", true, false),
@@ -297,6 +301,51 @@ pub fn full(drops: &[Drop]) -> Vec<(Nanos, GetFlowsResponse)> {
         (at, GetFlowsResponse { node_name: node.to_owned(), time, response_types: Some(ResponseTypes::Flow(flow)) })
     };
     drops.iter().enumerate().map(reply).collect()
+}
+
+/// The answers of DNS before all that, as Cilium's proxy tells them, or somebody who knows addresses only.
+pub fn answers(full: bool) -> Vec<(Nanos, GetFlowsResponse)> {
+    let answer = |(name, ip): (&str, &str)| {
+        let (from, to) = (end("coredns"), end("ledger"));
+        let (seconds, nanos) = START.parts();
+        let time = Some(prost_types::Timestamp { seconds, nanos });
+        let own = |e: End| full.then_some(e.endpoint);
+        let dns = pb::Dns {
+            query: format!("{name}."),
+            ips: vec![ip.to_owned()],
+            ttl: 300,
+            observation_source: "proxy".to_owned(),
+            qtypes: vec!["A".to_owned()],
+            rrtypes: vec!["A".to_owned()],
+            ..Default::default()
+        };
+        let flow = pb::Flow {
+            time,
+            uuid: if full { format!("answer-{name}") } else { String::new() },
+            verdict: pb::Verdict::Forwarded.into(),
+            ip: Some(pb::Ip {
+                source: from.address.clone(),
+                destination: to.address.clone(),
+                ip_version: pb::IpVersion::IPv4.into(),
+                ..Default::default()
+            }),
+            l4: Some(pb::Layer4 { protocol: Some(Protocol::Udp(pb::Udp { source_port: 53, destination_port: 40_000 })) }),
+            source: own(from),
+            destination: own(to),
+            r#type: pb::FlowType::L7.into(),
+            l7: Some(pb::Layer7 {
+                r#type: pb::L7FlowType::Response.into(),
+                record: Some(pb::layer7::Record::Dns(dns)),
+                ..Default::default()
+            }),
+            node_name: "n1".to_owned(),
+            is_reply: Some(true),
+            traffic_direction: pb::TrafficDirection::Egress.into(),
+            ..Default::default()
+        };
+        (START, GetFlowsResponse { node_name: "n1".to_owned(), time, response_types: Some(ResponseTypes::Flow(flow)) })
+    };
+    [("api.stripe.com", "198.51.100.20"), ("hooks.stripe.com", "198.51.100.99")].into_iter().map(answer).collect()
 }
 
 /// The same as an agent tells it that knows time, node, addresses, ports, direction, verdict and reason.

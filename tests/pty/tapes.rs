@@ -105,7 +105,7 @@ fn what_is_held_is_saved_and_what_comes_is_recorded() {
     t.keys("/from.pod:before\r");
     t.wait_text("1 of 2");
     t.keys(":save ~/one.jsonl.gz\r");
-    t.wait_text("saved 1 flows");
+    t.wait_text("saved 1 flow");
     let home = |name: &str| p.home.path().join(name).to_str().unwrap().to_owned();
     assert_eq!(p.pods(&home("one.jsonl.gz")).unwrap(), ["before"]);
     // Nothing is overwritten, nothing is written under a wrong name.
@@ -118,7 +118,7 @@ fn what_is_held_is_saved_and_what_comes_is_recorded() {
     p.server.named("before");
     t.wait_text("2 of 3");
     t.keys(":record\r");
-    t.wait_text("recorded 1 flows");
+    t.wait_text("recorded 1 flow");
     assert_eq!(p.pods(&home("two.jsonl")).unwrap(), ["before"]);
     leave(t);
 }

@@ -1,8 +1,10 @@
 //! What keys and the mouse do on the screens of sums, in lists, and in the palette; how a table is narrowed from the cell under the finger.
 use crate::behaviour::{live, many};
 use crate::kit::*;
+use flowhy::model::input::{Change, ObjectId};
 use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
-use ratatui::style::Modifier;
+use ratatui::style::{Color, Modifier};
+use std::sync::Arc;
 
 #[test]
 fn enter_on_the_map_walks_and_escape_walks_back() {
@@ -397,7 +399,7 @@ fn what_a_policy_stopped_stays_with_it_when_its_text_changes_and_what_was_stoppe
     let fixed = POLICIES.replace("port: 5432", "port: 5433");
     assert_ne!(fixed, POLICIES);
     let (docs, _) = flowhy::world::yaml::read("policies.yaml", &fixed);
-    a.feed(docs.into_iter().map(|d| flowhy::model::input::Change::Apply(std::sync::Arc::new(d)).into()).collect());
+    a.feed(docs.into_iter().map(|d| flowhy::model::input::Change::Apply(Arc::new(d)).into()).collect());
     let after = numbers(&mut a, "shop/db-ingress");
     assert_eq!((&after[1], &after[2]), (&before[1], &before[2]), "it stopped them all the same");
     assert_eq!(after[0], "·", "those to 5433 were stopped, those to 5432 it does not let through any more");
@@ -424,4 +426,105 @@ fn a_node_that_relay_cannot_reach_is_said_on_every_screen_and_named_in_the_ledge
     assert!(t.contains("w2: unavailable, no route to host") && t.contains("w3: unavailable"), "{t}");
     a.feed(lines(&say("NODE_CONNECTED", r#""w2","w3""#, "")));
     assert!(!text(&picture(&mut a, 120, 60)).contains("away"));
+}
+
+#[test]
+fn under_a_filter_the_causes_count_what_passes_it_and_agree_with_stats_and_matrix() {
+    let mut a = app(options());
+    // One of the two packets to 5433.
+    press(&mut a, "/port:5433 until:2026-04-13T14:02:11Z<cr>", 80, 24);
+    let pane = text(&picture(&mut a, 80, 24));
+    assert!(pane.contains("✗    1 db-ingress: no rule allows port 5433"), "{pane}");
+    press(&mut a, "2", 80, 24);
+    let list = text(&picture(&mut a, 80, 24));
+    assert!(list.contains("✗    1 db-ingress: no rule allows port 5433"), "{list}");
+    assert!(list.contains("first 14:02:10, last 14:02:10"), "{list}");
+    press(&mut a, "<cr>", 120, 36);
+    let why = text(&picture(&mut a, 120, 36));
+    assert!(why.contains("✗ dropped 1 of 2×"), "{why}");
+    // Without it all count again.
+    press(&mut a, "1/<c-u><cr>2", 80, 24);
+    let list = text(&picture(&mut a, 80, 24));
+    assert!(list.contains("✗    2 db-ingress: no rule allows port 5433"), "{list}");
+}
+
+#[test]
+fn what_comes_behind_a_pause_is_counted_under_a_filter_when_it_ends() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>2<space>", 80, 24);
+    let drop = FLOWS.lines().nth(4).unwrap().replace("14:02:10.9", "14:02:13.9").replace("40005", "40099");
+    a.feed(lines(&drop));
+    let says = |a: &mut flowhy::tui::App, n: u32| {
+        let t = text(&picture(a, 80, 24));
+        assert!(t.contains(&format!("✗    {n} db-ingress: no rule allows port 5433")), "{t}");
+    };
+    says(&mut a, 2);
+    press(&mut a, "<space>", 80, 24);
+    says(&mut a, 3);
+}
+
+#[test]
+fn one_is_one_and_not_several() {
+    let mut a = app_of(bare(), options());
+    a.feed(lines(FLOWS.lines().next().unwrap()));
+    for keys in ["1", "3", "5", "6", "7", "8", "9"] {
+        press(&mut a, keys, 120, 36);
+        let t = text(&picture(&mut a, 120, 36));
+        let wrong = ["flow", "cause", "policie", "drop", "node", "record", "line"];
+        for what in wrong.map(|w| format!(" 1 {w}s")) {
+            assert!(!t.contains(&what), "{what} on {keys}\n{t}");
+        }
+    }
+}
+
+#[test]
+fn a_cluster_in_audit_mode_is_never_taken_for_a_closed_one() {
+    let config =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {policy-audit-mode: 'true'}\n";
+    let mut a = app(options());
+    a.feed(flowhy::world::yaml::read("c.yaml", config).0.into_iter().map(|d| Change::Apply(Arc::new(d)).into()).collect());
+    for keys in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "1<cr>"] {
+        press(&mut a, keys, 80, 24);
+        for (w, says) in [(40, "~ audit mode"), (80, "~ audit mode"), (120, "~ audit mode: nothing is dropped")] {
+            let t = picture(&mut a, w, 24);
+            let head = row(t.backend().buffer(), 0);
+            assert!(head.contains(says), "{keys}: {head}");
+            let at = column(t.backend().buffer(), 0, "~ audit");
+            assert_eq!(t.backend().buffer()[(at, 0)].fg, Color::Yellow, "{head}");
+        }
+    }
+}
+
+#[test]
+fn a_long_note_leaves_room_for_the_way_in() {
+    let t = play_at("<tab>", 80, 24);
+    let last = row(t.backend().buffer(), 23);
+    assert!(last.contains("Enter why") && last.contains("? help") && last.contains("…"), "{last}");
+}
+
+#[test]
+fn behind_a_line_of_the_statistics_stand_the_flows_it_counts() {
+    let mut a = app(options());
+    let late = FLOWS.lines().next().unwrap().replace("14:02:09", "14:03:40");
+    assert_ne!(late, FLOWS.lines().next().unwrap());
+    a.feed(lines(&late));
+    press(&mut a, "5h", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("100.0 %"), "only the last minute: {t}");
+    press(&mut a, "<cr>", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("✓ 1 of 18 "), "{t}");
+}
+
+#[test]
+fn a_policy_that_was_taken_away_keeps_what_it_stopped() {
+    let mut a = app(options());
+    let before = numbers(&mut a, "shop/db-ingress");
+    let (docs, _) = flowhy::world::yaml::read("policies.yaml", POLICIES);
+    let gone = docs.iter().map(ObjectId::of).find(|id| id.name == "db-ingress").unwrap();
+    a.feed(vec![Change::Remove(gone).into()]);
+    let after = numbers(&mut a, "shop/db-ingress");
+    assert_eq!(after[1..], before[1..]);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("4 policies, 1 not at hand"), "{t}");
 }

@@ -38,8 +38,8 @@ fn every_recording_opens_and_all_its_flows_are_accounted_for() {
         let ledger = a.engine.ledger().clone();
         assert!(ledger.balanced(), "{}: {ledger:?}", file.display());
         let first = text(&picture(&mut a, 100, 30));
-        let count = flowhy::tui::count(ledger.held);
-        assert!(first.contains(&format!("{count} flows")), "{}: {count}\n{first}", file.display());
+        let count = flowhy::model::words::many(ledger.held, "flow");
+        assert!(first.contains(&count), "{}: {count}\n{first}", file.display());
         for keys in [
             "<cr><esc>",
             "d<esc>",

@@ -138,7 +138,7 @@ fn what_the_senders_node_lets_out_was_not_let_in() {
     a.feed(vec![like_the_first(&[]), like_the_first(&[port, ("INGRESS", "EGRESS")]), like_the_first(&[port, DROPPED, VERDICT])]);
     press(&mut a, "9", 80, 24);
     let shown = text(&picture(&mut a, 80, 24));
-    assert!(shown.contains("by what  1 flows") && !shown.contains("5433"), "{shown}");
+    assert!(shown.contains("by what  1 flow,") && !shown.contains("5433"), "{shown}");
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_replay_is_played_on_for_the_next_cause_and_stops_where_it_begins() {
         like_the_first(&[("14:02:09", "14:02:40")]),
     ]);
     let found = shown(&mut a);
-    assert!(a.effects().is_empty() && !found.contains("seeking") && found.contains(" 14:02:30, 1 s: 1 flows, 1 dropped"), "{found}");
+    assert!(a.effects().is_empty() && !found.contains("seeking") && found.contains(" 14:02:30, 1 s: 1 flow, 1 dropped"), "{found}");
     // Further on, until a key says otherwise: Esc does nothing else.
     press(&mut a, "n", 80, 24);
     assert_eq!(a.effects(), [Effect::Hold(true), Effect::Step(16)]);

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::admitted::{By, Line};
 use crate::tui::board::{Admitted, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::count;
+use crate::tui::text::{count, many};
 use crate::tui::theme::Look;
 use crate::tui::view::View;
 use crate::tui::widget::bar;
@@ -106,11 +106,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
     let more = x.found.lines.len().saturating_sub(top(x, usize::from(page)) + usize::from(page));
     let title = if w < NARROW {
         let more = if more > 0 { format!(", +{more} more") } else { String::new() };
-        vec![seg(format!(" {} flows, {} open{more}", count(all), count(open)), look.strong())]
+        vec![seg(format!(" {}, {} open{more}", many(all, "flow"), count(open)), look.strong())]
     } else {
         vec![
             seg(" who was let in, and by what", look.strong()),
-            seg(format!("  {} flows, {} of them open to everybody", count(all), count(open)), look.dim()),
+            seg(format!("  {}, {} of them open to everybody", many(all, "flow"), count(open)), look.dim()),
         ]
     };
     // Whom nobody asked for may have been let in, too.
@@ -119,7 +119,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         (true, _) => "judging".to_owned(),
         (_, 0) if limits.is_empty() => String::new(),
         (_, 0) => format!("captured with {limits}"),
-        (_, more) => format!("{} flows found no room", count(more)),
+        (_, more) => format!("{} found no room", many(more, "flow")),
     };
     pen.rule(row(area, 1), &title, &note);
     let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };

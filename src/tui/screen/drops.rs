@@ -5,7 +5,7 @@ use crate::engine::causes::{Cause, State};
 use crate::model::why::Outcome;
 use crate::tui::causes::{CauseLine, Only};
 use crate::tui::model::{Model, Screen};
-use crate::tui::text::{clean, clip, count, short, width, wrap};
+use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
@@ -126,8 +126,7 @@ pub fn left_out(m: &Model) -> String {
     }
     match foreseen {
         0 => {}
-        1 => said.push("1 foreseen cause outside the filter".to_owned()),
-        n => said.push(format!("{n} foreseen causes outside the filter")),
+        n => said.push(format!("{} outside the filter", many(n as u64, "foreseen cause"))),
     }
     said.join(", ")
 }
@@ -159,9 +158,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
         }
+        // What is gone from the store cannot be asked whether it passes.
+        if engine.ledger().evicted > 0 && m.view().is_some_and(|v| !v.is_all()) {
+            title.push(seg("  counted over the flows held", look.dim()));
+        }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
-        let note = if over > 0 { format!("{} drops found no room in this list", count(over)) } else { String::new() };
+        let note = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { String::new() };
         pen.rule(row(area, 1), &title, &note);
     }
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };
@@ -203,7 +206,7 @@ fn whole(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     let chief = verdict::chief(&c.why).and_then(|name| c.why.policies.iter().find(|p| p.name == name));
     let named = chief.map_or_else(|| c.why.outcome.word().to_owned(), |p| format!("{} {}", p.kind.to_lowercase(), p.path()));
     let title = [seg(format!(" {named}"), look.strong()), seg(verdict::more(&c.why.policies), look.dim())];
-    let seen = format!("first {}, last {}", m.clock(line.first, engine), m.clock(line.last, engine));
+    let seen = format!("first {}, last {}", m.clock(line.seen.first, engine), m.clock(line.seen.last, engine));
     pen.rule(row(area, 0), &title, &seen);
     let room = usize::from(area.width).saturating_sub(4);
     let mut lines = wrap(said(c), room);
@@ -242,7 +245,13 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
         let Some(c) = engine.causes().get(line.id) else { continue };
         let (glyph, style) = sign(look, c, line.state);
         pen.put(area.x + 1, y, 2, glyph, style);
-        pen.number(area.x + 3, y, 4, &if line.events < 10_000 { line.events.to_string() } else { short(line.events) }, look.strong());
+        pen.number(
+            area.x + 3,
+            y,
+            4,
+            &if line.seen.events < 10_000 { line.seen.events.to_string() } else { short(line.seen.events) },
+            look.strong(),
+        );
         pen.put(area.x + text_x, y, usize::from(text_w), &cut_sentence(look, c, usize::from(text_w)), look.plain());
         let mut x = area.x + text_x + text_w + 1;
         if pair_w > 0 {
@@ -255,12 +264,12 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
             x += pair_w + 1;
         }
         if seen_w > 0 {
-            let text = format!("{} {} {}", m.clock(c.first, engine), look.g.dash, m.clock(c.last, engine));
+            let text = format!("{} {} {}", m.clock(line.seen.first, engine), look.g.dash, m.clock(line.seen.last, engine));
             pen.cell(x, y, seen_w - 1, &text, look.dim());
             x += seen_w;
         }
         if spark_w > 0 {
-            pen.put(x, y, 6, &spark(look, &line.rate), style);
+            pen.put(x, y, 6, &spark(look, &line.seen.rate), style);
             x += spark_w;
         }
         let (text, style) = state(look, line);

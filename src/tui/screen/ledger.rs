@@ -2,7 +2,7 @@
 use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::tui::model::Model;
-use crate::tui::text::{count, span, width, wrap};
+use crate::tui::text::{count, many, span, width, wrap};
 use crate::tui::widget::pen::{Seg, length, seg};
 
 /// Faults listed; further ones are counted.
@@ -46,7 +46,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     law("decoded", l.decoded, [("admitted", l.admitted, false), ("refused", l.refused, false), ("notices", l.notices, false)]);
     law("admitted", l.admitted, [("held", l.held, false), ("evicted", l.evicted, false), ("", 0, false)]);
     if l.events() > 0 {
-        let text = format!("   of the notices: {} events of agents, {} of their debugging", count(l.agent_events), count(l.debug_events));
+        let text = format!("   of the notices: {} of agents, {} of their debugging", many(l.agent_events, "event"), count(l.debug_events));
         out.push(vec![seg(text, look.dim())]);
     }
     out.push(if l.balanced() {
@@ -61,7 +61,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         )]);
     }
     if m.missed > 0 {
-        let text = format!("{} flows are held only here: the disk that they were recorded to was behind, or failed", count(m.missed));
+        let text = format!("not on the disk, which was behind or failed: {}, held only here", many(m.missed, "flow"));
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     if let Some(cause) = &m.ringless {
@@ -90,7 +90,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     if l.lost.len() > MOST {
         let rest = l.lost.values().skip(MOST).fold(0u64, |a, n| a.saturating_add(*n));
-        out.push(vec![seg(format!("   and {} more of {} others", count(rest), count((l.lost.len() - MOST) as u64)), look.dim())]);
+        out.push(vec![seg(format!("   and {} more of {}", count(rest), many((l.lost.len() - MOST) as u64, "other")), look.dim())]);
     }
     // Nobody can count them.
     for gap in l.gaps.iter().rev().take(MOST) {
@@ -119,7 +119,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
             out.extend(wrap(text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.dim())]));
         }
         if nodes.left_out > 0 {
-            out.push(vec![seg(format!("   {} words on further nodes found no room", count(nodes.left_out)), look.warn())]);
+            out.push(vec![seg(format!("   {} on further nodes found no room", many(nodes.left_out, "word")), look.warn())]);
         }
     }
     if l.malformed > 0 {
@@ -135,15 +135,12 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     head(&mut out, "policies and manifests");
     let p = engine.policies();
-    out.push(vec![seg(
-        format!(
-            "   {} policies judged, {} refused, {} not understood yet",
-            count(p.len() as u64),
-            p.refused().len(),
-            p.not_understood().len()
-        ),
-        look.plain(),
-    )]);
+    let unknown = match p.not_understood().len() {
+        0 => String::new(),
+        n => format!(", {n} not understood yet"),
+    };
+    let text = format!("   {} judged, {} refused{unknown}", many(p.len() as u64, "policy"), p.refused().len());
+    out.push(vec![seg(text, look.plain())]);
     if !p.given() {
         out.push(vec![seg("   none were given: --policies FILE|DIR", look.warn())]);
     }
@@ -194,10 +191,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }
     for (server, n) in l.late.iter().take(MOST) {
-        out.push(vec![seg(format!("   {server}: {} flows came late, out of their order", count(*n)), look.warn())]);
+        out.push(vec![seg(format!("   {server}: {} came late, out of order", many(*n, "flow")), look.warn())]);
     }
     if l.reconnects > 0 {
-        out.push(vec![seg(format!("   tried anew {} times", count(l.reconnects)), look.warn())]);
+        out.push(vec![seg(format!("   tried anew {}", many(l.reconnects, "time")), look.warn())]);
     }
     out
 }

@@ -6,7 +6,7 @@ use crate::engine::tally::Tally;
 use crate::model::time::Nanos;
 use crate::tui::board::{List, Map, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, span, width};
+use crate::tui::text::{many, span, width};
 use crate::tui::theme::Look;
 use crate::tui::view::View;
 use crate::tui::widget::bar;
@@ -257,7 +257,7 @@ fn busiest_pairs(pen: &mut Pen<'_>, w: &Window<'_>, area: Rect) {
     let look = pen.look;
     let minutes = span(w.seconds.saturating_mul(Nanos::SECOND));
     let over =
-        if w.edges.overflow > 0 { format!("{} flows found no room here", count(w.edges.overflow)) } else { format!("over {minutes}") };
+        if w.edges.overflow > 0 { format!("{} found no room here", many(w.edges.overflow, "flow")) } else { format!("over {minutes}") };
     pen.rule(row(area, 0), &[seg(" busiest of all", look.strong())], &over);
     let mut all: Vec<(&Edge, Slot)> = w.edges.iter().map(|(_, e)| (e, w.sum(e))).filter(|(_, s)| *s != Slot::default()).collect();
     let key = |(e, s): &(&Edge, Slot)| (std::cmp::Reverse(s.calls), e.from, e.to, e.port);

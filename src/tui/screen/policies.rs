@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::usage::Used;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, short, span};
+use crate::tui::text::{count, many, short, span};
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::Rect;
 
@@ -57,15 +57,18 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     // A picture that stands waits for nothing.
     let judging = crate::tui::update::board::judges(m, engine);
     let idle = p.usage.lines.iter().filter(|l| l.is_idle()).count();
-    let mut title = vec![seg(format!(" {} policies", count(p.usage.lines.len() as u64)), look.strong())];
+    let gone = p.usage.lines.iter().filter(|l| l.gone).count();
+    let mut title = vec![seg(format!(" {}", many((p.usage.lines.len() - gone) as u64, "policy")), look.strong())];
+    if gone > 0 {
+        title.push(seg(format!(", {gone} not at hand"), look.dim()));
+    }
     if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
     let limits = m.captures.limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
-        () if p.usage.unknown == 1 => seg("1 flow undecidable ", look.dim()),
-        () if p.usage.unknown > 0 => seg(format!("{} flows undecidable ", count(p.usage.unknown)), look.dim()),
+        () if p.usage.unknown > 0 => seg(format!("{} undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
         () => seg("what happened to every flow; filters do not count ", look.dim()),
@@ -111,7 +114,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let top = if at < height { 0 } else { at + 1 - height };
     for (y, (i, place)) in (page.y..page.bottom()).zip(p.list.lines.iter().enumerate().skip(top)) {
         let Some(l) = p.usage.lines.get(*place) else { continue };
-        let name_style = if l.is_idle() { look.dim() } else { look.plain() };
+        let name_style = if l.is_idle() || l.gone { look.dim() } else { look.plain() };
         pen.cell(2, y, name_w.saturating_sub(1), &l.policy.path(), name_style);
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !judging {
@@ -146,7 +149,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
 /// Who changed it last and when, where the cluster says so; else where it stands: `policies.yaml:12`.
 fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let set = engine.policies();
-    let Some(policy) = set.find(&l.policy) else { return String::new() };
+    let Some(policy) = set.find(&l.policy) else { return "not at hand".to_owned() };
     if let Some(changed) = policy.doc.live.as_ref().and_then(|live| live.changed.as_ref()) {
         let ago = changed.at.map(|at| format!("{} ago, ", span(m.now(engine).since(at)))).unwrap_or_default();
         return format!("{ago}{}", changed.by);

@@ -2,7 +2,7 @@
 use crate::model::suggestion::Suggestion;
 use crate::model::why::Why;
 use crate::tui::model::Model;
-use crate::tui::text::{width, wrap};
+use crate::tui::text::{many, width, wrap};
 use crate::tui::widget::pen::{Pen, Seg, seg};
 use ratatui::layout::Rect;
 
@@ -36,7 +36,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, why: Option<&Why>, s: &Suggestion, are
         let last = Rect { y: body.bottom() - 1, height: 1, ..body };
         let more = lines.len() - usize::from(body.height) + 1;
         let copies = if s.text().is_empty() { "" } else { "; y p copies the change" };
-        pen.line(last, &[seg(look.own(&format!("   … {more} more lines{copies}")), look.dim())]);
+        pen.line(last, &[seg(look.own(&format!("   … {}{copies}", many(more as u64, "more line"))), look.dim())]);
     }
 }
 

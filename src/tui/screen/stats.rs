@@ -75,6 +75,10 @@ pub fn lines(m: &Model, engine: &Engine, s: &Stats) -> Vec<Line> {
         let said = format!("{}/s", per_second(n, seconds));
         out.push(Line { panel: 2, text: name.to_owned(), n, all, said, style: look.plain(), filter });
     }
+    // Behind a line stand the flows it counts.
+    if let Some(begin) = tally.series.cut(s.window, now) {
+        out.iter_mut().for_each(|l| l.filter.push_str(&format!(" since:{begin}")));
+    }
     out
 }
 

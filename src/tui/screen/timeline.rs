@@ -11,7 +11,7 @@ use crate::policy::Step;
 use crate::source::replay::Remote;
 use crate::tui::board::Timeline;
 use crate::tui::model::Model;
-use crate::tui::text::{count, span, width};
+use crate::tui::text::{count, many, span, width};
 use crate::tui::view::View;
 use crate::tui::widget::bar;
 use crate::tui::widget::pen::Pen;
@@ -198,10 +198,10 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
         let sum = axis.rates.get(from..=to).unwrap_or_default().iter().copied().fold(Rate::default(), Rate::plus);
         let time = local(m, axis.begin(from));
         let lasts = span(i64::try_from(to - from + 1).unwrap_or(1).saturating_mul(axis.slot));
-        let (flows, dropped) = (count(u64::from(sum.flows)), count(u64::from(sum.dropped)));
+        let (flows, dropped) = (many(u64::from(sum.flows), "flow"), count(u64::from(sum.dropped)));
         let text = match from > axis.edge {
             true => format!(" {time}, {lasts}: not played yet; J plays on from here"),
-            false => format!(" {time}, {lasts}: {flows} flows, {dropped} dropped"),
+            false => format!(" {time}, {lasts}: {flows}, {dropped} dropped"),
         };
         pen.put(area.x, body.y + 4, usize::from(area.width), &text, look.plain());
         let here: Vec<&(usize, String, Nanos)> = changed.iter().filter(|c| (from..=to).contains(&c.0)).collect();

@@ -4,10 +4,11 @@ use crate::engine::Engine;
 use crate::engine::causes::State;
 use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::reason;
+use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
 use crate::policy::Judging;
 use crate::tui::model::{Case, Model};
-use crate::tui::text::{count, span, width, wrap};
+use crate::tui::text::{count, many, span, width, wrap};
 use crate::tui::update::CONTRASTED;
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use ratatui::layout::Rect;
@@ -117,7 +118,7 @@ fn below_the_fold(pen: &mut Pen<'_>, p: &Parts, c: &Case, e: &Evidence) {
     }
     let last = Rect { y: at.bottom() - 1, height: 1, ..at };
     pen.clear(last);
-    pen.line(last, &[seg(pen.look.own(&format!("   … {more} more lines: j")), pen.look.dim())]);
+    pen.line(last, &[seg(pen.look.own(&format!("   … {}: j", many(more as u64, "more line"))), pen.look.dim())]);
 }
 
 /// How often and how long: `✗ 412× in 5 min`.
@@ -125,9 +126,12 @@ pub fn extent(m: &Model, engine: &Engine, c: &Case) -> Vec<Seg> {
     let look = m.look;
     let Some(cause) = c.cause.and_then(|id| engine.causes().get(id)) else { return Vec::new() };
     let (glyph, style, word) = if cause.audit { (look.g.audit, look.warn(), "audited") } else { (look.g.no, look.drop(), "dropped") };
-    let lasted = cause.last.since(cause.first);
-    let how_long = if lasted < 1_000_000_000 { String::new() } else { format!(" in {}", span(lasted)) };
-    vec![seg(format!("{glyph} {word} {}{}{how_long} ", count(cause.events), look.g.times), style)]
+    // Under a filter the list that leads here counts what passes it.
+    let within = m.view().filter(|v| !v.is_all()).and_then(|v| v.pulse(cause.id)).filter(|p| p.events < cause.events);
+    let (first, last) = within.map_or((cause.first, cause.last), |p| (p.first, p.last));
+    let how_long = if last.since(first) < Nanos::SECOND { String::new() } else { format!(" in {}", span(last.since(first))) };
+    let of = within.map_or_else(String::new, |p| format!("{} of ", count(p.events)));
+    vec![seg(format!("{glyph} {word} {of}{}{}{how_long} ", count(cause.events), look.g.times), style)]
 }
 
 /// One side: the pod, or where that is too long its workload.
@@ -287,7 +291,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     let several: Vec<_> = lanes.iter().filter(|l| l.policies.len() > 1).collect();
     for l in several {
         out.push(Vec::new());
-        let title = format!("{} policies judge {} of {}", l.policies.len(), l.direction.word(), l.subject);
+        let title = format!("{} judge {} of {}", many(l.policies.len() as u64, "policy"), l.direction.word(), l.subject);
         out.push(vec![seg(format!("   {title}"), look.dim())]);
         for (p, text) in l.policies.iter().take(MOST_NAMED) {
             let nearest = why.nearest.as_ref().is_some_and(|n| n.name == p.name && n.namespace == p.namespace && n.kind == p.kind);
@@ -347,7 +351,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
         let unread = engine.policies().not_understood().len() + engine.policies().refused().len();
         let tail = if unread > 0 { format!(", {} could not be (8 says why)", count(unread as u64)) } else { String::new() };
         let unusual: String = Judging::of(engine.judging(), engine.policies()).unusual().iter().map(|u| format!(", {u}")).collect();
-        note(&mut out, "judged with", &format!("{} policies{tail}{unusual}", count(n as u64)), look.dim());
+        note(&mut out, "judged with", &format!("{}{tail}{unusual}", many(n as u64, "policy")), look.dim());
     }
     out.push(Vec::new());
     Evidence { lines: out, head }

@@ -6,7 +6,7 @@ use crate::model::suggestion::Suggestion;
 use crate::tui::key::Key;
 use crate::tui::model::{Effect, Model, Screen, mendable, suggestion};
 use crate::tui::screen::flows;
-use crate::tui::text::clip;
+use crate::tui::text::{clip, many};
 use crate::wire::json::write_response;
 
 /// (key, what).
@@ -73,7 +73,7 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
         Some(t) => {
             // A patch has many lines, and a toast one.
             let said = if t.contains('\n') {
-                format!("copied {what}: {} lines", t.lines().count())
+                format!("copied {what}: {}", many(t.lines().count() as u64, "line"))
             } else {
                 format!("copied {what}: {}", clip(&t, 200, "…"))
             };

@@ -5,6 +5,7 @@ use crate::model::observed::{Observed, Party};
 use crate::model::row::CauseId;
 use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
 use crate::tui::screen::describe;
+use crate::tui::text::many;
 use crate::tui::view::View;
 
 /// Rows looked through for a drop of a cause in the table.
@@ -135,8 +136,8 @@ pub fn leave(m: &mut Model, engine: &Engine, asked: bool) {
         toast(m, Tone::Error, "a file is being saved: q again finishes it and leaves, any other key stays");
         m.asked = true;
     } else if m.options.live && !m.kept && !engine.store().is_empty() && !asked {
-        let n = crate::tui::text::count(engine.store().len() as u64);
-        toast(m, Tone::Error, format!("{n} flows are held only here: q again leaves, any other key stays"));
+        let n = many(engine.store().len() as u64, "flow");
+        toast(m, Tone::Error, format!("{n} held only here: q again leaves, any other key stays"));
         m.asked = true;
     } else {
         m.done = true;

@@ -16,10 +16,11 @@ mod trail;
 
 use super::action::Action;
 use super::board::Sort;
-use super::causes::CauseLine;
+use super::causes::{CauseLine, Seen};
 use super::key::Key;
 use super::model::{Effect, Menu, Model, Screen, Toast, Tone};
 use super::screen::{drops, flows};
+use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
 use crossterm::event::KeyCode;
@@ -330,7 +331,7 @@ pub fn edited(m: &mut Model, found: &Found) {
         [one] => (*one).to_owned(),
         all => format!("{} files", all.len()),
     };
-    let causes = |n: usize| if n == 1 { "1 cause".to_owned() } else { format!("{n} causes") };
+    let causes = |n: usize| many(n as u64, "cause");
     let mut said = Vec::new();
     // Taking a policy away is no repair: it only judges nothing any more.
     match found.mended {
@@ -391,24 +392,25 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
 fn causes(m: &mut Model, engine: &Engine) {
     if m.is_paused() {
-        return;
+        return count_in_view(m, engine);
     }
     let now = m.now(engine);
     let known = m.drops.lines.len();
     // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
     let limited = !m.captures.limits().is_empty();
     let seen = |s: State| if limited && s == State::Fixed { State::Quiet } else { s };
-    let line = |c: &crate::engine::causes::Cause| CauseLine {
-        id: c.id,
-        events: c.events,
-        state: seen(c.state(now)),
-        audit: c.audit,
-        foreseen: c.foreseen.is_some(),
-        foretold: false,
-        first: c.first,
-        last: c.last,
-        age: now.since(c.first),
-        rate: c.rate(now),
+    let line = |c: &crate::engine::causes::Cause| {
+        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(now) };
+        CauseLine {
+            id: c.id,
+            all,
+            seen: all,
+            state: seen(c.state(now)),
+            audit: c.audit,
+            foreseen: c.foreseen.is_some(),
+            foretold: false,
+            age: now.since(c.first),
+        }
     };
     for l in &mut m.drops.lines {
         if let Some(c) = engine.causes().get(l.id) {
@@ -416,6 +418,7 @@ fn causes(m: &mut Model, engine: &Engine) {
         }
     }
     m.drops.lines.extend(engine.causes().iter().skip(known).map(line));
+    count_in_view(m, engine);
     // What is there at once when a recording is opened is no news.
     if (m.options.bell || m.options.news) && m.streams(engine) && m.drops.rung < engine.causes().len() {
         if m.drops.rung > 0 || m.ms > QUIET_MS {
@@ -435,6 +438,18 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
 }
 
+/// Under a filter the drops that pass it count.
+fn count_in_view(m: &mut Model, engine: &Engine) {
+    let now = m.now(engine);
+    let mut lines = std::mem::take(&mut m.drops.lines);
+    let view = m.view().filter(|v| !v.is_all());
+    for l in &mut lines {
+        let pulse = view.and_then(|v| v.pulse(l.id));
+        l.seen = pulse.map_or(l.all, |p| Seen { events: p.events, first: p.first, last: p.last, rate: p.rate(now) });
+    }
+    m.drops.lines = lines;
+}
+
 /// Brings the causes into the order that is asked for.
 fn sort_causes(m: &mut Model) {
     // Half asked in another order some would be passed over.
@@ -448,9 +463,9 @@ fn sort_causes(m: &mut Model) {
         State::Fixed => 3,
     };
     match m.drops.sort {
-        Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.first), l.id)),
-        Sort::Last => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.last), l.id)),
-        _ => m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.events), l.id)),
+        Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.seen.first), l.id)),
+        Sort::Last => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.seen.last), l.id)),
+        _ => m.drops.lines.sort_by_key(|l| (rank(l.state), std::cmp::Reverse(l.seen.events), l.id)),
     }
     if m.drops.reverse {
         m.drops.lines.reverse();

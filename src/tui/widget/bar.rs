@@ -7,13 +7,17 @@ use crate::tui::action::{self, Action};
 use crate::tui::key::Key;
 use crate::tui::model::{Menu, Model, Screen, Tone, Wanted};
 use crate::tui::prompt::Prompt;
-use crate::tui::text::{clip, count, short, span, width, wrap};
+use crate::tui::text::{begin, clip, count, many, short, span, width, wrap};
 use crate::tui::update::{blocked, board, copy};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 /// Columns of the context that stay.
 const LEAST_TITLE: usize = 12;
+/// From this width on a head says in full why nothing is enforced.
+const WIDE: u16 = 110;
+/// From this width on a long name on the last line leaves room for the way in.
+const ROOMY: u16 = 80;
 
 /// Line 1. The crumbs stay, then the loss, then the link; the rest goes first where there is no room.
 pub fn header(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
@@ -69,9 +73,14 @@ fn state_of(m: &Model, engine: &Engine, w: u16, left: usize) -> Vec<Seg> {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [only, seg(sep, look.dim())]);
         }
+        if let Some(open) = posture(m, engine, w) {
+            let sep = if right.is_empty() { " " } else { look.g.sep };
+            right.splice(0..0, [open, seg(sep, look.dim())]);
+        }
         return right;
     }
-    // What is never collected is never hidden: this part goes last.
+    // An open cluster is never taken for a closed one, and what is never collected is never hidden: both stay.
+    parts.extend(posture(m, engine, w).map(|open| (0, vec![open])));
     parts.extend(only(m, w).map(|only| (0, vec![only])));
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
@@ -111,16 +120,7 @@ fn only(m: &Model, width: u16) -> Option<Seg> {
     if text.is_empty() {
         return None;
     }
-    let shown = if crate::tui::text::width(text) <= room {
-        text.to_owned()
-    } else {
-        let mut all = 0;
-        let fits = |c: &char| {
-            all += crate::tui::text::width(c.encode_utf8(&mut [0; 4]));
-            all < room
-        };
-        format!("{}{}", text.chars().take_while(fits).collect::<String>(), m.look.g.gap)
-    };
+    let shown = begin(text, room, m.look.g.gap);
     Some(seg(format!("only {shown}"), m.look.warn()))
 }
 
@@ -179,6 +179,13 @@ fn join(m: &Model, parts: &[(u8, Vec<Seg>)]) -> Vec<Seg> {
         out.extend(p.iter().cloned());
     }
     out
+}
+
+/// Why what policies deny may pass here all the same.
+fn posture(m: &Model, engine: &Engine, width: u16) -> Option<Seg> {
+    let open = engine.posture()?;
+    let text = if width < WIDE { open.short } else { open.text };
+    Some(seg(format!("{} {text}", m.look.g.audit), m.look.warn()))
 }
 
 /// Which nodes answer, where a server tells; those that do not send nothing, and lose nothing either.
@@ -254,7 +261,7 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
     let mut right = Vec::new();
     match m.prompt.as_ref().and_then(|p| p.error.as_ref()) {
         Some(_) => right.push(seg(format!("{} not a filter ", look.g.no), look.drop())),
-        None if all => right.push(seg(format!("{} flows ", count(hits)), look.dim())),
+        None if all => right.push(seg(format!("{} ", many(hits, "flow")), look.dim())),
         None => {
             let (glyph, style) = if view.behind(engine) { (look.g.gap, look.warn()) } else { (look.g.ok, look.pass()) };
             right.push(seg(format!("{glyph} "), style));
@@ -391,9 +398,10 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
     }
     let mut right: Vec<Seg> = Vec::new();
     if !note.is_empty() {
-        // What can be pressed keeps its place, but for a name that would be cut: then only the way back and help do.
+        // What can be pressed keeps its place, but for a name that would be cut: then only the way in, the way back and help do.
         let least = length(&keys(m, engine, 0));
-        let room = (usize::from(area.width) * 3 / 5).max(usize::from(area.width).saturating_sub(least));
+        let most = if area.width < ROOMY { usize::from(area.width) * 3 / 5 } else { 0 };
+        let room = most.max(usize::from(area.width).saturating_sub(least + 1));
         right.push(seg(format!("{} ", clip(note, room, look.g.gap)), look.plain()));
     }
     let room = usize::from(area.width).saturating_sub(length(&right) + 1);
@@ -448,7 +456,7 @@ fn words(m: &Model, keys: &[(&'static str, &str)], room: usize) -> Vec<Seg> {
     line
 }
 
-/// Hints as far as there is room; help and the way back are always among them.
+/// Hints as far as there is room; help and the way back are always among them, and the way in where that is not all there is room for.
 fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
     let look = m.look;
     let bit = m.screen().map_or(0, Screen::bit);
@@ -464,7 +472,7 @@ fn keys(m: &Model, engine: &Engine, room: usize) -> Vec<Seg> {
         let Some(label) = m.keymap.keys(e).next().map(Key::label) else { continue };
         let off = m.screen().is_some_and(|on| blocked(m, engine, e.action, on).is_some());
         let style: Style = if off { look.dim() } else { look.strong() };
-        let needed = matches!(e.action, Action::Help | Action::Back);
+        let needed = matches!(e.action, Action::Help | Action::Back) || (e.action == Action::Enter && !off && m.width >= ROOMY);
         items.push((needed, [seg(look.own(&label), style), seg(format!(" {word}   "), look.dim())]));
     }
     // A long word that has no room does not take that of those behind it.
