@@ -18,7 +18,7 @@ const ONE_EVENT: i64 = Nanos::SECOND / 2;
 /// A cause younger than this is new.
 const NEW: i64 = 10 * Nanos::SECOND;
 /// A cause without a drop for this long is quiet.
-const QUIET: i64 = 30 * Nanos::SECOND;
+pub const QUIET: i64 = 30 * Nanos::SECOND;
 /// Causes held; further ones are folded into `overflow`.
 const MOST_CAUSES: usize = 10_000;
 /// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
@@ -39,6 +39,8 @@ pub enum State {
     New,
     Ongoing,
     Quiet,
+    /// It would be quiet, and nobody was listening: whether it goes on is not known.
+    Unheard,
     /// The policies at hand let it pass as they were written anew; no flow has shown it yet, nor the contrary.
     Mended,
     /// No drop since, and the same traffic was forwarded.
@@ -51,6 +53,7 @@ impl State {
             Self::New => "new",
             Self::Ongoing => "ongoing",
             Self::Quiet => "quiet",
+            Self::Unheard => "unheard",
             Self::Mended => "mended",
             Self::Fixed => "fixed",
         }
@@ -438,7 +441,11 @@ impl Causes {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
             c.mended = mended;
         }
-        if mended { self.mended.insert(id) } else { self.mended.remove(&id) };
+        if mended {
+            self.mended.insert(id)
+        } else {
+            self.mended.remove(&id)
+        };
     }
 
     /// Another explanation of what a cause stands for, made when more was known; `o` is one of its records. The cause keeps its number.

@@ -4,6 +4,7 @@ use super::board;
 use super::causes::{CauseLine, Drops, Only};
 use super::column::{Column, DEFAULT, SPECS};
 use super::ground::Ground;
+use super::heard::Heard;
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
 use super::view::View;
@@ -12,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
 use crate::model::captures::Captures;
+use crate::model::input::Link;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
@@ -431,6 +433,8 @@ pub struct Model {
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
     pub captures: Captures,
+    /// When nobody listened.
+    pub heard: Heard,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// The filter was read before the first flow: times that count back are bound when one is there.
@@ -489,6 +493,7 @@ impl Model {
             addresses: false,
             marks: BTreeMap::new(),
             captures: Captures::default(),
+            heard: Heard::default(),
             history: options.history.clone(),
             unbound: false,
             filters: options.filters.clone(),
@@ -533,15 +538,21 @@ impl Model {
         engine.now().plus(i64::try_from(idle).unwrap_or(0).saturating_mul(1_000_000))
     }
 
-    /// Up to when the sums of a view speak: now, or where a paused picture stands.
+    /// Up to when the sums of a view speak: now, or since when nobody listens, or where a paused picture stands.
     pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
         let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
-        if view.is_paused() || !self.streams(engine) { newest } else { self.now(engine).max(newest) }
+        if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
     }
 
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
+    }
+
+    /// Whether somebody listens at all, and to all that are asked.
+    pub fn listens(&self, engine: &Engine) -> bool {
+        let ended = self.options.live && self.closed;
+        !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
     }
 
     /// What changes are proposed on.

@@ -326,7 +326,10 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
             if line.stopped() == 0 {
-                return toast(m, Tone::Info, "it stopped no flow so far");
+                let policy = line.policy.path();
+                let text =
+                    format!("it stopped nothing; 9 says who was let in by it, flowhy observe --why=all 'policy:{policy}' every flow");
+                return toast(m, Tone::Info, if line.allows > 0 { &text } else { "no flow so far" });
             }
             let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);
