@@ -13,7 +13,6 @@ use crate::engine::Engine;
 use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
 use crate::model::captures::Captures;
-use crate::model::input::Link;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
@@ -547,12 +546,6 @@ impl Model {
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
-    }
-
-    /// Whether somebody listens at all, and to all that are asked.
-    pub fn listens(&self, engine: &Engine) -> bool {
-        let ended = self.options.live && self.closed;
-        !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
     }
 
     /// What changes are proposed on.

@@ -326,10 +326,8 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
             if line.stopped() == 0 {
-                let policy = line.policy.path();
-                let text =
-                    format!("it stopped nothing; 9 says who was let in by it, flowhy observe --why=all 'policy:{policy}' every flow");
-                return toast(m, Tone::Info, if line.allows > 0 { &text } else { "no flow so far" });
+                let text = if line.allows > 0 { "it stopped nothing: 9 says who was let in by it" } else { "it decided on no flow so far" };
+                return toast(m, Tone::Info, text);
             }
             let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);

@@ -23,6 +23,7 @@ use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crate::model::input::Link;
 use crate::model::time::Nanos;
 use crossterm::event::KeyCode;
 
@@ -372,7 +373,7 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
     // Before the first flow there is nothing that could end.
     if engine.now() > Nanos::default() {
-        m.heard.note(m.listens(engine), m.now(engine));
+        m.heard.note(listens(m, engine), m.now(engine));
     }
     causes(m, engine);
     foretell::at_once(m, engine);
@@ -392,6 +393,12 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     }
     board::settle(m, engine);
     super::screen::measure(m, engine);
+}
+
+/// Whether somebody listens at all, and to all that are asked.
+fn listens(m: &Model, engine: &Engine) -> bool {
+    let ended = m.options.live && m.closed;
+    !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
 }
 
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
