@@ -24,6 +24,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// A time less far away than that is now.
+const MILLISECOND: i64 = 1_000_000;
+
 /// What the caller decides.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -555,6 +558,12 @@ impl Model {
         self.options.remote.as_ref().filter(paced)
     }
 
+    /// Whether a recording is being read as fast as it goes: what is there now is a part.
+    pub fn reads(&self) -> bool {
+        let reads = |r: &&Remote| !r.ended() && !r.pace().paused && r.pace().speed.is_infinite();
+        self.options.remote.as_ref().is_some_and(|r| reads(&r))
+    }
+
     /// Whether more may come: no source has ended for good.
     pub fn streams_now(&self) -> bool {
         self.options.live && !self.closed
@@ -586,7 +595,10 @@ impl Model {
     /// A point in time as the tables show it.
     pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
         if self.relative {
-            return format!("-{}", super::text::span(self.now(engine).since(at)).replace(' ', ""));
+            return match self.now(engine).since(at) {
+                ..MILLISECOND => "now".to_owned(),
+                ago => format!("-{}", super::text::span(ago).replace(' ', "")),
+            };
         }
         let local = at.plus(i64::from(self.options.offset) * Nanos::SECOND);
         local.utc().format("%H:%M:%S").to_string()
