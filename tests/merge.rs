@@ -227,15 +227,16 @@ fn a_quiet_server_costs_a_second_and_one_that_is_late_is_shown_and_counted() {
         assert!(began.elapsed() < Duration::from_millis(800), "{:?}", began.elapsed());
         assert_eq!(run.ledger().late.get(&b.address), Some(&5));
         // When both go on saying newer things, nobody waits, and in order.
-        let began = Instant::now();
         for n in 0..200i64 {
             let t = now();
             put(&busy, t, &format!("a{n}"));
             put(&quiet, t.plus(1), &format!("b{n}"));
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        // However long a busy machine takes to say them.
+        let said = Instant::now();
         run.until("both", |r| r.seen.len() >= 6 + 398).await;
-        assert!(began.elapsed() < Duration::from_millis(1300), "{:?}", began.elapsed());
+        assert!(said.elapsed() < Duration::from_millis(900), "{:?}", said.elapsed());
         assert!(run.seen[6..].windows(2).all(|w| w[0].0 <= w[1].0) && run.ledger().late_total() == 5);
         run.stopped().await;
     });
