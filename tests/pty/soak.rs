@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const RATE: u64 = 5_000;
+/// Of a hundred flows that are due so many have to come. Unoptimised, and beside eight builds on two cores, it was five.
+const LEAST: u64 = if cfg!(debug_assertions) { 2 } else { 90 };
 /// Memory that a screen with a full store may have, and what it may gain in an hour once it is full.
 const MOST: u64 = 350 << 20;
 const SLOPE: f64 = (1u64 << 20) as f64;
@@ -91,8 +93,7 @@ fn a_screen_left_open_keeps_its_size_and_its_books() {
     // The demo's nodes lose events by themselves; the server's ring loses what its reader is too slow for.
     assert!(ledger.contains("malformed 0") && !ledger.contains("HUBBLE_RING_BUFFER"), "{ledger}");
     assert!(samples.iter().all(|s| s.1 < MOST), "{samples:?}");
-    // What the stream had to bring while the screen was open; a busy machine may make the demo itself slower.
-    let least = RATE * begin.elapsed().as_secs() / 2;
+    let least = RATE * LEAST / 100 * begin.elapsed().as_secs();
     assert!(frames - history >= least, "{history} at first, {frames} at last of at least {least} flows: this was no soak\n{ledger}");
     if seconds >= 600 {
         let half = &samples[samples.len() / 2..];
@@ -138,7 +139,7 @@ fn under_load_a_key_is_answered_and_what_is_lost_is_booked_to_the_last_flow() {
         t.wait_text("flood");
         let mut times = Vec::new();
         for _ in 0..20 {
-            for (key, seen) in [("?", "keys on"), ("\x1b", "drops by cause")] {
+            for (key, seen) in [("?", "keys on"), ("\x1b", "/ every flow")] {
                 let begin = Instant::now();
                 t.keys(key);
                 t.wait_text(seen);
