@@ -24,9 +24,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A time less far away than that is now.
-const MILLISECOND: i64 = 1_000_000;
-
 /// What the caller decides.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -558,12 +555,6 @@ impl Model {
         self.options.remote.as_ref().filter(paced)
     }
 
-    /// Whether a recording is being read as fast as it goes: what is there now is a part.
-    pub fn reads(&self) -> bool {
-        let reads = |r: &&Remote| !r.ended() && !r.pace().paused && r.pace().speed.is_infinite();
-        self.options.remote.as_ref().is_some_and(|r| reads(&r))
-    }
-
     /// Whether more may come: no source has ended for good.
     pub fn streams_now(&self) -> bool {
         self.options.live && !self.closed
@@ -596,7 +587,7 @@ impl Model {
     pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
         if self.relative {
             return match self.now(engine).since(at) {
-                ..MILLISECOND => "now".to_owned(),
+                ..1_000_000 => "now".to_owned(),
                 ago => format!("-{}", super::text::span(ago).replace(' ', "")),
             };
         }

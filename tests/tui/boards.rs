@@ -307,7 +307,8 @@ fn a_mark_is_found_again() {
     assert_eq!((first.symbol(), first.modifier.contains(Modifier::DIM)), ("a", true), "{}", text(&t));
     press(&mut a, "/<c-u><cr>'a", 80, 24);
     let t = picture(&mut a, 80, 24);
-    assert_eq!(find(t.backend().buffer(), &["▸"]), 3, "{}", text(&t));
+    let b = t.backend().buffer();
+    assert_eq!((find(b, &["a14:02:09"]), b[(1, 3)].modifier.contains(Modifier::REVERSED)), (3, true), "{}", text(&t));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn a_frame_pays_for_few_of_the_foreseen_causes_and_none_is_listed_wrong_in_the_e
     println!("{CAUSES} foreseen causes: {:?} in {slices} slices", begin.elapsed());
     assert!(slices > CAUSES / 32, "{slices}");
     let shown = text(&picture(&mut a, 120, 36));
-    assert!(shown.contains(&format!("{} foreseen causes outside the filter", CAUSES - 1)) && shown.contains("10007"), "{shown}");
+    assert!(shown.contains("2 999 foreseen causes outside the filter") && shown.contains("10007"), "{shown}");
     let mut best = Duration::MAX;
     for _ in 0..10 {
         let begin = Instant::now();

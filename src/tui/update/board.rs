@@ -63,6 +63,11 @@ fn focus(m: &Model, engine: &Engine) -> Option<String> {
     edges.party(end, engine.store()).map(|id| edges.name(id).to_owned())
 }
 
+/// Whether a recording is being read as fast as it goes: what is there now is a part.
+fn reads(m: &Model) -> bool {
+    m.options.remote.as_ref().is_some_and(|r| !r.ended() && !r.pace().paused && r.pace().speed.is_infinite())
+}
+
 /// Before a picture: lists take in what is new.
 pub fn settle(m: &mut Model, engine: &Engine) {
     let ms = m.ms;
@@ -75,7 +80,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
                     x.focus = map::busiest(&w);
                 }
                 let (callers, calls) = (map::pairs(&w, x, false), map::pairs(&w, x, true));
-                let whole = !view.behind(engine) && !view.counts_behind(engine) && !m.reads();
+                let whole = !view.behind(engine) && !view.counts_behind(engine) && !reads(m);
                 x.callers.renew(callers, ms, whole);
                 x.calls.renew(calls, ms, whole);
                 if x.list().lines.is_empty() && !(x.callers.lines.is_empty() && x.calls.lines.is_empty()) {
@@ -90,7 +95,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
         Screen::Admitted(x) => {
             let order = admitted::order(x);
             let whole = m.view().is_some_and(|v| !v.behind(engine) && !x.found.behind(engine, v.last(engine)));
-            x.list.renew(order, ms, whole && !m.reads());
+            x.list.renew(order, ms, whole && !reads(m));
         }
         Screen::Policies(p) if p.whole && m.is_paused() => {}
         Screen::Policies(p) => {
@@ -102,7 +107,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             }
             p.whole = !p.usage.behind(engine);
             let order = policies::order(p);
-            p.list.renew(order, ms, p.whole && !m.reads());
+            p.list.renew(order, ms, p.whole && !reads(m));
         }
         _ => {}
     }
