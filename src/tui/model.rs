@@ -432,7 +432,6 @@ pub struct Model {
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
     pub captures: Captures,
-    /// When nobody listened.
     pub heard: Heard,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
@@ -590,7 +589,10 @@ impl Model {
     /// A point in time as the tables show it.
     pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
         if self.relative {
-            return format!("-{}", super::text::span(self.now(engine).since(at)).replace(' ', ""));
+            return match self.now(engine).since(at) {
+                ..1_000_000 => "now".to_owned(),
+                ago => format!("-{}", super::text::span(ago).replace(' ', "")),
+            };
         }
         let local = at.plus(i64::from(self.options.offset) * Nanos::SECOND);
         local.utc().format("%H:%M:%S").to_string()

@@ -12,3 +12,4 @@ mod screens;
 mod speed;
 mod tables;
 mod timeline;
+mod words;

@@ -7,6 +7,7 @@ use crate::tui::causes::{CauseLine, Only};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
+use crate::tui::update::board::sorted;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
 use crate::tui::widget::spark::spark;
@@ -165,11 +166,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
-        let mut note = below(m);
-        if over > 0 {
-            let apart = if note.is_empty() { "" } else { ", " };
-            note.push_str(&format!("{apart}{} found no room in this list", many(over, "drop")));
-        }
+        let lacking = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { sorted(m) };
+        let note = [below(m), lacking].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join(", ");
         pen.rule(row(area, 1), &title, &note);
     }
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };
