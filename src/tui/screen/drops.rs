@@ -9,7 +9,7 @@ use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::update::board::sorted;
 use crate::tui::widget::name::fixed_namespace;
-use crate::tui::widget::pen::{Pen, seg};
+use crate::tui::widget::pen::{Pen, length, seg};
 use crate::tui::widget::spark::spark;
 use crate::tui::widget::{bar, verdict};
 use ratatui::layout::{Position, Rect};
@@ -167,7 +167,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
         let lacking = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { sorted(m) };
-        let note = [below(m), lacking].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join(", ");
+        // A note without room is left out whole: how many stand below is said first, and in fewer words where need be.
+        let below = below(m);
+        let few = below.split(" below").next().unwrap_or_default().to_owned();
+        let all = [below.clone(), lacking.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join(", ");
+        let room = usize::from(area.width).saturating_sub(length(&title) + 5);
+        let fits = |n: &String| !n.is_empty() && width(n) <= room;
+        let note = [all, below, few, lacking].into_iter().find(fits).unwrap_or_default();
         pen.rule(row(area, 1), &title, &note);
     }
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };
