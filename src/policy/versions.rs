@@ -286,6 +286,11 @@ impl Versions {
         self.log.range(place(from)..place(to).max(place(from)))
     }
 
+    /// Every change that is remembered, each with the number of the version that it led to.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &Step)> {
+        (self.forgotten + 1..).zip(&self.log)
+    }
+
     /// Every change that is remembered, oldest first.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.log.iter()
@@ -512,6 +517,7 @@ mod tests {
         for i in 0..MOST + 10 {
             v.turn(&policy("a", &i.to_string()), Nanos(i as i64));
         }
+        assert_eq!(v.numbered().last().map(|(n, s)| (n, s.at)), Some(((MOST + 10) as u64, Nanos((MOST + 9) as i64))), "numbers go on");
         assert_eq!((v.steps().count(), v.number(), v.from()), (MOST, (MOST + 10) as u64, Some(Nanos(9))));
         assert_eq!(names(&v.build(v.number_at(Nanos(0)), None, CILIUM)), names(&v.build(10, None, CILIUM)));
     }

@@ -1,5 +1,5 @@
 //! What keys do on the screens of sums, and how their lists follow the data.
-use super::{Tone, go, toast, trail};
+use super::{Tone, go, link, toast, trail};
 use crate::engine::Engine;
 use crate::engine::admitted::By;
 use crate::model::time::Nanos;
@@ -299,7 +299,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let Some(t) = matrix::table(m, engine, x).filter(|t| !t.names.is_empty()) else { return };
             let mut filter = t.filter(t.at(x));
             if x.drops {
-                filter.push_str(" verdict:dropped,audit");
+                filter = format!("{filter} {}", link::STOPPED);
             }
             go::show_within(m, engine, filter.trim());
         }
@@ -328,7 +328,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             if line.stopped() == 0 {
                 return toast(m, Tone::Info, "it stopped no flow so far");
             }
-            let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
+            let filter = format!("{} {} outcome!=now-allowed", link::policy(&line.policy), link::STOPPED);
             go::show(m, engine, &filter);
         }
         _ => {}
