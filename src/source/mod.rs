@@ -16,6 +16,7 @@
 //! | `ask` | questions with one answer, and the streams that carry no flows |
 //! | `merge`, `agents` | several servers as one; the agents of a cluster, as one of them names them |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
+//! | `overlap`, `oldest` | what a break may have cost, node by node; how far back a server's memory goes |
 pub mod agents;
 pub mod ask;
 pub mod backoff;
@@ -29,6 +30,7 @@ pub mod kube;
 pub mod lines;
 pub mod manifests;
 pub mod merge;
+mod oldest;
 mod overlap;
 pub mod reel;
 pub mod replay;
