@@ -33,6 +33,8 @@ pub struct Ground {
     objects: BTreeMap<(Arc<str>, ObjectId), Vec<u8>>,
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
+    /// When the latest of them was said.
+    listed: Option<Nanos>,
     faults: Vec<Vec<u8>>,
     /// What servers were asked for, the latest last.
     asked: VecDeque<Vec<u8>>,
@@ -73,6 +75,7 @@ impl Ground {
                 self.objects.remove(&(cluster, id.clone()));
             }
             Change::Kind(k) => {
+                self.listed = self.listed.max(at.at);
                 self.kinds.insert((cluster, k.group.clone(), k.kind.clone()), line.clone());
             }
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
@@ -144,8 +147,10 @@ impl Ground {
         }
     }
 
-    /// Appends everything that is known, and returns how many lines that are.
+    /// Appends everything that is known, and returns how many lines that are. It is no older than the lists that it is of, however old the
+    /// flows are that a server had kept.
     pub fn snapshot(&self, now: Nanos, out: &mut Vec<u8>) -> u64 {
+        let now = self.listed.map_or(now, |listed| listed.max(now));
         line::snapshot(true, now, out);
         out.push(b'\n');
         let manifests = self.manifests.iter().map(|(_, _, l)| l);

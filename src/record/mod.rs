@@ -14,6 +14,7 @@
 //! | `redact` | names and addresses replaced, alike everywhere |
 //! | `set` | which files are one recording |
 //! | `rejoin` | the reader's side of repeated state: what is news, and what is gone |
+//! | `runs` | where one run of a recorder ends and the next begins |
 //!
 //! Knows neither policies nor filters, reads no clock (one is handed in), and decodes no flow but to write it.
 pub mod around;
@@ -23,6 +24,7 @@ mod ground;
 mod pack;
 pub mod redact;
 pub mod rejoin;
+mod runs;
 pub mod set;
 mod writer;
 

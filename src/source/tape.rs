@@ -49,6 +49,8 @@ struct Track {
     waits: bool,
     /// What travels on the record at hand has been handed out.
     taught: bool,
+    /// A line of its state was read.
+    begun: bool,
 }
 
 impl Tape {
@@ -87,6 +89,15 @@ impl Tape {
     /// Whether the next one is there without reading.
     pub fn is_ready(&mut self) -> bool {
         self.tracks.iter_mut().all(Track::is_ready)
+    }
+
+    /// The first line of a recording's state: it goes on after those that are over. Others, of the same time, are merged.
+    fn follow(&mut self, place: usize) {
+        let over: Vec<Rejoin> = self.tracks.iter_mut().filter(|t| t.is_over()).map(|t| std::mem::take(&mut t.state)).collect();
+        if let Some(track) = self.tracks.get_mut(place) {
+            track.begun = true;
+            over.into_iter().for_each(|former| track.state.follow(former));
+        }
     }
 
     /// Everything into the feed, on the calling thread.
@@ -132,7 +143,11 @@ impl Iterator for Tape {
                     first = Some((i, track.at));
                 }
             }
-            let track = self.tracks.get_mut(first?.0)?;
+            let place = first?.0;
+            if self.tracks.get(place).is_some_and(Track::begins) {
+                self.follow(place);
+            }
+            let track = self.tracks.get_mut(place)?;
             if !std::mem::take(&mut track.waits) {
                 return track.next();
             }
@@ -142,7 +157,17 @@ impl Iterator for Tape {
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false }
+        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false, begun: false }
+    }
+
+    /// Whether the next line is the first of its state.
+    fn begins(&self) -> bool {
+        !self.begun && !self.waits && self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
+    }
+
+    /// Whether it was read to its end.
+    fn is_over(&self) -> bool {
+        self.files.is_empty() && self.head.is_none() && self.ended.is_none()
     }
 
     /// Closes the file again, now that the time of its first line is known.
@@ -204,6 +229,7 @@ impl Track {
                 return Some(Next::Changes(vec![carried]));
             }
             self.taught = false;
+            self.state.saw(at);
             return Some(Next::Line(frame, at));
         };
         match self.state.take(text) {
