@@ -10,6 +10,7 @@
 //! | `files` | one file, numbered segments, or a ring of them, on the disk |
 //! | `pack` | how a stretch of lines is compressed, so that it can be read without the one before |
 //! | `ground` | the cluster's state as lines, for the beginning of a file |
+//! | `names` | what DNS answers have taught, for the beginning of a segment |
 //! | `around` | only what surrounds drops |
 //! | `redact` | names and addresses replaced, alike everywhere |
 //! | `set` | which files are one recording |
@@ -21,6 +22,7 @@ pub mod around;
 mod door;
 pub mod files;
 mod ground;
+mod names;
 mod pack;
 pub mod redact;
 pub mod rejoin;

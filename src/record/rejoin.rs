@@ -46,6 +46,8 @@ pub struct Rejoin {
     asked: HashSet<u64>,
     asking: Option<(u64, At)>,
     runs: Runs,
+    /// A snapshot was read to its end.
+    later: bool,
 }
 
 impl Rejoin {
@@ -57,6 +59,11 @@ impl Rejoin {
         }
         self.said.extend(former.said.into_iter().filter(|(_, all)| all.iter().all(stands)));
         self.runs.follow(former.runs);
+    }
+
+    /// Whether a record that was left out teaches anything: at the beginning of a later segment, whoever read the ones before knows it.
+    pub fn teaches(&self) -> bool {
+        self.named.is_none() || !self.later
     }
 
     /// Notes the time of a record: until then it was recorded what the cluster is.
@@ -112,7 +119,9 @@ impl Rejoin {
                     self.runs.saw(at.at);
                     if let Change::Kind(kind) = &at.change {
                         more.extend(self.runs.kind(at, kind, self.named.is_some()));
-                        for id in self.runs.over(at, kind) {
+                        // A snapshot says of what it is before it names it.
+                        let over = if self.named.is_none() { self.runs.over(at, kind) } else { Vec::new() };
+                        for id in over {
                             more.push(self.let_go(&at.cluster, id, at.at));
                         }
                     }
@@ -145,6 +154,7 @@ impl Rejoin {
             }
             Said::End(at) => {
                 // What the file goes on with, were it asked for before; and only once, for lists show where it began.
+                self.later = true;
                 let asking = self.asking.take().filter(|(id, _)| self.asks != Some(*id));
                 self.asks = asking.as_ref().map(|(id, _)| *id).or(self.asks);
                 Ok(asking.map(|(_, at)| at).into_iter().chain(self.end(at)).collect())
@@ -216,6 +226,7 @@ impl Rejoin {
         if let Some(old) = self.holds.remove(&About::Object(cluster.clone(), id.clone())) {
             self.said.remove(&old);
         }
+        self.runs.told(cluster, &id);
         At { cluster: cluster.clone(), at, change: Change::Remove(id) }
     }
 }

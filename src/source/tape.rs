@@ -23,6 +23,8 @@ pub enum Next {
     Line(Frame, Option<Nanos>),
     /// A line of which only what it teaches counts: a player makes it of one that it passes over.
     Learnt(Frame),
+    /// The same where a recording has it of a record that is not in it: no line of its own.
+    Taught(Frame),
     /// Not even that, but for its time.
     Passed(Option<Nanos>),
     /// What a line of the cluster's state says that is news.
@@ -118,6 +120,7 @@ impl Tape {
                     }
                 }
                 Some(Next::End(name, how)) => feed.blocking_send(Input::End(name, how))?,
+                Some(Next::Taught(frame)) => feed.blocking_send(Input::Learnt(frame))?,
                 Some(Next::Learnt(_) | Next::Passed(_)) => {}
                 None => return feed.blocking_flush(),
             }
@@ -232,6 +235,10 @@ impl Track {
             self.state.saw(at);
             return Some(Next::Line(frame, at));
         };
+        if let Some(record) = line::learnt(text) {
+            let bytes = frame.bytes.slice_ref(record);
+            return Some(if self.state.teaches() { Next::Taught(Frame { bytes, ..frame }) } else { Next::Changes(Vec::new()) });
+        }
         match self.state.take(text) {
             Ok(changes) => Some(Next::Changes(changes)),
             Err(why) => {
