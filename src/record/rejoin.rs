@@ -46,11 +46,18 @@ pub struct Rejoin {
     asked: HashSet<u64>,
     asking: Option<(u64, At)>,
     runs: Runs,
+    /// What clusters are called instead.
+    names: BTreeMap<Arc<str>, Arc<str>>,
     /// A snapshot was read to its end.
     later: bool,
 }
 
 impl Rejoin {
+    /// Clusters are called otherwise than in the recording: another one has the name too.
+    pub fn call(&mut self, names: BTreeMap<Arc<str>, Arc<str>>) {
+        self.names = names;
+    }
+
     /// What comes goes on after recordings that ended before it began: of their clusters, what it does not name is gone.
     pub fn follow(&mut self, former: Self) {
         let stands = |a: &About| matches!(a, About::Object(..) | About::Kind(..));
@@ -89,7 +96,12 @@ impl Rejoin {
             return Ok(Vec::new());
         }
         match line::read(text)? {
-            Said::Changes(changes) => {
+            Said::Changes(mut changes) => {
+                for at in &mut changes {
+                    if let Some(name) = self.names.get(&at.cluster) {
+                        at.cluster = name.clone();
+                    }
+                }
                 let about: Vec<About> = changes.iter().map(about).collect();
                 let mut more = Vec::new();
                 match &*about {

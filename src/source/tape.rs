@@ -3,6 +3,7 @@
 //! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out. Must
 //! not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
 use super::Stop;
+use super::apart;
 use super::feed::{Feed, Gone};
 use super::file::Recording;
 use crate::error::Error;
@@ -63,6 +64,10 @@ impl Tape {
         let mut tracks: Vec<_> = set::recordings(paths).into_iter().map(|f| open(f).map(Track::new)).collect::<Result<_, _>>()?;
         if tracks.len() > 1 {
             tracks.iter_mut().try_for_each(Track::put_by)?;
+            let first: Vec<_> = tracks.iter().map(|t| t.files.front().filter(|f| !f.is_live()).map(Recording::name)).collect();
+            for (track, names) in tracks.iter_mut().zip(apart::names(&first)) {
+                track.state.call(names);
+            }
         }
         Ok(Self { tracks })
     }

@@ -151,3 +151,20 @@ fn two_recorders_at_once_stay_merged() {
     let all = whys(&[&of(0, &["a"], "a.jsonl"), &of(50, &["a"], "b.jsonl")]);
     assert!(all.len() == 4 && all.iter().all(|w| w == "default-deny a"), "{all:?}");
 }
+
+#[test]
+fn two_clusters_of_one_name_are_told_apart_by_their_nodes_at_once_and_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |from: i64, node: &str, policy: &str, name: &str| {
+        let mut l = Lines::default();
+        l.snapshot((from, from), ("in-cluster", node), &[policy]);
+        l.drop(from + 100, node);
+        l.drop(from + 200, node);
+        l.save(dir.path(), name)
+    };
+    let (east, west, later) = (of(0, "e1", "east", "e.jsonl"), of(50, "w1", "west", "w.jsonl"), of(DAY, "l1", "late", "l.jsonl"));
+    let own = ["default-deny east", "default-deny west", "default-deny east", "default-deny west"];
+    assert_eq!(whys(&[&east, &west]), own);
+    assert_eq!(whys(&[&east, &west, &later])[..4], own);
+    assert_eq!(whys(&[&later, &east])[2..], ["default-deny late"; 2]);
+}
