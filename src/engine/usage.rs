@@ -27,11 +27,17 @@ pub struct Used {
     pub denies: u64,
     /// Flows stopped (or audited) because it isolates and nothing allowed them.
     pub isolates: u64,
+    /// It stopped flows and is not among the policies any more, or never was.
+    pub gone: bool,
     /// As it is now, it decides on some conversation.
     has_say: bool,
 }
 
 impl Used {
+    fn new(policy: PolicyRef, gone: bool) -> Self {
+        Self { policy, allows: 0, denies: 0, isolates: 0, gone, has_say: false }
+    }
+
     /// No flow met it. One that only decides on what another policy stopped has no numbers, but is of use.
     pub fn is_idle(&self) -> bool {
         !self.has_say && self.allows + self.stopped() == 0
@@ -65,7 +71,7 @@ impl Usage {
             for p in set.iter() {
                 if !self.places.contains_key(&p.id) {
                     self.places.insert(p.id.clone(), self.lines.len());
-                    self.lines.push(Used { policy: p.id.clone(), allows: 0, denies: 0, isolates: 0, has_say: false });
+                    self.lines.push(Used::new(p.id.clone(), false));
                 }
             }
             self.lines.sort_by(|a, b| (a.policy.path(), &a.policy.kind).cmp(&(b.policy.path(), &b.policy.kind)));
@@ -153,8 +159,15 @@ impl Usage {
         for c in engine.causes().iter().filter(|c| c.foreseen.is_none() && blames(c.why.outcome)) {
             let mut places: Vec<usize> = Vec::new();
             for p in &c.why.policies {
-                let place = self.places.get(&PolicyRef { rule: None, ..p.clone() }).filter(|i| !places.contains(i)).copied();
-                places.extend(place);
+                let policy = PolicyRef { rule: None, ..p.clone() };
+                // What it did stays on the list when it is taken away.
+                let place = *self.places.entry(policy).or_insert_with_key(|policy| {
+                    self.lines.push(Used::new(policy.clone(), true));
+                    self.lines.len() - 1
+                });
+                if !places.contains(&place) {
+                    places.push(place);
+                }
             }
             for i in places {
                 let Some(l) = self.lines.get_mut(i) else { continue };

@@ -1,7 +1,7 @@
 //! What keys and the mouse do on the screens of sums, in lists, and in the palette; how a table is narrowed from the cell under the finger.
 use crate::behaviour::{live, many};
 use crate::kit::*;
-use flowhy::model::input::Change;
+use flowhy::model::input::{Change, ObjectId};
 use flowhy::tui::{App, Effect, Keymap, Mouse, Options};
 use ratatui::style::{Color, Modifier};
 use std::sync::Arc;
@@ -514,4 +514,17 @@ fn behind_a_line_of_the_statistics_stand_the_flows_it_counts() {
     press(&mut a, "<cr>", 80, 24);
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("✓ 1 of 18 "), "{t}");
+}
+
+#[test]
+fn a_policy_that_was_taken_away_keeps_what_it_stopped() {
+    let mut a = app(options());
+    let before = numbers(&mut a, "shop/db-ingress");
+    let (docs, _) = flowhy::world::yaml::read("policies.yaml", POLICIES);
+    let gone = docs.iter().map(ObjectId::of).find(|id| id.name == "db-ingress").unwrap();
+    a.feed(vec![Change::Remove(gone).into()]);
+    let after = numbers(&mut a, "shop/db-ingress");
+    assert_eq!(after[1..], before[1..]);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("4 policies, 1 not at hand"), "{t}");
 }

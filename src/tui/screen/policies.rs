@@ -57,7 +57,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     // A picture that stands waits for nothing.
     let judging = crate::tui::update::board::judges(m, engine);
     let idle = p.usage.lines.iter().filter(|l| l.is_idle()).count();
-    let mut title = vec![seg(format!(" {}", many(p.usage.lines.len() as u64, "policy")), look.strong())];
+    let gone = p.usage.lines.iter().filter(|l| l.gone).count();
+    let mut title = vec![seg(format!(" {}", many((p.usage.lines.len() - gone) as u64, "policy")), look.strong())];
+    if gone > 0 {
+        title.push(seg(format!(", {gone} not at hand"), look.dim()));
+    }
     if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
@@ -110,7 +114,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let top = if at < height { 0 } else { at + 1 - height };
     for (y, (i, place)) in (page.y..page.bottom()).zip(p.list.lines.iter().enumerate().skip(top)) {
         let Some(l) = p.usage.lines.get(*place) else { continue };
-        let name_style = if l.is_idle() { look.dim() } else { look.plain() };
+        let name_style = if l.is_idle() || l.gone { look.dim() } else { look.plain() };
         pen.cell(2, y, name_w.saturating_sub(1), &l.policy.path(), name_style);
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !judging {
@@ -145,7 +149,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
 /// Who changed it last and when, where the cluster says so; else where it stands: `policies.yaml:12`.
 fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let set = engine.policies();
-    let Some(policy) = set.find(&l.policy) else { return String::new() };
+    let Some(policy) = set.find(&l.policy) else { return "not at hand".to_owned() };
     if let Some(changed) = policy.doc.live.as_ref().and_then(|live| live.changed.as_ref()) {
         let ago = changed.at.map(|at| format!("{} ago, ", span(m.now(engine).since(at)))).unwrap_or_default();
         return format!("{ago}{}", changed.by);
