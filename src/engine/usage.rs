@@ -54,6 +54,8 @@ pub struct Usage {
     pub lines: Vec<Used>,
     /// Flows of which a fact is missing that would say by which policy.
     pub unknown: u64,
+    /// Drops whose causes found no room: which policy stopped them is not held, so that each may have stopped more.
+    pub unheld: u64,
     generation: Option<u64>,
     places: HashMap<PolicyRef, usize>,
     /// Distinct findings, and which one each conversation has.
@@ -137,7 +139,7 @@ impl Usage {
         for l in &mut self.lines {
             (l.allows, l.denies, l.isolates, l.has_say) = (0, 0, 0, false);
         }
-        self.unknown = 0;
+        (self.unknown, self.unheld) = (0, engine.causes().overflow);
         for ((says, unknown), (all, [egress, ingress])) in self.findings.iter().zip(sums) {
             self.unknown += if *unknown { all } else { 0 };
             let mut before = None;
@@ -183,4 +185,21 @@ fn passed_by(talk: &Talk, d: Direction) -> u64 {
     let seen = talk.seen();
     let stopped = seen.dropped + seen.audited + seen.other > 0;
     if d == Direction::Ingress && stopped { talk.ingress.forwarded + talk.unsaid.forwarded } else { seen.forwarded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+
+    #[test]
+    fn of_drops_whose_causes_have_no_room_it_is_said_that_they_are_not_counted() {
+        let mut engine = Engine::new(Options::default());
+        let mut usage = Usage::default();
+        usage.count(&engine);
+        assert_eq!(usage.unheld, 0);
+        engine.causes.overflow = 12;
+        usage.count(&engine);
+        assert_eq!(usage.unheld, 12);
+    }
 }

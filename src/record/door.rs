@@ -60,6 +60,8 @@ pub struct Books {
     pub unrecorded: u64,
     /// Records that cannot be written as JSON, or not without names.
     pub unwritable: u64,
+    /// Entries of agents' dictionaries that have no room in the cluster's state: no later segment of a ring says them.
+    pub forgotten: u64,
     /// Whether the file has been opened.
     pub opened: bool,
     /// Why the recording ended early, or could not begin.

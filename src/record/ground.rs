@@ -5,7 +5,7 @@ use crate::model::doc::Text;
 use crate::model::ids::{Ids, Meaning};
 use crate::model::input::{At, Change, ObjectId};
 use crate::model::time::Nanos;
-use crate::world::ids::MOST as MOST_IDS;
+use crate::world::ids::{MOST as MOST_IDS, MOST_BYTES as MOST_OF_IDS, weight_of};
 use crate::world::line;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -43,6 +43,9 @@ pub struct Ground {
     /// What agents' numbers mean, an entry a line, with the place in `said` of the latest time that it came.
     ids: BTreeMap<Numbered, (u64, Vec<u8>)>,
     said: BTreeMap<u64, Numbered>,
+    weight: usize,
+    /// Entries for which there was no room: they stand in the file in which they came, and in no later one.
+    pub(super) forgotten: u64,
 }
 
 /// Node, instance, entry. What was said twice to be something else stands twice: then it is neither.
@@ -123,12 +126,15 @@ impl Ground {
                 news.push(Vec::new());
             }
             news.last_mut().into_iter().for_each(|l| l.push(m.clone()));
+            self.weight += weight(&key, &own);
             self.ids.insert(key, (next, own));
             // As a reader of the dictionary does, which has no more room.
-            if self.ids.len() > MOST_IDS
-                && let Some((_, oldest)) = self.said.pop_first()
-            {
-                self.ids.remove(&oldest);
+            while self.ids.len() > MOST_IDS || self.weight > MOST_OF_IDS {
+                let Some((_, oldest)) = self.said.pop_first() else { break };
+                if let Some((_, line)) = self.ids.remove(&oldest) {
+                    self.weight = self.weight.saturating_sub(weight(&oldest, &line));
+                }
+                self.forgotten += 1;
             }
         }
         let lines: Vec<Vec<u8>> = news.into_iter().filter(|l| !l.is_empty()).map(line).collect();
@@ -180,6 +186,11 @@ impl Ground {
         out.push(b'\n');
         lines
     }
+}
+
+/// What an entry weighs: as much as with whoever reads it, or as its line where that is longer.
+fn weight((node, _, means): &Numbered, line: &[u8]) -> usize {
+    weight_of(node, means).max(line.len())
 }
 
 #[cfg(test)]
@@ -240,6 +251,31 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let all: Vec<&str> = text.lines().filter(|l| l.contains("\"ids\"")).collect();
         assert!(all.len() == 1_000 && all[0].contains("\"2-x") && all[999].contains("\"1-x"), "{}", all[999]);
+    }
+
+    #[test]
+    fn a_dictionary_of_a_hostile_agent_takes_no_more_room_than_others_and_what_goes_is_counted() {
+        // Each such character is six in a line.
+        let long = "\u{1}".repeat(253);
+        let meaning = |policy: u64| Meaning {
+            policy,
+            kind: long.clone(),
+            namespace: long.clone(),
+            name: long.clone(),
+            uid: long.clone(),
+            rule_name: long.clone(),
+            ..Meaning::default()
+        };
+        let mut ground = Ground::default();
+        let each = 5 * 6 * 253;
+        let all = (MOST_OF_IDS / each + 100) as u64;
+        for from in (1..=all).step_by(1_000) {
+            let ids = Ids { node: "n1".to_owned(), instance: 1, entries: (from..from + 1_000).map(meaning).collect() };
+            ground.take(&At { cluster: Arc::from(""), at: Some(Nanos(1)), change: Change::Ids(Arc::new(ids)) }, line::write);
+        }
+        let (lines, weights) = ground.ids.iter().fold((0, 0), |(l, w), (key, (_, line))| (l + line.len(), w + weight(key, line)));
+        assert!(lines <= MOST_OF_IDS && ground.weight == weights && ground.forgotten > 0, "{lines} {weights}");
+        assert_eq!((ground.said.len(), ground.forgotten), (ground.ids.len(), all.div_ceil(1_000) * 1_000 - ground.ids.len() as u64));
     }
 
     #[test]

@@ -315,7 +315,7 @@ impl Writer {
         books.flows += done.flows;
         books.state += done.state;
         books.unwritable += done.unwritable;
-        (books.bytes, books.dropped) = (self.files.written, self.files.dropped);
+        (books.bytes, books.dropped, books.forgotten) = (self.files.written, self.files.dropped, self.ground.forgotten);
         Ok(())
     }
 }

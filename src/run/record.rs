@@ -197,6 +197,12 @@ fn closing(path: &Path, books: &Books, notices: u64, around: Option<&Around>, le
     if books.unwritable > 0 {
         text.push_str(&format!("; {} could not be written", count(books.unwritable)));
     }
+    if books.forgotten > 0 {
+        text.push_str(&format!(
+            "; {} entries of agents' dictionaries stand only in the segment in which they came",
+            count(books.forgotten)
+        ));
+    }
     text
 }
 

@@ -287,6 +287,7 @@ fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: In
     }
     if let Some((tone, text)) = tapes.advance(&app.engine, &mut || Instant::now() < until) {
         app.say(tone, text);
+        app.model.tape = tapes.state();
         changed = true;
     }
     app.scan(&mut || Instant::now() < until) || changed

@@ -586,7 +586,10 @@ impl Model {
     /// A point in time as the tables show it.
     pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
         if self.relative {
-            return format!("-{}", super::text::span(self.now(engine).since(at)).replace(' ', ""));
+            return match self.now(engine).since(at) {
+                ..1_000_000 => "now".to_owned(),
+                ago => format!("-{}", super::text::span(ago).replace(' ', "")),
+            };
         }
         let local = at.plus(i64::from(self.options.offset) * Nanos::SECOND);
         local.utc().format("%H:%M:%S").to_string()

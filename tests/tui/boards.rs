@@ -218,7 +218,7 @@ fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
     assert!(t.contains("name: db-ingress"), "{t}");
     let t = play("n<cr>e");
     assert!(t.contains("› why › yaml") && t.contains("name: web-egress"), "{t}");
-    let t = play("7snsn");
+    let t = play("7snS");
     assert!(t.find("web-egress").unwrap() < t.find("cart-api").unwrap(), "by name, backwards: {t}");
 }
 
@@ -292,9 +292,10 @@ fn a_mark_is_found_again() {
     press(&mut a, "G'a", 80, 24);
     let t = picture(&mut a, 80, 24);
     let b = t.backend().buffer();
-    assert!(row(b, find(b, &["▸"])).contains("14:02:09"), "{}", text(&t));
-    assert!(play("'z").contains("no flow is marked z"));
-    assert!(play("/port:53<cr>'").contains("jump to"));
+    let y = find(b, &["a14:02:09"]);
+    assert!(b[(1, y)].modifier.contains(Modifier::REVERSED), "its letter, on the chosen row: {}", text(&t));
+    assert!(play("ma'z").contains("no flow is marked z"));
+    assert!(play("/port:53<cr>ma'").contains("jump to"));
     // Where a filter hides the flow, its letter stands dim where it would be, and the way to it is said.
     let mut a = app(options());
     press(&mut a, "jgma/verdict:dropped<cr>G'a", 80, 24);
@@ -306,7 +307,8 @@ fn a_mark_is_found_again() {
     assert_eq!((first.symbol(), first.modifier.contains(Modifier::DIM)), ("a", true), "{}", text(&t));
     press(&mut a, "/<c-u><cr>'a", 80, 24);
     let t = picture(&mut a, 80, 24);
-    assert_eq!(find(t.backend().buffer(), &["▸"]), 3, "{}", text(&t));
+    let b = t.backend().buffer();
+    assert_eq!((find(b, &["a14:02:09"]), b[(1, 3)].modifier.contains(Modifier::REVERSED)), (3, true), "{}", text(&t));
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod screens;
 mod speed;
 mod tables;
 mod timeline;
+mod words;

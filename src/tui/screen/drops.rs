@@ -7,6 +7,7 @@ use crate::tui::causes::{CauseLine, Only};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
+use crate::tui::update::board::sorted;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
 use crate::tui::widget::spark::spark;
@@ -164,7 +165,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
-        let note = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { String::new() };
+        let note = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { sorted(m) };
         pen.rule(row(area, 1), &title, &note);
     }
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };

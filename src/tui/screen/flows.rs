@@ -126,7 +126,8 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
         let Some((seq, flow)) = v.seq(i, engine).and_then(|s| Some((s, Flow::of(m, engine, v, s)?))) else { break };
-        if let Some((letter, exact)) = marked(m, engine, v, i, seq) {
+        let mark = marked(m, engine, v, i, seq);
+        if let Some((letter, exact)) = mark {
             let style = if exact { m.look.accent() } else { m.look.dim() };
             pen.put(area.x, y, 1, letter.encode_utf8(&mut [0; 4]), style);
         }
@@ -134,7 +135,10 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
         if selected == Some(i) {
             note = whole.unwrap_or_default();
             let style = if m.in_pane { m.look.strong() } else { m.look.selected() };
-            pen.put(area.x, y, 1, m.look.g.here, m.look.accent());
+            // The bar says which row it is; its own letter stays readable on it.
+            if mark.is_none_or(|(_, exact)| !exact) {
+                pen.put(area.x, y, 1, m.look.g.here, m.look.accent());
+            }
             pen.over(Rect { x: area.x, y, width: area.width, height: 1 }, style);
         }
     }

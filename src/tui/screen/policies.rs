@@ -68,6 +68,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let limits = m.captures.limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
+        () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),
+        () if p.usage.unheld > 0 => {
+            let lacking = many(p.usage.unheld, "drop");
+            seg(format!("at least so many stopped: causes of {lacking} found no room "), look.warn())
+        }
         () if p.usage.unknown > 0 => seg(format!("{} undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),

@@ -96,7 +96,12 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         }
         (Action::Enter | Action::Describe, Screen::Flows(_)) if m.in_pane => None,
         (Action::Enter | Action::Describe, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
-        (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
+        (Action::Plus | Action::Minus, Screen::Flows(_)) if m.in_pane => None,
+        (Action::Plus | Action::Minus | Action::Mark, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
+        (Action::Jump, _) if m.marks.is_empty() => Some("no flow is marked"),
+        (Action::Plus | Action::Minus | Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => {
+            Some("no drops here")
+        }
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
@@ -147,7 +152,7 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Pause => pause(m, engine),
         Action::Follow => follow(m, engine),
         Action::Time => m.relative = !m.relative,
-        Action::Wide => m.wide = !m.wide,
+        Action::Wide => wide(m),
         Action::Maximise => go::maximise(m),
         Action::Copy => m.menu = Some(Menu::Copy),
         Action::Addresses => m.addresses = !m.addresses,
@@ -207,9 +212,10 @@ fn mark(m: &mut Model, engine: &Engine, which: Menu, key: Key) {
         (_, Some(seq)) if seq >= engine.store().seqs().end => toast(m, Tone::Info, "no flow has come since"),
         (_, Some(seq)) if engine.store().row(seq).is_none() => toast(m, Tone::Info, "the marked flow is not held any more"),
         (_, Some(seq)) => {
-            let page = m.page;
+            let page = usize::from(flows::table_height(m));
             let Some(v) = m.view_mut() else { return };
             v.show(seq, page);
+            v.fill(engine, page);
             if !v.contains(seq, engine) {
                 toast(m, Tone::Info, format!("the filter hides flow {letter}; this is the nearest: / Ctrl-u Enter ' {letter} goes to it"));
             }
@@ -305,8 +311,22 @@ fn pause(m: &mut Model, engine: &Engine) {
 }
 
 fn follow(m: &mut Model, engine: &Engine) {
-    if let Some(v) = m.view_mut() {
-        if v.follow { v.freeze(engine) } else { v.follow = true }
+    let Some(v) = m.view_mut() else { return };
+    let on = !v.follow;
+    if on {
+        v.follow = true
+    } else {
+        v.freeze(engine)
+    }
+    toast(m, Tone::Info, if on { "follows the newest flow" } else { "stays at this flow; f follows the newest again" });
+}
+
+/// Whole names, or short ones. Addresses have but one form.
+fn wide(m: &mut Model) {
+    m.wide = !m.wide;
+    if m.addresses {
+        let names = if m.wide { "whole" } else { "short" };
+        toast(m, Tone::Info, format!("names are {names} now; addresses stand in their place until r"));
     }
 }
 

@@ -111,8 +111,10 @@ pub fn speed(m: &mut Model, faster: bool) {
     let now = remote.pace().speed;
     let next = if faster { SPEEDS.iter().find(|s| **s > now) } else { SPEEDS.iter().rev().find(|s| **s < now) };
     let next = next.copied().unwrap_or(if faster { f64::INFINITY } else { now });
+    let over = remote.ended();
     m.effects.push(Effect::Speed(next));
-    toast(m, Tone::Info, if next.is_infinite() { "as fast as it can be read".to_owned() } else { format!("{next}×") });
+    let speed = if next.is_infinite() { "as fast as it can be read".to_owned() } else { format!("{next}×") };
+    toast(m, Tone::Info, if over { format!("the recording is at its end; played again: {speed}") } else { speed });
 }
 
 /// The engine has forgotten everything: rows and causes have other numbers now.
