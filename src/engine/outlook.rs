@@ -72,7 +72,7 @@ impl Engine {
         self.outlook = Outlook::begin(edits, &news);
         self.saves.add(edits, faults.is_empty());
         self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
-        self.causes.look_again();
+        self.causes.look_again(edits.at);
     }
 
     /// Whether it is not found out yet what an edit changes.

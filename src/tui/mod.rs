@@ -12,6 +12,7 @@ pub mod column;
 mod desk;
 mod glyph;
 mod ground;
+mod heard;
 pub mod key;
 mod model;
 mod prompt;

@@ -5,6 +5,7 @@ mod boards;
 mod copies;
 mod hostile;
 mod kit;
+mod lasting;
 mod pictures;
 mod recordings;
 mod screens;

@@ -200,7 +200,8 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) -> b
             if i == which { (crate::tui::text::clip(s, room.max(3), pen.look.g.gap), *style) } else { (s.clone(), *style) }
         })
         .collect();
-    pen.line(area, &cut);
+    // Where that is not enough the end is marked as cut too.
+    pen.line(area, &fitted(&cut, usize::from(w), pen.look.g.gap));
     true
 }
 
@@ -244,6 +245,14 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     } else if !engine.store().is_empty() && !v.is_all() {
         lines.push(say("no flow matches this filter".to_owned(), look.plain()));
         lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
+        if [Field::Outcome, Field::Policies].into_iter().any(|f| v.filter().fields().contains(f)) {
+            let text = v.text();
+            let said = format!(
+                "here flows that passed are not judged: no outcome or policy is known of them. 9 says who was let in by which rule; flowhy observe --why=all '{text}' judges every flow"
+            );
+            let said = wrap(&said, usize::from(area.width).saturating_sub(3));
+            lines.extend(said.into_iter().map(|l| say(l, look.dim())));
+        }
         let asks = REQUESTS.into_iter().any(|f| v.filter().fields().contains(f));
         if asks && !has_requests(engine) {
             let said = format!(

@@ -333,7 +333,8 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
             if line.stopped() == 0 {
-                return toast(m, Tone::Info, "it stopped no flow so far");
+                let text = if line.allows > 0 { "it stopped nothing: 9 says who was let in by it" } else { "it decided on no flow so far" };
+                return toast(m, Tone::Info, text);
             }
             let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);

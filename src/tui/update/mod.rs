@@ -23,6 +23,8 @@ use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crate::model::input::Link;
+use crate::model::time::Nanos;
 use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
@@ -359,7 +361,7 @@ pub fn edited(m: &mut Model, found: &Found) {
         n if found.removed => {
             said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" }))
         }
-        n => said.push(format!("{} fixed", causes(n))),
+        n => said.push(format!("{} would be fixed", causes(n))),
     }
     if found.foreseen > 0 {
         said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
@@ -389,6 +391,10 @@ pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
 /// Before a picture: causes, size, and what follows from both.
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
+    // Before the first flow there is nothing that could end.
+    if engine.now() > Nanos::default() {
+        m.heard.note(listens(m, engine), m.now(engine));
+    }
     causes(m, engine);
     foretell::at_once(m, engine);
     let grown = (m.width, m.height) != (width, height);
@@ -409,6 +415,12 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     super::screen::measure(m, engine);
 }
 
+/// Whether somebody listens at all, and to all that are asked.
+fn listens(m: &Model, engine: &Engine) -> bool {
+    let ended = m.options.live && m.closed;
+    !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
+}
+
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
 fn causes(m: &mut Model, engine: &Engine) {
     if m.is_paused() {
@@ -418,14 +430,20 @@ fn causes(m: &mut Model, engine: &Engine) {
     let known = m.drops.lines.len();
     // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
     let limited = !m.captures.limits().is_empty();
-    let seen = |s: State| if limited && s == State::Fixed { State::Quiet } else { s };
+    let heard = m.heard.upto(now);
+    let state = |c: &crate::engine::causes::Cause| match c.state(now) {
+        State::Fixed if !limited => State::Fixed,
+        State::Fixed | State::Quiet if !m.heard.would_hear(c.last, now) => State::Unheard,
+        State::Fixed => State::Quiet,
+        s => s,
+    };
     let line = |c: &crate::engine::causes::Cause| {
-        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(now) };
+        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(heard) };
         CauseLine {
             id: c.id,
             all,
             seen: all,
-            state: seen(c.state(now)),
+            state: state(c),
             audit: c.audit,
             foreseen: c.foreseen.is_some(),
             foretold: false,
@@ -460,7 +478,7 @@ fn causes(m: &mut Model, engine: &Engine) {
 
 /// Under a filter the drops that pass it count.
 fn count_in_view(m: &mut Model, engine: &Engine) {
-    let now = m.now(engine);
+    let now = m.heard.upto(m.now(engine));
     let mut lines = std::mem::take(&mut m.drops.lines);
     let view = m.view().filter(|v| !v.is_all());
     for l in &mut lines {
@@ -478,9 +496,10 @@ fn sort_causes(m: &mut Model) {
     }
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
-        State::Quiet => 1,
-        State::Mended => 2,
-        State::Fixed => 3,
+        State::Unheard => 1,
+        State::Quiet => 2,
+        State::Mended => 3,
+        State::Fixed => 4,
     };
     match m.drops.sort {
         Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.seen.first), l.id)),

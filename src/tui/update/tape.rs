@@ -8,6 +8,7 @@ use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
 use crate::tui::causes::Drops;
+use crate::tui::heard::Heard;
 use crate::tui::model::{Effect, Hunt, Model, Screen, Trail, Wanted};
 use crate::tui::view::View;
 
@@ -130,6 +131,6 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.trail = Trail::default();
     m.drops = Drops::default();
     m.marks.clear();
-    m.captures = Captures::default();
+    (m.captures, m.heard) = (Captures::default(), Heard::default());
     (m.prompt, m.menu, m.in_pane, m.hunt) = (None, None, false, None);
 }
