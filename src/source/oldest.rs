@@ -5,6 +5,7 @@ use super::hubble::get_flows;
 use super::overlap::MOST;
 use super::resume;
 use super::server::Server;
+use crate::model::ids::Ids;
 use crate::model::time::Nanos;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::wire::pb::observer::{GetFlowsRequest, GetFlowsResponse};
@@ -31,9 +32,12 @@ impl Oldest {
         self.whole
     }
 
-    /// A flow of a node is held.
+    /// A flow of a node is held; names that no node can have are passed over.
     pub fn holds(&mut self, node: &[u8], at: Nanos) {
         self.flows += 1;
+        if node.len() > Ids::LONGEST {
+            return;
+        }
         let oldest = self.nodes.entry(node.into()).or_insert(at);
         *oldest = at.min(*oldest);
     }

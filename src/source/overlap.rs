@@ -4,10 +4,12 @@
 //! Owns the memory of each node's last flow, and the judgement. Knows nothing of connections, and asks nobody. The times are the nodes'
 //! own; that of the break is ours.
 use super::oldest::Oldest;
+use crate::model::ids::Ids;
 use crate::model::time::Nanos;
 use std::collections::HashMap;
 
-/// Nodes whose last flow is remembered; of further ones nothing is claimed. The largest clusters have 5 000.
+/// Nodes whose last flow is remembered; of further ones, and of names that no node can have, nothing is claimed. The largest clusters have
+/// 5 000.
 pub const MOST: usize = 16_384;
 /// Clocks that are further apart are not compared: a recording that is served tells of another day.
 const SKEW: i64 = 60 * Nanos::SECOND;
@@ -84,7 +86,7 @@ impl Overlap {
     pub fn came(&mut self, node: &[u8], at: Nanos) {
         if let Some(last) = self.last.get_mut(node) {
             *last = (*last).max(at);
-        } else if self.last.len() < MOST {
+        } else if self.last.len() < MOST && node.len() <= Ids::LONGEST {
             self.last.insert(node.into(), at);
         }
         if self.open.is_empty() {
@@ -254,5 +256,13 @@ mod tests {
         o.came(b"a", at(3_000));
         o.answer(None);
         assert_eq!((told(&mut o), o.wants()), (vec![], false));
+    }
+
+    #[test]
+    fn a_name_that_no_node_can_have_takes_no_room() {
+        let mut o = Overlap::default();
+        o.came(&[b'n'; 1 << 20], at(5));
+        o.came(&[b'n'; Ids::LONGEST], at(5));
+        assert_eq!(o.last.len(), 1);
     }
 }
