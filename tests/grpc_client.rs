@@ -1,6 +1,9 @@
 //! The live client against servers that are well, that die and return, and that are something else altogether.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
 
+#[path = "grpc_client/breaks.rs"]
+mod breaks;
+
 use bytes::{Buf, BufMut, Bytes};
 use flowhy::error::{Error, Kind};
 use flowhy::model::input::{Codec as Form, Frame, Input, Link};
@@ -411,6 +414,9 @@ fn a_message_that_is_too_large_is_one_broken_frame_and_not_met_again_and_again()
     let handler: Handler = Arc::new(move |r| {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
             return Ok(list(vec![message(now_ms() - 1000, "a"), Bytes::from(vec![0u8; (64 << 20) + 1]), message(now_ms(), "b")]));
+        }
+        if r.first {
+            return Ok(list(vec![message(now_ms() - 2000, "oldest")]));
         }
         // A ring with the large message in it gives it to anyone who asks from before it.
         assert!(r.since.is_some_and(|t| t.seconds * 1000 + i64::from(t.nanos) / 1_000_000 > now_ms() - 900), "{:?}", r.since);

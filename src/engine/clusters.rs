@@ -442,9 +442,9 @@ impl Clusters {
         if self.live.is_empty() { std::slice::from_ref(&self.base) } else { &self.live }
     }
 
-    /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
-    pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
-        self.judged().iter().flat_map(|c| c.policies.steps().map(|s| (&*c.name, s)))
+    /// Every change of a policy that is remembered, with its cluster and its number there; of each cluster in the order of time.
+    pub fn changes(&self) -> impl Iterator<Item = (&str, u64, &Step)> {
+        self.judged().iter().flat_map(|c| c.policies.numbered().map(|(n, s)| (&*c.name, n, s)))
     }
 
     /// Takes in manifests that were written anew, and says what of them could not be used. What each cluster says of itself goes on.

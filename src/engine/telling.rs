@@ -51,8 +51,8 @@ impl Engine {
         self.clusters.names()
     }
 
-    /// Every change of a policy that is remembered, with its cluster; of each cluster in the order of time.
-    pub fn changes(&self) -> impl Iterator<Item = (&str, &Step)> {
+    /// Every change of a policy that is remembered, with its cluster and its number there; of each cluster in the order of time.
+    pub fn changes(&self) -> impl Iterator<Item = (&str, u64, &Step)> {
         self.clusters.changes()
     }
 

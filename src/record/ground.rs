@@ -33,6 +33,8 @@ pub struct Ground {
     objects: BTreeMap<(Arc<str>, ObjectId), Vec<u8>>,
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
+    /// When the latest of them was said.
+    listed: Option<Nanos>,
     faults: Vec<Vec<u8>>,
     /// What servers were asked for, the latest last.
     asked: VecDeque<Vec<u8>>,
@@ -76,6 +78,7 @@ impl Ground {
                 self.objects.remove(&(cluster, id.clone()));
             }
             Change::Kind(k) => {
+                self.listed = self.listed.max(at.at);
                 self.kinds.insert((cluster, k.group.clone(), k.kind.clone()), line.clone());
             }
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
@@ -150,8 +153,10 @@ impl Ground {
         }
     }
 
-    /// Appends everything that is known, and returns how many lines that are.
-    pub fn snapshot(&self, now: Nanos, out: &mut Vec<u8>) -> u64 {
+    /// Appends everything that is known, and returns how many lines that are. It is no older than the lists that it is of, however old the
+    /// flows are that a server had kept. `names`: lines of what is known besides.
+    pub fn snapshot(&self, now: Nanos, names: &[&[u8]], out: &mut Vec<u8>) -> u64 {
+        let now = self.listed.map_or(now, |listed| listed.max(now));
         line::snapshot(true, now, out);
         out.push(b'\n');
         let manifests = self.manifests.iter().map(|(_, _, l)| l);
@@ -168,6 +173,11 @@ impl Ground {
             .chain(self.kinds.values())
             .chain(self.objects.values())
         {
+            out.extend_from_slice(l);
+            out.push(b'\n');
+            lines += 1;
+        }
+        for l in names {
             out.extend_from_slice(l);
             out.push(b'\n');
             lines += 1;
@@ -202,7 +212,7 @@ mod tests {
             assert!(line.starts_with(b"{\"world\":{\"time\":"));
         }
         let mut out = Vec::new();
-        assert_eq!(ground.snapshot(Nanos(5_000), &mut out), 2 + 1 + MOST_EDITS as u64);
+        assert_eq!(ground.snapshot(Nanos(5_000), &[], &mut out), 2 + 1 + MOST_EDITS as u64);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].contains("\"apply\"") && lines[1].contains("v0}"), "it was so before the first: {}", lines[1]);
@@ -237,7 +247,7 @@ mod tests {
         // What is said again comes later in the next file, as it does in the memory of whoever reads it.
         assert_eq!(ground.take(&said(ids(1..2)), line::write), None);
         let mut out = Vec::new();
-        ground.snapshot(Nanos(2), &mut out);
+        ground.snapshot(Nanos(2), &[], &mut out);
         let text = String::from_utf8(out).unwrap();
         let all: Vec<&str> = text.lines().filter(|l| l.contains("\"ids\"")).collect();
         assert!(all.len() == 1_000 && all[0].contains("\"2-x") && all[999].contains("\"1-x"), "{}", all[999]);
@@ -283,7 +293,7 @@ mod tests {
             let edits = Edits { at: Nanos(at), files: vec![Edited { file: file.to_owned(), pairs: vec![pair], faults: Vec::new() }] };
             ground.take(&Arc::new(edits).said().unwrap(), line::write);
             let mut out = Vec::new();
-            ground.snapshot(Nanos(9), &mut out);
+            ground.snapshot(Nanos(9), &[], &mut out);
             String::from_utf8(out).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
         let big = doc("a.yaml", "a1", MOST_EDITED + 1);

@@ -233,7 +233,9 @@ impl Reader {
 
 /// Whether a line of state says what agents' numbers mean.
 fn numbers(text: &[u8]) -> bool {
-    matches!(line::read(text), Ok(Said::Changes(all)) if all.iter().any(|at| matches!(at.change, Change::Ids(_))))
+    // A state is large, and few lines of it speak of numbers.
+    memchr::memmem::find(text, b"\"ids\"").is_some()
+        && matches!(line::read(text), Ok(Said::Changes(all)) if all.iter().any(|at| matches!(at.change, Change::Ids(_))))
 }
 
 /// One time through the recordings.

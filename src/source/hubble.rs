@@ -5,8 +5,8 @@
 use super::backoff::Backoff;
 use super::capture::{Capture, Wishes};
 use super::feed::{Feed, Gone};
-use super::overlap::Lapse;
-use super::resume::{self, OVERLAP, Resume};
+use super::oldest::{Inquiry, Oldest};
+use super::resume::{OVERLAP, Resume};
 use super::server::Server;
 use super::status::{Sort, Trouble, trouble};
 use super::{Source, Stop};
@@ -139,6 +139,8 @@ struct Session {
     broke: Option<Nanos>,
     /// New messages on this connection; any on any.
     news: bool,
+    /// The server has answered a question on this connection.
+    spoke: bool,
     seen: bool,
     /// A message came for the filter that is asked for now.
     proven: bool,
@@ -164,6 +166,7 @@ impl Session {
             reached: None,
             broke: None,
             news: false,
+            spoke: false,
             seen: false,
             proven: false,
             wishes,
@@ -173,7 +176,7 @@ impl Session {
 
     async fn drive(&mut self, feed: &mut Feed) -> Result<(), Error> {
         loop {
-            self.news = false;
+            (self.news, self.spoke) = (false, false);
             if let Some(any) = self.wishes.take() {
                 (self.client.request.whitelist, self.client.request.blacklist) = (any, Vec::new());
                 (self.proven, self.wished) = (false, true);
@@ -220,8 +223,12 @@ impl Session {
             if self.news || trouble.sort == Sort::Pings {
                 self.backoff.reset();
             }
-            if self.news {
-                self.broke = Some(now());
+            if self.news || self.spoke {
+                // How long a server was silent before that was noticed nobody knows: at the longest from the last ping that was answered.
+                let silent =
+                    if trouble == Trouble::silent() { self.keepalive + self.client.server.timing.patience() } else { Duration::ZERO };
+                let silent = i64::try_from(silent.as_nanos()).unwrap_or(i64::MAX);
+                self.broke = Some(now().plus(-silent));
             }
             let pause = self.backoff.pause();
             let cause = match trouble.sort {
@@ -267,23 +274,33 @@ impl Session {
             }
             Ok::<_, Trouble>((early, call, greeting, channel))
         };
-        let (early, call, greeting, channel) = tokio::select! {
+        let (early, mut call, greeting, channel) = tokio::select! {
             opened = opening => opened?,
             () = feed.gone() => return Err(Ended::Gone),
         };
         self.reached.get_or_insert_with(now);
         feed.send(Input::Link(Link::Connected { server: self.server.clone() })).await?;
         feed.flush().await?;
+        let mut inquiry = Inquiry::new(self.client.server.clone(), channel);
+        if self.resume.wants_oldest() {
+            inquiry.ask();
+        }
         let answer = match early {
             Some(answer) => answer,
-            None => tokio::select! {
-                answer = call => answer,
-                () = self.wishes.come() => return Ok(Ended::Anew),
-                () = feed.gone() => return Err(Ended::Gone),
+            None => loop {
+                tokio::select! {
+                    answer = &mut call => break answer,
+                    oldest = inquiry.answer() => {
+                        self.answered(oldest, feed).await?;
+                        feed.flush().await?;
+                    }
+                    () = self.wishes.come() => return Ok(Ended::Anew),
+                    () = feed.gone() => return Err(Ended::Gone),
+                }
             },
         };
         let ended = match answer {
-            Ok(stream) => self.read(stream, channel, feed, filtered).await,
+            Ok(stream) => self.read(stream, inquiry, feed, filtered).await,
             Err(status) => Err(self.failed(&status, filtered, feed).await),
         };
         match ended {
@@ -294,11 +311,17 @@ impl Session {
         }
     }
 
-    async fn read(&mut self, mut stream: Streaming<Bytes>, channel: Channel, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
+    async fn read(&mut self, mut stream: Streaming<Bytes>, mut inquiry: Inquiry, feed: &mut Feed, filtered: bool) -> Result<Ended, Ended> {
         loop {
             if self.wishes.waits() {
                 feed.flush().await?;
                 return Ok(Ended::Anew);
+            }
+            if let Some(oldest) = inquiry.ready() {
+                self.answered(oldest, feed).await?;
+            }
+            if self.resume.wants_oldest() {
+                inquiry.ask();
             }
             // What is there already is taken without asking the clock; the runtime's budget sees to it that others run.
             let message = match stream.message().now_or_never() {
@@ -307,6 +330,10 @@ impl Session {
                     message = stream.message() => message,
                     () = feed.due() => {
                         feed.flush().await?;
+                        continue;
+                    }
+                    oldest = inquiry.answer() => {
+                        self.answered(oldest, feed).await?;
                         continue;
                     }
                     () = self.wishes.come() => continue,
@@ -322,9 +349,7 @@ impl Session {
                     // An answer that ends is never gone on with, so there is nothing to remember.
                     if !self.client.request.follow || self.resume.is_new(&bytes) {
                         self.news = true;
-                        if let Some(lapse) = self.resume.lapse() {
-                            self.lacks(lapse, &channel, feed).await?;
-                        }
+                        self.lacks(feed).await?;
                         feed.send(self.frame(bytes, None)).await?;
                     }
                 }
@@ -337,37 +362,21 @@ impl Session {
         }
     }
 
-    /// Says that a node may lack something, unless the server holds older flows of it than what is missed: then there was none that was
-    /// asked for.
-    async fn lacks(&self, lapse: Lapse, channel: &Channel, feed: &mut Feed) -> Result<(), Ended> {
-        // Until the connection broke everything came, if the node's clock is not altogether different from ours.
-        let alive = self.broke.map(|at| at.plus(-OVERLAP)).filter(|at| *at < lapse.until);
-        let from = alive.map_or(lapse.from, |at| lapse.from.max(at));
-        let oldest = tokio::select! {
-            oldest = tokio::time::timeout(self.client.server.timing.connect, self.oldest(channel.clone(), &lapse.node)) => oldest.ok().flatten(),
-            () = feed.gone() => return Err(Ended::Gone),
-        };
-        if oldest.is_some_and(|at| at <= from) {
-            return Ok(());
-        }
-        let until = oldest.map_or(lapse.until, |at| at.min(lapse.until));
-        let gap = Gap { server: self.server.clone(), node: lapse.node, from, until };
-        feed.send(Input::World(At { cluster: Arc::from(""), at: Some(until), change: Change::Gap(Arc::new(gap)) })).await?;
-        Ok(())
+    /// How far back the server's memory goes, if it has said so.
+    async fn answered(&mut self, oldest: Option<Oldest>, feed: &mut Feed) -> Result<(), Ended> {
+        self.spoke |= oldest.as_ref().is_some_and(Oldest::is_whole);
+        self.resume.oldest(oldest.as_ref());
+        self.lacks(feed).await
     }
 
-    /// When the oldest flow of a node was that the server holds.
-    async fn oldest(&self, channel: Channel, node: &str) -> Option<Nanos> {
-        let wire = observer::GetFlowsRequest { number: 1, first: true, ..Default::default() };
-        let mut stream = get_flows(channel, self.client.server.request(wire)).await.ok()?;
-        let mut oldest = None;
-        // Relay answers with one of each node.
-        while let Ok(Some(message)) = stream.message().await {
-            if let Some(at) = resume::flow_of(&message, node.as_bytes()) {
-                oldest = Some(oldest.map_or(at, |o: Nanos| o.min(at)));
-            }
+    /// Says which nodes may lack something.
+    async fn lacks(&mut self, feed: &mut Feed) -> Result<(), Ended> {
+        for lapse in self.resume.lapses() {
+            let (server, until) = (self.server.clone(), lapse.until);
+            let gap = Gap { server, node: lapse.node, from: lapse.from, until };
+            feed.send(Input::World(At { cluster: Arc::from(""), at: Some(until), change: Change::Gap(Arc::new(gap)) })).await?;
         }
-        oldest
+        Ok(())
     }
 
     async fn failed(&self, status: &Status, filtered: bool, feed: &mut Feed) -> Ended {
@@ -405,13 +414,14 @@ impl Session {
             if let Some(since) = since {
                 (wire.number, wire.first, wire.since) = (0, false, Some(stamp(since)));
             }
-            self.resume.look_for_duplicates(now());
+            // The node's clock may be a little apart from ours.
+            self.resume.look_for_duplicates(now(), self.broke.map(|at| at.plus(-OVERLAP)));
         }
         wire
     }
 }
 
-async fn get_flows(channel: Channel, request: tonic::Request<observer::GetFlowsRequest>) -> Result<Streaming<Bytes>, Status> {
+pub(super) async fn get_flows(channel: Channel, request: tonic::Request<observer::GetFlowsRequest>) -> Result<Streaming<Bytes>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel)
         .max_decoding_message_size(LARGEST)
         .accept_compressed(CompressionEncoding::Zstd)

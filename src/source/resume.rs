@@ -3,6 +3,7 @@
 //! Owns the memory of what was seen last. It asks again for what began a little before the last flow and drops what it
 //! knows: by uuid, or by the message's own bytes where an agent gives none. It reads of a message only time, node and uuid. That
 //! nothing of it comes again is noticed by `overlap`.
+use super::oldest::Oldest;
 use super::overlap::{Lapse, Overlap};
 use crate::model::time::Nanos;
 use std::collections::{HashMap, VecDeque};
@@ -31,8 +32,6 @@ pub struct Resume {
     /// Nothing before this is asked for again, whatever was seen.
     floor: Option<Nanos>,
     overlap: Overlap,
-    /// What the last message has shown to be lacking.
-    lapse: Option<Lapse>,
 }
 
 impl Resume {
@@ -41,14 +40,24 @@ impl Resume {
         let mark = mark(message);
         let new = self.is_unknown(message, &mark);
         if let (true, Some(at)) = (mark.flow, mark.time) {
-            self.lapse = self.overlap.came(mark.node, at, new);
+            self.overlap.came(mark.node, at);
         }
         new
     }
 
-    /// What lies between the last flow before a break and the message that was taken last, if it may be lost.
-    pub fn lapse(&mut self) -> Option<Lapse> {
-        self.lapse.take()
+    /// Times of which flows may be lost that were found since this was asked last.
+    pub fn lapses(&mut self) -> Vec<Lapse> {
+        self.overlap.lapses()
+    }
+
+    /// Whether it is time to ask how far back the server's memory goes.
+    pub fn wants_oldest(&self) -> bool {
+        self.overlap.wants()
+    }
+
+    /// How far back it goes; `None`: the server did not say.
+    pub fn oldest(&mut self, oldest: Option<&Oldest>) {
+        self.overlap.answer(oldest);
     }
 
     fn is_unknown(&mut self, message: &[u8], mark: &Mark<'_>) -> bool {
@@ -103,10 +112,11 @@ impl Resume {
         self.overlap.forget();
     }
 
-    /// A new connection begins: what is remembered may come again. `now` bounds how far a clock that is ahead moves the end.
-    pub fn look_for_duplicates(&mut self, now: Nanos) {
+    /// A new connection begins: what is remembered may come again. `now` bounds how far a clock that is ahead moves the end; until
+    /// `whole` everything came.
+    pub fn look_for_duplicates(&mut self, now: Nanos, whole: Option<Nanos>) {
         if let Some(since) = self.since() {
-            self.overlap.ask(since);
+            self.overlap.ask(since, whole);
         }
         self.known.clear();
         for id in &self.recent {
@@ -129,10 +139,10 @@ pub fn time(message: &[u8]) -> Option<Nanos> {
     mark(message).time
 }
 
-/// The time of a flow of that node.
-pub fn flow_of(message: &[u8], node: &[u8]) -> Option<Nanos> {
+/// Node and time of a flow.
+pub fn flow_of(message: &[u8]) -> Option<(&[u8], Nanos)> {
     let mark = mark(message);
-    mark.time.filter(|_| mark.flow && mark.node == node)
+    mark.time.filter(|_| mark.flow).map(|at| (mark.node, at))
 }
 
 /// What is read of a message.
@@ -258,12 +268,13 @@ mod tests {
         let seen: Vec<_> = (0..100).map(|n| message(1000 + n / 10, &n.to_string())).collect();
         assert!(seen.iter().all(|m| r.is_new(m)));
         assert_eq!(r.since().map(|t| t.parts().0), Some(1009 - 2));
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert!(seen[80..].iter().all(|m| !r.is_new(m)));
         assert!(r.is_new(&message(1009, "new")));
-        assert_eq!(r.lapse(), None);
+        r.oldest(None);
+        assert_eq!(r.lapses(), []);
         // It breaks again: both what came before and after the first break are known.
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert!(!r.is_new(&message(1009, "new")) && !r.is_new(&seen[99]));
     }
 
@@ -271,11 +282,12 @@ mod tests {
     fn where_nothing_of_before_the_break_comes_again_what_lies_between_may_be_lost() {
         let mut r = Resume::default();
         (0..100).for_each(|n| assert!(r.is_new(&message(1000 + n / 10, &n.to_string()))));
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert!(r.is_new(&message(1500, "later")));
-        let lapse = r.lapse().unwrap();
+        r.oldest(None);
+        let lapse = r.lapses().remove(0);
         assert_eq!((lapse.node.as_str(), lapse.from.parts().0, lapse.until.parts().0), ("n", 1009, 1500));
-        assert!(r.is_new(&message(1501, "and on")) && r.lapse().is_none());
+        assert!(r.is_new(&message(1501, "and on")) && r.lapses().is_empty());
     }
 
     #[test]
@@ -283,7 +295,7 @@ mod tests {
         let mut r = Resume::default();
         let m = message(1, "");
         assert!(r.is_new(&m) && r.is_new(&m), "twice on one connection is two flows");
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert_eq!([r.is_new(&m), r.is_new(&m), r.is_new(&m)], [false, false, true]);
     }
 
@@ -291,7 +303,7 @@ mod tests {
     fn a_server_that_gives_every_flow_the_same_uuid_loses_none_after_a_break() {
         let mut r = Resume::default();
         assert!((0..5).all(|n| r.is_new(&message(1000 + n, "same"))));
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert!(!r.is_new(&message(1004, "same")), "this one was there");
         assert!((5..20).all(|n| r.is_new(&message(1000 + n, "same"))));
     }
@@ -316,7 +328,7 @@ mod tests {
         assert!((0..1_000).filter(|n| asked(*n)).all(|n| r.is_new(&message(n, &n.to_string()))));
         // Widened: the server gives everything since then.
         let since = r.since().unwrap().parts().0;
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         let came: Vec<_> = (since..1_000).filter(|n| r.is_new(&message(*n, &n.to_string()))).collect();
         let never: Vec<_> = (since..1_000).filter(|n| !asked(*n)).collect();
         assert_eq!(came, never);
@@ -327,7 +339,7 @@ mod tests {
         let mut r = Resume::default();
         (0..20).for_each(|n| assert!(r.is_new(&message(1_980 + n, &n.to_string()))));
         r.is_new(&message(99_999_999, "future"));
-        r.look_for_duplicates(NOW);
+        r.look_for_duplicates(NOW, None);
         assert!(r.is_new(&message(2_009, "a")) && !r.known.is_empty());
         assert!(r.is_new(&message(2_010, "b")) && r.known.is_empty());
     }

@@ -38,6 +38,13 @@ impl Default for Timing {
     }
 }
 
+impl Timing {
+    /// So long after a question whether it is alive a server is taken for dead.
+    pub fn patience(&self) -> Duration {
+        self.connect.max(Duration::from_secs(1)) * 2
+    }
+}
+
 /// Who asks: the value of the header `authorization`.
 #[derive(Debug, Clone)]
 pub struct Basic(MetadataValue<Ascii>);
@@ -138,7 +145,7 @@ impl Server {
             .map_err(|e| wrong(&e))?
             .origin(origin)
             .http2_keep_alive_interval(keepalive)
-            .keep_alive_timeout(self.timing.connect.max(Duration::from_secs(1)) * 2)
+            .keep_alive_timeout(self.timing.patience())
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_with_connector(Given(Some(conn))).await;
         let channel = channel.map_err(|e| greeting.judge().err().unwrap_or_else(|| Trouble::new(clean(&e.to_string()))))?;

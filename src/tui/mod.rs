@@ -160,6 +160,14 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
             () = tokio::time::sleep(NAP), if tapes.awaits() || clerk.awaits() => {}
             () = std::future::ready(()), if !queue.is_empty() || app.behind() || tapes.is_saving() => {}
         }
+        if broken.is_some() {
+            break;
+        }
+        dirty |= work(&mut app, &mut queue, &mut tapes, start);
+        // What a replay is played on for asks for more of it.
+        let hands = Hands { tapes: &mut tapes, clerk: &mut clerk, remote: &remote, capture: &capture, terminal: &mut terminal };
+        let (late, failed) = obey(&mut app, hands);
+        (asked, broken) = (asked.or(late), broken.or(failed));
         match asked {
             Some(term::Ask::Quit) => break,
             Some(term::Ask::Suspend) => {
@@ -174,10 +182,6 @@ pub async fn run(engine: Engine, mut inbox: Inbox, options: Options, mut tapes: 
         if broken.is_some() {
             break;
         }
-        dirty |= work(&mut app, &mut queue, &mut tapes, start);
-        // What a replay is played on for asks for more of it.
-        let hands = Hands { tapes: &mut tapes, clerk: &mut clerk, remote: &remote, capture: &capture, terminal: &mut terminal };
-        broken = obey(&mut app, hands).1.or(broken);
         while let Some((tone, text)) = clerk.said() {
             app.say(tone, text);
             dirty = true;

@@ -310,11 +310,13 @@ pub enum Wanted {
 }
 
 /// A replay that is played on until something appears.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Hunt {
     pub wanted: Wanted,
-    /// So many of them were there already.
-    pub known: usize,
+    /// So many causes were there already.
+    pub causes: usize,
+    /// The number of the last change of each cluster that had any.
+    pub changes: BTreeMap<String, u64>,
     /// So many frames have come when the lines that were asked for are played.
     pub frames: u64,
 }

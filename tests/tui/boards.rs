@@ -205,7 +205,7 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
 #[test]
 fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
     let t = play("7<cr>");
-    assert!(t.contains("policy:shop/db-ingress") && t.contains("of 17"), "{t}");
+    assert!(t.contains("policy:NetworkPolicy/shop/db-ingr") && t.contains("of 17"), "{t}");
     // What stands on the list is what is behind it, and nothing of it passed.
     for down in 0..5 {
         let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);

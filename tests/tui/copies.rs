@@ -62,7 +62,7 @@ fn the_command_line_is_that_of_the_screen() {
         ("1<tab>yc", why.clone()),
         ("4yc", format!("{count} from.ns,to.ns")),
         ("4oyc", format!("{count} from.workload,to.workload")),
-        ("4ovyc", format!("{count} from.ns,to.ns 'verdict:dropped,audit'")),
+        ("4ovyc", format!("{count} from.ns,to.ns 'verdict:dropped,error,audit'")),
         ("5yc", format!("{count} verdict,drop,node")),
         ("6yc", "flowhy replay flows.jsonl".to_owned()),
         ("9yc", format!("flowhy audit {SOURCE}")),
@@ -79,7 +79,7 @@ fn the_command_line_is_that_of_the_screen() {
     let passed = copied(&mut a, "1gg<cr>yc");
     assert!(passed.starts_with(&format!("flowhy observe {SOURCE} --why=all 'from.")), "{passed}");
     let stopped = copied(&mut a, "7sdyc");
-    assert!(stopped.starts_with(&format!("{why} 'policy:")), "{stopped}");
+    assert!(stopped.starts_with(&format!("{why} 'policy:")) && stopped.contains("NetworkPolicy/"), "{stopped}");
     assert_eq!(copied(&mut a, "eyc"), stopped, "its text is part of it");
     let one = copied(&mut a, "1dyc");
     assert!(one.starts_with(&format!("flowhy observe {SOURCE} -o jsonpb '")), "{one}");

@@ -107,7 +107,7 @@ fn an_old_drop_cites_the_version_of_its_time() {
     let now = dropped(&mut e, 300, 5433);
     assert_eq!((now.outcome, now.changed_since), (Outcome::NowAllowed, None));
     assert_eq!(dropped(&mut e, 301, 5432).outcome, Outcome::DefaultDeny);
-    assert_eq!(e.changes().map(|(_, s)| s.what()).collect::<Vec<_>>(), ["added", "changed"]);
+    assert_eq!(e.changes().map(|(_, _, s)| s.what()).collect::<Vec<_>>(), ["added", "changed"]);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn clusters_never_mix() {
     }
     let clusters: Vec<_> = e.clusters().map(|c| c.to_string()).collect();
     assert_eq!(
-        (clusters, e.changes().map(|(c, _)| c.to_owned()).collect::<Vec<_>>()),
+        (clusters, e.changes().map(|(c, _, _)| c.to_owned()).collect::<Vec<_>>()),
         (vec!["east".into(), "west".into()], vec!["east".into(), "west".into()])
     );
     // The same drop in both is two causes.
@@ -356,7 +356,7 @@ fn a_laptops_clock_on_one_object_does_not_move_the_changes_of_others() {
     let w = dropped(&mut e, 300, 5432);
     assert_eq!((w.outcome, w.agreement, w.names().contains(&"shop/db".to_owned())), (Outcome::DefaultDeny, Agreement::Agrees, true));
     assert_eq!(dropped(&mut e, 100, 5433).outcome, Outcome::NowAllowed, "the other allowed it then");
-    let order: Vec<_> = e.changes().map(|(_, s)| format!("{} {}", s.policy().unwrap().name, s.what())).collect();
+    let order: Vec<_> = e.changes().map(|(_, _, s)| format!("{} {}", s.policy().unwrap().name, s.what())).collect();
     assert_eq!(order, ["db added", "other added", "db changed", "other removed"]);
 }
 

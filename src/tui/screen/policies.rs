@@ -172,6 +172,7 @@ fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let file = policy.text.file.rsplit('/').next().unwrap_or(&policy.text.file);
     let place = format!("{file}:{}", policy.lines.0);
     // It was saved, or came, while somebody watched.
-    let turned = engine.changes().filter(|(_, step)| step.policy() == Some(&l.policy) && step.after().is_some()).map(|(_, s)| s.at).max();
+    let turned =
+        engine.changes().filter(|(_, _, step)| step.policy() == Some(&l.policy) && step.after().is_some()).map(|(_, _, s)| s.at).max();
     turned.map_or(place.clone(), |at| format!("{} ago, {place}", span(m.now(engine).since(at))))
 }

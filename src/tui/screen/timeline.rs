@@ -113,7 +113,7 @@ pub fn changes(engine: &Engine, axis: &Axis) -> Vec<(usize, String, Nanos)> {
         let by = s.by().map(|by| format!(" by {by}")).unwrap_or_default();
         format!("{} {}{by}", s.policy().map_or_else(String::new, PolicyRef::path), s.what())
     };
-    let mut out: Vec<_> = engine.changes().map(|(_, s)| s).filter(within).map(|s| (axis.place(s.at), told(s), s.at)).collect();
+    let mut out: Vec<_> = engine.changes().map(|(_, _, s)| s).filter(within).map(|s| (axis.place(s.at), told(s), s.at)).collect();
     out.sort_by_key(|c| c.2);
     out
 }

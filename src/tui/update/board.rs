@@ -1,5 +1,5 @@
 //! What keys do on the screens of sums, and how their lists follow the data.
-use super::{Tone, go, toast, trail};
+use super::{Tone, go, link, toast, trail};
 use crate::engine::Engine;
 use crate::engine::admitted::By;
 use crate::model::time::Nanos;
@@ -306,7 +306,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let Some(t) = matrix::table(m, engine, x).filter(|t| !t.names.is_empty()) else { return };
             let mut filter = t.filter(t.at(x));
             if x.drops {
-                filter.push_str(" verdict:dropped,audit");
+                filter = format!("{filter} {}", link::STOPPED);
             }
             go::show_within(m, engine, filter.trim());
         }
@@ -336,7 +336,7 @@ pub fn enter(m: &mut Model, engine: &Engine) {
                 let text = if line.allows > 0 { "it stopped nothing: 9 says who was let in by it" } else { "it decided on no flow so far" };
                 return toast(m, Tone::Info, text);
             }
-            let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
+            let filter = format!("{} {} outcome!=now-allowed", link::policy(&line.policy), link::STOPPED);
             go::show(m, engine, &filter);
         }
         _ => {}

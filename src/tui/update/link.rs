@@ -12,6 +12,14 @@ use crate::tui::view::View;
 use crate::tui::widget::cell::Flow;
 use std::num::NonZeroU32;
 
+/// What did not pass, or would not if policies were enforced.
+pub const STOPPED: &str = "verdict:dropped,error,audit";
+
+/// What a policy has to do with: this one, and none of another kind that bears its name.
+pub fn policy(p: &PolicyRef) -> String {
+    format!("policy:{}", query::quoted(&format!("{}/{}", p.kind, p.path())))
+}
+
 /// The flows of a cause by what they have in common: its number is valid for this run only. `None` where nobody knows any more.
 pub fn of_cause(engine: &Engine, id: CauseId) -> Option<String> {
     let cause = engine.causes().get(id)?;
@@ -34,7 +42,7 @@ pub fn of_cause(engine: &Engine, id: CauseId) -> Option<String> {
         (0, None) => String::new(),
         (port, _) => format!("to.port:{port} "),
     };
-    let policy = cause.why.policies.first().map(|p| format!("policy:{} ", query::quoted(&p.path()))).unwrap_or_default();
+    let policy = cause.why.policies.first().map(|p| policy(p) + " ").unwrap_or_default();
     let verdict = if cause.audit { "audit" } else { "dropped,error" };
     let (from, to) = (side(&row.src, &cause.from, "from")?, side(&row.dst, &cause.to, "to")?);
     Some(format!("{from}{to}{port}{policy}outcome:{} verdict:{verdict}", cause.why.outcome.word()))
@@ -102,14 +110,13 @@ pub fn command(m: &Model, engine: &Engine) -> Option<String> {
         }
         Screen::Matrix(x) => {
             let by = if x.workloads { "from.workload,to.workload" } else { "from.ns,to.ns" };
-            let drops = if x.drops { "verdict:dropped,audit" } else { "" };
+            let drops = if x.drops { STOPPED } else { "" };
             counted(by, view().map(|v| super::filter::both(&v, drops)))
         }
         Screen::Stats(_) => counted("verdict,drop,node", view()),
         Screen::Timeline(_) => picture(m, filter(m, engine)?),
         Screen::Policies(p) => {
             let here = p.list.here().and_then(|i| p.usage.lines.get(i)).filter(|l| l.stopped() > 0);
-            let policy = |p: &PolicyRef| format!("policy:{}", query::quoted(&p.path()));
             match here {
                 Some(l) => ask("flowhy why", "", Some(policy(&l.policy))),
                 // An audit asks no server for flows.

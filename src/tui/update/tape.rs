@@ -63,43 +63,43 @@ pub fn step(m: &mut Model, back: bool) {
 /// and the lines are let through by some at a time: so it stops where that is, not where the pipe ends.
 pub fn hunt(m: &mut Model, engine: &Engine, wanted: Wanted) {
     let frames = engine.ledger().frames;
-    m.hunt = Some(Hunt { wanted, known: known(engine, wanted), frames });
+    // Numbers, not places: old changes are forgotten while new ones come.
+    let changes = engine.changes().map(|(cluster, number, _)| (cluster.to_owned(), number)).collect();
+    m.hunt = Some(Hunt { wanted, causes: engine.causes().len(), changes, frames });
     m.effects.push(Effect::Hold(true));
-}
-
-fn known(engine: &Engine, wanted: Wanted) -> usize {
-    match wanted {
-        Wanted::Cause => engine.causes().len(),
-        Wanted::Change => engine.changes().count(),
-    }
 }
 
 /// What was hunted for is looked for among what has come; more is asked for while it has not. Returns whether something changed.
 pub fn follow(m: &mut Model, engine: &Engine) -> bool {
-    let Some(hunt) = m.hunt else { return false };
+    let Some(hunt) = &m.hunt else { return false };
     let Some((remote, view)) = m.options.remote.as_ref().zip(m.view()) else { return false };
     if view.behind(engine) {
         return false;
     }
     let found = match hunt.wanted {
-        Wanted::Cause => engine.causes().iter().skip(hunt.known).find(|c| view.has_cause(c.id)).map(|c| c.first),
-        Wanted::Change => engine.changes().nth(hunt.known).map(|c| c.1.at),
+        Wanted::Cause => engine.causes().iter().skip(hunt.causes).find(|c| view.has_cause(c.id)).map(|c| c.first),
+        Wanted::Change => {
+            let new = |cluster: &str, number| hunt.changes.get(cluster).is_none_or(|known| number > *known);
+            engine.changes().filter(|(cluster, number, _)| new(cluster, *number)).map(|c| c.2.at).min()
+        }
     };
     let over = remote.ended() && engine.ended().len() >= remote.files();
     if found.is_none() && !over {
-        if engine.ledger().frames >= hunt.frames {
-            m.hunt = Some(Hunt { frames: engine.ledger().frames + LINES, ..hunt });
+        let frames = engine.ledger().frames;
+        if let Some(hunt) = m.hunt.as_mut().filter(|hunt| frames >= hunt.frames) {
+            hunt.frames = frames + LINES;
             m.effects.push(Effect::Step(LINES));
         }
         return true;
     }
+    let wanted = hunt.wanted;
     m.hunt = None;
     if let Some(Screen::Timeline(t)) = m.stack.last_mut()
         && let Some(at) = found
     {
         t.at = Some(at);
     }
-    let what = if hunt.wanted == Wanted::Cause { "cause begins" } else { "change of a policy comes" };
+    let what = if wanted == Wanted::Cause { "cause begins" } else { "change of a policy comes" };
     if found.is_none() {
         toast(m, Tone::Info, format!("no further {what} until the recording's end"));
     }

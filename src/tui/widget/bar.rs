@@ -320,39 +320,42 @@ fn stated(m: &Model, text: &str, room: usize) -> Vec<Seg> {
     line
 }
 
-/// The line under the prompt while the text is no filter: a caret under the column, and what is wrong.
-pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
-    let Some((p, e)) = m.prompt.as_ref().and_then(|p| p.error.as_ref().map(|e| (p, e))) else { return false };
-    let room = usize::from(area.width);
+/// What is wrong with the text in the prompt, as it stands on a line of a width.
+struct Wrong {
+    /// Under what it is about, and how many columns that takes.
+    caret: usize,
+    carets: usize,
+    text: String,
+    /// Behind the caret; before it where only that has the room; where neither has, the last lines have it.
+    at: Option<usize>,
+}
+
+fn wrong(m: &Model, room: usize) -> Option<Wrong> {
+    let p = m.prompt.as_ref()?;
+    let e = p.error.as_ref()?;
     let skip = skipped(m, p, room);
     let (from, to) = (p.column(e.span.start).saturating_sub(skip), p.column(e.span.end).saturating_sub(skip));
     let caret = (3 + from).min(room.saturating_sub(1));
     let carets = to.saturating_sub(from).clamp(1, room.saturating_sub(caret).max(1));
     let text = m.look.own(&e.to_string());
-    let put = |pen: &mut Pen<'_>, x: usize, s: &str| {
+    let behind = caret + carets + 1;
+    let at = if behind + width(&text) <= room { Some(behind) } else { caret.checked_sub(width(&text) + 1) };
+    Some(Wrong { caret, carets, text, at })
+}
+
+/// The line under the prompt while the text is no filter: a caret under the column, and what is wrong.
+pub fn error(pen: &mut Pen<'_>, m: &Model, area: Rect) -> bool {
+    let room = usize::from(area.width);
+    let Some(w) = wrong(m, room) else { return false };
+    let mut put = |x: usize, s: &str| {
         let x16 = area.x + u16::try_from(x).unwrap_or(u16::MAX).min(area.width);
         pen.put(x16, area.y, room.saturating_sub(x), s, m.look.drop());
     };
-    put(pen, caret, &"^".repeat(carets));
-    // Behind the caret; before it where only that has the room; where neither has, the last lines have it.
-    let behind = caret + carets + 1;
-    match caret.checked_sub(width(&text) + 1) {
-        _ if behind + width(&text) <= room => put(pen, behind, &text),
-        Some(before) => put(pen, before, &text),
-        None => {}
+    put(w.caret, &"^".repeat(w.carets));
+    if let Some(x) = w.at {
+        put(x, &w.text);
     }
     true
-}
-
-/// What is wrong with the text in the prompt, where its own line has no room to say it.
-fn unsaid(m: &Model, p: &Prompt, room: usize) -> Option<String> {
-    let e = p.error.as_ref()?;
-    let skip = skipped(m, p, room);
-    let (from, to) = (p.column(e.span.start).saturating_sub(skip), p.column(e.span.end).saturating_sub(skip));
-    let caret = (3 + from).min(room.saturating_sub(1));
-    let text = m.look.own(&e.to_string());
-    let behind = caret + to.saturating_sub(from).clamp(1, room.saturating_sub(caret).max(1)) + 1;
-    (behind + width(&text) > room && caret < width(&text) + 1).then_some(text)
 }
 
 /// Columns of the text that are scrolled out on the left, so that the cursor is in sight.
@@ -365,7 +368,7 @@ fn skipped(m: &Model, p: &Prompt, room: usize) -> usize {
 /// The last line: a toast, a menu, the prompt's keys, or what can be pressed on this screen.
 pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &str) {
     let look = m.look;
-    if let Some(hunt) = m.hunt {
+    if let Some(hunt) = &m.hunt {
         let what = match hunt.wanted {
             Wanted::Cause => " seeking the next cause",
             Wanted::Change => " seeking the next change of a policy",
@@ -406,8 +409,8 @@ pub fn hints(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, note: &s
         return;
     }
     if let Some(p) = &m.prompt {
-        match unsaid(m, p, usize::from(area.width)) {
-            Some(text) => toast(pen, &text, (look.drop(), 2), area),
+        match wrong(m, usize::from(area.width)).filter(|w| w.at.is_none()) {
+            Some(w) => toast(pen, &w.text, (look.drop(), 2), area),
             None => {
                 pen.line(area, &prompt(m, p, usize::from(area.width)));
             }
