@@ -313,10 +313,8 @@ pub enum Wanted {
 #[derive(Debug, Clone)]
 pub struct Hunt {
     pub wanted: Wanted,
-    /// So many causes were there already.
-    pub causes: usize,
-    /// The number of the last change of each cluster that had any.
-    pub changes: BTreeMap<String, u64>,
+    /// How many causes were there already, and the number of each cluster's last change.
+    pub known: (usize, BTreeMap<String, u64>),
     /// So many frames have come when the lines that were asked for are played.
     pub frames: u64,
 }

@@ -65,7 +65,7 @@ pub fn hunt(m: &mut Model, engine: &Engine, wanted: Wanted) {
     let frames = engine.ledger().frames;
     // Numbers, not places: old changes are forgotten while new ones come.
     let changes = engine.changes().map(|(cluster, number, _)| (cluster.to_owned(), number)).collect();
-    m.hunt = Some(Hunt { wanted, causes: engine.causes().len(), changes, frames });
+    m.hunt = Some(Hunt { wanted, known: (engine.causes().len(), changes), frames });
     m.effects.push(Effect::Hold(true));
 }
 
@@ -77,9 +77,9 @@ pub fn follow(m: &mut Model, engine: &Engine) -> bool {
         return false;
     }
     let found = match hunt.wanted {
-        Wanted::Cause => engine.causes().iter().skip(hunt.causes).find(|c| view.has_cause(c.id)).map(|c| c.first),
+        Wanted::Cause => engine.causes().iter().skip(hunt.known.0).find(|c| view.has_cause(c.id)).map(|c| c.first),
         Wanted::Change => {
-            let new = |cluster: &str, number| hunt.changes.get(cluster).is_none_or(|known| number > *known);
+            let new = |cluster: &str, number| hunt.known.1.get(cluster).is_none_or(|known| number > *known);
             engine.changes().filter(|(cluster, number, _)| new(cluster, *number)).map(|c| c.2.at).min()
         }
     };
