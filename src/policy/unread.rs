@@ -157,7 +157,7 @@ pub(super) fn unenforced(why: &mut Why, world: &World, opt: &Options) {
 }
 
 /// What follows for a denial.
-const UNENFORCED: &str = "this holds only where policies are enforced, which could not be read; --policy-enforcement says it";
+const UNENFORCED: &str = "this holds only where policies are enforced, which is not known; --policy-enforcement says it";
 
 /// Whether the record itself says that a policy did it, and how.
 pub(super) fn told(o: &Observed) -> bool {

@@ -253,6 +253,14 @@ pub(super) fn can_be_outside(ip: IpAddr) -> bool {
     }
 }
 
+/// Whether an address is one that clusters give to their pods: of no use on the internet.
+pub(super) fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //!
 //! Owns what is looked up for a side that its record leaves nameless. What the agent itself says is never doubted here, and labels
 //! are made elsewhere (`endpoint`).
-use super::addresses::{Hold, Holder, Named, can_be_outside};
+use super::addresses::{Hold, Holder, Named, can_be_outside, is_private};
 use super::kept::Claim;
 use super::objects::PodLike;
 use super::{Key, World, labels};
@@ -24,6 +24,8 @@ pub(super) enum Doubt<'w> {
     Another(&'w Hold),
     /// It was this pod, and which labels it had then is not certain; a number for what they may have been.
     Labels(&'w Hold, u64),
+    /// The address may be one of another cluster of the mesh.
+    Mesh,
     /// The record names this pod, and whether it was the one of now is not certain.
     Namesake(&'w Key),
     /// Which kind is not known, and how: somebody of it may have the address.
@@ -75,6 +77,7 @@ impl<'w> Stand<'w> {
             Some(Doubt::Turned(kind, ..)) => (5, kind, ""),
             Some(Doubt::Labels(_, which)) => (which, "Pod", "labels"),
             Some(Doubt::Namesake(_)) => (5, "Pod", "name"),
+            Some(Doubt::Mesh) => (5, "", "mesh"),
         };
         let numbers = [self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags, doubt];
         Some((numbers, [self.node, namespace, name, kind, how]))
@@ -116,10 +119,12 @@ impl<'w> Stand<'w> {
                 (told, Some(format!("version:Pod {}", path(h))))
             }
             Doubt::Namesake((namespace, name)) => {
-                let told = format!(
-                    "whether {namespace}/{name} was then the pod that has this name now is not known: {ip} is none that it had then"
-                );
+                let at = p.ip.map_or_else(String::new, |ip| format!(": {ip} is none that it had then"));
+                let told = format!("whether {namespace}/{name} was then the pod that has this name now is not known{at}");
                 (told, Some(format!("version:Pod {namespace}/{name}")))
+            }
+            Doubt::Mesh => {
+                (format!("{ip} may be outside, or of another cluster that this one is joined to"), Some(format!("cluster:{ip}")))
             }
             Doubt::Unread(kind, how) => {
                 let fact = format!("{kind} {how}");
@@ -290,6 +295,7 @@ impl World {
             Claim::Unsure(key) => doubtful(key.map_or(Doubt::Turned("Service", "", ""), |(ns, n)| Doubt::Turned("Service", ns, n))),
             Claim::Nobody => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
                 Some(doubt) => doubtful(doubt),
+                None if self.settings.is_meshed() && is_private(ip) && self.is_outside(ip) => doubtful(Doubt::Mesh),
                 None => Stand { outside: self.is_outside(ip), ..found },
             },
         }
@@ -466,6 +472,19 @@ mod tests {
             assert_eq!(w.is_outside(ip.parse().unwrap()), outside, "{ip}");
         }
         assert!(!World::new().is_outside("1.2.3.4".parse().unwrap()), "a cluster that nobody described");
+    }
+
+    #[test]
+    fn a_private_address_may_be_another_clusters_of_the_mesh() {
+        let meshed = |id: &str| {
+            let of = format!(
+                "kind: ConfigMap\napiVersion: v1\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{cluster-id: '{id}'}}\n"
+            );
+            let w = world(&of);
+            ["10.200.1.5", "100.64.0.9", "fd77::1", "1.2.3.4"].map(|ip| labels(&w, &record(ip, "10.0.0.8", "n2", None))[0].clone())
+        };
+        assert_eq!(meshed("1"), ["-", "-", "-", "reserved:world"]);
+        assert_eq!(meshed("0"), ["reserved:world"; 4]);
     }
 
     #[test]
