@@ -20,10 +20,14 @@ mod files;
 mod ids;
 #[path = "record/managed.rs"]
 mod managed;
+#[path = "record/names.rs"]
+mod names;
 #[path = "record/others.rs"]
 mod others;
 #[path = "record/retina.rs"]
 mod retina;
+#[path = "record/runs.rs"]
+mod runs;
 #[path = "record/saved.rs"]
 mod saved;
 

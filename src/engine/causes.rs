@@ -18,7 +18,7 @@ const ONE_EVENT: i64 = Nanos::SECOND / 2;
 /// A cause younger than this is new.
 const NEW: i64 = 10 * Nanos::SECOND;
 /// A cause without a drop for this long is quiet.
-const QUIET: i64 = 30 * Nanos::SECOND;
+pub const QUIET: i64 = 30 * Nanos::SECOND;
 /// Causes held; further ones are folded into `overflow`.
 const MOST_CAUSES: usize = 10_000;
 /// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
@@ -39,7 +39,9 @@ pub enum State {
     New,
     Ongoing,
     Quiet,
-    /// The policies at hand let it pass as they were written anew; no flow has shown it yet.
+    /// It would be quiet, and nobody was listening: whether it goes on is not known.
+    Unheard,
+    /// The policies at hand let it pass as they were written anew; no flow has shown it yet, nor the contrary.
     Mended,
     /// No drop since, and the same traffic was forwarded.
     Fixed,
@@ -51,6 +53,7 @@ impl State {
             Self::New => "new",
             Self::Ongoing => "ongoing",
             Self::Quiet => "quiet",
+            Self::Unheard => "unheard",
             Self::Mended => "mended",
             Self::Fixed => "fixed",
         }
@@ -94,6 +97,8 @@ pub struct Cause {
     talks: BTreeSet<usize>,
     /// Everything it stopped would pass by the policies at hand as they were written anew.
     mended: bool,
+    /// Its traffic was dropped at that time, after the policies at hand were written anew last.
+    defied: Option<Nanos>,
     /// Whether forwarded traffic shows that it is fixed.
     watched: bool,
     pairs: Vec<Pair>,
@@ -114,9 +119,9 @@ impl Cause {
     pub fn state(&self, now: Nanos) -> State {
         if self.fixed() {
             State::Fixed
-        } else if self.mended {
+        } else if self.mended && self.defied.is_none() {
             State::Mended
-        } else if now.since(self.last) > QUIET {
+        } else if now.since(self.defied.unwrap_or_default().max(self.last)) > QUIET {
             State::Quiet
         } else if now.since(self.first) < NEW {
             State::New
@@ -128,6 +133,11 @@ impl Cause {
     /// Whether the policies at hand, as they were written anew, let everything pass that it stopped; or nothing is foreseen any more.
     pub fn is_mended(&self) -> bool {
         self.mended
+    }
+
+    /// Whether it was dropped all the same after that text was saved.
+    pub fn is_defied(&self) -> bool {
+        self.mended && self.defied.is_some()
     }
 
     /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
@@ -286,6 +296,10 @@ pub struct Causes {
     open: HashMap<Packet, (Nanos, CauseId)>,
     /// How many of them are to be there before they are looked through again.
     full: usize,
+    /// When the policies at hand were written anew last.
+    saved: Option<Nanos>,
+    /// Causes that they let pass as they were written.
+    mended: BTreeSet<CauseId>,
     /// Drops that found no room among the causes.
     pub overflow: u64,
 }
@@ -297,6 +311,10 @@ impl Causes {
         // Every record of the proxy is a request of its own; a connection carries many.
         let seen = if o.l7.is_none() { self.seen(&packet, at) } else { None };
         let key = Key::of(o, why, from, to);
+        let saved = self.saved.is_some_and(|saved| at > saved);
+        if saved && why.outcome == Outcome::NowAllowed {
+            self.defy(o, at, why, from, to);
+        }
         let id = match (self.by_key.get(&key), seen) {
             // A packet's drop record may lack what its verdict record has: what was said of the packet stands.
             (_, Some(first)) if why.outcome == Outcome::Undecidable => first,
@@ -308,6 +326,7 @@ impl Causes {
         cause.records += 1;
         cause.first = cause.first.min(at);
         cause.last = cause.last.max(at);
+        cause.defied = if saved { cause.defied.max(Some(at)) } else { cause.defied };
         if !joined {
             cause.book(&mut self.by_traffic, o, at, why, from, to);
         }
@@ -363,6 +382,7 @@ impl Causes {
             foreseen: None,
             talks: BTreeSet::new(),
             mended: false,
+            defied: None,
             watched: shows_a_fix(o, why),
             pairs: Vec::new(),
             more_pairs: false,
@@ -394,8 +414,22 @@ impl Causes {
         Some(id)
     }
 
-    /// What was foreseen is looked at anew: until it is met again it is no longer so.
-    pub fn look_again(&mut self) {
+    /// A drop that the policies at hand allow: what they were to mend still happens. It stays a cause of its own, for nobody knows which
+    /// policies are in force.
+    fn defy(&mut self, o: &Observed, at: Nanos, why: &Why, from: &str, to: &str) {
+        for id in &self.mended {
+            let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) else { continue };
+            let same = (c.why.direction, c.l4, c.port, c.audit) == (why.direction, o.l4, o.dst_port, o.verdict == Verdict::Audit);
+            if same && c.pairs.iter().any(|p| p.from == from && p.to == to) {
+                c.defied = c.defied.max(Some(at));
+            }
+        }
+    }
+
+    /// The policies at hand were written anew. What was foreseen is looked at again: until it is met again it is no longer so.
+    pub fn look_again(&mut self, saved: Nanos) {
+        self.saved = Some(saved);
+        self.causes.iter_mut().for_each(|c| c.defied = None);
         for c in self.causes.iter_mut().filter(|c| c.foreseen.is_some()) {
             (c.records, c.events, c.mended) = (0, 0, true);
             c.talks.clear();
@@ -407,6 +441,11 @@ impl Causes {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
             c.mended = mended;
         }
+        if mended {
+            self.mended.insert(id)
+        } else {
+            self.mended.remove(&id)
+        };
     }
 
     /// Another explanation of what a cause stands for, made when more was known; `o` is one of its records. The cause keeps its number.

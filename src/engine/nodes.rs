@@ -1,5 +1,6 @@
 //! Which nodes answer, as Relay says it. Owns the last word on each node and the bound; a node that is away sends no flows, so what
 //! its pods did is missing without any loss being reported.
+use crate::model::ids::Ids;
 use crate::model::input::Link;
 use crate::wire::pb::relay::{NodeState, NodeStatusEvent};
 use std::collections::BTreeMap;
@@ -8,12 +9,15 @@ use std::sync::Arc;
 /// Nodes remembered: names come from the network, and the largest clusters have 5 000. Words on further ones are counted.
 const MOST_NODES: usize = 16_384;
 
+/// Characters of what is said of a node; the rest is left out.
+const MOST_SAID: usize = 500;
+
 /// A node that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Away {
     /// Relay has an error of it, instead of no connection to it.
     pub failed: bool,
-    /// What Relay says of it; may be empty.
+    /// What Relay says of it, or the beginning of that; may be empty.
     pub message: Arc<str>,
 }
 
@@ -21,7 +25,7 @@ pub struct Away {
 #[derive(Debug, Default)]
 pub struct Nodes {
     nodes: BTreeMap<(Arc<str>, String), Option<Away>>,
-    /// Words on nodes that found no room.
+    /// Words on nodes that found no room, or that no node can be called by.
     pub left_out: u64,
 }
 
@@ -29,8 +33,12 @@ impl Nodes {
     /// Takes a word of a server, or of a file.
     pub fn take(&mut self, from: &Arc<str>, event: &NodeStatusEvent) {
         let state = event.state_change();
-        let message: Arc<str> = Arc::from(event.message.as_str());
+        let message: Arc<str> = Arc::from(beginning(&event.message));
         for name in &event.node_names {
+            if name.len() > Ids::LONGEST {
+                self.left_out += 1;
+                continue;
+            }
             let key = (from.clone(), name.clone());
             let away = match state {
                 NodeState::UnknownNodeState => continue,
@@ -71,6 +79,14 @@ impl Nodes {
     /// Those that do not answer, by name.
     pub fn away(&self) -> impl Iterator<Item = (&str, &Away)> {
         self.nodes.iter().filter_map(|((_, name), away)| Some((name.as_str(), away.as_ref()?)))
+    }
+}
+
+/// As much of what is said as is kept.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(MOST_SAID) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -120,5 +136,13 @@ mod tests {
         let names: Vec<String> = (0..MOST_NODES + 10).map(|i| format!("n{i}")).collect();
         n.take(&relay, &word(NodeState::NodeUnavailable, &names.iter().map(String::as_str).collect::<Vec<_>>(), ""));
         assert_eq!((n.len(), n.left_out), (MOST_NODES, 10));
+    }
+    #[test]
+    fn of_words_on_nodes_only_so_much_is_kept_as_a_name_or_a_reason_has() {
+        let (mut n, relay) = (Nodes::default(), Arc::from("relay"));
+        let long = "é".repeat(1 << 20);
+        n.take(&relay, &word(NodeState::NodeError, &["a", &long], &long));
+        assert_eq!((away(&n), n.left_out), (vec!["a"], 1));
+        assert!(n.away().all(|(_, a)| a.message.chars().count() == MOST_SAID + 1 && a.message.ends_with("é…")));
     }
 }

@@ -57,7 +57,7 @@ impl Outlook {
         let unread = edits.files.iter().flat_map(|f| &f.faults).next().map(|f| format!("kept as it was: {f}"));
         let fault = unread.or_else(|| faults.first().map(ToString::to_string));
         let files = edits.files.iter().map(|f| f.file.clone()).collect();
-        let removed = edits.files.iter().all(|f| !f.pairs.is_empty() && f.text().is_none());
+        let removed = !edits.files.is_empty() && edits.files.iter().all(|f| !f.pairs.is_empty() && f.text().is_none());
         Self { open: true, found: Found { files, removed, fault, ..Found::default() }, ..Self::default() }
     }
 }
@@ -72,7 +72,7 @@ impl Engine {
         self.outlook = Outlook::begin(edits, &news);
         self.saves.add(edits, faults.is_empty());
         self.book(edits.files.iter().flat_map(|f| f.faults.iter().cloned()).chain(faults).collect());
-        self.causes.look_again();
+        self.causes.look_again(edits.at);
     }
 
     /// Whether it is not found out yet what an edit changes.
@@ -219,4 +219,16 @@ fn as_if(talk: &Talk, direction: Direction) -> Observed {
 /// Records that would have been stopped; a conversation seen elsewhere only counts with all of them.
 fn count(side: Seen, talk: &Talk) -> u64 {
     if side.forwarded > 0 { side.forwarded } else { talk.seen().forwarded.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Nanos;
+
+    #[test]
+    fn where_no_file_was_written_none_is_gone() {
+        let edits = Edits { at: Nanos::default(), files: Vec::new() };
+        assert_eq!(Outlook::begin(&edits, &[]).found, Found::default());
+    }
 }

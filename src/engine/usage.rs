@@ -23,9 +23,9 @@ pub struct Used {
     pub policy: PolicyRef,
     /// Flows that passed, and that a rule of it lets through.
     pub allows: u64,
-    /// Flows stopped (or audited) by a rule of it.
+    /// Drops (and audits) by a rule of it, each packet once, as the list of causes counts them.
     pub denies: u64,
-    /// Flows stopped (or audited) because it isolates and nothing allowed them.
+    /// Drops (and audits) because it isolates and nothing allowed them.
     pub isolates: u64,
     /// It stopped flows and is not among the policies any more, or never was.
     pub gone: bool,
@@ -52,8 +52,12 @@ impl Used {
 #[derive(Debug, Default)]
 pub struct Usage {
     pub lines: Vec<Used>,
-    /// Flows of which a fact is missing that would say by which policy.
+    /// Flows that passed, and of which a fact is missing that would say by which policy.
     pub unknown: u64,
+    /// Drops (and audits) of which one is missing.
+    pub undecided: u64,
+    /// Drops whose causes found no room: which policy stopped them is not held, so that each may have stopped more.
+    pub unheld: u64,
     generation: Option<u64>,
     places: HashMap<PolicyRef, usize>,
     /// Distinct findings, and which one each conversation has.
@@ -124,11 +128,10 @@ impl Usage {
 
     /// Counts the flows: what passed of the conversations judged so far, and what was stopped.
     pub fn count(&mut self, engine: &Engine) {
-        // By finding: records, and those that passed in either direction.
-        let mut sums = vec![(0u64, [0u64; 2]); self.findings.len()];
+        // By finding: records that passed in either direction.
+        let mut sums = vec![[0u64; 2]; self.findings.len()];
         for (talk, id) in engine.talks().iter().zip(&self.of) {
-            if let Some((all, passed)) = sums.get_mut(*id as usize) {
-                *all += talk.seen().records();
+            if let Some(passed) = sums.get_mut(*id as usize) {
                 for (sum, d) in passed.iter_mut().zip([Direction::Egress, Direction::Ingress]) {
                     *sum += passed_by(talk, d);
                 }
@@ -137,9 +140,9 @@ impl Usage {
         for l in &mut self.lines {
             (l.allows, l.denies, l.isolates, l.has_say) = (0, 0, 0, false);
         }
-        self.unknown = 0;
-        for ((says, unknown), (all, [egress, ingress])) in self.findings.iter().zip(sums) {
-            self.unknown += if *unknown { all } else { 0 };
+        (self.unknown, self.undecided, self.unheld) = (0, 0, engine.causes().overflow);
+        for ((says, unknown), [egress, ingress]) in self.findings.iter().zip(sums) {
+            self.unknown += if *unknown { egress.max(ingress) } else { 0 };
             let mut before = None;
             for (i, d, yes) in says {
                 let Some(l) = self.lines.get_mut(*i) else { continue };
@@ -154,6 +157,8 @@ impl Usage {
                 before = if *yes { Some((*i, n)) } else { before };
             }
         }
+        let undecided = engine.causes().iter().filter(|c| c.foreseen.is_none() && c.why.outcome == Outcome::Undecidable);
+        self.undecided = undecided.map(|c| c.events).sum();
         // Where the policies at hand allow what was dropped, those that are named are not to blame.
         let blames = |o| !matches!(o, Outcome::Undecidable | Outcome::NowAllowed | Outcome::Allowed | Outcome::NotPolicy);
         for c in engine.causes().iter().filter(|c| c.foreseen.is_none() && blames(c.why.outcome)) {
@@ -171,7 +176,7 @@ impl Usage {
             }
             for i in places {
                 let Some(l) = self.lines.get_mut(i) else { continue };
-                *(if c.why.outcome == Outcome::DefaultDeny { &mut l.isolates } else { &mut l.denies }) += c.records;
+                *(if c.why.outcome == Outcome::DefaultDeny { &mut l.isolates } else { &mut l.denies }) += c.events;
             }
         }
     }
@@ -183,4 +188,21 @@ fn passed_by(talk: &Talk, d: Direction) -> u64 {
     let seen = talk.seen();
     let stopped = seen.dropped + seen.audited + seen.other > 0;
     if d == Direction::Ingress && stopped { talk.ingress.forwarded + talk.unsaid.forwarded } else { seen.forwarded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::*;
+
+    #[test]
+    fn of_drops_whose_causes_have_no_room_it_is_said_that_they_are_not_counted() {
+        let mut engine = Engine::new(Options::default());
+        let mut usage = Usage::default();
+        usage.count(&engine);
+        assert_eq!(usage.unheld, 0);
+        engine.causes.overflow = 12;
+        usage.count(&engine);
+        assert_eq!(usage.unheld, 12);
+    }
 }

@@ -23,8 +23,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Cluster and node: names as long as any may be. It stands with each of the entries.
-    const LONGEST: usize = 2 * Meaning::LONGEST;
+    /// Cluster and node: names as long as any may be. No node has a longer one, whoever tells of it.
+    pub const LONGEST: usize = 2 * Meaning::LONGEST;
 
     /// The entries that can be kept.
     pub fn sound(&self) -> impl Iterator<Item = &Meaning> {

@@ -12,7 +12,7 @@ use crate::model::doc::{Doc, Fault, Node, Value};
 use crate::model::input::{Change, KindState};
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Changes remembered, and about how many bytes their older versions may take. When full the oldest goes, and what was before it is not
@@ -109,8 +109,8 @@ pub struct Versions {
     from: Option<Nanos>,
     /// Kinds of policy whose first list is in: (group, kind).
     listed: BTreeSet<(String, String)>,
-    /// Kinds whose first list is on its way.
-    loading: BTreeSet<(String, String)>,
+    /// Kinds whose first list is on its way, with the latest write that came with it.
+    loading: BTreeMap<(String, String), Option<Nanos>>,
 }
 
 impl Versions {
@@ -144,7 +144,8 @@ impl Versions {
         let first = match change {
             Change::Apply(doc) => {
                 let of = (crate::world::group(doc.api_version()).to_owned(), doc.kind().to_owned());
-                self.loading.contains(&of) || (self.listed.contains(&of) && self.from.is_some_and(|from| at <= from))
+                let loading = self.loading.get_mut(&of).map(|written| *written = (*written).max(Some(at)));
+                loading.is_some() || (self.listed.contains(&of) && self.from.is_some_and(|from| at <= from))
             }
             _ => false,
         };
@@ -152,10 +153,21 @@ impl Versions {
             self.from = Some(at);
         }
         for turn in turns.into_iter().filter(|t| !first && matters(t)) {
-            self.book(turn, at);
+            if self.was_there(&turn) {
+                self.from = self.from.max(Some(at));
+            } else {
+                self.book(turn, at);
+            }
         }
         self.forget();
         faults
+    }
+
+    /// Whether a policy that is met now was there before all that is known, in a version that is not: a ring's beginning had it.
+    fn was_there(&self, turn: &Turn) -> bool {
+        let (None, Some(after), Some(from)) = (&turn.before, &turn.after, self.from) else { return false };
+        let created = after.doc().live.as_ref().and_then(|l| l.created);
+        created.is_some_and(|c| c.plus(DELAY) < from) && !self.log.iter().any(|s| s.policy() == Some(after.id()))
     }
 
     /// Takes in an object of a manifest that was written anew at a time. As far as anybody knows what stood there had always been so.
@@ -218,9 +230,10 @@ impl Versions {
                 if let Some(gap) = open {
                     gap.to = Some(at.max(gap.from));
                 }
-                self.loading.remove(&of);
+                // Where our clock is behind the cluster's, writes of the list are newer than it is: before them it may have been otherwise.
+                let written = self.loading.remove(&of).flatten();
                 if self.listed.insert(of) {
-                    self.from = self.from.max(Some(at));
+                    self.from = self.from.max(Some(at)).max(written);
                 }
             }
             (_, None) if self.listed.contains(&of) => {
@@ -232,7 +245,7 @@ impl Versions {
                     self.from = self.from.max(gap.to.or(Some(gap.from)));
                 }
             }
-            (KindState::Loading, None) => _ = self.loading.insert(of),
+            (KindState::Loading, None) => _ = self.loading.entry(of).or_default(),
             _ => {}
         }
     }
@@ -421,6 +434,35 @@ mod tests {
         v.turn(&kind(KindState::Loading), Nanos(5));
         v.turn(&policy("a", "2"), Nanos(6));
         assert_eq!(v.number(), 1);
+    }
+
+    #[test]
+    fn before_a_write_that_came_with_the_first_list_nothing_is_known_though_our_clock_is_behind() {
+        let mut v = Versions::default();
+        v.turn(&kind(KindState::Loading), Nanos(1));
+        v.turn(&policy("a", "1"), Nanos(500));
+        v.turn(&kind(KindState::Synced), Nanos(3));
+        assert_eq!((v.number(), v.from()), (0, Some(Nanos(500))));
+    }
+
+    #[test]
+    fn what_a_ring_whose_beginning_is_gone_knows_in_a_later_version_was_not_added_by_it() {
+        let live = |name: &str, created: i64| {
+            let Change::Apply(doc) = policy(name, "2") else { panic!() };
+            let live = crate::model::live::Live { created: Some(Nanos(created * Nanos::SECOND)), ..Default::default() };
+            Change::Apply(Arc::new(Doc { live: Some(Arc::new(live)), ..Doc::clone(&doc) }))
+        };
+        let s = |n: i64| Nanos(n * Nanos::SECOND);
+        let mut v = Versions::default();
+        v.turn(&kind(KindState::Synced), s(1_000));
+        v.turn(&live("a", 10), s(2_000));
+        assert_eq!((v.number(), v.from()), (0, Some(s(2_000))), "before that it was there, and other");
+        v.turn(&live("b", 2_500), s(2_500));
+        assert_eq!((v.number(), v.from()), (1, Some(s(2_000))));
+        // What went comes again as a change, whatever its text says of its making.
+        v.turn(&gone("a"), s(3_000));
+        v.turn(&live("a", 10), s(3_500));
+        assert_eq!(v.number(), 3);
     }
 
     #[test]

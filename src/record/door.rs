@@ -60,6 +60,8 @@ pub struct Books {
     pub unrecorded: u64,
     /// Records that cannot be written as JSON, or not without names.
     pub unwritable: u64,
+    /// Entries of agents' dictionaries that have no room in the cluster's state: no later segment of a ring says them.
+    pub forgotten: u64,
     /// Whether the file has been opened.
     pub opened: bool,
     /// Why the recording ended early, or could not begin.
@@ -69,6 +71,8 @@ pub struct Books {
 pub(super) enum Item {
     Frame(Frame),
     World(At),
+    /// Only what it teaches is kept.
+    Learnt(Frame),
     /// So many records were left out here.
     Missed(u64),
 }
@@ -155,6 +159,12 @@ impl Recorder {
             }
         }
         self.push(Item::World(at.clone()));
+    }
+
+    /// A record that the filter left out, of which only what it teaches is kept, if anything. For those who wait.
+    pub fn learnt(&mut self, frame: Frame) {
+        self.bytes += frame.bytes.len();
+        self.push(Item::Learnt(frame));
     }
 
     /// Whether the next record goes to the thread without being held here first.

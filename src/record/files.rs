@@ -91,6 +91,11 @@ impl Files {
         matches!(self.keep, Keep::Ring(_))
     }
 
+    /// Whether segments may follow each other.
+    pub fn is_one_of_many(&self) -> bool {
+        self.keep != Keep::One
+    }
+
     /// The cluster's state, at the beginning of a segment.
     pub fn put_state(&mut self, member: &[u8]) -> io::Result<()> {
         self.state = member.len() as u64;

@@ -5,7 +5,7 @@ use crate::model::doc::Text;
 use crate::model::ids::{Ids, Meaning};
 use crate::model::input::{At, Change, ObjectId};
 use crate::model::time::Nanos;
-use crate::world::ids::MOST as MOST_IDS;
+use crate::world::ids::{MOST as MOST_IDS, MOST_BYTES as MOST_OF_IDS, weight_of};
 use crate::world::line;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Ground {
     objects: BTreeMap<(Arc<str>, ObjectId), Vec<u8>>,
     /// (cluster, group, kind).
     kinds: BTreeMap<(Arc<str>, String, String), Vec<u8>>,
+    /// When the latest of them was said.
+    listed: Option<Nanos>,
     faults: Vec<Vec<u8>>,
     /// What servers were asked for, the latest last.
     asked: VecDeque<Vec<u8>>,
@@ -41,6 +43,9 @@ pub struct Ground {
     /// What agents' numbers mean, an entry a line, with the place in `said` of the latest time that it came.
     ids: BTreeMap<Numbered, (u64, Vec<u8>)>,
     said: BTreeMap<u64, Numbered>,
+    weight: usize,
+    /// Entries for which there was no room: they stand in the file in which they came, and in no later one.
+    pub(super) forgotten: u64,
 }
 
 /// Node, instance, entry. What was said twice to be something else stands twice: then it is neither.
@@ -73,6 +78,7 @@ impl Ground {
                 self.objects.remove(&(cluster, id.clone()));
             }
             Change::Kind(k) => {
+                self.listed = self.listed.max(at.at);
                 self.kinds.insert((cluster, k.group.clone(), k.kind.clone()), line.clone());
             }
             Change::Fault(_) if self.faults.len() < MOST_FAULTS => self.faults.push(line.clone()),
@@ -120,12 +126,15 @@ impl Ground {
                 news.push(Vec::new());
             }
             news.last_mut().into_iter().for_each(|l| l.push(m.clone()));
+            self.weight += weight(&key, &own);
             self.ids.insert(key, (next, own));
             // As a reader of the dictionary does, which has no more room.
-            if self.ids.len() > MOST_IDS
-                && let Some((_, oldest)) = self.said.pop_first()
-            {
-                self.ids.remove(&oldest);
+            while self.ids.len() > MOST_IDS || self.weight > MOST_OF_IDS {
+                let Some((_, oldest)) = self.said.pop_first() else { break };
+                if let Some((_, line)) = self.ids.remove(&oldest) {
+                    self.weight = self.weight.saturating_sub(weight(&oldest, &line));
+                }
+                self.forgotten += 1;
             }
         }
         let lines: Vec<Vec<u8>> = news.into_iter().filter(|l| !l.is_empty()).map(line).collect();
@@ -144,8 +153,10 @@ impl Ground {
         }
     }
 
-    /// Appends everything that is known, and returns how many lines that are.
-    pub fn snapshot(&self, now: Nanos, out: &mut Vec<u8>) -> u64 {
+    /// Appends everything that is known, and returns how many lines that are. It is no older than the lists that it is of, however old the
+    /// flows are that a server had kept. `names`: lines of what is known besides.
+    pub fn snapshot(&self, now: Nanos, names: &[&[u8]], out: &mut Vec<u8>) -> u64 {
+        let now = self.listed.map_or(now, |listed| listed.max(now));
         line::snapshot(true, now, out);
         out.push(b'\n');
         let manifests = self.manifests.iter().map(|(_, _, l)| l);
@@ -166,10 +177,20 @@ impl Ground {
             out.push(b'\n');
             lines += 1;
         }
+        for l in names {
+            out.extend_from_slice(l);
+            out.push(b'\n');
+            lines += 1;
+        }
         line::snapshot(false, now, out);
         out.push(b'\n');
         lines
     }
+}
+
+/// What an entry weighs: as much as with whoever reads it, or as its line where that is longer.
+fn weight((node, _, means): &Numbered, line: &[u8]) -> usize {
+    weight_of(node, means).max(line.len())
 }
 
 #[cfg(test)]
@@ -191,7 +212,7 @@ mod tests {
             assert!(line.starts_with(b"{\"world\":{\"time\":"));
         }
         let mut out = Vec::new();
-        assert_eq!(ground.snapshot(Nanos(5_000), &mut out), 2 + 1 + MOST_EDITS as u64);
+        assert_eq!(ground.snapshot(Nanos(5_000), &[], &mut out), 2 + 1 + MOST_EDITS as u64);
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].contains("\"apply\"") && lines[1].contains("v0}"), "it was so before the first: {}", lines[1]);
@@ -226,10 +247,35 @@ mod tests {
         // What is said again comes later in the next file, as it does in the memory of whoever reads it.
         assert_eq!(ground.take(&said(ids(1..2)), line::write), None);
         let mut out = Vec::new();
-        ground.snapshot(Nanos(2), &mut out);
+        ground.snapshot(Nanos(2), &[], &mut out);
         let text = String::from_utf8(out).unwrap();
         let all: Vec<&str> = text.lines().filter(|l| l.contains("\"ids\"")).collect();
         assert!(all.len() == 1_000 && all[0].contains("\"2-x") && all[999].contains("\"1-x"), "{}", all[999]);
+    }
+
+    #[test]
+    fn a_dictionary_of_a_hostile_agent_takes_no_more_room_than_others_and_what_goes_is_counted() {
+        // Each such character is six in a line.
+        let long = "\u{1}".repeat(253);
+        let meaning = |policy: u64| Meaning {
+            policy,
+            kind: long.clone(),
+            namespace: long.clone(),
+            name: long.clone(),
+            uid: long.clone(),
+            rule_name: long.clone(),
+            ..Meaning::default()
+        };
+        let mut ground = Ground::default();
+        let each = 5 * 6 * 253;
+        let all = (MOST_OF_IDS / each + 100) as u64;
+        for from in (1..=all).step_by(1_000) {
+            let ids = Ids { node: "n1".to_owned(), instance: 1, entries: (from..from + 1_000).map(meaning).collect() };
+            ground.take(&At { cluster: Arc::from(""), at: Some(Nanos(1)), change: Change::Ids(Arc::new(ids)) }, line::write);
+        }
+        let (lines, weights) = ground.ids.iter().fold((0, 0), |(l, w), (key, (_, line))| (l + line.len(), w + weight(key, line)));
+        assert!(lines <= MOST_OF_IDS && ground.weight == weights && ground.forgotten > 0, "{lines} {weights}");
+        assert_eq!((ground.said.len(), ground.forgotten), (ground.ids.len(), all.div_ceil(1_000) * 1_000 - ground.ids.len() as u64));
     }
 
     #[test]
@@ -247,7 +293,7 @@ mod tests {
             let edits = Edits { at: Nanos(at), files: vec![Edited { file: file.to_owned(), pairs: vec![pair], faults: Vec::new() }] };
             ground.take(&Arc::new(edits).said().unwrap(), line::write);
             let mut out = Vec::new();
-            ground.snapshot(Nanos(9), &mut out);
+            ground.snapshot(Nanos(9), &[], &mut out);
             String::from_utf8(out).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
         let big = doc("a.yaml", "a1", MOST_EDITED + 1);

@@ -10,19 +10,23 @@
 //! | `files` | one file, numbered segments, or a ring of them, on the disk |
 //! | `pack` | how a stretch of lines is compressed, so that it can be read without the one before |
 //! | `ground` | the cluster's state as lines, for the beginning of a file |
+//! | `names` | what DNS answers have taught, for the beginning of a segment |
 //! | `around` | only what surrounds drops |
 //! | `redact` | names and addresses replaced, alike everywhere |
 //! | `set` | which files are one recording |
 //! | `rejoin` | the reader's side of repeated state: what is news, and what is gone |
+//! | `runs` | where one run of a recorder ends and the next begins |
 //!
 //! Knows neither policies nor filters, reads no clock (one is handed in), and decodes no flow but to write it.
 pub mod around;
 mod door;
 pub mod files;
 mod ground;
+mod names;
 mod pack;
 pub mod redact;
 pub mod rejoin;
+mod runs;
 pub mod set;
 mod writer;
 

@@ -1,7 +1,8 @@
 //! A recording's lines of state → changes: what a repeated snapshot says once more is no news, and what it does not say any more is gone.
 //!
 //! Owns what has been said so far. Without it every segment would give each policy once more, and an object that was deleted while nobody
-//! recorded would stay for ever.
+//! recorded would stay for ever. What was not watched between two runs of a recorder is the business of `runs`.
+use super::runs::Runs;
 use crate::model::doc::Doc;
 use crate::model::input::{At, Change, Edited, Edits, Kind, ObjectId, leave_twins, pairs};
 use crate::model::time::Nanos;
@@ -44,9 +45,39 @@ pub struct Rejoin {
     asks: Option<u64>,
     asked: HashSet<u64>,
     asking: Option<(u64, At)>,
+    runs: Runs,
+    /// What clusters are called instead.
+    names: BTreeMap<Arc<str>, Arc<str>>,
+    /// A snapshot was read to its end.
+    later: bool,
 }
 
 impl Rejoin {
+    /// Clusters are called otherwise than in the recording: another one has the name too.
+    pub fn call(&mut self, names: BTreeMap<Arc<str>, Arc<str>>) {
+        self.names = names;
+    }
+
+    /// What comes goes on after recordings that ended before it began: of their clusters, what it does not name is gone.
+    pub fn follow(&mut self, former: Self) {
+        let stands = |a: &About| matches!(a, About::Object(..) | About::Kind(..));
+        for (about, id) in former.holds.into_iter().filter(|(a, _)| stands(a)) {
+            self.holds.entry(about).or_insert(id);
+        }
+        self.said.extend(former.said.into_iter().filter(|(_, all)| all.iter().all(stands)));
+        self.runs.follow(former.runs);
+    }
+
+    /// Whether a record that was left out teaches anything: at the beginning of a later segment, whoever read the ones before knows it.
+    pub fn teaches(&self) -> bool {
+        self.named.is_none() || !self.later
+    }
+
+    /// Notes the time of a record: until then it was recorded what the cluster is.
+    pub fn saw(&mut self, at: Option<Nanos>) {
+        self.runs.saw(at);
+    }
+
     /// What follows from a line: `text` is what stands after `{"world":`.
     pub fn take(&mut self, text: &[u8]) -> Result<Vec<At>, String> {
         let id = self.hasher.hash_one(text);
@@ -54,20 +85,34 @@ impl Rejoin {
         if let Some(about) = self.said.get(&id)
             && about.iter().all(|a| *a == About::Text || self.holds.get(a) == Some(&id))
         {
+            for a in about {
+                if let About::Object(cluster, id) = a {
+                    self.runs.told(cluster, id);
+                }
+            }
             if let Some(named) = &mut self.named {
                 named.extend(about.iter().cloned());
             }
             return Ok(Vec::new());
         }
         match line::read(text)? {
-            Said::Changes(changes) => {
+            Said::Changes(mut changes) => {
+                for at in &mut changes {
+                    if let Some(name) = self.names.get(&at.cluster) {
+                        at.cluster = name.clone();
+                    }
+                }
                 let about: Vec<About> = changes.iter().map(about).collect();
+                let mut more = Vec::new();
                 match &*about {
                     [About::Ids] => return Ok(changes),
                     [About::Asked] => return Ok(self.ask(id, changes)),
                     _ => {}
                 }
                 for (at, a) in changes.iter().zip(&about) {
+                    if let About::Object(cluster, id) = a {
+                        self.runs.told(cluster, id);
+                    }
                     match &at.change {
                         // Many texts, and none of them takes another's place.
                         Change::Apply(doc) if *a == About::Text => {
@@ -83,6 +128,15 @@ impl Rejoin {
                             self.forget(old, id);
                         }
                     }
+                    self.runs.saw(at.at);
+                    if let Change::Kind(kind) = &at.change {
+                        more.extend(self.runs.kind(at, kind, self.named.is_some()));
+                        // A snapshot says of what it is before it names it.
+                        let over = if self.named.is_none() { self.runs.over(at, kind) } else { Vec::new() };
+                        for id in over {
+                            more.push(self.let_go(&at.cluster, id, at.at));
+                        }
+                    }
                     if let Some(named) = &mut self.named {
                         named.insert(a.clone());
                     }
@@ -91,7 +145,9 @@ impl Rejoin {
                 if !changes.iter().any(|c| matches!(c.change, Change::Remove(_))) {
                     self.said.insert(id, about);
                 }
-                Ok(changes)
+                // That nothing was known for a while is said before what is known now; what went meanwhile, after.
+                let (lapse, went): (Vec<At>, Vec<At>) = more.into_iter().partition(|m| matches!(m.change, Change::Kind(_)));
+                Ok(lapse.into_iter().chain(changes).chain(went).collect())
             }
             Said::Edited(at, files) => {
                 self.said.insert(id, vec![About::Text]);
@@ -105,10 +161,12 @@ impl Rejoin {
             Said::Begin => {
                 self.named = Some(HashSet::new());
                 self.known = self.saved;
+                self.runs.begin();
                 Ok(Vec::new())
             }
             Said::End(at) => {
                 // What the file goes on with, were it asked for before; and only once, for lists show where it began.
+                self.later = true;
                 let asking = self.asking.take().filter(|(id, _)| self.asks != Some(*id));
                 self.asks = asking.as_ref().map(|(id, _)| *id).or(self.asks);
                 Ok(asking.map(|(_, at)| at).into_iter().chain(self.end(at)).collect())
@@ -152,20 +210,36 @@ impl Rejoin {
         }
     }
 
-    /// What a whole snapshot has not named is gone; since when is not known better than by the snapshot's time.
+    /// What a whole snapshot has not named is gone; since when is not known better than by the snapshot's time, or by that of the list that
+    /// it is of.
     fn end(&mut self, at: Option<Nanos>) -> Vec<At> {
         let Some(named) = self.named.take() else { return Vec::new() };
+        let kinds = named.iter().filter_map(|a| if let About::Kind(c, g, k) = a { Some((c.clone(), g.clone(), k.clone())) } else { None });
+        let mut out = self.runs.end(&kinds.collect());
+        for lapse in &out {
+            // Said again, it is news.
+            let old = self.holds.remove(&about(lapse));
+            old.map(|old| self.said.remove(&old));
+        }
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
-        let removed = |a: About| {
-            let old = self.holds.remove(&a);
-            if let Some(old) = old {
-                self.said.remove(&old);
+        for a in gone {
+            let About::Object(cluster, id) = a else { continue };
+            match self.runs.went(&cluster, &id, at) {
+                Some(at) => out.push(self.let_go(&cluster, id, at)),
+                None => self.runs.wait(cluster, id),
             }
-            let About::Object(cluster, id) = a else { return None };
-            Some(At { cluster, at, change: Change::Remove(id) })
-        };
-        gone.into_iter().filter_map(removed).collect()
+        }
+        out
+    }
+
+    /// An object that is no more.
+    fn let_go(&mut self, cluster: &Arc<str>, id: ObjectId, at: Option<Nanos>) -> At {
+        if let Some(old) = self.holds.remove(&About::Object(cluster.clone(), id.clone())) {
+            self.said.remove(&old);
+        }
+        self.runs.told(cluster, &id);
+        At { cluster: cluster.clone(), at, change: Change::Remove(id) }
     }
 }
 
@@ -220,6 +294,10 @@ mod tests {
         match &at.change {
             Change::Apply(d) => format!("+{}", d.name()),
             Change::Remove(id) => format!("-{} {}", id.name, at.at.map_or(0, |t| t.0)),
+            Change::Kind(k) => {
+                let word = format!("{:?}", k.state).to_lowercase();
+                format!("{} {}", word.split('(').next().unwrap(), at.at.map_or(0, |t| t.0))
+            }
             _ => "?".to_owned(),
         }
     }
@@ -346,5 +424,47 @@ mod tests {
         r.take(&saved(1, &files)).unwrap();
         let all = r.take(&saved(2, &[("z.yaml", None)])).unwrap();
         assert_eq!(turned(&all), ["z.yaml n, -", "-, k/x.yaml n"]);
+    }
+
+    fn kind(state: &str, at: i64) -> At {
+        let state = match state {
+            "synced" => crate::model::input::KindState::Synced,
+            _ => crate::model::input::KindState::Loading,
+        };
+        let kind = Kind { group: "networking.k8s.io".into(), kind: "NetworkPolicy".into(), state };
+        At { cluster: "c".into(), at: Some(Nanos(at)), change: Change::Kind(kind) }
+    }
+
+    #[test]
+    fn what_went_between_two_runs_of_a_recorder_was_not_watched_and_is_gone_by_the_second() {
+        let (a, b, first, second) = (policy("a", "1"), policy("b", "1"), kind("synced", 8), kind("synced", 50));
+        let mut r = Rejoin::default();
+        assert_eq!(snapshot(&[&first, &a, &b], &mut r), ["synced 8", "+a", "+b"]);
+        r.saw(Some(Nanos(20)));
+        assert_eq!(snapshot(&[&first, &a, &b], &mut r), [""; 0], "the next file of one run");
+        // The snapshot is dated by its first record, which may be older than its lists.
+        assert_eq!(snapshot(&[&second, &b], &mut r), ["stale 20", "synced 50", "-a 50"]);
+        assert_eq!(snapshot(&[&second, &b], &mut r), [""; 0]);
+        // A run that begins while its lists are on their way lets nothing go before they are in.
+        r.saw(Some(Nanos(60)));
+        assert_eq!(snapshot(&[&kind("loading", 70)], &mut r), ["stale 60", "loading 70"]);
+        let c = policy("c", "1");
+        assert_eq!(r.take(&text(&c)).unwrap().len(), 1);
+        let end: Vec<String> = r.take(&text(&kind("synced", 71))).unwrap().iter().map(words).collect();
+        assert_eq!(end, ["synced 71", "-b 71"]);
+        // One that says nothing of the cluster leaves it as it was, unwatched.
+        r.saw(Some(Nanos(80)));
+        assert_eq!(snapshot(&[], &mut r), ["stale 80"]);
+        assert_eq!(snapshot(&[&kind("synced", 90), &c], &mut r), ["synced 90"]);
+    }
+
+    #[test]
+    fn a_recording_goes_on_after_one_that_ended_before_it_began() {
+        let (old, new, both) = (policy("old", "1"), policy("new", "1"), policy("both", "1"));
+        let (mut monday, mut tuesday) = (Rejoin::default(), Rejoin::default());
+        snapshot(&[&kind("synced", 8), &both, &old], &mut monday);
+        monday.saw(Some(Nanos(30)));
+        tuesday.follow(monday);
+        assert_eq!(snapshot(&[&kind("synced", 90), &both, &new], &mut tuesday), ["stale 30", "synced 90", "+new", "-old 90"]);
     }
 }

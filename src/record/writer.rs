@@ -6,6 +6,7 @@
 use super::door::{Books, Clock, Item, Options, flows, lock};
 use super::files::{DEAR, Files};
 use super::ground::Ground;
+use super::names::{self, Names};
 use super::pack::Pack;
 use super::redact::Redact;
 use crate::error::Error;
@@ -38,6 +39,7 @@ pub(super) struct Writer {
     redact: Option<Redact>,
     clock: Clock,
     ground: Ground,
+    names: Names,
     /// Records that came.
     taken: u64,
     /// Of the member that is not closed yet.
@@ -67,6 +69,7 @@ impl Writer {
             redact: options.redact,
             clock: options.clock,
             ground: options.ground,
+            names: Names::default(),
             taken: 0,
             lines: Vec::new(),
             waiting: Books::default(),
@@ -137,6 +140,7 @@ impl Writer {
                     }
                 }
                 Item::Frame(f) => self.frame(&f, now)?,
+                Item::Learnt(f) => self.learnt(&f, now)?,
                 Item::Missed(count) => self.missed(count, now)?,
             }
             if self.lines.len() >= self.files.member() {
@@ -156,6 +160,9 @@ impl Writer {
             (Codec::HubbleJson, None) => {
                 self.before(time_of(&f.bytes), now)?;
                 self.lines.extend_from_slice(&f.bytes);
+                if let Some((answer, _)) = self.files.is_one_of_many().then(|| self.answer(f)).flatten() {
+                    self.names.take(answer, &f.bytes, self.files.member() / 2);
+                }
             }
             (codec, redact) => {
                 let Ok(Decoded::Response(mut r)) = decode_bytes(codec, &f.bytes, &mut self.notes) else {
@@ -166,12 +173,45 @@ impl Writer {
                     redact.response(&mut r);
                 }
                 self.before(r.time.map(|t| Nanos::from_parts(t.seconds, t.nanos)), now)?;
+                let from = self.lines.len();
                 write_response(&r, &mut self.lines);
+                if let Some(answer) = self.files.is_one_of_many().then(|| names::answer(&r)).flatten() {
+                    self.names.take(answer, self.lines.get(from..).unwrap_or_default(), self.files.member() / 2);
+                }
             }
         }
         self.lines.push(b'\n');
         self.waiting.flows += 1;
         Ok(())
+    }
+
+    /// What a record teaches that is not to be kept itself.
+    fn learnt(&mut self, f: &Frame, now: Nanos) -> io::Result<()> {
+        let Some((answer, record)) = self.answer(f) else { return Ok(()) };
+        self.begin()?;
+        let mut line = Vec::new();
+        line::teach(&record, &mut line);
+        self.line(&line, now);
+        self.waiting.state += 1;
+        if self.files.is_one_of_many() {
+            self.names.take(answer, &record, self.files.member() / 2);
+        }
+        Ok(())
+    }
+
+    /// A DNS answer as it may be written; `None` of what teaches no name.
+    fn answer(&mut self, f: &Frame) -> Option<(names::Answer, Vec<u8>)> {
+        if f.codec == Codec::HubbleJson && memchr::memmem::find(&f.bytes, b"\"dns\"").is_none() {
+            return None;
+        }
+        let Ok(Decoded::Response(mut r)) = decode_bytes(f.codec, &f.bytes, &mut self.notes) else { return None };
+        names::answer(&r)?;
+        if let Some(redact) = &mut self.redact {
+            redact.response(&mut r);
+        }
+        let mut record = Vec::new();
+        write_response(&r, &mut record);
+        Some((names::answer(&r)?, record))
     }
 
     /// What has to be written before a record of that time.
@@ -210,7 +250,7 @@ impl Writer {
             self.fresh = true;
         }
         if std::mem::take(&mut self.fresh) {
-            self.snapshot();
+            self.snapshot(true);
             if self.files.weighs() {
                 self.files.put_state(self.pack.member(&self.lines)?)?;
                 self.clear();
@@ -226,14 +266,16 @@ impl Writer {
         let cheap = self.files.written + self.lines.len() as u64 >= bytes + DEAR * size;
         let played = at.zip(recorded).is_some_and(|(at, r)| long(at, r));
         if (long(now, clock) || played) && cheap {
-            self.snapshot();
+            self.snapshot(false);
         }
     }
 
-    fn snapshot(&mut self) {
+    /// `names`: with what DNS taught before.
+    fn snapshot(&mut self, names: bool) {
         let now = (self.clock)();
         let from = self.lines.len();
-        self.waiting.state += self.ground.snapshot(self.latest.unwrap_or(now), &mut self.lines);
+        let names: Vec<&[u8]> = if names { self.names.lines().collect() } else { Vec::new() };
+        self.waiting.state += self.ground.snapshot(self.latest.unwrap_or(now), &names, &mut self.lines);
         let size = (self.lines.len() - from) as u64;
         self.said = (now, self.latest.or(Some(now)), self.files.written + self.lines.len() as u64, size);
     }
@@ -273,7 +315,7 @@ impl Writer {
         books.flows += done.flows;
         books.state += done.state;
         books.unwritable += done.unwritable;
-        (books.bytes, books.dropped) = (self.files.written, self.files.dropped);
+        (books.bytes, books.dropped, books.forgotten) = (self.files.written, self.files.dropped, self.ground.forgotten);
         Ok(())
     }
 }

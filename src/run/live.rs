@@ -110,14 +110,16 @@ pub async fn look(clusters: &[Cluster], look: Look, namespace: &str, wait: Wait,
     let Wait::Lists { quiet } = wait else { return };
     let all = stop.run_until_cancelled(futures::future::join_all(settled.into_iter().map(Settled::wait)));
     tokio::pin!(all);
-    if tokio::time::timeout(PATIENCE, &mut all).await.is_ok() {
-        return;
-    }
+    let soon = tokio::time::timeout(PATIENCE, &mut all).await.is_ok();
     let tell = |sort, text: &str| {
         if !quiet {
             say::say(sort, text);
         }
     };
+    clusters.iter().filter_map(|c| c.clock.trouble(&c.name)).for_each(|trouble| tell("warning", &trouble));
+    if soon {
+        return;
+    }
     let names: Vec<_> = clusters.iter().map(|c| &*c.name).collect();
     let (names, most) = (names.join(", "), LISTS.as_secs());
     tell("note", &format!("reading what is in {names}; it is waited for {most} s at most"));

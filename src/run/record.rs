@@ -62,6 +62,11 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
                     recorder.world(at);
                     None
                 }
+                // Of what was left out before it was recorded.
+                Input::Learnt(f) => {
+                    recorder.learnt(f.clone());
+                    None
+                }
                 Input::Edited(edits) => {
                     edits.said().iter().for_each(|at| recorder.world(at));
                     None
@@ -75,9 +80,14 @@ pub async fn record(mut engine: Engine, mut inbox: Inbox, r: Record, given: Vec<
                 admitted = Some(Seen { at: time_of_line(&f.bytes), drop: false, dns: false, notice: false })
                     .filter(|s| s.at.is_none_or(|at| in_window(r.window, at)));
             }
-            if let (Some(frame), Some(seen)) = (frame, admitted) {
-                notices += u64::from(seen.notice);
-                put(frame, &seen, &mut around, &mut recorder);
+            match (frame, admitted) {
+                (Some(frame), Some(seen)) => {
+                    notices += u64::from(seen.notice);
+                    put(frame, &seen, &mut around, &mut recorder);
+                }
+                // A DNS answer that the filter refuses names the addresses of what it lets through.
+                (Some(frame), None) => recorder.learnt(frame),
+                (None, _) => {}
             }
             Ok(recorder.books().failed.is_none())
         },
@@ -186,6 +196,12 @@ fn closing(path: &Path, books: &Books, notices: u64, around: Option<&Around>, le
     }
     if books.unwritable > 0 {
         text.push_str(&format!("; {} could not be written", count(books.unwritable)));
+    }
+    if books.forgotten > 0 {
+        text.push_str(&format!(
+            "; {} entries of agents' dictionaries stand only in the segment in which they came",
+            count(books.forgotten)
+        ));
     }
     text
 }

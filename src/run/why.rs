@@ -47,6 +47,9 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     if let Mode::Question(q) = &ask.mode {
+        if let Some(absent) = cmd::question::absent(&engine, q) {
+            return Err(absent);
+        }
         let allowed = cmd::question::answer(&engine, q, ask.style, &mut stdout);
         let allowed = allowed.and_then(|a| stdout.flush().map(|()| a)).map_err(|e| failed(&e))?;
         if !engine.policies().given() && engine.clusters().next().is_none() && !ask.quiet {

@@ -6,6 +6,7 @@
 //! | `feed` | the bounded channel, and the only way into the core |
 //! | `lines`, `file` | recordings and standard input |
 //! | `tape` | several recordings and segments as one, in the order of time |
+//! | `apart` | recordings whose clusters have one name and are two |
 //! | `reel` | a tape as fast as it can be read |
 //! | `replay` | a recording paced by its own clock |
 //! | `manifests`, `edits` | files and folders of policies; what is saved into them later |
@@ -17,6 +18,7 @@
 //! | `merge`, `agents` | several servers as one; the agents of a cluster, as one of them names them |
 //! | `backoff`, `resume` | when to try again; how to go on without a gap and without flows twice |
 pub mod agents;
+mod apart;
 pub mod ask;
 pub mod backoff;
 pub mod capture;

@@ -2,10 +2,12 @@
 //! have lost what lies between.
 //!
 //! Owns the memory of each node's last flow. Knows nothing of connections; the times are the nodes' own.
+use crate::model::ids::Ids;
 use crate::model::time::Nanos;
 use std::collections::HashMap;
 
-/// Nodes whose last flow is remembered; of further ones nothing is claimed. The largest clusters have 5 000.
+/// Nodes whose last flow is remembered; of further ones, and of names that no node can have, nothing is claimed. The largest clusters have
+/// 5 000.
 const MOST: usize = 16_384;
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl Overlap {
         let awaited = if self.awaited.is_empty() { None } else { self.awaited.remove(node) };
         if let Some(last) = self.last.get_mut(node) {
             *last = (*last).max(at);
-        } else if self.last.len() < MOST {
+        } else if self.last.len() < MOST && node.len() <= Ids::LONGEST {
             self.last.insert(node.into(), at);
         }
         let from = awaited.filter(|_| new)?;
@@ -80,5 +82,12 @@ mod tests {
         o.ask(at(7));
         o.forget();
         assert_eq!(o.came(b"", at(30), true), None);
+    }
+    #[test]
+    fn a_name_that_no_node_can_have_takes_no_room() {
+        let mut o = Overlap::default();
+        o.came(&[b'n'; 1 << 20], at(5), true);
+        o.came(&[b'n'; Ids::LONGEST], at(5), true);
+        assert_eq!(o.last.len(), 1);
     }
 }

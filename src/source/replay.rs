@@ -329,6 +329,7 @@ impl Player {
                         self.lines += 1;
                         feed.send(Input::Learnt(frame)).await?;
                     }
+                    Next::Taught(frame) => feed.send(Input::Learnt(frame)).await?,
                     Next::Passed(at) => self.passed(at),
                     Next::Changes(all) => {
                         for at in all {

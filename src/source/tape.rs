@@ -3,6 +3,7 @@
 //! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out. Must
 //! not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
 use super::Stop;
+use super::apart;
 use super::feed::{Feed, Gone};
 use super::file::Recording;
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub enum Next {
     Line(Frame, Option<Nanos>),
     /// A line of which only what it teaches counts: a player makes it of one that it passes over.
     Learnt(Frame),
+    /// The same where a recording has it of a record that is not in it: no line of its own.
+    Taught(Frame),
     /// Not even that, but for its time.
     Passed(Option<Nanos>),
     /// What a line of the cluster's state says that is news.
@@ -49,6 +52,8 @@ struct Track {
     waits: bool,
     /// What travels on the record at hand has been handed out.
     taught: bool,
+    /// A line of its state was read.
+    begun: bool,
 }
 
 impl Tape {
@@ -59,6 +64,10 @@ impl Tape {
         let mut tracks: Vec<_> = set::recordings(paths).into_iter().map(|f| open(f).map(Track::new)).collect::<Result<_, _>>()?;
         if tracks.len() > 1 {
             tracks.iter_mut().try_for_each(Track::put_by)?;
+            let first: Vec<_> = tracks.iter().map(|t| t.files.front().filter(|f| !f.is_live()).map(Recording::name)).collect();
+            for (track, names) in tracks.iter_mut().zip(apart::names(&first)) {
+                track.state.call(names);
+            }
         }
         Ok(Self { tracks })
     }
@@ -89,6 +98,15 @@ impl Tape {
         self.tracks.iter_mut().all(Track::is_ready)
     }
 
+    /// The first line of a recording's state: it goes on after those that are over. Others, of the same time, are merged.
+    fn follow(&mut self, place: usize) {
+        let over: Vec<Rejoin> = self.tracks.iter_mut().filter(|t| t.is_over()).map(|t| std::mem::take(&mut t.state)).collect();
+        if let Some(track) = self.tracks.get_mut(place) {
+            track.begun = true;
+            over.into_iter().for_each(|former| track.state.follow(former));
+        }
+    }
+
     /// Everything into the feed, on the calling thread.
     pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
         let live = self.is_live();
@@ -107,6 +125,7 @@ impl Tape {
                     }
                 }
                 Some(Next::End(name, how)) => feed.blocking_send(Input::End(name, how))?,
+                Some(Next::Taught(frame)) => feed.blocking_send(Input::Learnt(frame))?,
                 Some(Next::Learnt(_) | Next::Passed(_)) => {}
                 None => return feed.blocking_flush(),
             }
@@ -132,7 +151,11 @@ impl Iterator for Tape {
                     first = Some((i, track.at));
                 }
             }
-            let track = self.tracks.get_mut(first?.0)?;
+            let place = first?.0;
+            if self.tracks.get(place).is_some_and(Track::begins) {
+                self.follow(place);
+            }
+            let track = self.tracks.get_mut(place)?;
             if !std::mem::take(&mut track.waits) {
                 return track.next();
             }
@@ -142,7 +165,17 @@ impl Iterator for Tape {
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false }
+        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false, begun: false }
+    }
+
+    /// Whether the next line is the first of its state.
+    fn begins(&self) -> bool {
+        !self.begun && !self.waits && self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
+    }
+
+    /// Whether it was read to its end.
+    fn is_over(&self) -> bool {
+        self.files.is_empty() && self.head.is_none() && self.ended.is_none()
     }
 
     /// Closes the file again, now that the time of its first line is known.
@@ -204,8 +237,13 @@ impl Track {
                 return Some(Next::Changes(vec![carried]));
             }
             self.taught = false;
+            self.state.saw(at);
             return Some(Next::Line(frame, at));
         };
+        if let Some(record) = line::learnt(text) {
+            let bytes = frame.bytes.slice_ref(record);
+            return Some(if self.state.teaches() { Next::Taught(Frame { bytes, ..frame }) } else { Next::Changes(Vec::new()) });
+        }
         match self.state.take(text) {
             Ok(changes) => Some(Next::Changes(changes)),
             Err(why) => {

@@ -47,7 +47,10 @@ impl App {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
         match &input {
-            Input::World(At { change: Change::Asked(filter), .. }) => self.model.captures.ask(filter),
+            Input::World(At { change: Change::Asked(filter), .. }) => {
+                self.model.captures.ask(filter);
+                self.model.heard.asked(!filter.is_empty(), self.engine.now());
+            }
             Input::World(At { change: Change::Gap(_), .. }) => {
                 self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
             }

@@ -10,18 +10,21 @@ use std::hash::Hash;
 /// The order of a list changes at most this often.
 const RESORT_MS: u64 = 1_000;
 
-/// A list that stands still under the finger: having moved in it, only what is new comes in, at its end.
+/// A list that stands still under the finger: having moved in it, only what is new comes in, at its end. Until all that was there when it
+/// was opened has been looked at, it has no order yet that could stand still: so far it is sorted, and the same line stays chosen.
 #[derive(Debug)]
 pub struct List<T> {
     pub lines: Vec<T>,
     /// `None`: the first one, whichever that is.
     pub selected: Option<T>,
     sorted_ms: u64,
+    /// It was sorted with everything looked at.
+    whole: bool,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { lines: Vec::new(), selected: None, sorted_ms: 0 }
+        Self { lines: Vec::new(), selected: None, sorted_ms: 0, whole: false }
     }
 }
 
@@ -39,18 +42,20 @@ impl<T: Copy + Eq + Hash> List<T> {
         self.selected = self.lines.get(self.at().saturating_add_signed(by).min(last)).copied();
     }
 
-    /// Takes the lines as they are now, in the order they should have.
-    pub fn renew(&mut self, fresh: Vec<T>, ms: u64) {
-        let due = ms >= self.sorted_ms.saturating_add(RESORT_MS) || self.lines.is_empty();
-        if self.selected.is_none() && due {
+    /// Takes the lines as they are now, in the order they should have. `whole`: nothing that was there waits to be looked at.
+    pub fn renew(&mut self, fresh: Vec<T>, ms: u64, whole: bool) {
+        let first = !self.whole;
+        let due = ms >= self.sorted_ms.saturating_add(RESORT_MS) || self.lines.is_empty() || (first && whole);
+        self.whole |= whole;
+        if (self.selected.is_none() || first) && due {
             self.lines = fresh;
             self.sorted_ms = ms;
-            return;
+        } else {
+            let now: HashSet<T> = fresh.iter().copied().collect();
+            self.lines.retain(|l| now.contains(l));
+            let known: HashSet<T> = self.lines.iter().copied().collect();
+            self.lines.extend(fresh.into_iter().filter(|l| !known.contains(l)));
         }
-        let now: HashSet<T> = fresh.iter().copied().collect();
-        self.lines.retain(|l| now.contains(l));
-        let known: HashSet<T> = self.lines.iter().copied().collect();
-        self.lines.extend(fresh.into_iter().filter(|l| !known.contains(l)));
         if self.selected.is_some_and(|s| !self.lines.contains(&s)) {
             self.selected = None;
         }
@@ -183,18 +188,33 @@ mod tests {
     #[test]
     fn a_list_stands_still_under_the_finger() {
         let mut l = List::default();
-        l.renew(vec![1, 2, 3], 0);
-        l.renew(vec![3, 2, 1], 500);
+        l.renew(vec![1, 2, 3], 0, true);
+        l.renew(vec![3, 2, 1], 500, true);
         assert_eq!(l.lines, [1, 2, 3], "not more than once a second");
-        l.renew(vec![3, 2, 1], 1_000);
+        l.renew(vec![3, 2, 1], 1_000, true);
         assert_eq!(l.lines, [3, 2, 1]);
         l.step(1);
-        l.renew(vec![4, 1, 2], 9_000);
+        l.renew(vec![4, 1, 2], 9_000, true);
         assert_eq!((l.lines.as_slice(), l.here()), ([2, 1, 4].as_slice(), Some(2)));
-        l.renew(vec![4], 9_000);
+        l.renew(vec![4], 9_000, true);
         assert_eq!((l.here(), l.selected), (Some(4), None));
         l.step(isize::MIN);
         l.step(isize::MAX);
         assert_eq!(l.at(), 0);
+    }
+
+    #[test]
+    fn a_line_that_is_chosen_at_once_does_not_leave_the_list_in_the_order_of_arrival() {
+        let mut l = List::default();
+        l.renew(vec![1, 2], 0, false);
+        l.step(1);
+        l.renew(vec![3, 2, 1], 500, false);
+        assert_eq!(l.lines, [1, 2, 3], "not more than once a second");
+        l.renew(vec![4, 3, 2, 1], 1_000, false);
+        assert_eq!((l.lines.as_slice(), l.here(), l.at()), ([4, 3, 2, 1].as_slice(), Some(2), 2), "the same line is chosen");
+        l.renew(vec![5, 2, 4, 3, 1], 1_001, true);
+        assert_eq!((l.lines.as_slice(), l.here()), ([5, 2, 4, 3, 1].as_slice(), Some(2)), "at once when all has been looked at");
+        l.renew(vec![1, 2, 3, 4, 5], 9_000, true);
+        assert_eq!(l.lines, [5, 2, 4, 3, 1], "from then on it stands still");
     }
 }

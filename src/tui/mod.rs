@@ -12,6 +12,7 @@ pub mod column;
 mod desk;
 mod glyph;
 mod ground;
+mod heard;
 pub mod key;
 mod model;
 mod prompt;
@@ -287,6 +288,7 @@ fn work(app: &mut App, queue: &mut VecDeque<Input>, tapes: &mut Tapes, start: In
     }
     if let Some((tone, text)) = tapes.advance(&app.engine, &mut || Instant::now() < until) {
         app.say(tone, text);
+        app.model.tape = tapes.state();
         changed = true;
     }
     app.scan(&mut || Instant::now() < until) || changed

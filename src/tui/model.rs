@@ -4,6 +4,7 @@ use super::board;
 use super::causes::{CauseLine, Drops, Only};
 use super::column::{Column, DEFAULT, SPECS};
 use super::ground::Ground;
+use super::heard::Heard;
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
 use super::view::View;
@@ -214,7 +215,7 @@ pub fn mendable(why: &Why) -> bool {
 
 /// Made when it is looked at: it goes over every conversation at hand.
 pub fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    let cause = engine.causes().get(id).filter(|c| mendable(&c.why))?;
+    let cause = engine.causes().get(id).filter(|c| mendable(&c.why) && !c.is_mended())?;
     Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
 }
 
@@ -431,6 +432,7 @@ pub struct Model {
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
     pub captures: Captures,
+    pub heard: Heard,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// The filter was read before the first flow: times that count back are bound when one is there.
@@ -489,6 +491,7 @@ impl Model {
             addresses: false,
             marks: BTreeMap::new(),
             captures: Captures::default(),
+            heard: Heard::default(),
             history: options.history.clone(),
             unbound: false,
             filters: options.filters.clone(),
@@ -533,10 +536,10 @@ impl Model {
         engine.now().plus(i64::try_from(idle).unwrap_or(0).saturating_mul(1_000_000))
     }
 
-    /// Up to when the sums of a view speak: now, or where a paused picture stands.
+    /// Up to when the sums of a view speak: now, or since when nobody listens, or where a paused picture stands.
     pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
         let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
-        if view.is_paused() || !self.streams(engine) { newest } else { self.now(engine).max(newest) }
+        if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
     }
 
     /// Whether flows come from a server (a demo's too), not from a file.
@@ -586,7 +589,10 @@ impl Model {
     /// A point in time as the tables show it.
     pub fn clock(&self, at: Nanos, engine: &Engine) -> String {
         if self.relative {
-            return format!("-{}", super::text::span(self.now(engine).since(at)).replace(' ', ""));
+            return match self.now(engine).since(at) {
+                ..1_000_000 => "now".to_owned(),
+                ago => format!("-{}", super::text::span(ago).replace(' ', "")),
+            };
         }
         let local = at.plus(i64::from(self.options.offset) * Nanos::SECOND);
         local.utc().format("%H:%M:%S").to_string()

@@ -28,6 +28,10 @@ pub type Begin = Box<dyn FnOnce(Ground) -> Option<Recorder>>;
 /// Rows of a saving between two questions whether time is up.
 const SLICE: u64 = 128;
 
+/// What became of a recording that was to end, and of one whose flows do not go on.
+const RECORDED: &str = "recorded";
+const TURNED: &str = "going to another time of the replay ended the recording: recorded";
+
 /// Room that is kept for the next line.
 const ROOM: usize = 64 << 10;
 
@@ -40,6 +44,8 @@ pub struct Tapes {
     saving: Option<Saving>,
     closing: Vec<Closing>,
     ground: Ground,
+    /// What of it was given before any source: a player that goes to another time begins with that again.
+    given: Ground,
     /// Flows that are not in recordings that have ended, because the disk was behind or failed.
     missed: u64,
     /// Why there is no ring of this session.
@@ -92,11 +98,12 @@ impl Tapes {
             saving: None,
             closing: Vec::new(),
             ground: Ground::default(),
+            given: Ground::default(),
             missed: 0,
             without: None,
             line: Vec::new(),
         };
-        given.iter().for_each(|at| all.world(at));
+        given.iter().for_each(|at| all.outlasting(at));
         all
     }
 
@@ -149,14 +156,17 @@ impl Tapes {
     pub fn see(&mut self, input: &Input) {
         match input {
             Input::World(at) => self.world(at),
-            // What was held goes, and with it what was still to be saved.
+            // What was held goes, and with it what was still to be saved. What is played from now on was recorded before, or does not follow
+            // on it: a flow stands once in a recording, beside the policies of its time.
             Input::Reset => {
                 if let Some(s) = &mut self.saving {
                     s.gone += s.end.saturating_sub(s.next);
                     s.next = s.end;
                 }
+                self.stop(TURNED);
+                self.ground = self.given.clone();
             }
-            Input::Edited(edits) => edits.said().iter().for_each(|at| self.world(at)),
+            Input::Edited(edits) => edits.said().iter().for_each(|at| self.outlasting(at)),
             _ => {}
         }
     }
@@ -165,6 +175,12 @@ impl Tapes {
     pub fn asked(&mut self, text: &str, now: Nanos) {
         let at = Some(now).filter(|now| *now != Nanos::default());
         self.world(&At { cluster: Arc::from(""), at, change: Change::Asked(Arc::from(text)) });
+    }
+
+    /// What stays true wherever a player goes.
+    fn outlasting(&mut self, at: &At) {
+        self.given.take(at, line::write);
+        self.world(at);
     }
 
     fn world(&mut self, at: &At) {
@@ -210,14 +226,20 @@ impl Tapes {
 
     /// Begins to record, or ends what is being recorded.
     pub fn toggle(&mut self, path: Option<&str>) -> (Tone, String) {
-        if let Some(Running { to, .. }) = self.named.take() {
-            let path = to.path().display().to_string();
-            self.closing.push(Closing { done: "recorded", to, gone: 0 });
+        if let Some(path) = self.stop(RECORDED) {
             return self.closed().unwrap_or((Tone::Info, format!("closing {path}")));
         }
         let Some(path) = path else { return (Tone::Info, "nothing is being recorded".to_owned()) };
         self.named = Some(Running::new((self.start)(Path::new(path), self.ground.clone()), path));
         (Tone::Info, format!("opening {path}"))
+    }
+
+    /// Ends what was asked for, in such words. Its path, if there was any.
+    fn stop(&mut self, done: &'static str) -> Option<String> {
+        let Running { to, .. } = self.named.take()?;
+        let path = to.path().display().to_string();
+        self.closing.push(Closing { done, to, gone: 0 });
+        Some(path)
     }
 
     /// What has come of opening files.
@@ -263,9 +285,7 @@ impl Tapes {
             left.torn.push(format!("{} is not whole: {} not looked at", to.path().display(), many(end.saturating_sub(next), "row")));
             self.closing.push(Closing { done: "saved", to, gone });
         }
-        if let Some(Running { to, .. }) = self.named.take() {
-            self.closing.push(Closing { done: "recorded", to, gone: 0 });
-        }
+        self.stop(RECORDED);
         std::mem::take(&mut self.closing).into_iter().for_each(|c| left.take(finished(c)));
         if let Some(Running { to, .. }) = self.session.take() {
             let books = to.finish();
@@ -472,6 +492,49 @@ mod tests {
         let lines: Vec<&str> = one.lines().filter(|l| !l.contains("snapshot")).collect();
         assert!(lines.len() == 3 && lines[1] == asked, "{one}");
         assert_eq!(two.lines().position(|l| l == asked), Some(1), "{two}");
+    }
+
+    #[test]
+    fn a_step_back_in_a_replay_ends_the_recording_so_that_no_flow_is_in_it_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = |name: &str| {
+            let yaml = format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{podSelector: {{}}}}\n"
+            );
+            Arc::new(crate::world::yaml::read(name, &yaml).0.remove(0))
+        };
+        let said = |at, name: &str| At { cluster: Arc::from(""), at, change: Change::Apply(policy(name)) };
+        let mut t = Tapes::new(hanging(&Arc::default()), None, &[said(None, "given")]);
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        t.toggle(dir.path().join("one.jsonl").to_str());
+        let played = |t: &mut Tapes, upto: usize| {
+            t.keep(&flow(), None);
+            if upto > 1 {
+                t.see(&Input::World(said(Some(Nanos(9)), "later")));
+                t.keep(&flow(), None);
+            }
+        };
+        played(&mut t, 2);
+        t.see(&Input::Reset);
+        played(&mut t, 1);
+        assert_eq!(t.state(), None, "line 1 does not say that it goes on");
+        let (tone, text) = loop {
+            if let Some(said) = t.flush() {
+                break said;
+            }
+            std::thread::yield_now();
+        };
+        let path = dir.path().join("one.jsonl");
+        assert_eq!((tone, text), (Tone::Info, format!("{TURNED} 2 flows to {}", path.display())));
+        t.toggle(dir.path().join("two.jsonl").to_str());
+        played(&mut t, 2);
+        t.end(&mut Left::default());
+        let flows = |text: &str| text.lines().filter(|l| l.contains("\"flow\"")).count();
+        let (one, two) = (read("one.jsonl"), read("two.jsonl"));
+        assert_eq!((flows(&one), flows(&two)), (2, 2));
+        // What is not there yet at that time stands where it comes, behind the first flow.
+        let at = |text: &str, what: &str| text.lines().position(|l| l.contains(what));
+        assert!(at(&two, "given") < at(&two, "\"flow\"") && at(&two, "\"flow\"") < at(&two, "later"), "{two}");
     }
 
     fn flow() -> Frame {

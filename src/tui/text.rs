@@ -117,13 +117,16 @@ pub fn begin(text: &str, room: usize, gap: &str) -> String {
 
 /// `98k`, `1.2k`, `4.8M`: at most four columns.
 pub fn short(n: u64) -> String {
+    // Rounded to what is shown; what rounds up to the next unit is shown in that.
+    let in_units = |unit: u64| {
+        let tenths = (n + unit / 20) / (unit / 10);
+        if tenths < 100 { format!("{}.{}", tenths / 10, tenths % 10) } else { ((n + unit / 2) / unit).to_string() }
+    };
     match n {
         0..1_000 => n.to_string(),
-        1_000..10_000 => format!("{}.{}k", n / 1_000, n % 1_000 / 100),
-        10_000..1_000_000 => format!("{}k", n / 1_000),
-        1_000_000..10_000_000 => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
-        10_000_000..1_000_000_000 => format!("{}M", n / 1_000_000),
-        _ => format!("{}G", n / 1_000_000_000),
+        1_000..999_500 => in_units(1_000) + "k",
+        999_500..999_500_000 => in_units(1_000_000) + "M",
+        _ => format!("{}G", n.saturating_add(500_000_000) / 1_000_000_000),
     }
 }
 
@@ -174,6 +177,7 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         assert_eq!([short(999), short(1_234), short(98_120), short(4_812_003)], ["999", "1.2k", "98k", "4.8M"]);
+        assert_eq!([short(1_275), short(9_960), short(98_700), short(999_600)], ["1.3k", "10k", "99k", "1.0M"], "rounded, not cut");
         assert_eq!([span(340_000_000), span(12 * Nanos::SECOND), span(300 * Nanos::SECOND)], ["340 ms", "12 s", "5 min"]);
     }
 }

@@ -96,7 +96,7 @@ impl<T: PartialEq> Aged<T> {
 
     /// All that it may have been at a time, the oldest first: more than one close to a change. In it `None`: there was no such thing.
     /// `None` of all: it may have been something that is forgotten.
-    pub fn about(&self, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&T>>> {
+    pub fn about(&self, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&T>> + Clone> {
         let (begin, end) = at.map_or((Nanos(i64::MAX), Nanos(i64::MAX)), |at| (at.plus(-SLACK), at.plus(SLACK)));
         if at.is_some() && self.from.is_some_and(|from| begin < from) {
             return None;

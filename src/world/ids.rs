@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub const MOST: usize = 1 << 17;
 
 /// Bytes that they may take, whatever names an agent makes up.
-const MOST_BYTES: usize = 64 << 20;
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// What an entry takes beside its words.
 const OF_ENTRY: usize = 320;
@@ -199,9 +199,13 @@ fn twice(r: &Ruling, one: &Meaning, other: &Meaning) -> String {
     format!("the agent names {} by number, which it gave to {} and to {other}", spoken(r), one.policy())
 }
 
-/// About how many bytes an entry takes.
+/// About how many bytes it takes that a number of a node means this.
+pub fn weight_of(node: &str, m: &Meaning) -> usize {
+    OF_ENTRY + node.len() + m.length()
+}
+
 fn weight(key: &Key, e: &Entry) -> usize {
-    OF_ENTRY + key.0.len() + e.means.length() + e.also.as_ref().map_or(0, |also| also.length())
+    weight_of(&key.0, &e.means) + e.also.as_ref().map_or(0, |also| also.length())
 }
 
 impl Entry {

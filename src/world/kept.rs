@@ -2,20 +2,36 @@
 //!
 //! Owns what is said of a time close to a change, when a node may have gone by either, and how much of the past is kept. Reads no object.
 use super::aged::{Aged, SLACK};
+use super::turns::Turns;
 use crate::model::time::Nanos;
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-
-/// Times of changes kept of one kind; when the oldest goes, what was before it is not known any more.
-const MOST_TURNS: usize = 1 << 16;
 
 /// Objects kept that are gone; the same.
 const MOST_GONE: usize = 4_096;
 
+/// Addresses kept that one object had and has no more; the same.
+const MOST_LOST: usize = 128;
+
+/// Who can have an address besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Reach {
+    Inner,
+    /// It is somebody's outside of the cluster as long as no object has it.
+    Outer,
+}
+
+/// An address as an object has it.
+pub(super) type Own = (IpAddr, Reach);
+
 /// What objects of a kind have as addresses.
 pub(super) trait Addressed {
-    fn addresses(&self) -> impl Iterator<Item = IpAddr>;
+    fn addresses(&self) -> impl Iterator<Item = Own>;
+}
+
+fn has<T: Addressed>(object: &T, own: Own) -> bool {
+    object.addresses().any(|other| other == own)
 }
 
 /// Whose an address was at a time.
@@ -29,62 +45,26 @@ pub(super) enum Claim<'a, K> {
     Unsure(Option<&'a K>),
 }
 
-/// When anything of a kind changed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Turns {
-    /// Each time once; the oldest first.
-    all: VecDeque<Nanos>,
-    /// What was before is not known any more.
-    from: Option<Nanos>,
-    pub forgotten: u64,
+/// One object.
+#[derive(Debug, Clone)]
+struct Object<T> {
+    is: Aged<T>,
+    /// Addresses that it has no more, and until when it had them; the oldest first.
+    lost: VecDeque<(Own, Nanos)>,
 }
 
-impl Turns {
-    pub fn note(&mut self, at: Nanos) {
-        let place = self.all.partition_point(|t| *t < at);
-        if self.all.get(place) == Some(&at) {
-            return;
-        }
-        self.all.insert(place, at);
-        if self.all.len() > MOST_TURNS {
-            let oldest = self.all.pop_front();
-            self.forget(oldest);
-        }
-    }
-
-    fn forget(&mut self, until: Option<Nanos>) {
-        self.from = self.from.max(until);
-        self.forgotten += 1;
-    }
-
-    /// Whether what was at a time may be forgotten.
-    pub fn forget_of(&self, at: Option<Nanos>) -> bool {
-        at.zip(self.from).is_some_and(|(at, from)| at < from.plus(SLACK))
-    }
-
-    /// Another number for two times of which not the same is known; 0 where all is as it is now.
-    pub fn era(&self, at: Option<Nanos>) -> u64 {
-        let Some(at) = at else { return 0 };
-        let (begin, end) = (at.plus(-SLACK), at.plus(SLACK));
-        if self.all.back().is_none_or(|last| *last < begin) && !self.forget_of(Some(at)) {
-            return 0;
-        }
-        if self.forget_of(Some(at)) {
-            return u64::MAX;
-        }
-        let [before, at_begin, at_end] =
-            [self.all.partition_point(|t| *t < begin), self.all.partition_point(|t| *t <= begin), self.all.partition_point(|t| *t <= end)]
-                .map(|n| (self.all.len() - n) as u64);
-        before << 42 | at_begin << 21 | at_end
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self { is: Aged::default(), lost: VecDeque::new() }
     }
 }
 
 /// All objects of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct Kept<K, T> {
-    all: BTreeMap<K, Aged<T>>,
-    /// Who has an address or had it.
-    by_address: HashMap<IpAddr, Vec<K>>,
+    all: BTreeMap<K, Object<T>>,
+    /// Who has an address or had it: what an object was may be forgotten sooner than that it had this.
+    by_address: HashMap<Own, Vec<K>>,
     turns: Turns,
     /// Those that are gone; the oldest end first.
     gone: VecDeque<(Nanos, K)>,
@@ -102,16 +82,31 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
         if self.now(key) == new.as_ref() {
             return false;
         }
-        for ip in new.iter().flat_map(Addressed::addresses) {
-            let claims = self.by_address.entry(ip).or_default();
+        let has: HashSet<Own> = new.iter().flat_map(Addressed::addresses).collect();
+        for own in &has {
+            let claims = self.by_address.entry(*own).or_default();
             if !claims.contains(key) {
                 claims.push(key.clone());
             }
         }
         let is_gone = new.is_none();
         let object = self.all.entry(key.clone()).or_default();
-        object.turn(new, at, first);
-        let over = object.is_over();
+        let mut met = has.clone();
+        let lost: Vec<Own> = object.is.now().into_iter().flat_map(Addressed::addresses).filter(|own| met.insert(*own)).collect();
+        object.is.turn(new, at, first);
+        object.lost.retain(|(own, _)| !has.contains(own));
+        let until = object.lost.back().map(|(_, last)| *last).max(at).unwrap_or_default();
+        object.lost.extend(lost.into_iter().map(|own| (own, until)));
+        // Of what has always been so nothing was before.
+        let most = if at.is_some() { MOST_LOST } else { 0 };
+        let surplus = object.lost.len().saturating_sub(most);
+        for (own, until) in object.lost.drain(..surplus) {
+            unclaim(&mut self.by_address, own, key);
+            if at.is_some() {
+                self.turns.forget(Some(until));
+            }
+        }
+        let over = object.is.is_over();
         if let Some(at) = at {
             self.turns.note(at);
             if is_gone && !over {
@@ -134,25 +129,25 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
     }
 
     fn drop(&mut self, key: &K) {
-        self.all.remove(key);
-        self.by_address.retain(|_, claims| {
-            claims.retain(|k| k != key);
-            !claims.is_empty()
-        });
+        let Some(object) = self.all.remove(key) else { return };
+        let has = object.is.now().into_iter().flat_map(Addressed::addresses);
+        for own in object.lost.iter().map(|(own, _)| *own).chain(has) {
+            unclaim(&mut self.by_address, own, key);
+        }
     }
 
     pub fn now(&self, key: &K) -> Option<&T> {
-        self.all.get(key)?.now()
+        self.all.get(key)?.is.now()
     }
 
     /// Every object there is now, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &T)> {
-        self.all.iter().filter_map(|(key, object)| Some((key, object.now()?)))
+        self.all.iter().filter_map(|(key, object)| Some((key, object.is.now()?)))
     }
 
     /// Everything that any object is or was.
     pub fn ever(&self) -> impl Iterator<Item = &T> {
-        self.all.values().flat_map(Aged::ever)
+        self.all.values().flat_map(|object| object.is.ever())
     }
 
     /// Whether there is such an object, or was.
@@ -164,19 +159,30 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
     }
 
     /// Each object that there was at a time, or may have been, by name, with all that it may have been; see [`Self::about`].
-    pub fn all_about(&self, at: Option<Nanos>) -> impl Iterator<Item = (&K, Option<Vec<Option<&T>>>)> {
-        let all = self.all.iter().map(move |(key, object)| (key, self.values(object, at).map(Iterator::collect::<Vec<_>>)));
-        all.filter(|(_, values)| values.as_ref().is_none_or(|all| all.iter().any(Option::is_some)))
+    pub fn all_about(&self, at: Option<Nanos>) -> impl Iterator<Item = (&K, Option<impl Iterator<Item = Option<&T>> + Clone>)> {
+        let all = self.all.iter().map(move |(key, object)| (key, self.values(object, at)));
+        all.filter(|(_, values)| values.as_ref().is_none_or(|all| all.clone().any(|value| value.is_some())))
     }
 
     /// All that an object may have been at a time: more than one close to a change, when a node may have gone by either. In it `None`: it
     /// was not there. `None` of all: that is forgotten.
-    pub fn about(&self, key: &K, at: Option<Nanos>) -> Option<Vec<Option<&T>>> {
-        match self.all.get(key) {
-            Some(object) => self.values(object, at).map(Iterator::collect),
-            None if self.turns.forget_of(at) => None,
-            None => Some(vec![None]),
+    pub fn about<'a, Q>(&'a self, key: &Q, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&'a T>> + use<'a, K, T, Q>>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        let object = self.all.get(key);
+        let values = object.map(|object| self.values(object, at));
+        if values.as_ref().map_or_else(|| self.turns.forget_of(at), Option::is_none) {
+            return None;
         }
+        Some(values.flatten().into_iter().flatten().chain(object.is_none().then_some(None)))
+    }
+
+    /// All that those may have been at a time that may have had an address then.
+    pub fn having(&self, own: Own, at: Option<Nanos>) -> impl Iterator<Item = &T> {
+        let objects = self.met_with(own).filter_map(|key| self.all.get(key));
+        objects.filter_map(move |object| self.values(object, at)).flatten().flatten().filter(move |value| has(*value, own))
     }
 
     /// What an object was at a time when it was there, if it was only one thing to `same`; of alike ones the newest.
@@ -191,26 +197,24 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
         found
     }
 
-    fn values<'a>(&self, object: &'a Aged<T>, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&'a T>>> {
-        object.about(at).filter(|_| object.is_always() || !self.turns.forget_of(at))
+    fn values<'a>(&self, object: &'a Object<T>, at: Option<Nanos>) -> Option<impl Iterator<Item = Option<&'a T>> + Clone + use<'a, K, T>> {
+        object.is.about(at).filter(|_| object.is.is_always() || !self.turns.forget_of(at))
     }
 
-    /// Whose an address was. `has`: whether an object has it as such; `alone`: nobody else can have it, so that it was no other's before
-    /// the object came.
-    pub fn claim(&self, ip: IpAddr, at: Option<Nanos>, alone: bool, has: impl Fn(&T) -> bool) -> Claim<'_, K> {
+    /// Whose an address was. `alone`: nobody else can have it, so that it was no other's before the object came.
+    pub fn claim(&self, own: Own, at: Option<Nanos>, alone: bool) -> Claim<'_, K> {
         let (mut found, mut several, mut unsure) = (None, false, None);
-        for key in self.by_address.get(&ip).into_iter().flatten() {
+        for key in self.met_with(own) {
             let Some(object) = self.all.get(key) else { continue };
             let Some(values) = self.values(object, at) else {
-                if object.ever().any(&has) {
-                    unsure = Some(key);
-                }
+                // When it had it is forgotten, not that it had it.
+                unsure = Some(key);
                 continue;
             };
             let (mut had, mut lacked, mut came) = (false, false, false);
             for value in values {
                 match value {
-                    Some(value) if has(value) => had = true,
+                    Some(value) if has(value, own) => had = true,
                     None if !had => came = true,
                     _ => lacked = true,
                 }
@@ -230,23 +234,27 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
         }
     }
 
-    /// Who has an address or had it.
+    fn met_with(&self, own: Own) -> impl Iterator<Item = &K> {
+        self.by_address.get(&own).into_iter().flatten()
+    }
+
+    /// Who has an address or had it, however far it reaches.
     pub fn met_at(&self, ip: IpAddr) -> impl Iterator<Item = &K> {
-        self.by_address.get(&ip).into_iter().flatten()
+        self.met_with((ip, Reach::Inner)).chain(self.met_with((ip, Reach::Outer)))
     }
 
     /// Which objects changed since a time or shortly before in what concerns whatever `has` says: whether they were added, changed or
     /// removed, and when last.
     pub fn turned<'a>(&'a self, of: impl Iterator<Item = &'a K>, at: Nanos, has: impl Fn(&T) -> bool) -> Vec<(&'a K, &'static str, Nanos)> {
         let begin = at.plus(-SLACK);
-        if self.turns.all.back().is_none_or(|last| *last < begin) {
+        if !self.turns.any_since(at) {
             return Vec::new();
         }
         let one = |key: &'a K| {
             let concerns = |(at, before, after): &(Nanos, Option<&T>, Option<&T>)| {
                 *at >= begin && before.filter(|v| has(v)) != after.filter(|v| has(v))
             };
-            let mut steps = self.all.get(key)?.steps().filter(concerns);
+            let mut steps = self.all.get(key)?.is.steps().filter(concerns);
             let first = steps.next()?;
             let (last, _, after) = steps.last().unwrap_or(first);
             let what = match (first.1, after) {
@@ -275,13 +283,21 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
     }
 }
 
+fn unclaim<K: PartialEq>(by_address: &mut HashMap<Own, Vec<K>>, own: Own, key: &K) {
+    let Some(claims) = by_address.get_mut(&own) else { return };
+    claims.retain(|other| other != key);
+    if claims.is_empty() {
+        by_address.remove(&own);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     impl Addressed for Vec<IpAddr> {
-        fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-            self.iter().copied()
+        fn addresses(&self) -> impl Iterator<Item = Own> {
+            self.iter().map(|ip| (*ip, Reach::Inner))
         }
     }
 
@@ -293,8 +309,12 @@ mod tests {
         [10, 0, 0, n].into()
     }
 
+    fn about(k: &Kept<&'static str, Vec<IpAddr>>, key: &'static str, at: i64) -> Option<Vec<Option<Vec<IpAddr>>>> {
+        k.about(&key, s(at)).map(|all| all.map(Option::<&Vec<IpAddr>>::cloned).collect())
+    }
+
     fn whose(k: &Kept<&'static str, Vec<IpAddr>>, at: i64, alone: bool) -> String {
-        match k.claim(ip(1), s(at), alone, |all| all.contains(&ip(1))) {
+        match k.claim((ip(1), Reach::Inner), s(at), alone) {
             Claim::Nobody => "nobody".to_owned(),
             Claim::One(key) => (*key).to_owned(),
             Claim::Several(key) => format!("{key} and others"),
@@ -334,8 +354,8 @@ mod tests {
         let mut k = Kept::default();
         k.set(&"a", Some(vec![ip(1)]), s(100), false);
         k.set(&"a", Some(vec![ip(2)]), s(1_000), false);
-        let told = |at: i64| (k.era(s(at)), k.about(&"a", s(at)));
-        let mut seen: HashMap<u64, Option<Vec<Option<&Vec<IpAddr>>>>> = HashMap::new();
+        let told = |at: i64| (k.era(s(at)), about(&k, "a", at));
+        let mut seen = HashMap::new();
         for at in 0..1_200 {
             let (era, values) = told(at);
             assert_eq!(*seen.entry(era).or_insert_with(|| values.clone()), values, "{at}");
@@ -353,6 +373,44 @@ mod tests {
         }
         assert_eq!((k.is_known(&names[0]), k.is_known(&names[1]), k.forgotten()), (false, true, 1));
         assert_eq!((whose(&k, 50, true), whose(&k, 10_000, true)), ("4096?".to_owned(), "nobody".to_owned()));
-        assert_eq!((k.about(&"0", s(50)), k.about(&"0", s(10_000)), k.era(s(50))), (None, Some(vec![None]), u64::MAX));
+        assert_eq!((about(&k, "0", 50), about(&k, "0", 10_000), k.era(s(50))), (None, Some(vec![None]), u64::MAX));
+    }
+    #[test]
+    fn an_address_that_an_object_had_before_all_that_is_remembered_of_it_is_not_called_nobodys() {
+        let mut k = Kept::default();
+        k.set(&"a", Some(vec![ip(1)]), s(0), true);
+        for n in 2..40 {
+            k.set(&"a", Some(vec![ip(n)]), s(1_000 * i64::from(n)), false);
+        }
+        assert_eq!((whose(&k, 500, true), whose(&k, 500, false), about(&k, "a", 500)), ("a?".to_owned(), "a?".to_owned(), None));
+        assert_eq!((whose(&k, 50_000, true), k.forgotten()), ("nobody".to_owned(), 0));
+    }
+
+    #[test]
+    fn addresses_that_one_object_had_are_bounded_and_what_goes_is_forgotten_for_all() {
+        let mut k = Kept::default();
+        let nth = |n: u32| IpAddr::from((10 << 24 | n).to_be_bytes());
+        k.set(&"b", Some(vec![ip(9)]), s(0), false);
+        k.set(&"b", Some(vec![ip(8)]), s(10), false);
+        for n in 1..=5_000 {
+            k.set(&"a", Some(vec![nth(n)]), s(100 + 100 * i64::from(n)), false);
+        }
+        assert_eq!((k.by_address.len(), k.forgotten()), (MOST_LOST + 3, 5_000 - 1 - MOST_LOST as u64));
+        assert_eq!([250, 600_000].map(|at| whose(&k, at, true)), ["?", "nobody"], "nobody remembers");
+        // One that comes back is not lost, and one object's end takes nobody else's.
+        k.set(&"a", Some(vec![nth(4_999), ip(8)]), s(600_000), false);
+        assert_eq!(k.all["a"].lost.iter().filter(|(own, _)| own.0 == nth(4_999)).count(), 0);
+        k.drop(&"a");
+        let mut left: Vec<(IpAddr, &[&str])> = k.by_address.iter().map(|(own, keys)| (own.0, keys.as_slice())).collect();
+        left.sort();
+        assert_eq!(left, [(ip(8), ["b"].as_slice()), (ip(9), ["b"].as_slice())]);
+    }
+
+    #[test]
+    fn of_what_has_always_been_so_nothing_before_takes_room() {
+        let mut k = Kept::default();
+        k.set(&"a", Some(vec![ip(1)]), None, false);
+        k.set(&"a", Some(vec![ip(2)]), None, false);
+        assert_eq!((k.by_address.len(), k.forgotten(), whose(&k, 50, true)), (1, 0, "nobody".to_owned()));
     }
 }

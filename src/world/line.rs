@@ -12,6 +12,7 @@
 //! | `ids` | `node` (none: every one), `instance` and `entries`: what the numbers mean that an agent sends in place of policies' names |
 //! | `gap` | `server`, `node` (none: it does not say), `from` and `until`: a time of which a server may lack flows |
 //! | `asked` | the filter that says what servers were asked for from then on, or what was recorded, DNS perhaps besides; empty: every flow |
+//! | `learnt` | a DNS answer, as Hubble JSON, of which only the names count: the filter left it out, or it stands in an earlier segment; alone in its line |
 //! | `fault` | `file`, `line`, `what`: a manifest that could not be read |
 //! | `snapshot` | `begin`, then everything that is known by then, then `end` |
 //!
@@ -33,6 +34,22 @@ pub const BEGIN: &[u8] = b"{\"world\":";
 pub fn inside(line: &[u8]) -> Option<&[u8]> {
     let text = line.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"world\"")?;
     text.trim_ascii_start().strip_prefix(b":")?.trim_ascii_end().strip_suffix(b"}")
+}
+
+/// How what stands inside begins where it is a record of which only what it teaches counts.
+const LEARNT: &[u8] = b"{\"learnt\":";
+
+/// That record, as Hubble JSON; `None` of other lines.
+pub fn learnt(text: &[u8]) -> Option<&[u8]> {
+    text.trim_ascii_start().strip_prefix(LEARNT)?.trim_ascii_end().strip_suffix(b"}")
+}
+
+/// Appends the line of such a record, without its newline.
+pub fn teach(record: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(BEGIN);
+    out.extend_from_slice(LEARNT);
+    out.extend_from_slice(record);
+    out.extend_from_slice(b"}}");
 }
 
 /// What a line says.

@@ -21,6 +21,7 @@ pub mod settings;
 mod stand;
 pub mod tree;
 mod turned;
+mod turns;
 pub mod yaml;
 
 pub use endpoint::{Endpoint, Frontend};

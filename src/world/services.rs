@@ -1,8 +1,9 @@
 //! Services and the addresses behind them, now and before. Owns what a service was at a time, who had its addresses, and what its slices
 //! say together; who stands behind an address is said elsewhere (`endpoint`).
 use super::aged::{Aged, Then};
-use super::kept::{Addressed, Claim, Turns};
+use super::kept::{Addressed, Claim, Own, Reach};
 use super::objects::{self, Service};
+use super::turns::Turns;
 use super::{Key, World};
 use crate::model::doc;
 use crate::model::time::Nanos;
@@ -40,8 +41,9 @@ impl Backends {
 }
 
 impl Addressed for Service {
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.ips.iter().chain(&self.outer).copied()
+    fn addresses(&self) -> impl Iterator<Item = Own> {
+        let inner = self.ips.iter().map(|ip| (*ip, Reach::Inner));
+        inner.chain(self.outer.iter().map(|ip| (*ip, Reach::Outer)))
     }
 }
 
@@ -116,12 +118,20 @@ impl World {
 
     /// All that a service may have been at a time, `None` asks for now: more than one thing close to a change. In it `None`: there was none.
     /// `None` of all: what it was is not known.
-    pub fn service_about(&self, namespace: &str, name: &str, at: Option<Nanos>) -> Option<Vec<Option<&Service>>> {
+    pub fn service_about<'a>(
+        &'a self,
+        namespace: &str,
+        name: &str,
+        at: Option<Nanos>,
+    ) -> Option<impl Iterator<Item = Option<&'a Service>> + use<'a>> {
         self.services.about(&(namespace.to_owned(), name.to_owned()), at)
     }
 
     /// The same of every service that there was, or may have been.
-    pub fn services_about(&self, at: Option<Nanos>) -> impl Iterator<Item = (&Key, Option<Vec<Option<&Service>>>)> {
+    pub fn services_about(
+        &self,
+        at: Option<Nanos>,
+    ) -> impl Iterator<Item = (&Key, Option<impl Iterator<Item = Option<&Service>> + Clone>)> {
         self.services.all_about(at)
     }
 
@@ -135,13 +145,13 @@ impl World {
 
     fn inner_claim(&self, ip: IpAddr, at: Option<Nanos>) -> Claim<'_, Key> {
         // Nobody but services has such an address.
-        self.services.claim(ip, at, true, |service| service.ips.contains(&ip))
+        self.services.claim((ip, Reach::Inner), at, true)
     }
 
     /// Which service had this address, inside the cluster or outside of it, and led to one thing.
     pub(super) fn service_claim(&self, ip: IpAddr, at: Option<Nanos>) -> Claim<'_, Key> {
         let claim = match self.inner_claim(ip, at) {
-            Claim::Nobody => self.services.claim(ip, at, false, |service| service.outer.contains(&ip)),
+            Claim::Nobody => self.services.claim((ip, Reach::Outer), at, false),
             claim => claim,
         };
         match claim {

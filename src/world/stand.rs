@@ -283,7 +283,9 @@ impl World {
             Holder::Nobody => {}
         }
         match self.node_claim(ip, seen.at) {
-            Claim::One(node) | Claim::Several(node) => return behind("nodes").unwrap_or(Stand { host: true, node, ..found }),
+            Claim::One(node) => return behind("nodes").unwrap_or(Stand { host: true, node, ..found }),
+            // Which of them it was is not known.
+            Claim::Several(_) => return behind("nodes").unwrap_or(Stand { host: true, ..found }),
             Claim::Unsure(name) => return doubtful(Doubt::Turned("Node", "", name.map_or("", |n| n))),
             Claim::Nobody => {}
         }

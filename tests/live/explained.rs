@@ -180,6 +180,48 @@ async fn an_explanation_changes_when_the_policy_changes() {
 }
 
 #[tokio::test]
+async fn an_old_drop_still_cites_the_version_that_dropped_it() {
+    let api = Api::start().await;
+    filled(&api);
+    let mut watched = Watched::of(&api).await;
+    // After the lists, since when every change is known.
+    let begin = Nanos::from(std::time::SystemTime::now()).plus(3_600 * Nanos::SECOND);
+    let mut first = None;
+    let drop = drop_of(begin, |r| {
+        first = watched.explain(r).filter(|w| {
+            w.outcome == Outcome::DefaultDeny
+                && w.direction == Some(flowhy::model::observed::Direction::Ingress)
+                && w.policies.first().is_some_and(|p| p.kind == "NetworkPolicy")
+        });
+        first.is_some()
+    });
+    let first = first.unwrap();
+    let policy = first.policies[0].clone();
+    let (namespace, name) = (policy.namespace.unwrap(), policy.name);
+    let key = ("networkpolicies.networking.k8s.io".to_owned(), namespace.clone(), name.clone());
+    api.change(|s| {
+        let mut object = Value::clone(&s.objects[&key]);
+        object["spec"]["ingress"] = serde_json::json!([{}]);
+        let later = begin.plus(7_200 * Nanos::SECOND).to_string();
+        object["metadata"]["managedFields"] = serde_json::json!([{"manager": "kubectl-edit", "operation": "Update", "time": later}]);
+        s.put(object);
+    });
+    watched.told(&format!("NetworkPolicy/{namespace}/{name}")).await;
+    let old = watched.explain(&drop).unwrap();
+    assert_eq!((old.outcome, &old.policies, &old.nearest), (Outcome::DefaultDeny, &first.policies, &first.nearest), "{old:#?}");
+    assert!(old.changed_since.iter().any(|c| c.name == name && c.what == "changed"), "{old:#?}");
+    // The same packet after the change is another matter.
+    let mut new = drop;
+    let (seconds, nanos) = begin.plus(10_000 * Nanos::SECOND).parts();
+    new.time = Some(prost_types::Timestamp { seconds, nanos });
+    if let Some(flowhy::wire::pb::observer::get_flows_response::ResponseTypes::Flow(f)) = &mut new.response_types {
+        f.time = new.time;
+        f.uuid = "new".to_owned();
+    }
+    assert_eq!(watched.explain(&new).unwrap().outcome, Outcome::NowAllowed);
+}
+
+#[tokio::test]
 async fn what_may_not_be_read_makes_undecidable_what_depends_on_it() {
     let api = Api::start().await;
     filled(&api);

@@ -42,75 +42,82 @@ const OTHERS: &[(&str, u32, &[&str], &[&str])] = &[
     ("2001:db8::7", 2, &["reserved:world-ipv6"], &[]),
 ];
 
-pub const POLICIES: &str = "
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {namespace: shop, name: db-from-cart}
-spec:
+/// What stands before the names of each kind of policy.
+const NETWORK: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy";
+const CILIUM: &str = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy";
+const CLUSTERWIDE: &str = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy";
+
+/// (kind, metadata, what it says)
+const POLICIES: &[(&str, &str, &str)] = &[
+    (
+        NETWORK,
+        "namespace: shop, name: db-from-cart",
+        "
   podSelector: {matchLabels: {app: db}}
   policyTypes: [Ingress]
-  ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}], ports: [{port: pg}]}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {namespace: shop, name: web-out}
-spec:
+  ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}], ports: [{port: pg}]}]",
+    ),
+    (
+        NETWORK,
+        "namespace: shop, name: web-out",
+        "
   podSelector: {matchLabels: {app: web}}
   policyTypes: [Egress]
   egress:
   - {to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}], ports: [{port: 53, protocol: UDP}]}
   - {to: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.7/32]}}], ports: [{port: 443}]}
-  - {to: [{namespaceSelector: {matchLabels: {team: ops}}}]}
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {namespace: pay, name: api-in}
-spec:
+  - {to: [{namespaceSelector: {matchLabels: {team: ops}}}]}",
+    ),
+    (
+        CILIUM,
+        "namespace: pay, name: api-in",
+        "
   endpointSelector: {matchLabels: {app: api}}
-  ingress: [{fromEndpoints: [{matchLabels: {app: ledger}}], toPorts: [{ports: [{port: '8080', protocol: TCP}]}]}]
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {namespace: pay, name: api-not-cart}
-spec:
+  ingress: [{fromEndpoints: [{matchLabels: {app: ledger}}], toPorts: [{ports: [{port: '8080', protocol: TCP}]}]}]",
+    ),
+    (
+        CILIUM,
+        "namespace: pay, name: api-not-cart",
+        "
   endpointSelector: {matchLabels: {app: api}}
-  ingressDeny: [{fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': shop, app: cart}}]}]
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {namespace: pay, name: ledger-out}
-spec:
+  ingressDeny: [{fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': shop, app: cart}}]}]",
+    ),
+    (
+        CILIUM,
+        "namespace: pay, name: ledger-out",
+        "
   endpointSelector: {matchLabels: {app: ledger}}
   egress:
   - {toEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': kube-system, k8s-app: kube-dns}}], toPorts: [{ports: [{port: '53', protocol: ANY}], rules: {dns: [{matchPattern: '*'}]}}]}
   - {toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: '443', protocol: TCP}]}]}
   - {toEntities: [kube-apiserver], toPorts: [{ports: [{port: '6443', protocol: TCP}]}]}
-  - {toServices: [{k8sService: {serviceName: db, namespace: shop}}]}
----
-apiVersion: cilium.io/v2
-kind: CiliumClusterwideNetworkPolicy
-metadata: {name: no-metadata}
-spec:
+  - {toServices: [{k8sService: {serviceName: db, namespace: shop}}]}",
+    ),
+    (
+        CLUSTERWIDE,
+        "name: no-metadata",
+        "
   endpointSelector: {}
   enableDefaultDeny: {egress: false, ingress: false}
-  egressDeny: [{toCIDR: [169.254.169.254/32]}]
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {namespace: ops, name: prometheus-in}
-spec:
+  egressDeny: [{toCIDR: [169.254.169.254/32]}]",
+    ),
+    (
+        CILIUM,
+        "namespace: ops, name: prometheus-in",
+        "
   endpointSelector: {matchLabels: {app: prometheus}}
   ingress:
   - {fromEntities: [host], toPorts: [{ports: [{port: '9090', protocol: TCP}]}]}
-  - {fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}], toPorts: [{ports: [{port: '9090', protocol: TCP}]}]}
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {namespace: kube-system, name: dns-in}
-spec:
+  - {fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.128/25]}], toPorts: [{ports: [{port: '9090', protocol: TCP}]}]}",
+    ),
+    (
+        CILIUM,
+        "namespace: kube-system, name: dns-in",
+        "
   endpointSelector: {matchLabels: {k8s-app: kube-dns}}
-  ingress: [{fromEntities: [cluster], toPorts: [{ports: [{port: '53', protocol: ANY}]}]}, {fromEndpoints: [{matchLabels: {'k8s:io.cilium.k8s.namespace.labels.team': store}}]}]
-";
+  ingress: [{fromEntities: [cluster], toPorts: [{ports: [{port: '53', protocol: ANY}]}]}, {fromEndpoints: [{matchLabels: {'k8s:io.cilium.k8s.namespace.labels.team': store}}]}]",
+    ),
+];
 
 /// What the cluster's API has of all this.
 pub fn fill(api: &Api) {
@@ -154,7 +161,9 @@ pub fn fill(api: &Api) {
     api.put(&service("pay", "api", "10.96.0.20", 80, "10.1.2.20", 8080));
     api.put(&service("shop", "db", "10.96.0.12", 5432, "10.1.2.12", 5432));
     api.put(&service("default", "kubernetes", "10.96.0.1", 443, "172.18.0.2", 6443));
-    api.put(POLICIES);
+    for (kind, metadata, spec) in POLICIES {
+        api.put(&format!("{kind}\nmetadata: {{{metadata}}}\nspec:{spec}\n"));
+    }
 }
 
 /// A drop: who (`pod`, `pod/6` for its IPv6 address, or an address), to whom, what, and whether it came in.

@@ -4,6 +4,7 @@ use super::api::Api;
 use flowhy::model::doc::Doc;
 use flowhy::model::input::{At, Change, Input, KindState};
 use flowhy::model::time::Nanos;
+use flowhy::source::kube::clock::Clock;
 use flowhy::source::kube::config::Cluster;
 use flowhy::source::kube::watch::{Pace, PolicyKind, Settled, Watch};
 use flowhy::source::{Inbox, Source as _, Stop, channel};
@@ -24,7 +25,13 @@ fn watch(api: &Api) -> Watch {
 }
 
 pub fn settling(api: &Api) -> (Watch, Settled) {
-    let cluster = Cluster { client: api.client(), name: Arc::from("here"), namespace: "shop".to_owned(), kubectl: "kubectl".to_owned() };
+    let cluster = Cluster {
+        client: api.client(),
+        name: Arc::from("here"),
+        namespace: "shop".to_owned(),
+        kubectl: "kubectl".to_owned(),
+        clock: Clock::default(),
+    };
     // Fast where something comes back; a question that only an administrator answers differently is repeated when a test says so.
     let pace = Pace {
         first: Duration::from_millis(5),
@@ -455,4 +462,35 @@ async fn a_change_has_the_time_of_its_write_and_a_removal_that_at_which_it_was_s
     assert!(at.as_str() > "2026-04-01", "{at}");
     api.delete("networkpolicies.networking.k8s.io", "shop", "db");
     assert!(apply(None, &api).await.0.as_str() > "2026-04-01");
+}
+
+#[tokio::test]
+async fn lists_and_removals_are_dated_by_the_clusters_clock_where_this_machines_is_minutes_off() {
+    for ahead in [-300, 300] {
+        let api = Api::start().await;
+        api.change(|s| s.ahead = ahead);
+        api.put("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a, namespace: shop}\nspec: {podSelector: {}}\n");
+        let watch = watch(&api);
+        let clock = watch.cluster.clock.clone();
+        let mut seen = Seen::of(watch);
+        let off = |at: &At| at.at.unwrap().since(SystemTime::now().into()) / Nanos::SECOND - ahead;
+        loop {
+            let at = seen.next().await;
+            if matches!(&at.change, Change::Kind(k) if k.kind == "NetworkPolicy" && k.group == "networking.k8s.io" && k.state == KindState::Synced)
+            {
+                assert!(off(&at).abs() < 100, "{ahead}: the list is {} s off", off(&at));
+                break;
+            }
+        }
+        api.delete("networkpolicies.networking.k8s.io", "shop", "a");
+        loop {
+            let at = seen.next().await;
+            if matches!(at.change, Change::Remove(_)) {
+                assert!(off(&at).abs() < 100, "{ahead}: the removal is {} s off", off(&at));
+                break;
+            }
+        }
+        let word = if ahead > 0 { "s behind that of here" } else { "s ahead of that of here" };
+        assert!(clock.trouble("here").unwrap().contains(word), "{:?}", clock.trouble("here"));
+    }
 }

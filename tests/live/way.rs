@@ -413,6 +413,20 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
         assert!(out.contains("default-deny") && out.contains("shop/db-ingress"), "{out}");
         assert_eq!(ask("shop/cart-1", more).0, Some(0));
     }
+    // A slip of the pen is no pod that no policy selects: the lists are complete. A workload's name stands for its pods.
+    cluster.api.put("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+    cluster.api.put("apiVersion: v1\nkind: Pod\nmetadata: {namespace: shop, name: api-0, labels: {app: cart}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: api, uid: u, controller: true}]}\nspec: {containers: []}\nstatus: {phase: Running}\n");
+    for (src, cause, hint) in [
+        ("shp/cart-1", "the cluster has no namespace shp", "did you mean shop?"),
+        ("shop/crt-1", "shop has no pod, workload or service crt-1", "did you mean cart-1?"),
+        ("shop/nobody-at-all", "shop has no pod, workload or service nobody-at-all", "there are api-0, cart-1, db-1, web-1"),
+    ] {
+        let (code, out, err) = ask(src, &[]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(cause) && err.contains(hint), "{err}");
+    }
+    let (code, out, _) = ask("shop/api", &[]);
+    assert!(code == Some(0) && out.contains("shop/api is judged as its pod api-0"), "{out}");
     // What is given by hand stands in place of the cluster's policies; alone, nothing of the cluster is read.
     let before = cluster.api.requests("/api/v1/pods");
     let open = cluster.dir.path().join("open.yaml");
@@ -430,6 +444,9 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
         cluster.api.forbid(kind, false);
     }
     // A policy that may not be read leaves no certain answer.
+    cluster.api.forbid("pods", true);
+    assert_ne!(ask("shop/crt-1", &[]).0, Some(2), "it may be there");
+    cluster.api.forbid("pods", false);
     cluster.api.forbid("networkpolicies.networking.k8s.io", true);
     let (_, out, _) = ask("shop/cart-1", &[]);
     assert!(out.contains("undecidable") && out.contains("policies:networkpolicies forbidden"), "{out}");
@@ -461,6 +478,9 @@ fn an_audit_is_of_what_is_in_the_cluster() {
     let (code, live, err) = audit(&["--kube-context", "prod"]);
     assert_eq!((code, err.as_str()), (Some(1), ""), "{live}");
     let (_, given, _) = audit(&["--policies", file.to_str().unwrap()]);
+    let left_out = |r: &Value, words: &str| r["not_looked_at"].to_string().contains(words);
+    assert!(!left_out(&live, "manifests are taken for what is in force") && left_out(&live, "changed in the cluster"), "{live}");
+    assert!(left_out(&given, "manifests are taken for what is in force"), "{given}");
     let pods = |r: &Value| {
         let shop = r["namespaces"].as_array().unwrap().iter().find(|n| n["name"] == "shop").unwrap().clone();
         let of = |p: &Value| (p["name"].clone(), p["ingress"]["state"].clone(), p["egress"]["state"].clone());

@@ -170,3 +170,31 @@ fn a_slow_replay_says_where_it_ends_and_seeks_the_next_cause_ahead() {
     t.keys("\x03");
     assert!(t.gone().success());
 }
+
+#[test]
+fn a_step_back_in_a_replay_writes_no_flow_twice_into_what_is_recorded() {
+    let home = tempfile::tempdir().unwrap();
+    let mut t = Tui::replay(&[("HOME", home.path().to_str().unwrap())]);
+    t.keys(":goto 2001-01-01T00:00:00Z\r");
+    t.wait_text("1 flow");
+    t.keys(":record ~/r.jsonl\r");
+    t.wait_text("recording to ~/r.jsonl");
+    t.keys(" ");
+    t.wait_text("17 flows");
+    t.keys(",");
+    t.wait_text("going to another time of the replay ended the recording: recorded 1");
+    assert!(!t.screen(vt100::Screen::contents).contains(" rec "));
+    t.keys(" ");
+    t.wait_text("17 flows");
+    // There is nothing to be played faster, which is said.
+    t.wait_text("read to the end");
+    t.keys(">");
+    t.wait_text("the recording is at its end; played again: as fast as it can be read");
+    leave(t);
+    let text = std::fs::read_to_string(home.path().join("r.jsonl")).unwrap();
+    let mut flows: Vec<&str> = text.lines().filter(|l| l.contains("\"uuid\"")).collect();
+    let all = flows.len();
+    flows.sort();
+    flows.dedup();
+    assert!(all > 10 && flows.len() == all, "{} of {all} are different", flows.len());
+}

@@ -65,15 +65,54 @@ fn styles(b: &Buffer) -> String {
 fn every_screen_at_three_sizes_in_colour_and_plain() {
     for (name, keys) in SCREENS {
         for (w, h) in SIZES {
-            let coloured = play_at(keys, w, h);
-            let mut plain = app(Options { depth: Depth::None, ..options() });
-            press(&mut plain, keys, w, h);
-            let plain = picture(&mut plain, w, h);
-            assert_eq!(text(&coloured), text(&plain), "{name}: the same words with and without colour");
-            for c in plain.backend().buffer().content() {
-                assert_eq!((c.fg, c.bg), (Color::Reset, Color::Reset), "{name}");
-            }
-            insta::assert_snapshot!(format!("{name}_{w}x{h}"), format!("{}\n{}", text(&coloured), styles(coloured.backend().buffer())));
+            pictured(name, keys, "", w, h);
         }
     }
+}
+
+/// The screen after these keys, with more flows than the usual ones.
+fn pictured(name: &str, keys: &str, more: &str, w: u16, h: u16) {
+    let of = |depth| {
+        let mut a = app(Options { depth, ..options() });
+        a.feed(lines(more));
+        press(&mut a, keys, w, h);
+        picture(&mut a, w, h)
+    };
+    let (coloured, plain) = (of(options().depth), of(Depth::None));
+    assert_eq!(text(&coloured), text(&plain), "{name}: the same words with and without colour");
+    for c in plain.backend().buffer().content() {
+        assert_eq!((c.fg, c.bg), (Color::Reset, Color::Reset), "{name}");
+    }
+    insta::assert_snapshot!(format!("{name}_{w}x{h}"), format!("{}\n{}", text(&coloured), styles(coloured.backend().buffer())));
+}
+
+#[test]
+fn more_causes_than_a_page_and_a_filter_longer_than_its_line() {
+    let one = |port: u16| FLOWS.lines().nth(4).unwrap().replace("5433", &port.to_string()) + "\n";
+    let more: String = (6_000..6_040).map(one).collect();
+    for (w, h) in SIZES {
+        for (name, screen) in [("many_flows", ""), ("many_causes", "2")] {
+            pictured(name, &format!("/{LONG}<cr>{screen}"), &more, w, h);
+        }
+    }
+}
+
+/// Without its middle it would say that forwarded flows are wanted.
+const LONG: &str = "ns:shop (from.workload:cart or port:6379 or port:5433) not (verdict:forwarded or workload:shippingservice or fqdn:*.example.com or port:443)";
+
+#[test]
+fn a_filter_that_has_no_room_loses_its_end_and_says_so() {
+    let said = |w: u16, h: u16| {
+        let t = play_at(&format!("/{LONG}<cr>"), w, h);
+        row(t.backend().buffer(), 1)
+    };
+    for (w, h) in SIZES {
+        let line = said(w, h);
+        let shown = line.trim_start_matches(" / ").split('…').next().unwrap();
+        assert!(line.contains('…') && LONG.starts_with(shown), "{line}");
+        let missing: usize = line.split(" +").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(missing, LONG.chars().count() - shown.chars().count(), "{line}");
+        assert_eq!(line.contains("more, / shows it"), w > 40, "{line}");
+    }
+    assert!(said(200, 24).contains(LONG), "with room it is whole");
 }

@@ -328,7 +328,11 @@ fn not_looked_at(known: &Known, set: &PolicySet, evidence: &Evidence) -> Vec<Str
             _ => "pods themselves: workloads' templates stand for them, each once".to_owned(),
         });
     }
-    out.push("the cluster as it is: the manifests are taken for what is in force".to_owned());
+    let what = |content| evidence.files.iter().any(|f| f.what == content);
+    out.push(match what(Content::Cluster) && !what(Content::Manifest) {
+        true => "what changed in the cluster after it was read".to_owned(),
+        false => "the cluster as it is: the manifests are taken for what is in force".to_owned(),
+    });
     out.push("encryption, mutual TLS, and whether the network plugin enforces policies at all".to_owned());
     if evidence.traffic {
         out.push("whether the recording was filtered when it was made: it does not say".to_owned());

@@ -1,6 +1,7 @@
 //! `flowhy why SRC DST`: who is meant by the words, what the policies say of such a connection, and the answer on paper.
 //!
 //! Owns the search for an endpoint among manifests and flows, and the layout. Judges nothing: `policy::explain::question` does.
+mod known;
 mod words;
 
 use super::why::Style;
@@ -11,7 +12,8 @@ use crate::model::why::Outcome;
 use crate::policy::eval::Traffic;
 use crate::policy::eval::l7::{Http, Request};
 use crate::policy::explain::question::{Answer, PolicyAnswer, RuleAnswer, SideAnswer, question};
-use crate::world::{Labels, Target, World};
+use crate::world::{Labels, PodLike, Target, World};
+pub use known::absent;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -159,28 +161,10 @@ fn policy(
 fn find(place: &Place, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, notes: &mut Vec<String>) -> Party {
     let world = engine.world();
     match place {
-        Place::Pod { namespace, name } => {
-            let named = Party { present: true, namespace: namespace.clone(), pod: name.clone(), ..Party::default() };
-            if world.pod(namespace, name).is_some() {
-                return named;
-            }
-            if let Some(p) = seen(engine, |p| p.namespace == *namespace && p.pod == *name) {
-                return p;
-            }
-            let owner = vec![(String::new(), name.clone())];
-            if world.workload_of(namespace, "", &owner).is_some() {
-                return Party { pod: String::new(), workloads: owner, ..named };
-            }
-            let owned = |p: &Party| p.namespace == *namespace && who(p, world).workload == *name;
-            if let Some(p) = seen(engine, owned) {
-                notes.push(format!("{namespace}/{name} is judged as its pod {}", p.pod));
-                return p;
-            }
-            behind((namespace, name), world, port, l4, notes).unwrap_or_else(|| {
-                notes.push(format!("nothing at hand describes {namespace}/{name}: neither a manifest nor a flow"));
-                named
-            })
-        }
+        Place::Pod { namespace, name } => described((namespace, name), engine, port, l4, notes).unwrap_or_else(|| {
+            notes.push(format!("nothing at hand describes {namespace}/{name}: neither a manifest nor a flow"));
+            pod(namespace, name)
+        }),
         Place::Labels { namespace, labels } => {
             let found = one_of(world, namespace, |of| labels.iter().all(|(k, v)| of.get(k) == Some(v)));
             if let Some((party, kinds)) = found {
@@ -223,6 +207,43 @@ fn find(place: &Place, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, 
             })
         }
     }
+}
+
+fn pod(namespace: &str, name: &str) -> Party {
+    Party { present: true, namespace: namespace.to_owned(), pod: name.to_owned(), ..Party::default() }
+}
+
+/// The pod, workload or service of this name, where anything at hand describes it.
+fn described(
+    (namespace, name): (&str, &str),
+    engine: &Engine,
+    port: &mut Option<u16>,
+    l4: Option<L4>,
+    notes: &mut Vec<String>,
+) -> Option<Party> {
+    let world = engine.world();
+    if world.pod(namespace, name).is_some() {
+        return Some(pod(namespace, name));
+    }
+    if let Some(p) = seen(engine, |p| p.namespace == *namespace && p.pod == *name) {
+        return Some(p);
+    }
+    let owner = vec![(String::new(), name.to_owned())];
+    if world.workload_of(namespace, "", &owner).is_some() {
+        return Some(Party { pod: String::new(), workloads: owner, ..pod(namespace, "") });
+    }
+    let owned = |p: &Party| p.namespace == *namespace && who(p, world).workload == *name;
+    let one = seen(engine, owned).or_else(|| {
+        // A cluster's workloads themselves are not read; its pods say whose they are.
+        let own = |of: &PodLike| world.owner(namespace, of).is_some_and(|(_, owner)| owner == name);
+        let mut pods = world.pods().into_iter();
+        pods.find(|((ns, _), of)| ns == namespace && own(of)).map(|((_, name), _)| pod(namespace, name))
+    });
+    if let Some(p) = one {
+        notes.push(format!("{namespace}/{name} is judged as its pod {}", p.pod));
+        return Some(p);
+    }
+    behind((namespace, name), world, port, l4, notes)
 }
 
 /// The first side of any conversation that passes.

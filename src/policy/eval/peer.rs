@@ -11,23 +11,24 @@ use std::net::IpAddr;
 /// The kind of which address groups are.
 const GROUPS: &str = "ciliumcidrgroups";
 
-/// All that something may have been at the time of a flow; `None` in it: it was not there. `None` of all: that is not known.
-type About<'a, T> = Option<Vec<Option<&'a T>>>;
-
-/// What holds whichever of these it was; where that differs, a fact is missing. Of what holds anyway nothing is missing.
-fn either<T>(
-    about: About<'_, T>,
+/// What holds whichever it was of all that something may have been at the time of a flow, `None` in that: it was not there; where that
+/// differs, or nothing is known of it, a fact is missing. Of what holds anyway nothing is missing.
+fn either<'a, T: 'a>(
+    about: Option<impl Iterator<Item = Option<&'a T>>>,
     missing: &mut Vec<String>,
     fact: impl Fn(&mut Vec<String>) -> Tri,
     is: impl Fn(Option<&T>, &mut Vec<String>) -> Tri,
 ) -> Tri {
     let mut facts = Vec::new();
-    let all: Vec<Tri> = about.unwrap_or_default().into_iter().map(|one| is(one, &mut facts)).collect();
-    let Some(first) = all.first().copied().filter(|first| all.iter().all(|other| other == first)) else { return fact(missing) };
-    if first == Tri::Unknown {
+    let held = {
+        let mut all = about.into_iter().flatten().map(|one| is(one, &mut facts));
+        all.next().filter(|first| all.all(|other| other == *first))
+    };
+    let Some(held) = held else { return fact(missing) };
+    if held == Tri::Unknown {
         facts.into_iter().for_each(|fact| _ = note(missing, fact));
     }
-    first
+    held
 }
 
 fn note(missing: &mut Vec<String>, fact: String) -> Tri {
@@ -226,9 +227,11 @@ fn entity(name: &str, case: &Case<'_>, missing: &mut Vec<String>) -> Tri {
 /// Any of the services that are meant; `None`: there was none of them. Where one is the peer's, what is not known of the others is nothing.
 fn services(is_meant: &dyn Fn(&Key, &Service) -> bool, case: &Case<'_>, missing: &mut Vec<String>) -> Option<Tri> {
     let mut facts = Vec::new();
-    let may_be =
-        |(key, about): &(&Key, About<'_, Service>)| about.as_ref().is_none_or(|all| all.iter().flatten().any(|s| is_meant(key, s)));
-    let meant = case.world.services_about(case.peer.at).filter(may_be).map(|(key, about)| {
+    let may_be = case.world.services_about(case.peer.at).filter(|(key, about)| {
+        // What it was is not known, or it was one that is meant.
+        about.as_ref().is_none_or(|all| all.clone().flatten().any(|s| is_meant(key, s)))
+    });
+    let meant = may_be.map(|(key, about)| {
         let unknown = |missing: &mut Vec<String>| note(missing, format!("service:{}/{}", key.0, key.1));
         either(about, &mut facts, unknown, |one, missing| match one {
             Some(s) if is_meant(key, s) => is_service(key, s, case, missing),

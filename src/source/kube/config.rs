@@ -2,6 +2,7 @@
 //!
 //! Owns which files count, which contexts are meant and what a cluster is called. A context's name is the cluster's name everywhere:
 //! on frames, on changes, in messages. Makes clients; asks the clusters nothing.
+use super::clock::Clock;
 use super::refusal::deepest;
 use crate::error::{Error, Kind};
 use crate::model::text::clean;
@@ -35,6 +36,7 @@ pub struct Cluster {
     pub namespace: String,
     /// What a user types to reach it from a shell.
     pub kubectl: String,
+    pub clock: Clock,
 }
 
 impl fmt::Debug for Cluster {
@@ -186,7 +188,7 @@ impl Chosen {
                 .hint(format!("does `{kubectl} get pods` work? It uses the same login"))
         };
         match (made, plugin) {
-            (Ok(Ok(client)), _) => Ok(Cluster { name: label, client, namespace, kubectl }),
+            (Ok(Ok(client)), _) => Ok(Cluster { name: label, client, namespace, kubectl, clock: Clock::default() }),
             (Ok(Err(e)), Some((plugin, hint))) if is_missing(&e) => {
                 // What its makers say of it, which may be many lines.
                 let lines = hint.iter().flat_map(|h| h.lines()).map(str::trim).filter(|l| !l.is_empty());

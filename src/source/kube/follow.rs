@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Objects in one answer.
 const PAGE: u32 = 500;
@@ -138,13 +138,9 @@ enum Ended {
 }
 
 /// The change that tells of a kind.
-pub fn kind(wanted: &Wanted, cluster: &Arc<str>, state: KindState) -> At {
+pub fn kind(wanted: &Wanted, cluster: &Cluster, state: KindState) -> At {
     let kind = Kind { group: wanted.group.clone(), kind: wanted.kind.clone(), state };
-    At { cluster: cluster.clone(), at: Some(now()), change: Change::Kind(kind) }
-}
-
-fn now() -> Nanos {
-    Nanos::from(SystemTime::now())
+    At { cluster: cluster.name.clone(), at: Some(cluster.clock.now()), change: Change::Kind(kind) }
 }
 
 impl Follow {
@@ -152,7 +148,7 @@ impl Follow {
     pub fn new(cluster: Cluster, (wanted, place): (Wanted, Place), pace: Pace, feed: Feed, ticket: Option<Ticket>, seed: u64) -> Self {
         let backoff = Backoff::new(pace.first, pace.cap, seed);
         let (said, known) = (KindState::Loading, HashMap::new());
-        let (within, heard, bookmarks, narrowed, round) = (None, now(), false, false, 0);
+        let (within, heard, bookmarks, narrowed, round) = (None, cluster.clock.now(), false, false, 0);
         Self { cluster, wanted, place, within, pace, backoff, feed, said, heard, bookmarks, narrowed, ticket, known, round }
     }
 
@@ -233,7 +229,7 @@ impl Follow {
     /// Tells everything that is there, and what is no more. The version from which to watch.
     async fn list(&mut self) -> Result<String, Failed> {
         self.round += 1;
-        let begun = now();
+        let begun = self.now();
         let mut params = ListParams { limit: Some(PAGE), field_selector: self.fields(), ..ListParams::default() };
         loop {
             let request = Request::new(self.path());
@@ -336,7 +332,7 @@ impl Follow {
                     self.hear().await?;
                     self.say(self.readable()).await?;
                 }
-                _ => self.heard = now(),
+                _ => self.heard = self.now(),
             }
             let ended = match next {
                 Some(Ok(WatchEvent::Added(o) | WatchEvent::Modified(o))) => {
@@ -380,7 +376,7 @@ impl Follow {
     /// The cluster speaks. After a long silence, of which nobody knows when the connection broke or this machine slept, what happened since
     /// its last word was not seen when it was so.
     async fn hear(&mut self) -> Result<(), Gone> {
-        let (now, quiet) = (now(), i64::try_from(self.pace.quiet.as_nanos()).unwrap_or(i64::MAX));
+        let (now, quiet) = (self.now(), i64::try_from(self.pace.quiet.as_nanos()).unwrap_or(i64::MAX));
         if now.since(self.heard) > quiet {
             self.lost("nothing was heard of the watch").await?;
         }
@@ -450,11 +446,16 @@ impl Follow {
         self.narrowed = narrowed;
         self.said = state.clone();
         let ticket = self.ticket.take();
-        let told = kind(&self.wanted, &self.cluster.name, state);
+        let told = kind(&self.wanted, &self.cluster, state);
         self.feed.send(Input::World(At { at: at.or(told.at), ..told })).await?;
         self.feed.flush().await?;
         drop(ticket);
         Ok(())
+    }
+
+    /// By the cluster's clock.
+    fn now(&self) -> Nanos {
+        self.cluster.clock.now()
     }
 
     fn of(&self) -> Type<'_> {
@@ -473,7 +474,7 @@ impl Follow {
         let since = origin::since(&object, listed);
         let doc = match canon::doc(self.of(), self.wanted.form, &id, object) {
             Ok(doc) => doc,
-            Err(fault) => return self.tell(now(), Change::Fault(fault)).await,
+            Err(fault) => return self.tell(self.now(), Change::Fault(fault)).await,
         };
         let mut sum = Sha256::new();
         sum.update(doc.text.body.as_bytes());
@@ -482,7 +483,7 @@ impl Follow {
         }
         let mut digest = [0; 16];
         digest.iter_mut().zip(sum.finalize()).for_each(|(to, from)| *to = from);
-        let round = self.round;
+        let (round, now) = (self.round, self.now());
         let key = (id.namespace, id.name);
         let at = match self.known.get_mut(&key) {
             Some(known) if known.digest == digest => {
@@ -490,8 +491,8 @@ impl Follow {
                 return Ok(());
             }
             // A write that took something away may leave no time of its own.
-            Some(known) => since.filter(|t| *t > known.at).unwrap_or_else(now),
-            None => since.unwrap_or_else(now),
+            Some(known) => since.filter(|t| *t > known.at).unwrap_or(now),
+            None => since.unwrap_or(now),
         };
         self.known.insert(key, Known { digest, at, round });
         self.tell(at, Change::Apply(Arc::new(doc))).await
@@ -500,14 +501,14 @@ impl Follow {
     /// The cluster does not say when an object went: it is the time at which we saw that it is gone.
     async fn remove(&mut self, id: ObjectId) -> Result<(), Gone> {
         match self.known.remove(&(id.namespace.clone(), id.name.clone())) {
-            Some(_) => self.tell(now(), Change::Remove(id)).await,
+            Some(_) => self.tell(self.now(), Change::Remove(id)).await,
             None => Ok(()),
         }
     }
 
     async fn fault(&mut self, e: &serde_json::Error) -> Result<(), Gone> {
         let what = format!("the API sent an object that is not readable: {}", clean(&e.to_string()));
-        self.tell(now(), Change::Fault(Fault { file: self.place.plural.clone(), line: 1, what })).await
+        self.tell(self.now(), Change::Fault(Fault { file: self.place.plural.clone(), line: 1, what })).await
     }
 }
 

@@ -8,9 +8,11 @@
 //! | `secrets` | Relay's authority and a certificate that it accepts |
 //! | `discovery` | which kinds of object it has, and where |
 //! | `watch`, `follow` | its state as a source; one kind of it, listed and watched |
+//! | `clock` | what time it is there |
 //! | `canon`, `origin` | an object as a document; who wrote and who keeps it |
 //! | `refusal` | what a failed question to the API means in words, and which right is missing |
 pub mod canon;
+pub mod clock;
 pub mod config;
 pub mod discovery;
 pub mod follow;

@@ -68,7 +68,7 @@ impl Watch {
 
     /// That nothing is known yet, before anything else: else an explanation would take what is not there yet for what is not there.
     fn loading(&self) -> Vec<Input> {
-        self.wanted().iter().map(|w| Input::World(kind(w, &self.cluster.name, KindState::Loading))).collect()
+        self.wanted().iter().map(|w| Input::World(kind(w, &self.cluster, KindState::Loading))).collect()
     }
 }
 
@@ -119,6 +119,8 @@ impl Round {
         }
         feed.flush().await?;
         let mut backoff = Backoff::new(self.pace.first, self.pace.cap, 0);
+        // Before the first list is dated.
+        self.cluster.clock.ask(&self.cluster.client).await;
         // The core group needs no discovery, and what it has is the most.
         self.settle(&Found::default(), true, feed).await?;
         loop {
@@ -138,6 +140,7 @@ impl Round {
                 }
             };
             self.wait(pause, feed).await?;
+            self.cluster.clock.ask(&self.cluster.client).await;
         }
     }
 
@@ -194,7 +197,7 @@ impl Round {
         };
         if std::mem::discriminant(said) != std::mem::discriminant(&state) {
             *said = state.clone();
-            feed.send(Input::World(kind(wanted, &self.cluster.name, state))).await?;
+            feed.send(Input::World(kind(wanted, &self.cluster, state))).await?;
             feed.flush().await?;
             self.tickets.get_mut(i).into_iter().for_each(|t| *t = None);
         }

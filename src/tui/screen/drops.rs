@@ -7,6 +7,7 @@ use crate::tui::causes::{CauseLine, Only};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
+use crate::tui::update::board::sorted;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, seg};
 use crate::tui::widget::spark::spark;
@@ -88,7 +89,7 @@ fn cut_sentence(look: Look, c: &Cause, w: usize) -> String {
 fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
     match (state, c.audit, c.why.outcome) {
         (State::Fixed, ..) => (look.g.ok, look.pass()),
-        (State::Mended, ..) => (look.g.audit, look.pass()),
+        (State::Mended, ..) => (if c.audit { look.g.audit } else { look.g.no }, look.dim()),
         (_, true, _) => (look.g.audit, look.warn()),
         (_, _, Outcome::NotPolicy) => (look.g.dot, look.dim()),
         _ => (look.g.no, look.drop()),
@@ -97,11 +98,12 @@ fn sign(look: Look, c: &Cause, state: State) -> (&'static str, Style) {
 
 fn state(look: Look, l: &CauseLine) -> (String, Style) {
     match l.state {
-        State::Mended => (format!("fixed {}", look.g.audit), look.pass()),
+        State::Mended => ("fixed ?".to_owned(), look.pass()),
         _ if l.foreseen => ("foreseen".to_owned(), look.warn()),
         State::New => (format!("new {}s", l.age.max(0) / 1_000_000_000), look.strong()),
         State::Ongoing => ("ongoing".to_owned(), look.plain()),
         State::Quiet => ("quiet".to_owned(), look.dim()),
+        State::Unheard => ("unheard".to_owned(), look.dim()),
         State::Fixed => (format!("fixed {}", look.g.ok), look.pass()),
     }
 }
@@ -164,7 +166,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
-        let note = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { String::new() };
+        let lacking = if over > 0 { format!("{} found no room in this list", many(over, "drop")) } else { sorted(m) };
+        let note = [below(m), lacking].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join(", ");
         pen.rule(row(area, 1), &title, &note);
     }
     let body = Rect { y: area.y + 2, height: list_height(m), ..area };
@@ -181,6 +184,24 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     list(pen, m, engine, body, true);
     whole(pen, m, engine, Rect { y: body.bottom(), height: whole_height(m), ..area });
     cursor
+}
+
+/// What stands below the list, so that nothing ends unsaid: `+2 more below, 1 of them fixed`.
+fn below(m: &Model) -> String {
+    let (_, top) = place(m, usize::from(list_height(m)));
+    let more: Vec<State> = m.causes().skip(top + usize::from(list_height(m))).map(|l| l.state).collect();
+    let fixed = more.iter().filter(|s| matches!(s, State::Mended | State::Fixed)).count();
+    match (more.len(), fixed) {
+        (0, _) => String::new(),
+        (n, 0) => format!("+{n} more below"),
+        (n, fixed) => format!("+{n} more below, {fixed} of them fixed"),
+    }
+}
+
+/// Which line is under the finger, and which one is the first on the screen.
+fn place(m: &Model, height: usize) -> (usize, usize) {
+    let at = m.drops.selected.and_then(|id| m.causes().position(|l| l.id == id)).unwrap_or(0);
+    (at, m.drops.offset.clamp((at + 1).saturating_sub(height.max(1)), at))
 }
 
 /// The cause under the finger.
@@ -227,8 +248,8 @@ fn list(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect, focus: bool) 
     let look = m.look;
     let w = area.width;
     let height = usize::from(area.height);
-    let at = m.drops.selected.and_then(|id| m.causes().position(|l| l.id == id)).unwrap_or(0);
-    let top = if focus { m.drops.offset.clamp((at + 1).saturating_sub(height), at) } else { 0 };
+    let (at, top) = place(m, height);
+    let top = if focus { top } else { 0 };
     let screen = matches!(m.screen(), Some(Screen::Drops));
     // Right to left: state, rate, who to whom, and (with room) since when.
     let state_w = 8;

@@ -126,7 +126,8 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
     let mut note = String::new();
     for (y, i) in (area.y..area.bottom()).zip(top..) {
         let Some((seq, flow)) = v.seq(i, engine).and_then(|s| Some((s, Flow::of(m, engine, v, s)?))) else { break };
-        if let Some((letter, exact)) = marked(m, engine, v, i, seq) {
+        let mark = marked(m, engine, v, i, seq);
+        if let Some((letter, exact)) = mark {
             let style = if exact { m.look.accent() } else { m.look.dim() };
             pen.put(area.x, y, 1, letter.encode_utf8(&mut [0; 4]), style);
         }
@@ -134,7 +135,10 @@ fn rows(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect, col
         if selected == Some(i) {
             note = whole.unwrap_or_default();
             let style = if m.in_pane { m.look.strong() } else { m.look.selected() };
-            pen.put(area.x, y, 1, m.look.g.here, m.look.accent());
+            // The bar says which row it is; its own letter stays readable on it.
+            if mark.is_none_or(|(_, exact)| !exact) {
+                pen.put(area.x, y, 1, m.look.g.here, m.look.accent());
+            }
             pen.over(Rect { x: area.x, y, width: area.width, height: 1 }, style);
         }
     }
@@ -196,7 +200,8 @@ fn put_verdict(pen: &mut Pen<'_>, (x, y, w): (u16, u16, u16), cell: &[Seg]) -> b
             if i == which { (crate::tui::text::clip(s, room.max(3), pen.look.g.gap), *style) } else { (s.clone(), *style) }
         })
         .collect();
-    pen.line(area, &cut);
+    // Where that is not enough the end is marked as cut too.
+    pen.line(area, &fitted(&cut, usize::from(w), pen.look.g.gap));
     true
 }
 
@@ -240,6 +245,14 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
     } else if !engine.store().is_empty() && !v.is_all() {
         lines.push(say("no flow matches this filter".to_owned(), look.plain()));
         lines.push(say("/ changes it, Ctrl-u in it clears it".to_owned(), look.dim()));
+        if [Field::Outcome, Field::Policies].into_iter().any(|f| v.filter().fields().contains(f)) {
+            let text = v.text();
+            let said = format!(
+                "here flows that passed are not judged: no outcome or policy is known of them. 9 says who was let in by which rule; flowhy observe --why=all '{text}' judges every flow"
+            );
+            let said = wrap(&said, usize::from(area.width).saturating_sub(3));
+            lines.extend(said.into_iter().map(|l| say(l, look.dim())));
+        }
         let asks = REQUESTS.into_iter().any(|f| v.filter().fields().contains(f));
         if asks && !has_requests(engine) {
             let said = format!(

@@ -10,7 +10,7 @@ use crate::tui::text::{many, span, width};
 use crate::tui::theme::Look;
 use crate::tui::view::View;
 use crate::tui::widget::bar;
-use crate::tui::widget::name::fixed_namespace;
+use crate::tui::widget::name::{fixed_namespace, narrowed};
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use crate::tui::widget::spark::{per_second, percent, spark};
 use ratatui::layout::{Position, Rect};
@@ -181,7 +181,7 @@ impl Lists<'_> {
             let (mark, style) = verdict(look, sum);
             let (name_w, mark_w) = widths(page.width);
             let cut = usize::from(name_w).saturating_sub(width(&port));
-            let name = crate::tui::text::clip(name, cut, look.g.gap);
+            let name = narrowed(name, cut, look.g.gap);
             pen.put(page.x + 2, y, usize::from(name_w), &format!("{name}{port}"), look.plain());
             pen.number(page.x + 2 + name_w, y, 8, &format!("{}/s", per_second(u64::from(sum.calls), self.w.seconds)), look.strong());
             pen.cell(page.x + 2 + name_w + 9, y, mark_w, &mark, style);

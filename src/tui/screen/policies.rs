@@ -6,6 +6,7 @@ use crate::engine::usage::Used;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
 use crate::tui::text::{count, many, short, span};
+use crate::tui::widget::name::narrowed;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::Rect;
 
@@ -46,7 +47,9 @@ fn kind(width: u16) -> u16 {
 fn numbers(width: u16) -> (u16, u16) {
     match width {
         0..60 => (6, 0),
-        60..100 => (9, 18),
+        // A name is worth more than when it was changed.
+        60..76 => (9, 0),
+        76..100 => (9, 18),
         _ => (9, 28),
     }
 }
@@ -68,7 +71,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let limits = m.captures.limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
-        () if p.usage.unknown > 0 => seg(format!("{} undecidable ", many(p.usage.unknown, "flow")), look.dim()),
+        () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),
+        () if p.usage.unheld > 0 => {
+            let lacking = many(p.usage.unheld, "drop");
+            seg(format!("at least so many stopped: causes of {lacking} found no room "), look.warn())
+        }
+        () if p.usage.undecided > 0 => seg(format!("{} undecidable ", many(p.usage.undecided, "drop")), look.dim()),
+        () if p.usage.unknown > 0 => seg(format!("{} passed undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
         () => seg("what happened to every flow; filters do not count ", look.dim()),
@@ -115,7 +124,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     for (y, (i, place)) in (page.y..page.bottom()).zip(p.list.lines.iter().enumerate().skip(top)) {
         let Some(l) = p.usage.lines.get(*place) else { continue };
         let name_style = if l.is_idle() || l.gone { look.dim() } else { look.plain() };
-        pen.cell(2, y, name_w.saturating_sub(1), &l.policy.path(), name_style);
+        pen.put(
+            2,
+            y,
+            usize::from(name_w.saturating_sub(1)),
+            &narrowed(&l.policy.path(), usize::from(name_w.saturating_sub(1)), look.g.gap),
+            name_style,
+        );
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !judging {
             // What was never asked for may have used it.
@@ -146,7 +161,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     }
 }
 
-/// Who changed it last and when, where the cluster says so; else where it stands: `policies.yaml:12`.
+/// Who changed it last and when, where the cluster says so; else where it stands, and how long ago it was saved: `2 min ago, policies.yaml:12`.
 fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let set = engine.policies();
     let Some(policy) = set.find(&l.policy) else { return "not at hand".to_owned() };
@@ -155,5 +170,8 @@ fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
         return format!("{ago}{}", changed.by);
     }
     let file = policy.text.file.rsplit('/').next().unwrap_or(&policy.text.file);
-    format!("{file}:{}", policy.lines.0)
+    let place = format!("{file}:{}", policy.lines.0);
+    // It was saved, or came, while somebody watched.
+    let turned = engine.changes().filter(|(_, step)| step.policy() == Some(&l.policy) && step.after().is_some()).map(|(_, s)| s.at).max();
+    turned.map_or(place.clone(), |at| format!("{} ago, {place}", span(m.now(engine).since(at))))
 }

@@ -8,6 +8,8 @@ use ratatui::layout::Rect;
 
 /// Height of the screen's text from which the part stands below the policy; on less it follows the evidence.
 const APART: u16 = 16;
+/// What has a place of its own keeps so many lines of it.
+pub const LEAST: u16 = 5;
 /// A change of no more lines stands above what it does.
 const FEW: usize = 4;
 
@@ -15,7 +17,7 @@ const FEW: usize = 4;
 pub fn height(m: &Model, why: Option<&Why>, s: Option<&Suggestion>, area: Rect) -> u16 {
     match s {
         Some(s) if area.height >= APART => {
-            let all = u16::try_from(lines(m, why, s, area.width).len() + 1).unwrap_or(u16::MAX);
+            let all = u16::try_from(lines(m, why, s, area.width, false).len() + 1).unwrap_or(u16::MAX);
             // What the change would do is not pushed out by what is likely.
             let likely = why.is_some_and(|w| !w.diagnosis.is_empty());
             all.min(if likely { area.height / 2 } else { area.height * 2 / 5 })
@@ -24,11 +26,16 @@ pub fn height(m: &Model, why: Option<&Why>, s: Option<&Suggestion>, area: Rect) 
     }
 }
 
+/// Whether not all of it has room.
+pub fn is_tight(m: &Model, why: Option<&Why>, s: &Suggestion, area: Rect) -> bool {
+    area.height > 0 && lines(m, why, s, area.width, false).len() + 1 > usize::from(area.height)
+}
+
 pub fn draw(pen: &mut Pen<'_>, m: &Model, why: Option<&Why>, s: &Suggestion, area: Rect) {
     let look = pen.look;
     pen.rule(Rect { height: 1.min(area.height), ..area }, &[seg(" try", look.dim())], "");
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let lines = lines(m, why, s, area.width);
+    let lines = lines(m, why, s, area.width, is_tight(m, why, s, area));
     let cut = lines.len() > usize::from(body.height);
     // The last line is left free, not drawn over: a colour below would show through.
     pen.lines(Rect { height: body.height.saturating_sub(u16::from(cut)), ..body }, &lines, 0);
@@ -40,13 +47,19 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, why: Option<&Why>, s: &Suggestion, are
     }
 }
 
-/// What is said, wrapped to a width. What is likely wrong comes first: the smallest change to a policy may be the wrong one.
-pub fn lines(m: &Model, why: Option<&Why>, s: &Suggestion, w: u16) -> Vec<Vec<Seg>> {
+/// What is said, wrapped to a width. What is likely wrong comes first: the smallest change to a policy may be the wrong one. Where room is
+/// `tight` it is said in a line, and in full with the evidence.
+pub fn lines(m: &Model, why: Option<&Why>, s: &Suggestion, w: u16, tight: bool) -> Vec<Vec<Seg>> {
     let look = m.look;
     let mut out = Vec::new();
     let mut say = |head: &str, text: &str, style| {
         let indent = 3 + width("policy?") + 2;
-        for (i, l) in wrap(text, usize::from(w).saturating_sub(indent + 1).max(10)).into_iter().enumerate() {
+        let mut lines = wrap(text, usize::from(w).saturating_sub(indent + 1).max(10));
+        if tight && head == "likely" && lines.len() > 1 {
+            lines.truncate(1);
+            lines.iter_mut().for_each(|l| *l = look.own(&format!("{l}…")));
+        }
+        for (i, l) in lines.into_iter().enumerate() {
             let head = if i == 0 { head } else { "" };
             out.push(vec![seg(format!("   {head:<9}"), look.dim()), seg(l, style)]);
         }

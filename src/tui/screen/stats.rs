@@ -100,7 +100,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
     }
     pen.line(row(body, 0), &windows);
     let slots: Vec<Rate> = tally.series.window(s.window, now).collect();
-    let width = WIDTHS.get(s.window).copied().unwrap_or(1);
+    let times = Times::of(m, WIDTHS.get(s.window).copied().unwrap_or(1), tally.series.span().map_or(now, |s| s.0), now);
     let rates: [Curve; 3] =
         [("flows/s", |r| r.flows, look.plain()), ("drops/s", |r| r.dropped, look.drop()), ("dns err/s", |r| r.dns, look.warn())];
     let mut y = body.y + 1;
@@ -108,7 +108,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
         if y >= body.bottom() {
             break;
         }
-        rate(pen, Rect { y, height: 1, ..body }, (name, style), &slots.iter().map(get).collect::<Vec<_>>(), width);
+        rate(pen, Rect { y, height: 1, ..body }, (name, style), &slots.iter().map(get).collect::<Vec<_>>(), &times);
         y += 1;
     }
     let lines = lines(m, engine, s);
@@ -122,18 +122,50 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
     cursor
 }
 
-fn rate(pen: &mut Pen<'_>, area: Rect, (name, style): (&str, Style), slots: &[u32], width: i64) {
+/// What of a window there was to hear.
+struct Times {
+    /// The slot that says how it is now, counted from the newest one, and for how many seconds of it there were flows.
+    here: (usize, i64),
+    /// Seconds of a slot.
+    width: i64,
+    /// Slots in which nobody listened, oldest first.
+    missed: Vec<bool>,
+    deaf: bool,
+}
+
+impl Times {
+    fn of(m: &Model, width: i64, first: Nanos, now: Nanos) -> Self {
+        let slot = |at: Nanos| at.0.div_euclid(width.max(1).saturating_mul(Nanos::SECOND));
+        let begin = |n: i64| Nanos(n.saturating_mul(width).saturating_mul(Nanos::SECOND));
+        // The newest slot is not over yet; where there is no other it has to do.
+        let back = i64::from(slot(first) < slot(now));
+        let end = if back > 0 { begin(slot(now)) } else { now.plus(Nanos::SECOND) };
+        let seconds = end.since(first).div_euclid(Nanos::SECOND).clamp(1, width);
+        let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| m.heard.misses(begin(n), begin(n + 1))).collect();
+        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: m.heard.is_deaf() }
+    }
+}
+
+fn rate(pen: &mut Pen<'_>, area: Rect, (name, style): (&str, Style), slots: &[u32], times: &Times) {
     let look = pen.look;
-    // The newest slot is not over yet.
-    let whole = slots.len().checked_sub(2).and_then(|i| slots.get(i)).copied().unwrap_or(0);
+    let (back, seconds) = times.here;
+    let here = slots.iter().rev().nth(back).copied().unwrap_or(0);
+    // A slot of which little was heard is no measure for the others.
     let most = slots.iter().copied().max().unwrap_or(0);
+    let most = if most == here { (most, seconds) } else { (most, times.width) };
     pen.put(area.x + 1, area.y, 10, name, look.dim());
-    pen.number(area.x + 11, area.y, 6, &per_second(u64::from(whole), width), look.strong());
+    let said = if times.deaf { look.g.dash.to_owned() } else { per_second(u64::from(here), seconds) };
+    pen.number(area.x + 11, area.y, 6, &said, look.strong());
     let end: u16 = 12;
-    let room = area.width.saturating_sub(19 + end);
-    let bars = stretch(slots, usize::from(room).min(2 * SLOTS));
-    pen.put(area.x + 19, area.y, usize::from(room), &spark(look, &bars), style);
-    pen.number(area.right().saturating_sub(end), area.y, end - 1, &format!("max {:>5}", per_second(u64::from(most), width)), look.dim());
+    let room = usize::from(area.width.saturating_sub(19 + end));
+    let gap = |i: usize| {
+        let slot = i * SLOTS / room.max(1);
+        times.missed.get(slot) == Some(&true) && slots.get(slot) == Some(&0)
+    };
+    let bars = spark(look, &stretch(slots, room));
+    let bars: String = bars.chars().enumerate().map(|(i, c)| if gap(i) { ' ' } else { c }).collect();
+    pen.put(area.x + 19, area.y, room, &bars, style);
+    pen.number(area.right().saturating_sub(end), area.y, end - 1, &format!("max {:>5}", per_second(u64::from(most.0), most.1)), look.dim());
 }
 
 fn draw_panels(pen: &mut Pen<'_>, look: Look, lines: &[Line], at: usize, area: Rect) {

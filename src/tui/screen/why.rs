@@ -1,6 +1,7 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
 use super::{remedy, row};
 use crate::engine::Engine;
+use crate::engine::causes::State;
 use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::time::Nanos;
@@ -19,6 +20,13 @@ const BESIDE: u16 = 120;
 struct Evidence {
     lines: Vec<Vec<Seg>>,
     head: usize,
+}
+
+impl Evidence {
+    /// Lines that are never cut, with the one that says how many there are below.
+    fn least(&self) -> usize {
+        self.head + usize::from(self.lines.len() > self.head + 1)
+    }
 }
 
 /// Lines that the YAML is left at least.
@@ -43,7 +51,7 @@ fn parts(area: Rect, e: &Evidence, yaml: bool) -> Parts {
     }
     // The line to change is the point of the page: the evidence leaves it at least six lines, or half of a small screen.
     let keep = 7.min(text.height / 2);
-    let [lines, head] = [e.lines.len(), e.head].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+    let [lines, head] = [e.lines.len(), e.least()].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
     let head = head.min(text.height.saturating_sub(LEAST));
     let above = lines.min(text.height.saturating_sub(keep).max(head));
     let yaml = Rect { y: text.y + above, height: text.height - above, ..text };
@@ -56,15 +64,15 @@ fn text_width(area: Rect, yaml: bool) -> u16 {
 
 /// Loads the text of the rule that is shown, and finds out how far things scroll.
 pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
-    let (area, below) = split(m, c, area);
     let has_yaml = !c.rules().is_empty();
+    let (area, below, tight) = split(m, engine, c, area);
     if c.sheet.as_ref().is_none_or(|(of, _)| *of != c.rule) {
         let rule = c.rules().get(c.rule);
         let sheet = rule.map(|r| crate::tui::widget::yaml::Sheet::cut(&r.text, r.lines.0));
         c.sheet = Some((c.rule, sheet.unwrap_or_default()));
         c.placed = None;
     }
-    let evidence = evidence(m, engine, c, text_width(area, has_yaml), below.height > 0);
+    let evidence = evidence(m, engine, c, text_width(area, has_yaml), (below.height > 0, tight));
     let p = parts(area, &evidence, has_yaml);
     c.scroll.most = evidence.lines.len().saturating_sub(usize::from(p.evidence.height));
     c.scroll.by(0);
@@ -80,21 +88,31 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
     c.yaml.by(0);
 }
 
-/// The room of evidence and YAML, and that of the change to try.
-fn split(m: &Model, c: &Case, area: Rect) -> (Rect, Rect) {
-    let below = remedy::height(m, c.why.as_deref(), c.suggestion.as_ref(), area);
+/// The room of evidence and YAML, and that of the change to try; whether what is likely had to give way there.
+fn split(m: &Model, engine: &Engine, c: &Case, area: Rect) -> (Rect, Rect, bool) {
+    let (why, suggestion) = (c.why.as_deref(), c.suggestion.as_ref());
+    let has_yaml = !c.rules().is_empty();
+    let mut below = remedy::height(m, why, suggestion, area);
+    if below > 0 && (!has_yaml || area.width < BESIDE) {
+        // The title, all that is never cut, and the line to change come first.
+        let head = evidence(m, engine, c, text_width(area, has_yaml), (true, true)).least();
+        let head = u16::try_from(head + 1).unwrap_or(u16::MAX).saturating_add(if has_yaml { LEAST } else { 0 });
+        below = below.min(area.height.saturating_sub(head).max(remedy::LEAST));
+    }
     let rest = Rect { height: area.height - below, ..area };
-    (rest, Rect { y: rest.bottom(), height: below, ..area })
+    let below = Rect { y: rest.bottom(), height: below, ..area };
+    let tight = suggestion.is_some_and(|s| remedy::is_tight(m, why, s, below));
+    (rest, below, tight)
 }
 
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
-    let (area, below) = split(m, c, area);
+    let (area, below, tight) = split(m, engine, c, area);
     if let Some(s) = c.suggestion.as_ref().filter(|_| below.height > 0) {
         remedy::draw(pen, m, c.why.as_deref(), s, below);
     }
     title(pen, m, engine, c, row(area, 0));
     let has_yaml = !c.rules().is_empty();
-    let evidence = evidence(m, engine, c, text_width(area, has_yaml), below.height > 0);
+    let evidence = evidence(m, engine, c, text_width(area, has_yaml), (below.height > 0, tight));
     let p = parts(area, &evidence, has_yaml);
     pen.lines(p.evidence, &evidence.lines, c.scroll.at);
     below_the_fold(pen, &p, c, &evidence);
@@ -203,8 +221,8 @@ fn request(l7: &L7) -> String {
     }
 }
 
-/// The evidence, wrapped to a width; with the change to try, unless that stands apart.
-fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Evidence {
+/// The evidence, wrapped to a width; with the change to try, unless that stands apart, and with what is likely where it has no room there.
+fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, (apart, tight): (bool, bool)) -> Evidence {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
     let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
@@ -228,9 +246,13 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
                 note(&mut out, "", "foreseen: it passed, and the policies as they were saved since would stop it", look.warn())
             }
             (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
-            (false, true) => {
-                note(&mut out, "", "the policies as they were saved since let all of it pass; no flow has shown it yet", look.pass())
+            (false, true) if cause.state(engine.now()) == State::Fixed => {
+                note(&mut out, "", "the saved text lets all of it pass, and it has passed since", look.pass())
             }
+            (false, true) if cause.is_defied() => {
+                note(&mut out, "", "the saved text would let it pass, and it was dropped since: not in force?", look.warn())
+            }
+            (false, true) => note(&mut out, "", "the saved text already lets all of it pass; no flow has shown it yet", look.pass()),
             (false, false) => {}
         }
     }
@@ -324,8 +346,8 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     for s in why.sides.iter().filter(|_| why.direction.is_none()) {
         note(&mut out, s.direction.word(), &format!("{}: {}", s.subject, s.outcome.word()), look.plain());
     }
-    // The first one stands with the change to try.
-    for d in why.diagnosis.iter().skip(usize::from(c.suggestion.is_some())) {
+    // The first one stands with the change to try, where it has room there.
+    for d in why.diagnosis.iter().skip(usize::from(c.suggestion.is_some() && !(apart && tight))) {
         note(&mut out, "likely", &d.text, look.warn());
     }
     if !why.inferred.is_empty() {
@@ -339,7 +361,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, apart: bool) -> Eviden
     }
     if let Some(s) = c.suggestion.as_ref().filter(|_| !apart) {
         out.push(Vec::new());
-        out.extend(remedy::lines(m, Some(why), s, u16::try_from(w + 2).unwrap_or(u16::MAX)));
+        out.extend(remedy::lines(m, Some(why), s, u16::try_from(w + 2).unwrap_or(u16::MAX), false));
     }
     let n = engine.policies().len();
     if n > 0 && why.outcome != Outcome::NotPolicy {

@@ -63,6 +63,11 @@ fn focus(m: &Model, engine: &Engine) -> Option<String> {
     edges.party(end, engine.store()).map(|id| edges.name(id).to_owned())
 }
 
+/// Whether a recording is being read as fast as it goes: what is there now is a part.
+fn reads(m: &Model) -> bool {
+    m.options.remote.as_ref().is_some_and(|r| !r.ended() && !r.pace().paused && r.pace().speed.is_infinite())
+}
+
 /// Before a picture: lists take in what is new.
 pub fn settle(m: &mut Model, engine: &Engine) {
     let ms = m.ms;
@@ -75,8 +80,9 @@ pub fn settle(m: &mut Model, engine: &Engine) {
                     x.focus = map::busiest(&w);
                 }
                 let (callers, calls) = (map::pairs(&w, x, false), map::pairs(&w, x, true));
-                x.callers.renew(callers, ms);
-                x.calls.renew(calls, ms);
+                let whole = !view.behind(engine) && !view.counts_behind(engine) && !reads(m);
+                x.callers.renew(callers, ms, whole);
+                x.calls.renew(calls, ms, whole);
                 if x.list().lines.is_empty() && !(x.callers.lines.is_empty() && x.calls.lines.is_empty()) {
                     x.out = !x.out;
                 }
@@ -88,7 +94,8 @@ pub fn settle(m: &mut Model, engine: &Engine) {
         }
         Screen::Admitted(x) => {
             let order = admitted::order(x);
-            x.list.renew(order, ms);
+            let whole = m.view().is_some_and(|v| !v.behind(engine) && !x.found.behind(engine, v.last(engine)));
+            x.list.renew(order, ms, whole && !reads(m));
         }
         Screen::Policies(p) if p.whole && m.is_paused() => {}
         Screen::Policies(p) => {
@@ -100,7 +107,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             }
             p.whole = !p.usage.behind(engine);
             let order = policies::order(p);
-            p.list.renew(order, ms);
+            p.list.renew(order, ms, p.whole && !reads(m));
         }
         _ => {}
     }
@@ -326,7 +333,8 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
             if line.stopped() == 0 {
-                return toast(m, Tone::Info, "it stopped no flow so far");
+                let text = if line.allows > 0 { "it stopped nothing: 9 says who was let in by it" } else { "it decided on no flow so far" };
+                return toast(m, Tone::Info, text);
             }
             let filter = format!("policy:{} verdict:dropped,error,audit outcome!=now-allowed", line.policy.path());
             go::show(m, engine, &filter);
@@ -368,22 +376,33 @@ pub fn show(m: &mut Model) {
     }
 }
 
-/// A letter of the sort menu; the same one again, or `S`, turns the order round.
+/// A letter of the sort menu sorts as it says, whatever the order was; `S` turns the order round.
 pub fn sort(m: &mut Model, key: Key) {
     let Some(c) = key.typed() else { return };
-    let to = sorts(m).iter().find(|s| s.0 == c).map(|s| s.2);
-    if to.is_some() || c == 'S' {
-        sort_by(m, to);
+    match sorts(m).iter().find(|s| s.0 == c) {
+        Some(s) => order(m, |sort, reverse| (*sort, *reverse) = (s.2, false)),
+        None if c == 'S' => reverse(m),
+        None => {}
     }
 }
 
-/// Sorts by that, or the other way round where it is so already, or nothing else is named.
-pub fn sort_by(m: &mut Model, to: Option<Sort>) {
-    let set = |sort: &mut Sort, reverse: &mut bool| match to {
-        Some(to) if to == *sort => *reverse = !*reverse,
-        Some(to) => (*sort, *reverse) = (to, false),
-        None => *reverse = !*reverse,
-    };
+/// A click on a head sorts by it; one more turns the order round.
+pub fn sort_by(m: &mut Model, to: Sort) {
+    order(m, |sort, reverse| (*sort, *reverse) = (to, to == *sort && !*reverse));
+}
+
+/// The same the other way round.
+pub fn reverse(m: &mut Model) {
+    order(m, |_, reverse| *reverse = !*reverse);
+}
+
+/// By what the causes are sorted, in the words of the menu.
+pub fn sorted(m: &Model) -> String {
+    let by = sorts(m).iter().find(|s| s.2 == m.drops.sort).map_or("count", |s| s.1);
+    format!("by {by}{}", if m.drops.reverse { ", reversed" } else { "" })
+}
+
+fn order(m: &mut Model, set: impl Fn(&mut Sort, &mut bool)) {
     match m.stack.last_mut() {
         Some(Screen::Drops) => {
             set(&mut m.drops.sort, &mut m.drops.reverse);
@@ -405,11 +424,6 @@ pub fn sort_by(m: &mut Model, to: Option<Sort>) {
         }
         _ => {}
     }
-}
-
-/// The same the other way round.
-pub fn reverse(m: &mut Model) {
-    sort_by(m, None);
 }
 
 /// The policy in question.

@@ -59,6 +59,8 @@ fn gather(p: &Prompt, engine: &Engine) -> Offers {
             }
         }
     }
+    // What is there comes before what might be.
+    items.sort_by_key(|i| std::cmp::Reverse(i.count.unwrap_or(0)));
     items.truncate(MOST);
     Offers { start: found.start, items, at: None }
 }

@@ -23,6 +23,8 @@ use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
+use crate::model::input::Link;
+use crate::model::time::Nanos;
 use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
@@ -96,7 +98,12 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         }
         (Action::Enter | Action::Describe, Screen::Flows(_)) if m.in_pane => None,
         (Action::Enter | Action::Describe, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
-        (Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => Some("no drops here"),
+        (Action::Plus | Action::Minus, Screen::Flows(_)) if m.in_pane => None,
+        (Action::Plus | Action::Minus | Action::Mark, Screen::Flows(v)) if v.selected(engine).is_none() => Some(nothing),
+        (Action::Jump, _) if m.marks.is_empty() => Some("no flow is marked"),
+        (Action::Plus | Action::Minus | Action::Enter | Action::Describe, Screen::Drops) if m.causes().next().is_none() => {
+            Some("no drops here")
+        }
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
@@ -147,7 +154,7 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::Pause => pause(m, engine),
         Action::Follow => follow(m, engine),
         Action::Time => m.relative = !m.relative,
-        Action::Wide => m.wide = !m.wide,
+        Action::Wide => wide(m),
         Action::Maximise => go::maximise(m),
         Action::Copy => m.menu = Some(Menu::Copy),
         Action::Addresses => m.addresses = !m.addresses,
@@ -207,9 +214,10 @@ fn mark(m: &mut Model, engine: &Engine, which: Menu, key: Key) {
         (_, Some(seq)) if seq >= engine.store().seqs().end => toast(m, Tone::Info, "no flow has come since"),
         (_, Some(seq)) if engine.store().row(seq).is_none() => toast(m, Tone::Info, "the marked flow is not held any more"),
         (_, Some(seq)) => {
-            let page = m.page;
+            let page = usize::from(flows::table_height(m));
             let Some(v) = m.view_mut() else { return };
             v.show(seq, page);
+            v.fill(engine, page);
             if !v.contains(seq, engine) {
                 toast(m, Tone::Info, format!("the filter hides flow {letter}; this is the nearest: / Ctrl-u Enter ' {letter} goes to it"));
             }
@@ -305,8 +313,22 @@ fn pause(m: &mut Model, engine: &Engine) {
 }
 
 fn follow(m: &mut Model, engine: &Engine) {
-    if let Some(v) = m.view_mut() {
-        if v.follow { v.freeze(engine) } else { v.follow = true }
+    let Some(v) = m.view_mut() else { return };
+    let on = !v.follow;
+    if on {
+        v.follow = true
+    } else {
+        v.freeze(engine)
+    }
+    toast(m, Tone::Info, if on { "follows the newest flow" } else { "stays at this flow; f follows the newest again" });
+}
+
+/// Whole names, or short ones. Addresses have but one form.
+fn wide(m: &mut Model) {
+    m.wide = !m.wide;
+    if m.addresses {
+        let names = if m.wide { "whole" } else { "short" };
+        toast(m, Tone::Info, format!("names are {names} now; addresses stand in their place until r"));
     }
 }
 
@@ -339,7 +361,7 @@ pub fn edited(m: &mut Model, found: &Found) {
         n if found.removed => {
             said.push(format!("{} would pass without {}", causes(n), if files.ends_with(" files") { "them" } else { "it" }))
         }
-        n => said.push(format!("{} fixed", causes(n))),
+        n => said.push(format!("{} would be fixed", causes(n))),
     }
     if found.foreseen > 0 {
         said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
@@ -369,6 +391,10 @@ pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
 /// Before a picture: causes, size, and what follows from both.
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
+    // Before the first flow there is nothing that could end.
+    if engine.now() > Nanos::default() {
+        m.heard.note(listens(m, engine), m.now(engine));
+    }
     causes(m, engine);
     foretell::at_once(m, engine);
     let grown = (m.width, m.height) != (width, height);
@@ -389,6 +415,12 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     super::screen::measure(m, engine);
 }
 
+/// Whether somebody listens at all, and to all that are asked.
+fn listens(m: &Model, engine: &Engine) -> bool {
+    let ended = m.options.live && m.closed;
+    !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
+}
+
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
 fn causes(m: &mut Model, engine: &Engine) {
     if m.is_paused() {
@@ -398,14 +430,20 @@ fn causes(m: &mut Model, engine: &Engine) {
     let known = m.drops.lines.len();
     // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
     let limited = !m.captures.limits().is_empty();
-    let seen = |s: State| if limited && s == State::Fixed { State::Quiet } else { s };
+    let heard = m.heard.upto(now);
+    let state = |c: &crate::engine::causes::Cause| match c.state(now) {
+        State::Fixed if !limited => State::Fixed,
+        State::Fixed | State::Quiet if !m.heard.would_hear(c.last, now) => State::Unheard,
+        State::Fixed => State::Quiet,
+        s => s,
+    };
     let line = |c: &crate::engine::causes::Cause| {
-        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(now) };
+        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(heard) };
         CauseLine {
             id: c.id,
             all,
             seen: all,
-            state: seen(c.state(now)),
+            state: state(c),
             audit: c.audit,
             foreseen: c.foreseen.is_some(),
             foretold: false,
@@ -440,7 +478,7 @@ fn causes(m: &mut Model, engine: &Engine) {
 
 /// Under a filter the drops that pass it count.
 fn count_in_view(m: &mut Model, engine: &Engine) {
-    let now = m.now(engine);
+    let now = m.heard.upto(m.now(engine));
     let mut lines = std::mem::take(&mut m.drops.lines);
     let view = m.view().filter(|v| !v.is_all());
     for l in &mut lines {
@@ -458,9 +496,10 @@ fn sort_causes(m: &mut Model) {
     }
     let rank = |s: State| match s {
         State::New | State::Ongoing => 0,
-        State::Quiet => 1,
-        State::Mended => 2,
-        State::Fixed => 3,
+        State::Unheard => 1,
+        State::Quiet => 2,
+        State::Mended => 3,
+        State::Fixed => 4,
     };
     match m.drops.sort {
         Sort::New => m.drops.lines.sort_by_key(|l| (std::cmp::Reverse(l.seen.first), l.id)),

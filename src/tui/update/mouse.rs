@@ -127,19 +127,19 @@ fn head(m: &mut Model, x: u16) {
             toast(m, Tone::Info, "flows stand in the order of time; + and - filter by this column");
         }
         Some(Screen::Policies(_)) => match policies::sort_at(x, m.width) {
-            Some(by) => board::sort_by(m, Some(by)),
+            Some(by) => board::sort_by(m, by),
             None => toast(m, Tone::Info, "policies are not sorted by this column"),
         },
         Some(Screen::Admitted(_)) => {
             let by = admitted::sort_at(x, m.width);
-            board::sort_by(m, Some(by));
+            board::sort_by(m, by);
         }
         Some(Screen::Map(of)) => {
             let (out, by) = map::sort_at(x, m.width, of);
             if let Some(Screen::Map(of)) = m.stack.last_mut() {
                 of.out = out;
             }
-            board::sort_by(m, Some(by));
+            board::sort_by(m, by);
         }
         _ => {}
     }

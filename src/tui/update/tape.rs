@@ -8,6 +8,7 @@ use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
 use crate::tui::causes::Drops;
+use crate::tui::heard::Heard;
 use crate::tui::model::{Effect, Hunt, Model, Screen, Trail, Wanted};
 use crate::tui::view::View;
 
@@ -111,8 +112,10 @@ pub fn speed(m: &mut Model, faster: bool) {
     let now = remote.pace().speed;
     let next = if faster { SPEEDS.iter().find(|s| **s > now) } else { SPEEDS.iter().rev().find(|s| **s < now) };
     let next = next.copied().unwrap_or(if faster { f64::INFINITY } else { now });
+    let over = remote.ended();
     m.effects.push(Effect::Speed(next));
-    toast(m, Tone::Info, if next.is_infinite() { "as fast as it can be read".to_owned() } else { format!("{next}×") });
+    let speed = if next.is_infinite() { "as fast as it can be read".to_owned() } else { format!("{next}×") };
+    toast(m, Tone::Info, if over { format!("the recording is at its end; played again: {speed}") } else { speed });
 }
 
 /// The engine has forgotten everything: rows and causes have other numbers now.
@@ -128,6 +131,6 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.trail = Trail::default();
     m.drops = Drops::default();
     m.marks.clear();
-    m.captures = Captures::default();
+    (m.captures, m.heard) = (Captures::default(), Heard::default());
     (m.prompt, m.menu, m.in_pane, m.hunt) = (None, None, false, None);
 }

@@ -1,19 +1,21 @@
 //! First, second and last line: where am I and is it alive; what am I looking at; what can I press.
-use super::pen::{Pen, Seg, length, seg};
+use super::pen::{Pen, Seg, fitted, length, seg};
 use crate::engine::Engine;
 use crate::model::input::Link;
 use crate::source::replay::Remote;
 use crate::tui::action::{self, Action};
 use crate::tui::key::Key;
 use crate::tui::model::{Menu, Model, Screen, Tone, Wanted};
-use crate::tui::prompt::Prompt;
-use crate::tui::text::{begin, clip, count, many, short, span, width, wrap};
+use crate::tui::prompt::{Offer, Offers, Prompt};
+use crate::tui::text::{begin, clean, clip, count, many, short, span, width, wrap};
 use crate::tui::update::{blocked, board, copy};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 /// Columns of the context that stay.
 const LEAST_TITLE: usize = 12;
+/// Columns of a filter that are worth more than words about its end.
+const LEAST_FILTER: usize = 16;
 /// From this width on a head says in full why nothing is enforced.
 const WIDE: u16 = 110;
 /// From this width on a long name on the last line leaves room for the way in.
@@ -274,7 +276,7 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
     let Some(p) = &m.prompt else {
         let left = match view.text() {
             "" => vec![seg(" / ", look.dim()), seg("every flow", look.dim())],
-            text => vec![seg(" / ", look.accent()), seg(text, look.plain())],
+            text => stated(m, text, usize::from(area.width).saturating_sub(length(&right) + 1)),
         };
         pen.titled(area, &left, &right);
         return None;
@@ -295,6 +297,27 @@ pub fn filter(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Opti
     pen.ends(area, &[seg(" / ", look.accent()), seg(shown, style), seg(ghost, look.dim())], &right);
     let x = area.x + 3 + u16::try_from(p.column(p.cursor) - skip).unwrap_or(0);
     Some(Position { x: x.min(area.right().saturating_sub(1)), y: area.y })
+}
+
+/// A filter that nobody is writing. Where it is too long its end goes, and it is said how much that is: one that lacks its middle may say
+/// the opposite.
+fn stated(m: &Model, text: &str, room: usize) -> Vec<Seg> {
+    let (look, text) = (m.look, clean(text));
+    let left = room.saturating_sub(3);
+    let mut line = vec![seg(" / ", look.accent())];
+    if width(&text) <= left {
+        line.push(seg(text, look.plain()));
+        return line;
+    }
+    let all = text.chars().count();
+    // What is missing is told in at most as many columns as of everything.
+    let [long, short] = [format!(" +{all} more, / shows it"), format!(" +{all}")].map(|s| width(&s));
+    let told = if left >= long + LEAST_FILTER { long } else { short };
+    let head = begin(&text, left.saturating_sub(told), look.g.gap);
+    let missing = all.saturating_sub(head.trim_end_matches(look.g.gap).chars().count());
+    let said = if told == long { format!(" +{missing} more, / shows it") } else { format!(" +{missing}") };
+    line.extend([seg(head, look.plain()), seg(said, look.warn())]);
+    line
 }
 
 /// The line under the prompt while the text is no filter: a caret under the column, and what is wrong.
@@ -426,22 +449,42 @@ fn toast(pen: &mut Pen<'_>, text: &str, (style, most): (Style, u16), area: Rect)
 }
 
 fn prompt(m: &Model, p: &Prompt, room: usize) -> Vec<Seg> {
-    let look = m.look;
     if let Some(offers) = p.offers.as_ref().filter(|o| o.items.len() > 1) {
-        let mut line = vec![seg(" ", look.plain())];
-        // The one taken and what follows it, so that it never leaves the line.
-        let from = offers.at.unwrap_or(0).saturating_sub(2);
-        for (i, o) in offers.items.iter().enumerate().skip(from) {
-            let here = offers.at == Some(i);
-            line.push(seg(o.text.trim_end(), if here { look.selected() } else { look.plain() }));
-            if let Some(n) = o.count {
-                line.push(seg(format!(" {}", count(n)), look.dim()));
-            }
-            line.push(seg("   ", look.plain()));
-        }
-        return line;
+        return offered(m, offers, room);
     }
     words(m, &[("Enter", "keep"), ("Esc", "restore"), ("Tab", "complete"), ("Ctrl-u", "clear"), ("Up", "history")], room)
+}
+
+/// What Tab offers, each whole and with its count; a sign at the end says that there is more.
+fn offered(m: &Model, offers: &Offers, room: usize) -> Vec<Seg> {
+    let look = m.look;
+    let item = |(i, o): (usize, &Offer)| {
+        let style = if offers.at == Some(i) { look.selected() } else { look.plain() };
+        let n = o.count.map(|n| seg(format!(" {}", count(n)), look.dim()));
+        [seg(o.text.trim_end(), style)].into_iter().chain(n).collect::<Vec<_>>()
+    };
+    let items: Vec<Vec<Seg>> = offers.items.iter().enumerate().map(item).collect();
+    let more = width(look.g.gap);
+    let room = room.saturating_sub(1);
+    let long = |items: &[Vec<Seg>]| items.iter().map(|i| length(i) + 3).sum::<usize>();
+    // The one taken stands behind others as far as there is room for it, so that it never leaves the line.
+    let at = offers.at.unwrap_or(0);
+    let fits = |from: &usize| items.get(*from..=at).is_some_and(|before| long(before) + more <= room);
+    let from = (at.saturating_sub(2)..=at).find(fits).unwrap_or(at);
+    let mut line = vec![seg(" ", look.plain())];
+    let mut left = room;
+    for (i, item) in items.iter().enumerate().skip(from) {
+        let need = length(item) + if i + 1 == items.len() { 0 } else { 3 + more };
+        if need > left {
+            // One that has no room even alone is cut, and says so itself.
+            let cut = if line.len() == 1 { fitted(item, left, look.g.gap) } else { vec![seg(look.g.gap, look.dim())] };
+            line.extend(cut);
+            break;
+        }
+        left -= (length(item) + 3).min(left);
+        line.extend(item.iter().cloned().chain([seg("   ", look.plain())]));
+    }
+    line
 }
 
 /// Keys and what they do, as far as there is room: none is cut.

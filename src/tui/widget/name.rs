@@ -2,6 +2,7 @@
 //! say has `~` before it.
 use crate::engine::store::Store;
 use crate::model::row::{End, Row};
+use crate::tui::text::{clip, width};
 
 /// Before a name that was looked up, not reported.
 pub const INFERRED: char = '~';
@@ -28,6 +29,19 @@ fn plain(store: &Store, end: &End, fixed: Option<&str>, pods: bool) -> String {
         _ if !reserved.is_empty() => reserved.to_owned(),
         _ if !ns.is_empty() => format!("{ns}/?"),
         _ => "?".to_owned(),
+    }
+}
+
+/// `ns/name` in its room: the namespace gives way before the name is cut, for what tells two of them apart is the name.
+pub fn narrowed(path: &str, room: usize, gap: &str) -> String {
+    let Some((ns, name)) = path.split_once('/').filter(|_| width(path) > room) else { return clip(path, room, gap) };
+    match room.saturating_sub(width(name) + 1) {
+        // One letter of it and the sign that it was cut.
+        left if left > width(gap) => {
+            let head: String = ns.chars().take(left - width(gap)).collect();
+            clip(&format!("{head}{gap}/{name}"), room, gap)
+        }
+        _ => clip(name, room, gap),
     }
 }
 
@@ -60,7 +74,14 @@ pub fn fixed_namespace(filter: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::fixed_namespace;
+    use super::{fixed_namespace, narrowed};
+
+    #[test]
+    fn the_namespace_gives_way_before_the_name() {
+        let cut = |room| narrowed("production/checkout", room, "…");
+        assert_eq!(["production/checkout", "produ…/checkout", "p…/checkout"].map(str::to_owned), [cut(19), cut(15), cut(11)]);
+        assert_eq!(["checkout", "ch…ut"].map(str::to_owned), [cut(10), cut(5)]);
+    }
 
     #[test]
     fn only_a_certain_namespace_is_left_out() {

@@ -188,7 +188,11 @@ async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response
         return Ok(forward::answer(&state, &path, &query, request));
     }
     let accept = request.headers().get("accept").and_then(|a| a.to_str().ok()).unwrap_or("").to_owned();
-    Ok(answer::answer(&state, &path, &query, watch, &accept))
+    let mut answer = answer::answer(&state, &path, &query, watch, &accept);
+    let date = chrono::Utc::now() + chrono::Duration::seconds(state.lock().ahead);
+    let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    answer.headers_mut().insert("date", date.parse().map_err(std::io::Error::other)?);
+    Ok(answer)
 }
 
 /// A manifest's tree as JSON.

@@ -63,6 +63,8 @@ pub struct Inner {
     pub ports: BTreeMap<String, SocketAddr>,
     /// After so many more bytes out of pods the port-forwards of then break.
     pub forwards_break: Option<usize>,
+    /// By so many seconds its clock is ahead of this machine's.
+    pub ahead: i64,
 }
 
 pub struct State {
@@ -92,6 +94,7 @@ impl State {
             connections: CancellationToken::new(),
             ports: BTreeMap::new(),
             forwards_break: None,
+            ahead: 0,
         };
         Self { inner: Mutex::new(inner), changed: watch::Sender::new(0) }
     }

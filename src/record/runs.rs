@@ -1,0 +1,123 @@
+//! Where one run of a recorder ends and the next begins: in one set of files, or in two recordings of one cluster.
+//!
+//! Owns since when each kind of object is known, and the time between two runs, of which nothing is: it is said as the watch of a kind is said
+//! to be broken, from the last that the former run wrote. In a snapshot, a list that is newer than the one before tells a new run. Reads no
+//! line.
+use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+use crate::model::time::Nanos;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Cluster, group, kind.
+pub(super) type Of = (Arc<str>, String, String);
+
+/// Why a kind is not known between two runs.
+const LAPSE: &str = "nothing was recorded then";
+
+/// How well a kind was known when it was said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Synced,
+    Absent,
+    /// Not every object is known.
+    Open,
+}
+
+impl How {
+    fn of(state: &KindState) -> Self {
+        match state {
+            KindState::Synced => Self::Synced,
+            KindState::Absent => Self::Absent,
+            KindState::Loading | KindState::Forbidden(_) | KindState::Stale(_) => Self::Open,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    kinds: BTreeMap<Of, (How, Option<Nanos>)>,
+    /// The latest time of all that was read; and of what was read before the snapshot at hand.
+    seen: Option<Nanos>,
+    before: Option<Nanos>,
+    /// Objects of a former run of which the new one has no list yet.
+    waiting: BTreeSet<(Arc<str>, ObjectId)>,
+}
+
+impl Runs {
+    pub fn saw(&mut self, at: Option<Nanos>) {
+        self.seen = self.seen.max(at);
+    }
+
+    /// Takes over what recordings knew that are over.
+    pub fn follow(&mut self, former: Self) {
+        for (of, known) in former.kinds {
+            let own = self.kinds.entry(of).or_insert(known);
+            if own.1 < known.1 {
+                *own = known;
+            }
+        }
+        self.waiting.extend(former.waiting);
+        self.saw(former.seen);
+    }
+
+    /// A snapshot begins.
+    pub fn begin(&mut self) {
+        self.before = self.seen;
+    }
+
+    /// Takes in how well a kind is known. If a new run says so, that it was not for a while.
+    pub fn kind(&mut self, at: &At, kind: &Kind, in_snapshot: bool) -> Option<At> {
+        let (of, how) = ((at.cluster.clone(), kind.group.clone(), kind.kind.clone()), How::of(&kind.state));
+        let old = self.kinds.insert(of.clone(), (how, at.at));
+        let (was, since) = old.filter(|_| in_snapshot)?;
+        let known = was == How::Synced || was == How::Absent && how != How::Absent;
+        if known && since < at.at { self.lapse(&of) } else { None }
+    }
+
+    fn lapse(&self, (cluster, group, kind): &Of) -> Option<At> {
+        let kind = Kind { group: group.clone(), kind: kind.clone(), state: KindState::Stale(LAPSE.to_owned()) };
+        Some(At { cluster: cluster.clone(), at: Some(self.before?), change: Change::Kind(kind) })
+    }
+
+    /// A snapshot ends that has named these kinds: the others are not watched any more.
+    pub fn end(&mut self, named: &BTreeSet<Of>) -> Vec<At> {
+        let left: Vec<Of> =
+            self.kinds.iter().filter(|(of, (how, _))| *how == How::Synced && !named.contains(*of)).map(|(of, _)| of.clone()).collect();
+        for of in &left {
+            self.kinds.insert(of.clone(), (How::Open, self.before));
+        }
+        left.iter().filter_map(|of| self.lapse(of)).collect()
+    }
+
+    /// When an object went that a snapshot has not named; `None`: that is not known as long as there is no list of its kind.
+    pub fn went(&self, cluster: &Arc<str>, id: &ObjectId, at: Option<Nanos>) -> Option<Option<Nanos>> {
+        match self.kinds.get(&(cluster.clone(), id.group.clone(), id.kind.clone())) {
+            None => Some(at),
+            Some((How::Open, _)) => None,
+            Some((_, listed)) => Some(at.max(*listed)),
+        }
+    }
+
+    /// Keeps an object until there is a list.
+    pub fn wait(&mut self, cluster: Arc<str>, id: ObjectId) {
+        self.waiting.insert((cluster, id));
+    }
+
+    /// Something was said of an object.
+    pub fn told(&mut self, cluster: &Arc<str>, id: &ObjectId) {
+        if !self.waiting.is_empty() {
+            self.waiting.remove(&(cluster.clone(), id.clone()));
+        }
+    }
+
+    /// Objects that a list of their kind has not named, once it is in.
+    pub fn over(&mut self, at: &At, kind: &Kind) -> Vec<ObjectId> {
+        if How::of(&kind.state) == How::Open || self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let is = |(cluster, id): &&(Arc<str>, ObjectId)| *cluster == at.cluster && id.group == kind.group && id.kind == kind.kind;
+        let over: Vec<_> = self.waiting.iter().filter(is).cloned().collect();
+        over.iter().for_each(|o| _ = self.waiting.remove(o));
+        over.into_iter().map(|(_, id)| id).collect()
+    }
+}
