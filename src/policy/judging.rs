@@ -140,7 +140,7 @@ impl Options {
         }
         // What is on its way says nothing yet.
         if self.enforcement_unread(world).is_some_and(|fact| !fact.ends_with("loading")) {
-            return Posture::of("enforced?", "enforcement could not be read");
+            return Posture::of("enforced?", "enforcement is not known");
         }
         match (self.audit, self.enforces("NetworkPolicy")) {
             (true, _) => Posture::of("audit mode", "audit mode: nothing is dropped"),
@@ -185,7 +185,7 @@ mod tests {
             Options::default().posture(&w).map(|p| p.text)
         };
         assert_eq!(note(KindState::Loading), None);
-        assert_eq!(note(KindState::Forbidden("no".into())).as_deref(), Some("enforcement could not be read"));
+        assert_eq!(note(KindState::Forbidden("no".into())).as_deref(), Some("enforcement is not known"));
         let typed = super::super::Which { enforcement: true, ..Default::default() };
         assert_eq!(Options { typed, ..Options::default() }.posture(&w), None, "somebody said it");
     }

@@ -158,6 +158,11 @@ impl PolicySet {
         self.by_name = true;
     }
 
+    /// A kind that is not known any more: of it all was known before.
+    pub(super) fn fall_behind(&mut self, group: &str, kind: &str) {
+        Unread::fall_behind(&mut self.unread, group, kind);
+    }
+
     /// Of an older state: what of it is not known.
     pub(super) fn set_unread(&mut self, unread: Vec<Unread>) {
         self.unread = unread;

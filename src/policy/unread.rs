@@ -32,6 +32,8 @@ pub struct Unread {
     pub how: &'static str,
     /// The right that is missing, how the watch broke, or when; empty while loading.
     pub cause: String,
+    /// All of it was known before: what is at hand may be old.
+    behind: bool,
 }
 
 impl Unread {
@@ -47,7 +49,7 @@ impl Unread {
     /// What was not known of a kind from one time to another.
     pub(super) fn then(group: &str, kind: &str, from: Nanos, to: Nanos) -> Self {
         let (name, cause) = (plural(group, kind), format!("from {from} to {to}"));
-        Self { group: group.to_owned(), kind: kind.to_owned(), name, how: STALE_THEN, cause }
+        Self { group: group.to_owned(), kind: kind.to_owned(), name, how: STALE_THEN, cause, behind: true }
     }
 
     pub(super) fn is(&self, group: &str, kind: &str) -> bool {
@@ -56,7 +58,12 @@ impl Unread {
 
     /// What is known of it may be old, so that a policy at hand may have been gone.
     fn is_stale(&self) -> bool {
-        matches!(self.how, "stale" | STALE_THEN)
+        self.behind || self.how == "stale"
+    }
+
+    /// Books that all of a kind was known before.
+    pub(super) fn fall_behind(list: &mut [Self], group: &str, kind: &str) {
+        list.iter_mut().filter(|u| u.is(group, kind)).for_each(|u| u.behind = true);
     }
 
     fn words(&self) -> String {
@@ -85,7 +92,8 @@ impl Unread {
             KindState::Forbidden(cause) => ("forbidden", cause.clone()),
             KindState::Stale(cause) => ("stale", cause.clone()),
         };
-        let new = Self { group: kind.group.clone(), kind: kind.kind.clone(), name: plural(&kind.group, &kind.kind), how, cause };
+        let behind = at.and_then(|i| list.get(i)).is_some_and(|old| old.behind);
+        let new = Self { group: kind.group.clone(), kind: kind.kind.clone(), name: plural(&kind.group, &kind.kind), how, cause, behind };
         match at.and_then(|i| list.get_mut(i)) {
             Some(old) if *old == new => return false,
             Some(old) => *old = new,
@@ -149,7 +157,7 @@ pub(super) fn unenforced(why: &mut Why, world: &World, opt: &Options) {
 }
 
 /// What follows for a denial.
-const UNENFORCED: &str = "this holds only where policies are enforced, which could not be read; --policy-enforcement says it";
+const UNENFORCED: &str = "this holds only where policies are enforced, which is not known; --policy-enforcement says it";
 
 /// Whether the record itself says that a policy did it, and how.
 pub(super) fn told(o: &Observed) -> bool {

@@ -135,6 +135,11 @@ impl Versions {
         }
         self.now.order_by_name();
         let (faults, turns) = self.now.turn(change);
+        if let Change::Kind(k) = change
+            && self.listed.contains(&(k.group.clone(), k.kind.clone()))
+        {
+            self.now.fall_behind(&k.group, &k.kind);
+        }
         // What a first list says has been so before; so it has been where nothing was known until this moment.
         let first = match change {
             Change::Apply(doc) => {

@@ -17,6 +17,10 @@ const MOST_ENDED: usize = 16_384;
 /// By so much a node's clock and what is seen of the API may be apart.
 const LAG: i64 = 5 * Nanos::SECOND;
 
+/// How long after a pod's labels changed a node may still go by the old ones, and how far clocks may be apart; both sides. An address is
+/// given and taken at once, but an identity is made anew in its own time.
+const TURN: i64 = super::aged::SLACK;
+
 /// A pod as it was while it held an address.
 #[derive(Debug, Clone)]
 pub(super) struct Hold {
@@ -28,6 +32,8 @@ pub(super) struct Hold {
     from: Option<Nanos>,
     /// `None`: still.
     to: Option<Nanos>,
+    /// When its labels were written that it was found with; `None`: it has had them all along. What they were before is not known.
+    labelled: Option<Nanos>,
     /// Whether it was Cilium's, as was known at its end; `None`: it was not, or it has not ended.
     pub ward: Option<Ward>,
 }
@@ -35,6 +41,10 @@ pub(super) struct Hold {
 impl Hold {
     pub fn is_over(&self) -> bool {
         self.to.is_some()
+    }
+
+    fn is_same_pod(&self, other: &Self) -> bool {
+        self.key == other.key && self.pod.started == other.pod.started
     }
 
     /// Whether it may have had the address then; `None` asks for now.
@@ -49,10 +59,22 @@ impl Hold {
 pub(super) enum Holder<'a> {
     Nobody,
     Pod(&'a Hold),
+    /// This pod, and which labels it had is not certain.
+    Labelled(&'a Hold),
     /// Pods on the network of this node, and how many.
     Host(&'a str, usize),
     /// Pods that are not alike, and nothing says which.
     Several,
+}
+
+/// What is known of a pod that a record names, with its address.
+#[derive(Debug)]
+pub(super) enum Named<'a> {
+    Then(&'a Hold),
+    /// Which labels it had is not certain.
+    Labelled(&'a Hold),
+    /// It had the address at another time.
+    Once,
 }
 
 /// All addresses of pods.
@@ -71,14 +93,14 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Takes in that a pod is now `new` instead of `old`; `at`: when that was seen, `None`: it has always been so. `ward`: whether the old
-    /// one was Cilium's.
+    /// Takes in that a pod is now `new` instead of `old`; `at`: when that was seen, `None`: it has always been so; `first`: it was found
+    /// as it is, so that this is when its labels were written. `ward`: whether the old one was Cilium's.
     pub fn change(
         &mut self,
         key: &Arc<Key>,
         (old, ward): (Option<&Arc<PodLike>>, Option<Ward>),
         new: Option<&Arc<PodLike>>,
-        at: Option<Nanos>,
+        (at, first): (Option<Nanos>, bool),
     ) {
         let none = Vec::new();
         let (before, after) = (old.map_or(&none, |p| &p.ips), new.map_or(&none, |p| &p.ips));
@@ -112,7 +134,8 @@ impl Addresses {
             }
             // A pod has its first address a little earlier than the API says so. What it is changes when that is seen.
             let from = if known || again { at } else { pod.started.or(at) };
-            self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None, ward: None }, *ip);
+            let labelled = at.filter(|at| first && old.is_none() && from.is_some_and(|from| from < *at));
+            self.begin(Hold { id: self.next, key: key.clone(), pod: pod.clone(), from, to: None, labelled, ward: None }, *ip);
         }
     }
 
@@ -167,15 +190,38 @@ impl Addresses {
             return Holder::Host(&first.pod.node, found.len());
         }
         match found.as_slice() {
-            [one] => Holder::Pod(one),
+            [all @ .., last] if all.iter().all(|h| h.is_same_pod(last)) => match self.is_labelled(ip, last, at) {
+                true => Holder::Pod(last),
+                false => Holder::Labelled(last),
+            },
             _ => Holder::Several,
         }
     }
 
-    /// The pod of this name that held the address then, else the last of this name that ever held it.
-    pub fn named(&self, ip: IpAddr, namespace: &str, name: &str, at: Option<Nanos>) -> Option<&Hold> {
+    /// Whether a pod that had an address had at a time only the labels of this hold.
+    fn is_labelled(&self, ip: IpAddr, hold: &Hold, at: Option<Nanos>) -> bool {
+        let Some(then) = at else { return true };
+        hold.labelled.is_none_or(|labelled| labelled.plus(TURN) <= then) && self.about(ip, hold, at).all(|h| h.id == hold.id)
+    }
+
+    /// All holds of one pod by which a node may have gone at a time.
+    pub fn about<'a>(&'a self, ip: IpAddr, hold: &'a Hold, at: Option<Nanos>) -> impl Iterator<Item = &'a Hold> {
+        self.holds.get(&ip).into_iter().flatten().filter(move |h| h.is_same_pod(hold) && h.at(at, TURN))
+    }
+
+    /// Labels that the pod of a hold had at a time in any case.
+    pub fn certain<'a>(&'a self, ip: IpAddr, hold: &'a Hold, at: Option<Nanos>) -> impl Iterator<Item = (&'a String, &'a String)> {
+        let known = hold.labelled.zip(at).is_none_or(|(labelled, at)| labelled.plus(TURN) <= at);
+        let had = move |k: &String, v: &String| self.about(ip, hold, at).all(|h| h.pod.labels.get(k) == Some(v));
+        hold.pod.labels.iter().filter(move |(k, v)| known && had(k, v))
+    }
+
+    /// The pod of this name that held the address then; without a time, the last of this name that ever held it. `None`: it never did.
+    pub fn named(&self, ip: IpAddr, namespace: &str, name: &str, at: Option<Nanos>) -> Option<Named<'_>> {
         let mine = || self.holds.get(&ip).into_iter().flatten().filter(|h| h.key.0 == namespace && h.key.1 == name);
-        mine().find(|h| h.at(at, 0)).or_else(|| mine().next_back())
+        let then = mine().find(|h| h.at(at, 0)).or_else(|| mine().rfind(|h| at.is_none() || h.at(at, TURN)));
+        let Some(hold) = then else { return mine().next_back().map(|_| Named::Once) };
+        Some(if self.is_labelled(ip, hold, at) { Named::Then(hold) } else { Named::Labelled(hold) })
     }
 
     /// Notes that this address is the cluster's, so that its neighbours may be too.
@@ -204,6 +250,14 @@ pub(super) fn can_be_outside(ip: IpAddr) -> bool {
         IpAddr::V4(v4) if v4 == Ipv4Addr::new(169, 254, 169, 254) => true,
         IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified() || v4.is_broadcast()),
         IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local()),
+    }
+}
+
+/// Whether an address is one that clusters give to their pods: of no use on the internet.
+pub(super) fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(v6) => v6.is_unique_local(),
     }
 }
 
@@ -241,22 +295,25 @@ mod tests {
     fn an_address_is_whose_it_was_then() {
         let mut a = Addresses::default();
         let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
-        a.change(&key("a"), (None, None), Some(&first), minute(10));
-        a.change(&key("a"), (Some(&first), None), None, minute(20));
-        a.change(&key("b"), (None, None), Some(&second), minute(30));
+        a.change(&key("a"), (None, None), Some(&first), (minute(10), false));
+        a.change(&key("a"), (Some(&first), None), None, (minute(20), false));
+        a.change(&key("b"), (None, None), Some(&second), (minute(30), false));
         let told: Vec<_> = [5, 15, 25, 31].map(|m| app(&a, minute(m), "")).into();
         assert_eq!(told, ["Nobody", "a cart", "Nobody", "b db"]);
         assert_eq!(app(&a, None, ""), "b db");
         assert!(matches!(a.holder(ip("fd00::7"), minute(15), ""), Holder::Pod(h) if h.key.1 == "a"), "dual stack");
         assert_eq!(app(&a, Some(Nanos(30 * MINUTE - Nanos::SECOND)), ""), "b db", "clocks are not that alike");
-        assert_eq!(a.named(ip("10.0.0.7"), "shop", "a", None).map(|h| h.pod.labels["app"].as_str()), Some("cart"), "the last of its name");
+        let named = |at| a.named(ip("10.0.0.7"), "shop", "a", at);
+        assert!(matches!(named(None), Some(Named::Then(h)) if h.pod.labels["app"] == "cart"), "the last of its name");
+        assert!(matches!((named(minute(15)), named(minute(25))), (Some(Named::Then(_)), Some(Named::Once))));
+        assert!(a.named(ip("10.0.0.7"), "shop", "c", minute(15)).is_none());
     }
 
     #[test]
     fn two_at_a_time_are_told_apart_by_the_node_or_not_at_all() {
         let mut a = Addresses::default();
-        a.change(&key("a"), (None, None), Some(&pod("n1", "cart")), minute(1));
-        a.change(&key("b"), (None, None), Some(&pod("n2", "db")), minute(1));
+        a.change(&key("a"), (None, None), Some(&pod("n1", "cart")), (minute(1), false));
+        a.change(&key("b"), (None, None), Some(&pod("n2", "db")), (minute(1), false));
         assert_eq!([app(&a, minute(2), "n2"), app(&a, minute(2), ""), app(&a, minute(2), "n9")], ["b db", "Several", "Several"]);
     }
 
@@ -264,9 +321,9 @@ mod tests {
     fn where_an_address_is_handed_over_either_may_have_had_it() {
         let mut a = Addresses::default();
         let (first, second) = (pod("n1", "cart"), pod("n2", "db"));
-        a.change(&key("a"), (None, None), Some(&first), minute(10));
-        a.change(&key("a"), (Some(&first), None), None, minute(20));
-        a.change(&key("b"), (None, None), Some(&second), minute(20));
+        a.change(&key("a"), (None, None), Some(&first), (minute(10), false));
+        a.change(&key("a"), (Some(&first), None), None, (minute(20), false));
+        a.change(&key("b"), (None, None), Some(&second), (minute(20), false));
         let at = |s: i64| Some(Nanos(20 * MINUTE + s * Nanos::SECOND));
         let told: Vec<_> = [-6, -4, 0, 4, 6].map(|s| app(&a, at(s), "")).into();
         assert_eq!(told, ["a cart", "Several", "Several", "Several", "b db"]);
@@ -277,10 +334,44 @@ mod tests {
     fn what_a_pod_is_changes_while_its_address_stays() {
         let mut a = Addresses::default();
         let (old, new) = (pod("n1", "cart"), pod("n1", "cart2"));
-        a.change(&key("a"), (None, None), Some(&old), minute(1));
-        a.change(&key("a"), (Some(&old), None), Some(&old.clone()), minute(2));
-        a.change(&key("a"), (Some(&old), None), Some(&new), minute(3));
+        a.change(&key("a"), (None, None), Some(&old), (minute(1), false));
+        a.change(&key("a"), (Some(&old), None), Some(&old.clone()), (minute(2), false));
+        a.change(&key("a"), (Some(&old), None), Some(&new), (minute(3), false));
         assert_eq!([app(&a, minute(2), ""), app(&a, minute(4), ""), app(&a, None, "")], ["a cart", "a cart2", "a cart2"]);
+    }
+
+    fn told(a: &Addresses, at: i64) -> String {
+        let (ip, at) = (ip("10.0.0.7"), Some(Nanos(at * Nanos::SECOND)));
+        match a.holder(ip, at, "") {
+            Holder::Pod(h) => h.pod.labels["app"].clone(),
+            Holder::Labelled(h) => format!("one with {}", a.certain(ip, h, at).map(|(k, v)| format!("{k}={v} ")).collect::<String>()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn close_to_a_change_of_its_labels_a_pod_has_those_that_both_have() {
+        let mut a = Addresses::default();
+        let with = |app: &str| {
+            let labels = [("app".to_owned(), app.to_owned()), ("team".to_owned(), "shop".to_owned())].into();
+            Arc::new(PodLike { labels, ..PodLike::clone(&pod("n1", "")) })
+        };
+        let (old, new) = (with("cart"), with("cart2"));
+        a.change(&key("a"), (None, None), Some(&old), (minute(1), false));
+        a.change(&key("a"), (Some(&old), None), Some(&new), (minute(10), false));
+        let told = [569, 571, 610, 629, 631].map(|s| told(&a, s));
+        assert_eq!(told, ["cart", "one with team=shop ", "one with team=shop ", "one with team=shop ", "cart2"]);
+    }
+
+    #[test]
+    fn labels_written_before_anybody_looked_are_not_those_of_its_whole_life() {
+        let mut a = Addresses::default();
+        let found = Arc::new(PodLike { started: minute(10), ..PodLike::clone(&pod("n1", "cart")) });
+        a.change(&key("a"), (None, None), Some(&found), (minute(30), true));
+        assert_eq!([590, 700, 1_820, 1_831].map(|s| told(&a, s)), ["Nobody", "one with ", "one with ", "cart"]);
+        let mut a = Addresses::default();
+        a.change(&key("a"), (None, None), Some(&found), (minute(10), true));
+        assert_eq!(told(&a, 610), "cart", "they were written when it was made");
     }
 
     #[test]
@@ -290,14 +381,14 @@ mod tests {
             Arc::new(PodLike { ips: ips.iter().map(|i| ip(i)).collect(), started, ..PodLike::clone(&pod("n1", "cart")) })
         };
         let (first, none, then) = (with(&["10.0.0.5"], minute(1)), with(&[], minute(1)), with(&["10.0.0.7"], minute(1)));
-        a.change(&key("a"), (None, None), Some(&first), minute(2));
-        a.change(&key("a"), (Some(&first), None), Some(&none), minute(19));
-        a.change(&key("a"), (Some(&none), None), Some(&then), minute(20));
+        a.change(&key("a"), (None, None), Some(&first), (minute(2), false));
+        a.change(&key("a"), (Some(&first), None), Some(&none), (minute(19), false));
+        a.change(&key("a"), (Some(&none), None), Some(&then), (minute(20), false));
         assert_eq!([app(&a, minute(11), ""), app(&a, minute(21), "")], ["Nobody", "a cart"]);
         assert!(matches!(a.holder(ip("10.0.0.5"), minute(1), ""), Holder::Pod(_)), "its first one it had from its start");
         // Another pod of its name has its own first address.
         let next = with(&["10.0.0.9"], minute(30));
-        a.change(&key("a"), (Some(&then), None), Some(&next), minute(32));
+        a.change(&key("a"), (Some(&then), None), Some(&next), (minute(32), false));
         assert!(matches!(a.holder(ip("10.0.0.9"), minute(31), ""), Holder::Pod(_)));
     }
 
@@ -305,8 +396,8 @@ mod tests {
     fn pods_of_one_node_are_the_node() {
         let mut a = Addresses::default();
         let host = |n: &str| Arc::new(PodLike { host_network: true, ips: vec![ip("172.18.0.2")], node: n.into(), ..PodLike::default() });
-        a.change(&key("a"), (None, None), Some(&host("n1")), None);
-        a.change(&key("b"), (None, None), Some(&host("n1")), None);
+        a.change(&key("a"), (None, None), Some(&host("n1")), (None, false));
+        a.change(&key("b"), (None, None), Some(&host("n1")), (None, false));
         assert!(matches!(a.holder(ip("172.18.0.2"), minute(1), ""), Holder::Host("n1", 2)));
         assert!(!a.is_near(ip("172.18.0.3")), "nodes are known one by one");
     }
@@ -315,18 +406,18 @@ mod tests {
     fn ended_holders_are_kept_for_a_while_and_not_without_end() {
         let mut a = Addresses::default();
         let p = pod("n1", "cart");
-        a.change(&key("a"), (None, None), Some(&p), minute(1));
-        a.change(&key("a"), (Some(&p), None), None, minute(2));
-        a.change(&key("b"), (None, None), Some(&p), minute(50));
-        a.change(&key("b"), (Some(&p), None), None, minute(61));
+        a.change(&key("a"), (None, None), Some(&p), (minute(1), false));
+        a.change(&key("a"), (Some(&p), None), None, (minute(2), false));
+        a.change(&key("b"), (None, None), Some(&p), (minute(50), false));
+        a.change(&key("b"), (Some(&p), None), None, (minute(61), false));
         assert_eq!(app(&a, minute(1), ""), "a cart");
-        a.change(&key("c"), (None, None), Some(&p), minute(70));
-        a.change(&key("c"), (Some(&p), None), None, minute(71));
+        a.change(&key("c"), (None, None), Some(&p), (minute(70), false));
+        a.change(&key("c"), (Some(&p), None), None, (minute(71), false));
         assert_eq!((app(&a, minute(1), ""), app(&a, minute(55), "")), ("Nobody".to_owned(), "b cart".to_owned()));
         for i in 0..MOST_ENDED + 10 {
             let k = key(&i.to_string());
-            a.change(&k, (None, None), Some(&p), minute(72));
-            a.change(&k, (Some(&p), None), None, minute(72));
+            a.change(&k, (None, None), Some(&p), (minute(72), false));
+            a.change(&k, (Some(&p), None), None, (minute(72), false));
         }
         assert!(a.ended.len() <= MOST_ENDED && a.forgotten >= 10, "{} {}", a.ended.len(), a.forgotten);
         assert_eq!(a.holds.values().map(Vec::len).sum::<usize>(), a.ended.len());

@@ -152,8 +152,15 @@ impl World {
             // To policies it was a pod with these labels or none at all.
             (None, Some(_)) if ward == Ward::Unknown => e.labels.push("k8s", POD_NAMESPACE, &namespace),
             (None, Some(t)) if !host_network => {
-                e.labels = self.labels_from(t, &namespace, &p.cluster);
-                (e.known, e.inferred) = (true, inferred);
+                e.labels = match s.half_known() {
+                    None => self.labels_from(t, t.labels.iter(), (&namespace, &p.cluster)),
+                    Some(hold) => {
+                        let ip = p.ip.or_else(|| t.ips.first().copied());
+                        let certain = ip.into_iter().flat_map(|ip| self.addresses.certain(ip, hold, at));
+                        self.labels_from(t, certain, (&namespace, &p.cluster))
+                    }
+                };
+                (e.known, e.inferred) = (s.half_known().is_none(), inferred);
             }
             (None, _) => {
                 let reserved = match (s.home, s.outside) {
@@ -253,9 +260,15 @@ impl World {
         ips.iter().fold(0, |all, ip| all.wrapping_add(told(ip)))
     }
 
-    fn labels_from(&self, t: &PodLike, namespace: &str, cluster: &str) -> Labels {
+    /// Labels of a pod with these of its own.
+    fn labels_from<'a>(
+        &self,
+        t: &PodLike,
+        own: impl Iterator<Item = (&'a String, &'a String)>,
+        (namespace, cluster): (&str, &str),
+    ) -> Labels {
         let mut l = Labels::default();
-        for (k, v) in &t.labels {
+        for (k, v) in own {
             l.push("k8s", k, v);
         }
         l.push("k8s", POD_NAMESPACE, namespace);

@@ -101,7 +101,8 @@ impl Kinds {
 
     /// How a kind that was known was not at a time: what is at hand of it may have been other. `at`: `None` asks for now.
     pub fn behind(&self, name: &str, at: Option<Nanos>) -> Option<&'static str> {
-        self.missing(name, at).filter(|how| how.starts_with("stale"))
+        let listed = self.kinds.get(name).is_some_and(|k| k.listed.is_some());
+        self.missing(name, at).filter(|how| listed || how.starts_with("stale"))
     }
 
     /// A number that differs wherever one of the kinds was known otherwise at a time than now.
@@ -143,7 +144,7 @@ impl World {
         self.kinds.listed(kind).is_some() && self.kinds.missing(kind, None).is_none()
     }
 
-    /// How a kind that was known was not at a time, `stale` or `stale then`: what is at hand of it may have been other.
+    /// How a kind that was known was not at a time, `stale`, `forbidden`, `stale then`: what is at hand of it may have been other.
     pub fn lapsed(&self, kind: &str, at: Option<Nanos>) -> Option<&'static str> {
         self.kinds.behind(kind, at)
     }
@@ -159,6 +160,24 @@ mod tests {
 
     fn note(k: &mut Kinds, state: KindState, at: i64) -> bool {
         k.note(&Kind { group: String::new(), kind: "Pod".into(), state }, s(at))
+    }
+
+    #[test]
+    fn whatever_ends_the_watch_of_what_was_listed_leaves_it_behind() {
+        for (state, how) in
+            [(KindState::Forbidden("no".into()), "forbidden"), (KindState::Loading, "loading"), (KindState::Stale("gone".into()), "stale")]
+        {
+            let mut k = Kinds::default();
+            note(&mut k, KindState::Loading, 0);
+            note(&mut k, KindState::Forbidden("not yet".into()), 1);
+            assert_eq!(k.behind("pods", s(5)), None, "nothing is at hand that could be old");
+            note(&mut k, KindState::Synced, 10);
+            note(&mut k, state, 1_000);
+            let told = [900, 990, 2_000].map(|at| k.behind("pods", s(at)));
+            assert_eq!((told, k.behind("pods", None)), ([None, Some(how), Some(how)], Some(how)));
+            note(&mut k, KindState::Synced, 3_000);
+            assert_eq!((k.behind("pods", s(2_000)), k.behind("pods", None)), (Some("stale then"), None));
+        }
     }
 
     #[test]

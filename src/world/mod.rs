@@ -148,7 +148,8 @@ impl World {
                 if old.is_none() {
                     self.in_namespace.entry(key.0.clone()).or_default().insert(key.clone());
                 }
-                self.addresses.change(&key, (old.as_ref(), ward), Some(&pod), at);
+                let first = at.is_some_and(|at| self.kinds.is_first("pods", at));
+                self.addresses.change(&key, (old.as_ref(), ward), Some(&pod), (at, first));
                 true
             }
             ("", "Service") => self.take_service(&key, &doc.root, at),
@@ -219,7 +220,7 @@ impl World {
         }
         let ward = self.last_ward(&key, &old, at);
         self.managed.pod_went(&key);
-        self.addresses.change(&Arc::new(key), (Some(&old), ward), None, at);
+        self.addresses.change(&Arc::new(key), (Some(&old), ward), None, (at, false));
         true
     }
 

@@ -14,6 +14,7 @@ const HOME: &str = "kube-system";
 /// The keys of it that anybody asks for. Whoever hands the configuration on needs to keep no others.
 pub const READ: &[&str] = &[
     "allow-localhost",
+    "cluster-id",
     "disable-endpoint-crd",
     "enable-cilium-endpoint-slice",
     "enable-host-firewall",
@@ -161,6 +162,16 @@ impl Settings {
         known.then_some(false)
     }
 
+    /// Whether other clusters may be joined to this one: only then it needs a number of its own.
+    pub fn is_meshed(&self) -> bool {
+        self.config("cluster-id").is_some_and(|id| id != "0")
+    }
+
+    /// Whether one of the networks is known to enforce NetworkPolicy.
+    fn enforces(&self) -> bool {
+        self.networks.values().any(|n| n.enforces == Some(true))
+    }
+
     /// Minor version of Cilium 1.x, where its agents say it and all say the same.
     pub fn cilium_minor(&self) -> Option<u32> {
         let mut all = self.networks.values().filter(|n| n.word == CILIUM).map(|n| n.minor);
@@ -188,8 +199,15 @@ impl Settings {
 impl World {
     /// What would tell whether policies are enforced at all, where it could not be read: a fact that is missing.
     pub fn enforcement_unread(&self) -> Option<String> {
+        if self.settings.own().is_some() || self.settings.unenforced().is_some() {
+            return None;
+        }
+        // Of all that there is none is known to enforce them.
+        if self.lists("daemonsets") && !self.settings.enforces() {
+            return Some(UNENFORCING.to_owned());
+        }
         let cilium = self.settings.is_cilium();
-        if self.settings.own().is_some() || cilium == Some(false) {
+        if cilium == Some(false) {
             return None;
         }
         // That its agents run is not yet how they are told to judge.
@@ -197,6 +215,9 @@ impl World {
         self.unread("configmaps", None).or(agents)
     }
 }
+
+/// What nobody has said where no known network of the cluster is one that enforces policies in any case.
+const UNENFORCING: &str = "network-policy-enforcement unknown";
 
 /// What Cilium is called here.
 const CILIUM: &str = "Cilium";
@@ -270,6 +291,33 @@ mod tests {
         let mut s = of(&["kube-flannel-ds"]);
         s.complete(false);
         assert_eq!((s.unenforced(), s.is_cilium()), (None, None), "the list is not in yet");
+    }
+
+    #[test]
+    fn a_cluster_without_a_network_that_enforces_is_not_known_to_enforce() {
+        use crate::model::input::{Change, Kind, KindState};
+        use crate::model::time::Nanos;
+        let told = |names: &[&str]| {
+            let mut w = World::new();
+            let (group, kind) = ("apps".to_owned(), "DaemonSet".to_owned());
+            let note = |w: &mut World, state, at| {
+                let kind = Kind { group: group.clone(), kind: kind.clone(), state };
+                w.apply_at(&Change::Kind(kind), Some(Nanos(at)));
+            };
+            note(&mut w, KindState::Loading, 1);
+            for doc in names.iter().flat_map(|n| yaml::read("s.yaml", &daemon(n, "")).0) {
+                w.apply_at(&Change::Apply(doc.into()), Some(Nanos(2)));
+            }
+            note(&mut w, KindState::Synced, 3);
+            w.enforcement_unread()
+        };
+        let open = Some(UNENFORCING.to_owned());
+        for names in [&["kube-proxy"][..], &["kindnet"], &["acme-netpol-agent", "kube-flannel-ds"], &[]] {
+            assert_eq!(told(names), open, "{names:?}");
+        }
+        for names in [&["calico-node"][..], &["kindnet", "kube-network-policies"], &["kube-flannel-ds"], &["cilium"]] {
+            assert_eq!(told(names), None, "{names:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns what is looked up for a side that its record leaves nameless. What the agent itself says is never doubted here, and labels
 //! are made elsewhere (`endpoint`).
-use super::addresses::{Hold, Holder, can_be_outside};
+use super::addresses::{Hold, Holder, Named, can_be_outside, is_private};
 use super::kept::Claim;
 use super::objects::PodLike;
 use super::{Key, World, labels};
@@ -22,6 +22,12 @@ pub(super) enum Doubt<'w> {
     Elsewhere(&'w Hold),
     /// The record names a pod that never had it; this one had.
     Another(&'w Hold),
+    /// It was this pod, and which labels it had then is not certain; a number for what they may have been.
+    Labels(&'w Hold, u64),
+    /// The address may be one of another cluster of the mesh.
+    Mesh,
+    /// The record names this pod, and whether it was the one of now is not certain.
+    Namesake(&'w Key),
     /// Which kind is not known, and how: somebody of it may have the address.
     Unread(&'static str, &'static str),
     /// What this object was then is not certain: its kind, namespace and name; without a name nobody of the kind is remembered.
@@ -57,8 +63,10 @@ impl<'w> Stand<'w> {
         let home = self.home.map_or(2, u64::from);
         let flags = [self.by_address, self.host, self.outside].into_iter().fold(0, |n, b| n * 2 + u64::from(b));
         let (mut namespace, mut name) = self.frontend.map_or(("", ""), |(ns, n)| (ns.as_str(), n.as_str()));
-        if let Some(Doubt::Turned(_, of, object)) = self.doubt {
-            (namespace, name) = (of, object);
+        match self.doubt {
+            Some(Doubt::Turned(_, of, object)) => (namespace, name) = (of, object),
+            Some(Doubt::Namesake((of, object))) => (namespace, name) = (of, object),
+            _ => {}
         }
         let (doubt, kind, how) = match self.doubt {
             None => (0, "", ""),
@@ -67,6 +75,9 @@ impl<'w> Stand<'w> {
             Some(Doubt::Another(h)) => (4 * h.id + 3, "", ""),
             Some(Doubt::Unread(kind, how)) => (4, kind, how),
             Some(Doubt::Turned(kind, ..)) => (5, kind, ""),
+            Some(Doubt::Labels(_, which)) => (which, "Pod", "labels"),
+            Some(Doubt::Namesake(_)) => (5, "Pod", "name"),
+            Some(Doubt::Mesh) => (5, "", "mesh"),
         };
         let numbers = [self.hold.map_or(0, |h| h.id + 1), (self.pods as u64) << 8 | home << 4 | flags, doubt];
         Some((numbers, [self.node, namespace, name, kind, how]))
@@ -74,7 +85,12 @@ impl<'w> Stand<'w> {
 
     /// Who it is, or what, cannot be looked up.
     pub(super) fn is_unread(&self) -> bool {
-        matches!(self.doubt, Some(Doubt::Unread(..) | Doubt::Turned(..)))
+        matches!(self.doubt, Some(Doubt::Unread(..) | Doubt::Turned(..) | Doubt::Namesake(_)))
+    }
+
+    /// The pod that it was, where not all labels are certain that it had.
+    pub(super) fn half_known(&self) -> Option<&'w Hold> {
+        if let Some(Doubt::Labels(hold, _)) = self.doubt { Some(hold) } else { None }
     }
 
     /// The service that the record shows.
@@ -97,6 +113,19 @@ impl<'w> Stand<'w> {
                 (format!("{ip} was {}'s, on another node than the one that made the record: one of the two is not so", path(h)), None)
             }
             Doubt::Another(h) => (format!("the record names {} at {ip}, which was {}'s then", p.display(), path(h)), None),
+            Doubt::Labels(h, _) => {
+                let told =
+                    format!("which labels {} had then is not certain: they changed about then, or what they were is not known", path(h));
+                (told, Some(format!("version:Pod {}", path(h))))
+            }
+            Doubt::Namesake((namespace, name)) => {
+                let at = p.ip.map_or_else(String::new, |ip| format!(": {ip} is none that it had then"));
+                let told = format!("whether {namespace}/{name} was then the pod that has this name now is not known{at}");
+                (told, Some(format!("version:Pod {namespace}/{name}")))
+            }
+            Doubt::Mesh => {
+                (format!("{ip} may be outside, or of another cluster that this one is joined to"), Some(format!("cluster:{ip}")))
+            }
             Doubt::Unread(kind, how) => {
                 let fact = format!("{kind} {how}");
                 (format!("whose {ip} was is not certain: not all {kind} are known ({how})"), Some(fact))
@@ -226,14 +255,7 @@ impl World {
             if let Some(doubtful) = behind("pods") {
                 return doubtful;
             }
-            let hold = p.ip.and_then(|ip| self.addresses.named(ip, &p.namespace, &p.pod, seen.at));
-            let other = p.ip.filter(|_| hold.is_none()).map(|ip| self.addresses.holder(ip, seen.at, ""));
-            let doubt = other.and_then(|h| if let Holder::Pod(h) = h { Some(Doubt::Another(h)) } else { None });
-            let pod = hold.map(|h| &*h.pod).or_else(|| self.pod(&p.namespace, &p.pod));
-            return match pod {
-                Some(t) if t.host_network => Stand { hold, host: true, node: &t.node, pods: 1, ..none },
-                _ => Stand { hold, node: pod.map_or("", |t| &t.node), doubt, ..none },
-            };
+            return self.named(p, seen.at);
         }
         // An identity that no pod has says more than an address that a pod once had.
         if !p.namespace.is_empty() || (labels::of_identity(p.identity).is_some() && !frontend) {
@@ -244,12 +266,18 @@ impl World {
         let unread = |kind| self.kinds.missing(kind, seen.at).map(|how| Doubt::Unread(kind, how));
         let holder = self.addresses.holder(ip, seen.at, seen.here);
         // Whoever has it by what is at hand may have lost it to another since.
-        if let (Holder::Pod(_), Some(doubtful)) = (&holder, behind("pods")) {
+        if let (Holder::Pod(_) | Holder::Labelled(_), Some(doubtful)) = (&holder, behind("pods")) {
             return doubtful;
         }
         match holder {
-            Holder::Pod(hold) if seen.local && self.is_elsewhere(hold, seen.here) => return doubtful(Doubt::Elsewhere(hold)),
+            Holder::Pod(hold) | Holder::Labelled(hold) if seen.local && self.is_elsewhere(hold, seen.here) => {
+                return doubtful(Doubt::Elsewhere(hold));
+            }
             Holder::Pod(hold) => return Stand { hold: Some(hold), node: &hold.pod.node, ..found },
+            Holder::Labelled(hold) => {
+                let doubt = Some(self.labels_doubt(ip, hold, seen.at));
+                return Stand { hold: Some(hold), node: &hold.pod.node, doubt, ..found };
+            }
             Holder::Host(node, pods) => return Stand { host: true, node, pods, ..found },
             Holder::Several => return doubtful(Doubt::Several),
             Holder::Nobody => {}
@@ -269,9 +297,44 @@ impl World {
             Claim::Unsure(key) => doubtful(key.map_or(Doubt::Turned("Service", "", ""), |(ns, n)| Doubt::Turned("Service", ns, n))),
             Claim::Nobody => match ["pods", "nodes", "services"].into_iter().find_map(unread) {
                 Some(doubt) => doubtful(doubt),
+                None if self.settings.is_meshed() && is_private(ip) && self.is_outside(ip) => doubtful(Doubt::Mesh),
                 None => Stand { outside: self.is_outside(ip), ..found },
             },
         }
+    }
+
+    /// Where a pod stands that the record names without its labels. A name says nothing of a time when another pod may have had it, nor
+    /// where the address is one that this pod did not have.
+    fn named<'w>(&'w self, p: &Party, at: Option<Nanos>) -> Stand<'w> {
+        let none = Stand::default();
+        let of = |hold: Option<&'w Hold>, t: &'w PodLike| match t.host_network {
+            true => Stand { hold, host: true, node: &t.node, pods: 1, ..none },
+            false => Stand { hold, node: &t.node, ..none },
+        };
+        let now = self.pods.get_key_value(&(p.namespace.clone(), p.pod.clone()));
+        // Without an address it is the pod that had one of today's.
+        let ip = p.ip.or_else(|| now.and_then(|(_, t)| t.ips.first().copied()));
+        let found = ip.and_then(|ip| Some((ip, self.addresses.named(ip, &p.namespace, &p.pod, at)?)));
+        match found {
+            Some((_, Named::Then(hold))) => return of(Some(hold), &hold.pod),
+            Some((ip, Named::Labelled(hold))) => {
+                return Stand { doubt: Some(self.labels_doubt(ip, hold, at)), ..of(Some(hold), &hold.pod) };
+            }
+            Some((_, Named::Once)) | None => {}
+        }
+        let other = p.ip.map(|ip| self.addresses.holder(ip, at, ""));
+        if let Some(Holder::Pod(h) | Holder::Labelled(h)) = other {
+            let node = now.map_or("", |(_, t)| t.node.as_str());
+            return Stand { doubt: Some(Doubt::Another(h)), node, ..none };
+        }
+        let Some((key, t)) = now else { return none };
+        // One that has no address yet, or none any more, may have had this one.
+        let may = t.ips.is_empty() && t.started.is_none_or(|started| at.is_none_or(|at| started <= at));
+        if may || at.is_none() { of(None, t) } else { Stand { doubt: Some(Doubt::Namesake(key)), ..none } }
+    }
+
+    fn labels_doubt<'w>(&'w self, ip: IpAddr, hold: &'w Hold, at: Option<Nanos>) -> Doubt<'w> {
+        Doubt::Labels(hold, self.addresses.about(ip, hold, at).fold(7, |all, h| mixed(all, h.id)))
     }
 
     /// Whether a pod is not on the node that asked its policy. Of a node that nobody describes the name may be spelt another way.
@@ -411,6 +474,19 @@ mod tests {
             assert_eq!(w.is_outside(ip.parse().unwrap()), outside, "{ip}");
         }
         assert!(!World::new().is_outside("1.2.3.4".parse().unwrap()), "a cluster that nobody described");
+    }
+
+    #[test]
+    fn a_private_address_may_be_another_clusters_of_the_mesh() {
+        let meshed = |id: &str| {
+            let of = format!(
+                "kind: ConfigMap\napiVersion: v1\nmetadata: {{name: cilium-config, namespace: kube-system}}\ndata: {{cluster-id: '{id}'}}\n"
+            );
+            let w = world(&of);
+            ["10.200.1.5", "100.64.0.9", "fd77::1", "1.2.3.4"].map(|ip| labels(&w, &record(ip, "10.0.0.8", "n2", None))[0].clone())
+        };
+        assert_eq!(meshed("1"), ["-", "-", "-", "reserved:world"]);
+        assert_eq!(meshed("0"), ["reserved:world"; 4]);
     }
 
     #[test]

@@ -395,6 +395,7 @@ fn a_question_is_answered_from_the_cluster_without_a_flow() {
             "apiVersion: v1\nkind: Pod\nmetadata: {{namespace: shop, name: {name}-1, labels: {{app: {name}}}}}\nspec: {{containers: []}}\nstatus: {{phase: Running}}\n---\n"
         )
     };
+    cluster.api.put("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {namespace: kube-system, name: cilium}\nspec: {}\n");
     cluster.api.put(&format!(
         "{}{}{}apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{namespace: shop, name: db-ingress}}\n\
          spec: {{podSelector: {{matchLabels: {{app: db}}}}, ingress: [{{from: [{{podSelector: {{matchLabels: {{app: cart}}}}}}], ports: [{{port: 5432}}]}}]}}\n",
@@ -466,6 +467,7 @@ fn an_audit_is_of_what_is_in_the_cluster() {
         pod("web"),
         pod("db")
     );
+    cluster.api.put("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {namespace: kube-system, name: cilium}\nspec: {}\n");
     cluster.api.put(&all);
     let file = cluster.dir.path().join("all.yaml");
     std::fs::write(&file, &all).unwrap();

@@ -2,7 +2,7 @@
 use super::living::kind;
 use super::time::{engine, feed, record, tell};
 use flowhy::engine::Engine;
-use flowhy::model::input::{Change, KindState};
+use flowhy::model::input::{Change, KindState, ObjectId};
 use flowhy::model::why::Outcome;
 use flowhy::world::yaml;
 use std::sync::Arc;
@@ -95,7 +95,15 @@ fn of_a_time_in_which_a_kind_was_not_watched_nobody_is_blamed_by_it() {
         let at = |e: &mut Engine, seconds| told(e, &dropped(seconds, way, sides, ips).replace(DEFAULT_DENY, reason));
         let (blamed, open) = ((true, Vec::new()), |how: &str| format!("{fact} {how}"));
         assert_eq!(at(&mut e, 500), blamed, "{what}");
-        tell(&mut e, "", 1_000, kind(group, name, KindState::Stale("connection refused".into())));
+        for (state, how) in [
+            (KindState::Forbidden("the right was taken away".into()), "forbidden"),
+            (KindState::Loading, "loading"),
+            (KindState::Stale("connection refused".into()), "stale"),
+        ] {
+            tell(&mut e, "", 1_000, kind(group, name, state));
+            let (p, missing) = at(&mut e, 1_499);
+            assert!(!p && missing.contains(&open(how)), "{what}: {missing:?}");
+        }
         let (p, missing) = at(&mut e, 1_500);
         assert!(!p && missing.contains(&open("stale")), "{what}: {missing:?}");
         assert_eq!(at(&mut e, 501), blamed, "{what}: before it broke all was known");
@@ -105,6 +113,70 @@ fn of_a_time_in_which_a_kind_was_not_watched_nobody_is_blamed_by_it() {
         assert!(!p && missing.contains(&open("stale then")), "{what}: {missing:?}");
         assert_eq!(at(&mut e, 2_501), blamed, "{what}");
     }
+}
+
+#[test]
+fn a_pods_name_or_address_is_no_proof_of_the_labels_that_it_had_then() {
+    let from_cart = "{endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEndpoints: [{matchLabels: {app: cart}}]}]}";
+    let pod = |started: &str, ip: &str, app: &str| {
+        format!(
+            "kind: Pod\napiVersion: v1\nmetadata: {{name: cart-0, namespace: shop, labels: {{app: {app}, team: shop}}}}\nspec: {{nodeName: n}}\nstatus: {{podIP: {ip}, startTime: '2026-01-01T{started}Z'}}\n"
+        )
+    };
+    let (named, bare) = (r#"{"namespace":"shop","pod_name":"cart-0"}"#, "{}");
+    let at = |e: &mut Engine, seconds, src: &str, ip: &str| {
+        told(e, &dropped(seconds, "INGRESS", [src, DB], [ip, "10.0.0.2"]).replace(DEFAULT_DENY, DENY_RULE))
+    };
+    let (blamed, open) =
+        ((true, Vec::new()), |(p, missing): (bool, Vec<String>)| !p && missing.contains(&"version:Pod shop/cart-0".to_owned()));
+    // Found with labels that were written ten minutes after it was started.
+    let mut e = engine();
+    KINDS.iter().for_each(|(g, k)| tell(&mut e, "", -3, kind(g, k, KindState::Loading)));
+    apply(&mut e, -1_000, CLUSTER);
+    tell(&mut e, "", -900, gone_pod());
+    apply(&mut e, 600, &pod("10:00:00", "10.0.0.1", "cart"));
+    apply(
+        &mut e,
+        -1_000,
+        &format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {from_cart}\n"),
+    );
+    KINDS.iter().for_each(|(g, k)| tell(&mut e, "", 900, kind(g, k, KindState::Synced)));
+    for src in [named, bare] {
+        for seconds in [300, 625] {
+            let found = at(&mut e, seconds, src, "10.0.0.1");
+            assert!(open(found.clone()), "{src} {seconds}: {found:?}");
+        }
+        assert_eq!(at(&mut e, 631, src, "10.0.0.1"), blamed, "{src}");
+    }
+    // Another one of its name had another address then.
+    for seconds in [-300, 1_000] {
+        let found = at(&mut e, seconds, named, "10.0.0.77");
+        assert!(open(found.clone()), "{seconds}: {found:?}");
+    }
+    assert_eq!(at(&mut e, 1_000, named, "10.0.0.1"), blamed);
+    // Its labels change while it is watched: a node may go by either for a while.
+    apply(&mut e, 2_000, &pod("10:00:00", "10.0.0.1", "old"));
+    for src in [named, bare] {
+        assert_eq!(at(&mut e, 1_960, src, "10.0.0.1"), blamed, "{src}");
+        for seconds in [1_980, 2_020] {
+            let found = at(&mut e, seconds, src, "10.0.0.1");
+            assert!(open(found.clone()), "{src} {seconds}: {found:?}");
+        }
+        assert!(!open(at(&mut e, 2_040, src, "10.0.0.1")), "{src}: by then every node has the new ones");
+    }
+    let by_team = from_cart.replace("app: cart", "team: shop");
+    apply(
+        &mut e,
+        2_000,
+        &format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {by_team}\n"),
+    );
+    apply(&mut e, 3_000, &pod("10:00:00", "10.0.0.1", "cart"));
+    assert_eq!(at(&mut e, 3_010, bare, "10.0.0.1"), blamed, "that label it had before and after");
+}
+
+fn gone_pod() -> Change {
+    let (group, kind, namespace, name) = (String::new(), "Pod".to_owned(), "shop".to_owned(), "cart-0".to_owned());
+    Change::Remove(ObjectId { group, kind, namespace, name })
 }
 
 #[test]

@@ -367,10 +367,16 @@ fn what_a_broken_watch_did_not_see_stays_unknown_after_it_is_mended() {
     tell(&mut e, "", -3, of(KindState::Loading));
     tell(&mut e, "", -2, policy("db", 5432));
     tell(&mut e, "", -1, of(KindState::Synced));
-    tell(&mut e, "", 1_000, of(KindState::Stale("connection refused".into())));
-    let stale = dropped(&mut e, 1_500, 5433);
-    assert_eq!((stale.outcome, &stale.missing), (Outcome::Undecidable, &vec!["policies:networkpolicies stale".to_owned()]));
-    assert_eq!(dropped(&mut e, 500, 5433).agreement, Agreement::Agrees, "before it broke all was known");
+    for (state, how) in [
+        (KindState::Stale("connection refused".into()), "stale"),
+        (KindState::Loading, "loading"),
+        (KindState::Forbidden("no".into()), "forbidden"),
+    ] {
+        tell(&mut e, "", 1_000, of(state));
+        let w = dropped(&mut e, 1_500, 5433);
+        assert_eq!((w.outcome, &w.missing), (Outcome::Undecidable, &vec![format!("policies:networkpolicies {how}")]));
+        assert_eq!(dropped(&mut e, 500, 5433).agreement, Agreement::Agrees, "before it broke all was known");
+    }
     tell(&mut e, "", 2_000, of(KindState::Synced));
     for w in [held(&e, 1).0, dropped(&mut e, 1_500, 5433)] {
         assert_eq!(

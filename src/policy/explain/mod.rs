@@ -82,7 +82,8 @@ const TOLD_BY: &[(&str, &str)] =
 fn doubts(why: &mut Why, o: &Observed, world: &World) {
     for (party, stand) in [&o.src, &o.dst].into_iter().zip(world.stands(o)) {
         let Some((sentence, fact)) = stand.doubt(party) else { continue };
-        let who = format!("labels:{}", party.display());
+        let name = stand.pod().map_or_else(|| party.display(), |(namespace, name)| format!("{namespace}/{name}"));
+        let who = format!("labels:{name}");
         let open = why.outcome == Outcome::Undecidable && why.missing.contains(&who);
         if open {
             why.leave_open(fact);

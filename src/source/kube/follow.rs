@@ -441,7 +441,8 @@ impl Follow {
             return Ok(());
         }
         // Nobody knows how long it was broken before that was seen.
-        let at = matches!((&self.said, &state), (KindState::Synced, KindState::Stale(_))).then_some(self.heard);
+        let ends = !matches!(state, KindState::Synced | KindState::Absent);
+        let at = (self.said == KindState::Synced && ends).then_some(self.heard);
         self.narrowed = narrowed;
         self.said = state.clone();
         let ticket = self.ticket.take();

@@ -23,13 +23,23 @@ pub fn live(object: &Value, conditions: bool) -> Live {
 }
 
 /// When this version came about, as the cluster's clock has it, which is nearer to the clocks of flows than ours: the time of the newest
-/// write. `listed`: the object was found as it is; a later write of its status alone changed nothing of it, but a pod has had its
-/// addresses only since it was started.
+/// write. `listed`: the object was found as it is; a later write of its status alone changed nothing of it, nor one of a pod that left its
+/// labels alone, but a pod has had its addresses only since it was started.
 pub fn since(object: &Value, listed: bool) -> Option<Nanos> {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
-    let written = newest(metadata, !listed).and_then(|w| time(w, "time")).or_else(|| time(metadata, "creationTimestamp"));
     let started = object.get("status").and_then(|s| time(s, "startTime"));
-    written.max(started)
+    let written = if listed && started.is_some() { labelled(metadata) } else { newest(metadata, !listed).and_then(|w| time(w, "time")) };
+    written.or_else(|| time(metadata, "creationTimestamp")).max(started)
+}
+
+/// When labels were last written; a write that does not say its fields may be of them.
+fn labelled(metadata: &Value) -> Option<Nanos> {
+    let all = metadata.get("managedFields").and_then(Value::as_array)?;
+    let of_labels = |w: &&Value| {
+        let own = w.get("fieldsV1").is_none_or(|f| f.get("f:metadata").is_some_and(|m| m.get("f:labels").is_some()));
+        text(w, "subresource").is_empty() && own
+    };
+    all.iter().filter(of_labels).filter_map(|w| time(w, "time")).max()
 }
 
 /// The newest write; writes of a subresource (`status`) count only `with_status`.
@@ -102,6 +112,12 @@ mod tests {
         assert_eq!((since(&o, true).as_str(), since(&o, false).as_str()), ("2026-01-03T00:00:00Z", "2026-01-04T00:00:00Z"));
         let pod = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "status": {"startTime": "2026-01-01T00:05:00Z"}});
         assert_eq!(since(&pod, true), "2026-01-01T00:05:00Z", "it waited for a node until then");
+        let pod = json!({"metadata": {"managedFields": [
+            {"manager": "kubectl-label", "time": "2026-01-01T00:30:00Z", "fieldsV1": {"f:metadata": {"f:labels": {"f:app": {}}}}},
+            {"manager": "kubectl-annotate", "time": "2026-01-01T00:40:00Z", "fieldsV1": {"f:metadata": {"f:annotations": {}}}},
+            {"manager": "kubelet", "time": "2026-01-01T00:50:00Z", "subresource": "status", "fieldsV1": {}}]},
+            "status": {"startTime": "2026-01-01T00:05:00Z"}});
+        assert_eq!(since(&pod, true), "2026-01-01T00:30:00Z", "who wrote anything but labels did not make it another");
         assert_eq!(live(&json!({"metadata": 7}), true), Live::default());
     }
 
