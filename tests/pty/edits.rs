@@ -62,6 +62,9 @@ fn the_page_of_a_drop_says_what_was_saved_since() {
     t.wait_text("3 of 17");
     t.keys("\r");
     t.wait_text("the saved text already lets all of it pass");
+    // On a small screen the lanes come first; what changed stands below the fold, which is announced.
+    t.wait_text("more lines: j");
+    t.keys("jjjjjj");
     t.wait_text("NetworkPolicy shop/db-ingress was changed");
     t.keys("\x03");
     assert!(t.gone().success());
