@@ -66,7 +66,8 @@ impl Unread {
         list.iter_mut().filter(|u| u.is(group, kind)).for_each(|u| u.behind = true);
     }
 
-    fn words(&self) -> String {
+    /// The same for a person, with the cause.
+    pub fn words(&self) -> String {
         match (self.how, self.cause.as_str()) {
             ("loading", _) => format!("{} are still being listed", self.name),
             ("forbidden", "") => format!("{} may not be read", self.name),

@@ -5,7 +5,7 @@ use super::line::{Beside, Line};
 use super::say;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Kind};
-use crate::model::input::{At, Change, Codec, Input};
+use crate::model::input::{Codec, Input};
 use crate::model::why::Why;
 use crate::out::{self, Output};
 use crate::plan::Stream;
@@ -50,15 +50,8 @@ pub async fn pump(
         };
         let Some(batch) = batch else { return Ok(()) };
         for input in batch {
-            if let Input::Link(link) = &input
-                && !quiet
-            {
-                say::link(link, &mut health);
-            }
-            if let Input::World(At { change: Change::Gap(gap), .. }) = &input
-                && !quiet
-            {
-                say::say("warning", &gap.to_string());
+            if !quiet {
+                say::news(&input, &mut health);
             }
             if !each(engine, input)? {
                 return Ok(());

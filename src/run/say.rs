@@ -3,7 +3,7 @@ use super::line::Beside;
 use crate::engine::Engine;
 use crate::error::{Error, Kind};
 use crate::model::captures::only;
-use crate::model::input::Link;
+use crate::model::input::{At, Change, Input, KindState, Link};
 use crate::model::ledger::Ledger;
 use crate::model::text::clean;
 use crate::policy::lint;
@@ -116,15 +116,39 @@ pub fn findings(engine: &Engine) {
     }
 }
 
-/// What was said last of each server: news is what differs.
+/// What was said last of each server, and of each kind of each cluster: news is what differs.
 #[derive(Debug, Default)]
 pub struct Health {
     down: BTreeMap<Arc<str>, String>,
     late: BTreeSet<Arc<str>>,
+    /// (cluster, group, kind) that may not be read.
+    refused: BTreeSet<(Arc<str>, String, String)>,
+}
+
+/// What a person is to know at once of what comes: connections, times of which flows may be lacking, kinds that may not be read.
+pub fn news(input: &Input, health: &mut Health) {
+    match input {
+        Input::Link(l) => link(l, health),
+        Input::World(At { change: Change::Gap(gap), .. }) => say("warning", &gap.to_string()),
+        Input::World(At { change: Change::Kind(kind), cluster, .. }) => {
+            let of = (cluster.clone(), kind.group.clone(), kind.kind.clone());
+            match &kind.state {
+                KindState::Forbidden(why) if health.refused.insert(of.clone()) => {
+                    let cause = if why.is_empty() { String::new() } else { format!("\n  cause: {why}") };
+                    say("warning", &format!("not every {} of {cluster} may be read: what depends on it is undecidable{cause}", kind.kind));
+                }
+                KindState::Synced | KindState::Absent if health.refused.remove(&of) => {
+                    say("note", &format!("every {} of {cluster} may be read again", kind.kind));
+                }
+                _ => {}
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Bad news of a connection, and the good news that ends it; each once.
-pub fn link(link: &Link, health: &mut Health) {
+fn link(link: &Link, health: &mut Health) {
     let hinted = |hint: &Option<String>| hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
     match link {
         Link::Down { server, cause, hint, retry_ms } => {

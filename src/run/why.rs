@@ -95,10 +95,8 @@ async fn follow(mut engine: Engine, mut inbox: Inbox, ask: &Ask, stop: &Cancella
             }
         };
         let Some(batch) = batch else { break };
-        for link in batch.iter().filter_map(|i| if let Input::Link(link) = i { Some(link) } else { None }) {
-            if !ask.quiet {
-                say::link(link, &mut health);
-            }
+        if !ask.quiet {
+            batch.iter().for_each(|input| say::news(input, &mut health));
         }
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         for input in batch {

@@ -139,6 +139,11 @@ impl World {
         Some(format!("{kind} {}", self.kinds.missing(kind, at)?))
     }
 
+    /// Every kind that is not known now, each as the fact that is missing.
+    pub fn all_unread(&self) -> impl Iterator<Item = String> {
+        FOLLOWED.iter().filter_map(|(_, _, name)| self.unread(name, None))
+    }
+
     /// Whether all objects of this kind were listed and are followed.
     pub fn lists(&self, kind: &str) -> bool {
         self.kinds.listed(kind).is_some() && self.kinds.missing(kind, None).is_none()

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Two agents that tell of the same drops, and the API of their cluster, whose Relay is the one that knows less.
 struct Both {
     _runtime: tokio::runtime::Runtime,
-    _api: Api,
+    api: Api,
     full: Running,
     minimal: Running,
     dir: tempfile::TempDir,
@@ -41,7 +41,7 @@ impl Both {
         api.put(&relay("kube-system", "hubble-relay", 80, &[("relay-1", true)]));
         api.listen("kube-system/relay-1:4245", at(&minimal));
         let config = api.kubeconfig(dir.path(), "prod");
-        Self { _runtime: runtime, _api: api, full, minimal, dir, config, drops }
+        Self { _runtime: runtime, api, full, minimal, dir, config, drops }
     }
 
     /// The lines that it prints, as JSON.
@@ -145,4 +145,21 @@ fn whose_an_address_was_that_no_pod_has_now_is_undecidable_and_never_another_pol
         assert_eq!((&got["outcome"], &got["missing"][0]), (&"undecidable".into(), &missing.into()), "{}: {got}", both.about(i));
         assert!(got["policies"].as_array().is_none_or(Vec::is_empty), "{}: {got}", both.about(i));
     }
+}
+
+#[test]
+fn what_of_a_cluster_may_not_be_read_is_told_once_without_a_screen() {
+    let both = Both::of(PAST);
+    both.api.forbid("ciliumnetworkpolicies.cilium.io", true);
+    let heard = |more: &[&str]| {
+        let args =
+            [&["observe", "--server", &both.full.address, "--kube-context", "prod", "--all", "--why", "-o", "jsonpb"], more].concat();
+        let home = both.dir.path();
+        let o = flowhy(&args).env("HOME", home).env("XDG_CONFIG_HOME", home).env("KUBECONFIG", &both.config).output().unwrap();
+        text(&o.stderr).to_owned()
+    };
+    let told = heard(&[]);
+    assert_eq!(told.matches("warning: not every CiliumNetworkPolicy of prod may be read").count(), 1, "{told}");
+    assert!(told.contains("cause: the right to list ciliumnetworkpolicies.cilium.io in all namespaces is missing"), "{told}");
+    assert!(!heard(&["-q"]).contains("may be read"));
 }

@@ -306,3 +306,13 @@ fn what_of_a_recording_was_not_played_yet_lies_ahead_and_is_no_silence() {
     press(&mut a, "G", 80, 24);
     assert_eq!(text(&picture(&mut a, 80, 24)), edge, "the end of what is known, not of the recording");
 }
+
+#[test]
+fn the_ledger_says_what_of_a_cluster_may_not_be_read() {
+    let mut a = flowhy::tui::App::new(bare(), options());
+    let pods = Change::Kind(Kind { group: String::new(), kind: "Pod".into(), state: KindState::Forbidden("no right".into()) });
+    a.feed(vec![world(0, kind(KindState::Forbidden("no right".into()))), world(0, pods)]);
+    press(&mut a, "8", 80, 24);
+    let t = text(&picture(&mut a, 80, 24));
+    assert!(t.contains("networkpolicies may not be read (no right)") && t.contains("pods forbidden"), "{t}");
+}

@@ -1,6 +1,7 @@
 //! Where every frame went: the balance law, losses, what could not be read and why, manifests' faults, links.
 use crate::engine::Engine;
 use crate::model::input::Link;
+use crate::policy::Unread;
 use crate::tui::model::Model;
 use crate::tui::text::{count, many, span, width, wrap};
 use crate::tui::widget::pen::{Seg, length, seg};
@@ -143,6 +144,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     out.push(vec![seg(text, look.plain())]);
     if !p.given() {
         out.push(vec![seg("   none were given: --policies FILE|DIR", look.warn())]);
+    }
+    let unread: Vec<_> = p.unread().iter().map(Unread::words).chain(engine.world().all_unread()).collect();
+    for what in unread {
+        out.extend(wrap(&what, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     let forgotten = [
         (l.versions_forgotten, "older versions of policies are forgotten, for want of room: what is older is not judged by them"),
