@@ -113,6 +113,11 @@ impl<T: PartialEq> Aged<T> {
         self.past.iter().zip(after).map(|((at, before), after)| (*at, before.as_ref(), after.as_ref()))
     }
 
+    /// When it became something else, as far as that is remembered, and before when nothing is known of it.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.past.iter().map(|(at, _)| *at).chain(self.from)
+    }
+
     /// Everything that it is or was.
     pub fn ever(&self) -> impl Iterator<Item = &T> {
         self.past.iter().filter_map(|(_, old)| old.as_ref()).chain(&self.now)

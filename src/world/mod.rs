@@ -13,6 +13,7 @@ mod kinds;
 pub mod labels;
 pub mod line;
 mod managed;
+mod moments;
 mod nodes;
 mod numbers;
 mod objects;

@@ -38,6 +38,16 @@ impl Backends {
     pub fn forgotten(&self) -> u64 {
         self.turns.forgotten
     }
+
+    /// When those changed that rules ask for, and before when nothing is known of them.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.turns.moments()
+    }
+
+    /// All that is and was behind a service.
+    pub fn told_of(&self, key: &Key) -> Option<&Aged<Vec<IpAddr>>> {
+        self.endpoints.get(key)
+    }
 }
 
 impl Addressed for Service {
