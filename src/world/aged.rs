@@ -70,6 +70,11 @@ impl<T: PartialEq> Aged<T> {
         changed
     }
 
+    /// What it was before a time is not known.
+    pub fn forget_before(&mut self, from: Nanos) {
+        self.from = self.from.max(Some(from));
+    }
+
     pub fn now(&self) -> Option<&T> {
         self.now.as_ref()
     }

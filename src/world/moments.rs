@@ -39,8 +39,8 @@ impl World {
         let servers = (API.0.to_owned(), API.1.to_owned());
         for key in frontends.into_iter().chain([&servers]) {
             self.moments_of_namespace(&key.0, out);
+            out.extend(self.backends.moments_of(key));
             let Some(behind) = self.backends.told_of(key) else { continue };
-            out.extend(behind.moments());
             behind.ever().flatten().for_each(|ip| self.moments_of_holders(*ip, out));
         }
     }
@@ -53,6 +53,6 @@ impl World {
     }
 
     fn moments_of_namespace(&self, name: &str, out: &mut Vec<Nanos>) {
-        out.extend(self.namespaces.get(name).into_iter().flat_map(|labels| labels.moments()));
+        out.extend(self.namespaces.moments(name));
     }
 }
