@@ -151,7 +151,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     let forgotten = [
         (l.versions_forgotten, "older versions of policies are forgotten, for want of room: what is older is not judged by them"),
-        (l.addresses_forgotten, "pods, services and namespaces of once are forgotten, for want of room: flows of then may lack their names and labels"),
+        (
+            l.addresses_forgotten,
+            "pods, services and namespaces of once are forgotten, for want of room: flows of then may lack their names and labels",
+        ),
         (l.ids_left_out, "entries of agents' dictionaries are left out, for want of room or of a name: their numbers name nobody"),
         (l.ids_unnamed, "flows name their policy by a number that names nobody here"),
     ];
