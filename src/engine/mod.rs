@@ -12,6 +12,7 @@ pub mod edges;
 mod enrich;
 mod facts;
 mod fold;
+pub mod heard;
 mod held;
 pub mod nodes;
 mod outlook;
@@ -55,6 +56,7 @@ use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
 use cover::Cover;
 pub use enrich::{Who, who};
+use heard::Heard;
 use held::Full;
 pub use held::Sieve;
 use nodes::Nodes;
@@ -147,12 +149,15 @@ pub struct Engine {
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
     nodes: Nodes,
+    heard: Heard,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
     /// Faults that found no room in `faults`.
     more_faults: usize,
     notes: Notes,
     now: Nanos,
+    /// Where time goes on without flows: what it was when that was told last.
+    moment: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
     /// What was there before any source, and whether it was said that it holds the policies.
@@ -185,11 +190,13 @@ impl Engine {
             ledger: Ledger::default(),
             links: BTreeMap::new(),
             nodes: Nodes::default(),
+            heard: Heard::default(),
             ended: Vec::new(),
             faults: Vec::new(),
             more_faults: 0,
             notes: Notes::default(),
             now: Nanos::default(),
+            moment: Nanos::default(),
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
@@ -214,8 +221,14 @@ impl Engine {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
             }
-            Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
-            Input::World(At { change: Change::Gap(gap), .. }) => self.ledger.gap(gap),
+            Input::World(At { change: Change::Asked(filter), at, .. }) => {
+                self.captures.ask(&filter);
+                self.heard.asked(&filter, at.unwrap_or_else(|| self.moment()));
+            }
+            Input::World(At { change: Change::Gap(gap), .. }) => {
+                self.heard.gap(&gap);
+                self.ledger.gap(gap);
+            }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
@@ -296,6 +309,7 @@ impl Engine {
 
     fn link(&mut self, link: Link) {
         self.nodes.link(&link);
+        self.heard.link(&link, self.moment());
         let server = match &link {
             Link::Connecting { server } | Link::Connected { server } => server.clone(),
             Link::Down { server, .. } => {
@@ -386,8 +400,13 @@ impl Engine {
             match &response.response_types {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                    let when = if at == Nanos::default() { self.moment() } else { at.min(self.moment()) };
+                    self.heard.lost(&frame.from, &response.node_name, when);
                 }
-                Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
+                Some(ResponseTypes::NodeStatus(status)) => {
+                    self.nodes.take(&frame.from, status);
+                    self.heard.nodes(&frame.from, status, self.moment());
+                }
                 _ => {}
             }
             self.ledger.notices += 1;
@@ -449,6 +468,10 @@ impl Engine {
         let mut cause = None;
         if let (true, Some(why)) = (denied, &why) {
             cause = self.causes.add(o, at, why, &from.name, &to.name);
+            if let Some(id) = cause {
+                let owners = [from.workload.as_str(), to.workload.as_str()];
+                self.heard.dropped(id, &frame.from, &o.node, &Full { response, observed: o, why: Some(why), cause, owners });
+            }
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }

@@ -4,7 +4,6 @@ use super::board;
 use super::causes::{CauseLine, Drops, Only};
 use super::column::{Column, DEFAULT, SPECS};
 use super::ground::Ground;
-use super::heard::Heard;
 use super::prompt::Prompt;
 use super::theme::{Depth, Look, Theme};
 use super::view::View;
@@ -12,7 +11,6 @@ use super::widget::yaml::Sheet;
 use crate::engine::Engine;
 use crate::engine::contrast::Contrast;
 use crate::engine::tally::Tally;
-use crate::model::captures::Captures;
 use crate::model::observed::Observed;
 use crate::model::row::CauseId;
 use crate::model::suggestion::Suggestion;
@@ -431,8 +429,8 @@ pub struct Model {
     pub addresses: bool,
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
-    pub captures: Captures,
-    pub heard: Heard,
+    /// Servers are to be asked for this from now on; the engine is to know it at once.
+    pub wish: Option<Arc<str>>,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// The filter was read before the first flow: times that count back are bound when one is there.
@@ -490,8 +488,7 @@ impl Model {
             finger: Column::Time,
             addresses: false,
             marks: BTreeMap::new(),
-            captures: Captures::default(),
-            heard: Heard::default(),
+            wish: None,
             history: options.history.clone(),
             unbound: false,
             filters: options.filters.clone(),
@@ -539,7 +536,7 @@ impl Model {
     /// Up to when the sums of a view speak: now, or since when nobody listens, or where a paused picture stands.
     pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
         let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
-        if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
+        if view.is_paused() || !self.streams(engine) { newest } else { engine.heard().upto(self.now(engine)).max(newest) }
     }
 
     /// Whether flows come from a server (a demo's too), not from a file.
@@ -548,8 +545,8 @@ impl Model {
     }
 
     /// What changes are proposed on.
-    pub fn ground(&self) -> Ground<'_> {
-        Ground { here: &self.options.here, limits: self.captures.limits() }
+    pub fn ground(&self, engine: &Engine) -> Ground<'_> {
+        Ground { here: &self.options.here, limits: engine.captures().limits() }
     }
 
     /// A recording that is played at a pace, or stands, and is not over.

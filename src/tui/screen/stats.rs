@@ -100,7 +100,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
     }
     pen.line(row(body, 0), &windows);
     let slots: Vec<Rate> = tally.series.window(s.window, now).collect();
-    let times = Times::of(m, WIDTHS.get(s.window).copied().unwrap_or(1), tally.series.span().map_or(now, |s| s.0), now);
+    let times = Times::of(engine, WIDTHS.get(s.window).copied().unwrap_or(1), tally.series.span().map_or(now, |s| s.0), now);
     let rates: [Curve; 3] =
         [("flows/s", |r| r.flows, look.plain()), ("drops/s", |r| r.dropped, look.drop()), ("dns err/s", |r| r.dns, look.warn())];
     let mut y = body.y + 1;
@@ -134,15 +134,15 @@ struct Times {
 }
 
 impl Times {
-    fn of(m: &Model, width: i64, first: Nanos, now: Nanos) -> Self {
+    fn of(engine: &Engine, width: i64, first: Nanos, now: Nanos) -> Self {
         let slot = |at: Nanos| at.0.div_euclid(width.max(1).saturating_mul(Nanos::SECOND));
         let begin = |n: i64| Nanos(n.saturating_mul(width).saturating_mul(Nanos::SECOND));
         // The newest slot is not over yet; where there is no other it has to do.
         let back = i64::from(slot(first) < slot(now));
         let end = if back > 0 { begin(slot(now)) } else { now.plus(Nanos::SECOND) };
         let seconds = end.since(first).div_euclid(Nanos::SECOND).clamp(1, width);
-        let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| m.heard.misses(begin(n), begin(n + 1))).collect();
-        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: m.heard.is_deaf() }
+        let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| engine.heard().misses(begin(n), begin(n + 1))).collect();
+        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: engine.heard().is_deaf() }
     }
 }
 
