@@ -287,13 +287,22 @@ pub(super) fn is_one_packet(o: &Observed, other: &Observed) -> bool {
     sides && near && of(o) == of(other)
 }
 
+/// What a packet's first record began.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    at: Nanos,
+    cause: CauseId,
+    /// Number of its last record in the store.
+    last: u64,
+}
+
 /// All causes, oldest first.
 #[derive(Debug, Default)]
 pub struct Causes {
     causes: Vec<Cause>,
     by_key: HashMap<Key, CauseId>,
     by_traffic: HashMap<Traffic, Vec<CauseId>>,
-    open: HashMap<Packet, (Nanos, CauseId)>,
+    open: HashMap<Packet, Event>,
     /// How many of them are to be there before they are looked through again.
     full: usize,
     /// When the policies at hand were written anew last.
@@ -305,11 +314,13 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
-    pub fn add(&mut self, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
+    /// Books one dropped record, which will have the number `seq` in the store. `from`, `to`: workload (or name, or address) of each side.
+    /// Returns its cause, and the number of the record before it if that told of the same event.
+    pub fn add(&mut self, o: &Observed, at: Nanos, seq: u64, why: &Arc<Why>, from: &str, to: &str) -> Option<(CauseId, Option<u64>)> {
         let packet = Packet::of(o);
         // Every record of the proxy is a request of its own; a connection carries many.
-        let seen = if o.l7.is_none() { self.seen(&packet, at) } else { None };
+        let event = if o.l7.is_none() { self.seen(&packet, at) } else { None };
+        let seen = event.as_ref().map(|(_, e)| e.cause);
         let key = Key::of(o, why, from, to);
         let saved = self.saved.is_some_and(|saved| at > saved);
         if saved && why.outcome == Outcome::NowAllowed {
@@ -330,8 +341,9 @@ impl Causes {
         if !joined {
             cause.book(&mut self.by_traffic, o, at, why, from, to);
         }
-        // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
-        if seen != Some(id) {
+        // The same packet may be told twice with different reasons (verdict, then drop): that is an event of either.
+        let told = event.filter(|(_, e)| e.cause == id);
+        if told.is_none() {
             cause.events += 1;
             cause.beats.add(at);
         }
@@ -339,25 +351,28 @@ impl Causes {
             self.sweep(at);
         }
         // The window is the event's, not the last record's: else a stream of packets would be one event for as long as it lasts.
-        if seen != Some(id) {
-            self.open.insert(packet, (at, id));
-        }
-        Some(id)
+        let before = told.as_ref().map(|(_, e)| e.last);
+        let (packet, at) = told.map_or((packet, at), |(called, e)| (called, e.at));
+        self.open.insert(packet, Event { at, cause: id, last: seq });
+        Some((id, before))
     }
 
     /// Forgets events that are over. Often enough that these are never many more than the others: what is over would only be carried along.
     fn sweep(&mut self, at: Nanos) {
-        self.open.retain(|_, (t, _)| at.since(*t) <= ONE_EVENT);
+        self.open.retain(|_, e| at.since(e.at) <= ONE_EVENT);
         if self.open.len() >= MOST_EVENTS {
             self.open.clear();
         }
         self.full = (2 * self.open.len()).min(MOST_EVENTS);
     }
 
-    /// The event that this packet's other record opened, if it is still open.
-    fn seen(&self, packet: &Packet, at: Nanos) -> Option<CauseId> {
-        let found = sides(packet.direction).iter().find_map(|d| self.open.get(&Packet { direction: *d, ..packet.clone() }));
-        found.filter(|(t, _)| is_one_event(at, *t)).map(|(_, id)| *id)
+    /// The event that this packet's other record opened, if it is still open, and the packet as that record called it.
+    fn seen(&self, packet: &Packet, at: Nanos) -> Option<(Packet, Event)> {
+        sides(packet.direction).iter().find_map(|d| {
+            let called = Packet { direction: *d, ..packet.clone() };
+            let event = *self.open.get(&called).filter(|e| is_one_event(at, e.at))?;
+            Some((called, event))
+        })
     }
 
     fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
@@ -529,7 +544,7 @@ mod tests {
         let (world, set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
         let why = Arc::new(policy::explain(&drop, &world, &set, &opt).why);
         for at in [0, 20_000, 999_980_000, 1_000_010_000] {
-            causes.add(&drop, Nanos(at), &why, "a", "b");
+            causes.add(&drop, Nanos(at), 0, &why, "a", "b");
         }
         assert_eq!(causes.iter().map(|c| (c.events, c.records)).collect::<Vec<_>>(), [(2, 4)]);
     }
@@ -540,13 +555,13 @@ mod tests {
         let drop = |n: u16, at: i64| Observed { verdict: Verdict::Dropped, src_port: n, at: Some(Nanos(at)), ..Observed::default() };
         let (world, set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
         let why = Arc::new(policy::explain(&drop(0, 0), &world, &set, &opt).why);
-        let mut add = |n: u16, at: i64| causes.add(&drop(n, at), Nanos(at), &why, "a", "b").unwrap();
+        let mut add = |n: u16, at: i64| causes.add(&drop(n, at), Nanos(at), 0, &why, "a", "b").unwrap();
         // A hundred a second for a minute and a half.
         (0..9_000).for_each(|n| _ = add(n, i64::from(n) * Nanos::SECOND / 100));
         assert!(causes.open.len() <= 2 * FEW_EVENTS, "{}", causes.open.len());
         // Twenty thousand at once: each is told again at once.
         for _ in 0..2 {
-            (0..20_000).for_each(|n| _ = causes.add(&drop(n, 0), Nanos(200 * Nanos::SECOND), &why, "a", "b"));
+            (0..20_000).for_each(|n| _ = causes.add(&drop(n, 0), Nanos(200 * Nanos::SECOND), 0, &why, "a", "b"));
         }
         assert_eq!(causes.iter().map(|c| (c.events, c.records)).collect::<Vec<_>>(), [(29_000, 49_000)]);
     }

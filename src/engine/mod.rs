@@ -446,9 +446,10 @@ impl Engine {
         if let Some(talk) = talk {
             self.talks.of(talk, home);
         }
-        let mut cause = None;
+        let (mut cause, mut before) = (None, None);
+        let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(o, at, why, &from.name, &to.name);
+            (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }
@@ -464,10 +465,11 @@ impl Engine {
         if holds {
             let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
+            let before = before.flatten().and_then(|b: u64| u32::try_from(seq.checked_sub(b)?).ok()).unwrap_or(0);
+            let row = Row { cause, before, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let owners = [from.workload.as_str(), to.workload.as_str()];
             let full = Full { response, observed: o, why: None, cause, owners };
-            let seq = match frame.codec {
+            match frame.codec {
                 Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
                 Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
             };
