@@ -10,6 +10,7 @@ pub mod contrast;
 pub mod cover;
 pub mod edges;
 mod enrich;
+mod events;
 mod facts;
 mod fold;
 mod held;
@@ -458,7 +459,8 @@ impl Engine {
             && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
-            let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
+            let cluster = self.clusters.get(home).policies().cluster().map(str::to_owned);
+            let traffic = Traffic { cluster, from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
             self.causes.forwarded(&traffic, at);
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.

@@ -6,6 +6,7 @@ use crate::engine::pulse::Pulse;
 use crate::engine::tally::Tally;
 use crate::engine::{Engine, Sieve};
 use crate::model::row::CauseId;
+use crate::model::time::Nanos;
 use crate::query::Predicate;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -24,7 +25,10 @@ pub struct View {
     hi: u64,
     /// The matching drops, counted by cause; those that wait behind a pause are not counted yet.
     causes: BTreeMap<CauseId, Pulse>,
-    waiting: Vec<(u64, CauseId)>,
+    /// Those that wait.
+    waiting: BTreeMap<CauseId, Pulse>,
+    /// Time of the oldest row that was looked at.
+    since: Option<Nanos>,
     /// The row the finger chose; the selection is the match nearest to it.
     anchor: u64,
     /// Lines above the selection on the screen.
@@ -65,7 +69,8 @@ impl View {
             lo: end,
             hi: end,
             causes: BTreeMap::new(),
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
+            since: None,
             anchor: end.saturating_sub(1),
             offset: usize::MAX,
             follow: true,
@@ -149,15 +154,15 @@ impl View {
             hits.push(seq);
             drops.extend(cause.map(|id| (seq, id)));
         });
-        let end = self.paused.as_ref().map_or(u64::MAX, |p| p.from);
-        let wait = drops.partition_point(|(seq, _)| *seq < end);
-        self.waiting.extend(drops.drain(wait..));
+        if let Some(at) = engine.store().at(from).filter(|_| engine.store().has_time(from)) {
+            self.since = Some(self.since.map_or(at, |s| s.min(at)));
+        }
         for (seq, id) in drops {
             self.book(engine, seq, id, |seq| (seq >= from).then(|| hits.binary_search(&seq).is_ok()));
         }
     }
 
-    /// Counts a drop. What matches may be known of some rows.
+    /// Counts a drop. What passes is known of some rows.
     fn book(&mut self, engine: &Engine, seq: u64, id: CauseId, known: impl Fn(u64) -> Option<bool>) {
         let store = engine.store();
         let Some(at) = store.at(seq) else { return };
@@ -166,7 +171,14 @@ impl View {
         while let Some(seq) = before.filter(|seq| !known(*seq).unwrap_or_else(|| engine.matches(*seq, &mut self.filter))) {
             before = store.before(seq);
         }
-        self.causes.entry(id).or_insert_with(|| Pulse::from(at)).add(at, before.is_none());
+        let waits = self.paused.as_ref().is_some_and(|p| seq >= p.from);
+        let causes = if waits { &mut self.waiting } else { &mut self.causes };
+        causes.entry(id).or_insert_with(|| Pulse::from(at)).add(at, before.is_none());
+    }
+
+    /// From when on the drops are counted; `None` where all are.
+    pub fn since(&self) -> Option<Nanos> {
+        self.since
     }
 
     /// The drops of a cause in this view; `None` where there are none, or all flows are in it.
@@ -390,8 +402,8 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
-        for (seq, id) in std::mem::take(&mut self.waiting) {
-            self.book(engine, seq, id, |_| None);
+        for (id, more) in std::mem::take(&mut self.waiting) {
+            self.causes.entry(id).and_modify(|p| p.merge(&more)).or_insert(more);
         }
     }
 
@@ -408,7 +420,6 @@ mod tests {
     use crate::engine::store::Limits;
     use crate::engine::{Explain, Options};
     use crate::model::input::{Change, Codec, Frame, Input};
-    use crate::model::time::Nanos;
     use crate::query::{Context, parse};
     use crate::world::yaml;
     use prost::Message as _;
