@@ -3,7 +3,7 @@ use super::gaps::{CART, DB, apply, dropped as of_sides, watched};
 use super::reader::{Agreement, Outcome, Why};
 use super::time::{engine, feed, policy, read, record, tell};
 use flowhy::engine::Engine;
-use flowhy::model::input::{Change, KindState};
+use flowhy::model::input::{At, Change, Input, KindState};
 
 /// Takes its times from a record.
 fn undated(text: &str) -> String {
@@ -159,4 +159,27 @@ fn labels_that_changed_leave_a_flow_without_a_time_open() {
     );
     let w = asked(&mut e, &from("{}", "10.0.0.1"));
     assert_eq!((w.outcome, w.missing.last().map(String::as_str)), (Outcome::Undecidable, Some("flow-time")), "{:?}", w.because);
+}
+
+#[test]
+fn a_flow_without_a_time_is_judged_by_plain_manifests_whenever_their_pods_were_started() {
+    let mut e = engine();
+    let pod = |name: &str, ip: &str| {
+        format!(
+            "kind: Pod\napiVersion: v1\nmetadata: {{name: {name}-0, namespace: shop, labels: {{app: {name}}}}}\nspec: {{nodeName: n}}\nstatus: {{podIP: {ip}, startTime: '2026-01-01T00:00:00Z'}}\n---\n"
+        )
+    };
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEndpoints: [{matchLabels: {app: cart}}]}]}\n";
+    for doc in flowhy::world::yaml::read("all.yaml", &(pod("cart", "10.0.0.1") + &pod("db", "10.0.0.2") + policy)).0 {
+        let change = Change::Apply(std::sync::Arc::new(doc));
+        e.feed(Input::World(At { cluster: "".into(), at: None, change }), &mut |_| {});
+    }
+    let text = of_sides(0, "INGRESS", ["{}", "{}"], ["10.0.0.1", "10.0.0.2"]).replace(super::gaps::DEFAULT_DENY, super::gaps::DENY_RULE);
+    let w = asked(&mut e, &text);
+    assert_eq!(
+        (w.outcome, w.names(), w.agreement),
+        (Outcome::DeniedByRule, vec!["shop/p".to_owned()], Agreement::Agrees),
+        "{:?}",
+        w.because
+    );
 }
