@@ -252,16 +252,19 @@ impl Cluster {
         }
     }
 
-    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
-        let made = |n: &u64| {
-            let today = *n == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
-            let set = match today {
-                true => Cow::Borrowed(self.policies.now()),
-                false => Cow::Owned(self.policies.build(*n, under.unread.as_deref(), under.judge.cilium)),
-            };
-            let e = policy::explain(o, &self.world, &set, &under.judge);
-            (set, e)
+    /// By one version of the policies.
+    fn made(&self, number: u64, under: &Under, o: &Observed) -> (Cow<'_, PolicySet>, Explanation) {
+        let today = number == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
+        let set = match today {
+            true => Cow::Borrowed(self.policies.now()),
+            false => Cow::Owned(self.policies.build(number, under.unread.as_deref(), under.judge.cilium)),
         };
+        let e = policy::explain(o, &self.world, &set, &under.judge);
+        (set, e)
+    }
+
+    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
+        let made = |n: &u64| self.made(*n, under, o);
         let now = || made(&self.policies.number()).1;
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return now() };
         let all: Vec<(Cow<'_, PolicySet>, Explanation)> = window.versions.iter().map(made).collect();
