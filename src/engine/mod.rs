@@ -147,6 +147,8 @@ pub struct Engine {
     names: enrich::Names,
     ledger: Ledger,
     links: BTreeMap<Arc<str>, Link>,
+    /// Clusters whose clock is not this machine's, and how it differs.
+    clocks: BTreeMap<Arc<str>, String>,
     nodes: Nodes,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
@@ -185,6 +187,7 @@ impl Engine {
             names: enrich::Names::default(),
             ledger: Ledger::default(),
             links: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             nodes: Nodes::default(),
             ended: Vec::new(),
             faults: Vec::new(),
@@ -311,6 +314,13 @@ impl Engine {
             Link::Late { server, count } => {
                 // Of a server that is late the connection stands all the same.
                 *self.ledger.late.entry(server.to_string()).or_default() += count;
+                return;
+            }
+            Link::Skewed { cluster, told } => {
+                match told {
+                    Some(told) => _ = self.clocks.insert(cluster.clone(), told.clone()),
+                    None => _ = self.clocks.remove(cluster),
+                }
                 return;
             }
             Link::Clock { at } => {

@@ -54,6 +54,8 @@ struct Track {
     taught: bool,
     /// A line of its state was read.
     begun: bool,
+    /// It is over, and that nothing is known since has been said.
+    outlived: bool,
 }
 
 impl Tape {
@@ -107,6 +109,25 @@ impl Tape {
         }
     }
 
+    /// A record of a file without any state, as far as it was read, that is of a later time than recordings that are over: what these knew
+    /// is not known of it.
+    fn outlive(&mut self, place: usize) -> Option<Vec<At>> {
+        if !self.tracks.iter().any(|t| t.begun && !t.outlived && t.is_over()) {
+            return None;
+        }
+        let at = self.tracks.get(place).filter(|t| !t.begun && !t.waits && !t.is_state()).and_then(|t| t.head.as_ref()?.1)?;
+        let (mut over, others): (Vec<&mut Track>, Vec<&mut Track>) =
+            self.tracks.iter_mut().filter(|t| t.begun && !t.outlived).partition(|t| t.is_over());
+        let mut out = Vec::new();
+        for track in &mut over {
+            if let Some(lapses) = track.state.outlived(at, |of| others.iter().any(|t| t.state.knows(of))) {
+                track.outlived = true;
+                out.extend(lapses);
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
     /// Everything into the feed, on the calling thread.
     pub fn pump(mut self, feed: &mut Feed, stop: &Stop) -> Result<(), Gone> {
         let live = self.is_live();
@@ -154,6 +175,8 @@ impl Iterator for Tape {
             let place = first?.0;
             if self.tracks.get(place).is_some_and(Track::begins) {
                 self.follow(place);
+            } else if let Some(lapses) = self.outlive(place) {
+                return Some(Next::Changes(lapses));
             }
             let track = self.tracks.get_mut(place)?;
             if !std::mem::take(&mut track.waits) {
@@ -165,12 +188,27 @@ impl Iterator for Tape {
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false, begun: false }
+        Self {
+            files,
+            state: Rejoin::default(),
+            head: None,
+            ended: None,
+            at: None,
+            waits: false,
+            taught: false,
+            begun: false,
+            outlived: false,
+        }
     }
 
     /// Whether the next line is the first of its state.
     fn begins(&self) -> bool {
-        !self.begun && !self.waits && self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
+        !self.begun && !self.waits && self.is_state()
+    }
+
+    /// Whether the next line is one of state.
+    fn is_state(&self) -> bool {
+        self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
     }
 
     /// Whether it was read to its end.
