@@ -16,6 +16,7 @@ use crate::policy::{self, PolicySet, Posture, Step, Unread, Versions};
 use crate::world::World;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them. A version shares
@@ -252,16 +253,19 @@ impl Cluster {
         }
     }
 
-    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
-        let made = |n: &u64| {
-            let today = *n == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
-            let set = match today {
-                true => Cow::Borrowed(self.policies.now()),
-                false => Cow::Owned(self.policies.build(*n, under.unread.as_deref(), under.judge.cilium)),
-            };
-            let e = policy::explain(o, &self.world, &set, &under.judge);
-            (set, e)
+    /// By one version of the policies.
+    fn made(&self, number: u64, under: &Under, o: &Observed) -> (Cow<'_, PolicySet>, Explanation) {
+        let today = number == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
+        let set = match today {
+            true => Cow::Borrowed(self.policies.now()),
+            false => Cow::Owned(self.policies.build(number, under.unread.as_deref(), under.judge.cilium)),
         };
+        let e = policy::explain(o, &self.world, &set, &under.judge);
+        (set, e)
+    }
+
+    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
+        let made = |n: &u64| self.made(*n, under, o);
         let now = || made(&self.policies.number()).1;
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return now() };
         let all: Vec<(Cow<'_, PolicySet>, Explanation)> = window.versions.iter().map(made).collect();
@@ -406,6 +410,11 @@ impl Clusters {
     /// Its place, and whether there are others.
     pub fn main_home(&self) -> (Home, bool) {
         (usize::from(!self.live.is_empty()), self.live.len() > 1)
+    }
+
+    /// Places of those that flows are judged by.
+    pub fn homes(&self) -> Range<Home> {
+        if self.live.is_empty() { 0..1 } else { 1..self.live.len() + 1 }
     }
 
     fn all(&self) -> impl Iterator<Item = &Cluster> {

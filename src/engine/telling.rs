@@ -1,6 +1,7 @@
 //! What an engine tells of itself: what it holds, knows, has heard, and could not read. Changes nothing but what it was told of the time,
 //! and what it has found out of what is asked for.
 use super::causes::{Cause, Causes, State};
+use super::clusters::{Home, Origin};
 use super::cover::Cover;
 use super::heard::Heard;
 use super::held::Sieve;
@@ -95,6 +96,11 @@ impl Engine {
         &self.links
     }
 
+    /// How this machine's clock differs from those of clusters, where it does.
+    pub fn clocks(&self) -> impl Iterator<Item = &str> {
+        self.clocks.values().map(String::as_str)
+    }
+
     /// Which nodes answer, as far as servers told.
     pub fn nodes(&self) -> &super::nodes::Nodes {
         &self.nodes
@@ -166,6 +172,16 @@ impl Engine {
     /// The policies as they are now; of several clusters those of the first.
     pub fn policies(&self) -> &PolicySet {
         self.clusters.main().policies()
+    }
+
+    /// The place of the cluster that an explanation is of; the first where there is only one.
+    pub fn home_named(&self, cluster: Option<&str>) -> Home {
+        cluster.map_or(self.clusters.main_home().0, |from| self.clusters.home(&Origin { from, ..Origin::default() }))
+    }
+
+    /// Those of the cluster at a place.
+    pub fn policies_of(&self, home: Home) -> &PolicySet {
+        self.clusters.get(home).policies()
     }
 
     /// What the reader met and passed over: unknown fields and enum names.

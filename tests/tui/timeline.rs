@@ -316,3 +316,14 @@ fn the_ledger_says_what_of_a_cluster_may_not_be_read() {
     let t = text(&picture(&mut a, 80, 24));
     assert!(t.contains("networkpolicies may not be read (no right)") && t.contains("pods forbidden"), "{t}");
 }
+
+#[test]
+fn the_ledger_says_that_this_machines_clock_is_not_the_clusters() {
+    let mut a = flowhy::tui::App::new(bare(), options());
+    let skewed = |told: Option<&str>| Input::Link(Link::Skewed { cluster: "prod".into(), told: told.map(str::to_owned) });
+    a.feed(vec![skewed(Some("the clock of this machine is 300 s behind that of prod"))]);
+    press(&mut a, "8", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("is 300 s behind that of prod"));
+    a.feed(vec![skewed(None)]);
+    assert!(!text(&picture(&mut a, 80, 24)).contains("behind that of prod"));
+}

@@ -3,7 +3,7 @@ use super::gaps::{CART, DB, apply, dropped as of_sides, watched};
 use super::reader::{Agreement, Outcome, Why};
 use super::time::{engine, feed, policy, read, record, tell};
 use flowhy::engine::Engine;
-use flowhy::model::input::{Change, KindState};
+use flowhy::model::input::{At, Change, Input, KindState};
 
 /// Takes its times from a record.
 fn undated(text: &str) -> String {
@@ -55,6 +55,25 @@ fn a_flow_without_a_time_is_judged_by_policies_that_never_changed() {
 }
 
 #[test]
+fn fifty_changes_within_a_minute_are_one_to_a_flow_without_a_time() {
+    let mut e = engine();
+    tell(&mut e, "", 0, policy("db", 5432));
+    for i in 0..50 {
+        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: NAME, namespace: shop}\nspec: {podSelector: {matchLabels: {app: web}}}\n";
+        apply(&mut e, 500 + i, &text.replace("NAME", &format!("web-{i}")));
+    }
+    let w = on(&mut e, 5433);
+    assert_eq!(
+        (w.outcome, w.names(), w.agreement),
+        (Outcome::DefaultDeny, vec!["shop/db".to_owned()], Agreement::Agrees),
+        "{:?}",
+        w.because
+    );
+    tell(&mut e, "", 1_000, policy("db", 5433));
+    assert_eq!(on(&mut e, 5433).outcome, Outcome::Undecidable);
+}
+
+#[test]
 fn a_flow_without_a_time_is_not_blamed_on_the_policy_that_took_the_place_of_another() {
     let mut e = engine();
     tell(&mut e, "", 0, policy("a", 5432));
@@ -62,8 +81,8 @@ fn a_flow_without_a_time_is_not_blamed_on_the_policy_that_took_the_place_of_anot
     tell(&mut e, "", 1_001, policy("b", 5432));
     let w = on(&mut e, 5433);
     assert_eq!(
-        (w.outcome, w.agreement, w.policies.len(), w.missing.last().map(String::as_str)),
-        (Outcome::Undecidable, Agreement::Unknown, 0, Some("flow-time"))
+        (w.outcome, w.agreement, w.policies.len(), w.missing.as_slice()),
+        (Outcome::Undecidable, Agreement::Unknown, 0, &["flow-time".to_owned()][..])
     );
     assert!(
         w.because[0].contains("does not say when") && w.because[0].contains("shop/a") && w.because[0].contains("shop/b"),
@@ -159,4 +178,77 @@ fn labels_that_changed_leave_a_flow_without_a_time_open() {
     );
     let w = asked(&mut e, &from("{}", "10.0.0.1"));
     assert_eq!((w.outcome, w.missing.last().map(String::as_str)), (Outcome::Undecidable, Some("flow-time")), "{:?}", w.because);
+}
+
+#[test]
+fn a_flow_without_a_time_is_judged_by_plain_manifests_whenever_their_pods_were_started() {
+    let mut e = engine();
+    let pod = |name: &str, ip: &str| {
+        format!(
+            "kind: Pod\napiVersion: v1\nmetadata: {{name: {name}-0, namespace: shop, labels: {{app: {name}}}}}\nspec: {{nodeName: n}}\nstatus: {{podIP: {ip}, startTime: '2026-01-01T00:00:00Z'}}\n---\n"
+        )
+    };
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEndpoints: [{matchLabels: {app: cart}}]}]}\n";
+    for doc in flowhy::world::yaml::read("all.yaml", &(pod("cart", "10.0.0.1") + &pod("db", "10.0.0.2") + policy)).0 {
+        let change = Change::Apply(std::sync::Arc::new(doc));
+        e.feed(Input::World(At { cluster: "".into(), at: None, change }), &mut |_| {});
+    }
+    let text = of_sides(0, "INGRESS", ["{}", "{}"], ["10.0.0.1", "10.0.0.2"]).replace(super::gaps::DEFAULT_DENY, super::gaps::DENY_RULE);
+    let w = asked(&mut e, &text);
+    assert_eq!(
+        (w.outcome, w.names(), w.agreement),
+        (Outcome::DeniedByRule, vec!["shop/p".to_owned()], Agreement::Agrees),
+        "{:?}",
+        w.because
+    );
+}
+
+/// Numbers that look like chance, the same ones each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+#[test]
+fn what_is_said_of_a_flow_without_a_time_is_said_of_it_at_any_time() {
+    let (mut decided, mut open) = (0, 0);
+    for seed in 0..150 {
+        let mut chance = Chance(seed);
+        let mut e = engine();
+        tell(&mut e, "", 0, policy("a", 5432));
+        let mut at = 0;
+        for _ in 0..=chance.below(5) {
+            at += i64::try_from(chance.below(2)).unwrap() * 300 + i64::try_from(chance.below(40)).unwrap() + 1;
+            let name = ["a", "b", "c"][usize::try_from(chance.below(3)).unwrap()];
+            let change = match chance.below(3) {
+                0 => Change::Remove(super::living::id("networking.k8s.io", "NetworkPolicy", "shop", name)),
+                n => policy(name, 5431 + u16::try_from(n).unwrap()),
+            };
+            tell(&mut e, "", at, change);
+        }
+        let port = [5432, 5433, 80][usize::try_from(chance.below(3)).unwrap()];
+        let said = on(&mut e, port);
+        if said.outcome == Outcome::Undecidable {
+            open += 1;
+            continue;
+        }
+        decided += 1;
+        for seconds in (1..at + 200).step_by(7) {
+            let dated = read(&feed(&mut e, "relay", &record(seconds, port, "DROPPED")).unwrap());
+            if dated.outcome != Outcome::Undecidable {
+                assert_eq!(dated.outcome, said.outcome, "{seed}: at {seconds} s of {at}");
+                assert!(
+                    said.names().iter().all(|name| dated.names().contains(name)),
+                    "{seed}: {:?} at {seconds} s: {:?}",
+                    said.names(),
+                    dated.names()
+                );
+            }
+        }
+    }
+    assert!(decided > 20 && open > 20, "{decided} {open}");
 }

@@ -178,7 +178,9 @@ pub fn undated(judged: &[Arc<Why>]) -> Option<Why> {
     let named = in_common(&why, &differing).filter(|why| differing.iter().all(|w| w.sides == why.sides));
     let open = judged.iter().any(|w| w.outcome == Outcome::Undecidable);
     if let Some(mut why) = named.filter(|why| !open && (differing.iter().all(alike) || why.outcome == Outcome::DefaultDeny)) {
-        why.agreement = Agreement::Unknown;
+        if why.outcome != Outcome::NowAllowed {
+            why.agreement = Agreement::Unknown;
+        }
         if !differing.iter().all(alike) {
             (why.nearest, why.text) = (None, "no rule allows it".to_owned());
         }
@@ -198,7 +200,9 @@ pub fn undated(judged: &[Arc<Why>]) -> Option<Why> {
     let said = if said.is_empty() { String::new() } else { format!(": {}", few(said.into_iter(), NAMED)) };
     why.because = vec![format!("{UNDATED}, and what it comes to depends on when it was{said}")];
     why.missing.clear();
-    why.leave_open(judged.iter().flat_map(|w| w.missing.clone()).chain([TIME.to_owned()]));
+    // Which version it was follows from the time.
+    let missing = judged.iter().flat_map(|w| &w.missing).filter(|m| !m.starts_with("version:")).cloned();
+    why.leave_open(missing.chain([TIME.to_owned()]));
     Some(why)
 }
 

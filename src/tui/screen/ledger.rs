@@ -171,8 +171,11 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if engine.fault_count() > MOST {
         out.push(vec![seg(format!("   and {} more", count((engine.fault_count() - MOST) as u64)), look.dim())]);
     }
-    if !engine.links().is_empty() || !engine.ended().is_empty() {
+    if !engine.links().is_empty() || !engine.ended().is_empty() || engine.clocks().next().is_some() {
         head(&mut out, "sources");
+    }
+    for told in engine.clocks() {
+        out.extend(wrap(told, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     for link in engine.links().values() {
         let (text, style) = match link {
@@ -187,7 +190,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
                 let hint = hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
                 (format!("{server}: given up, {cause}{hint}"), look.drop())
             }
-            Link::Late { .. } | Link::Left { .. } | Link::Clock { .. } => continue,
+            Link::Late { .. } | Link::Left { .. } | Link::Skewed { .. } | Link::Clock { .. } => continue,
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }
