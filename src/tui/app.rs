@@ -48,11 +48,8 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        match &input {
-            Input::World(At { change: Change::Gap(_), .. }) => {
-                self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
-            }
-            _ => {}
+        if let Input::World(At { change: Change::Gap(_), .. }) = &input {
+            self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned());
         }
         self.engine.is_now(self.model.now(&self.engine));
         self.engine.take(input, &mut |_| {}, keep);
