@@ -482,7 +482,8 @@ impl Engine {
             (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
             if let Some(id) = cause {
                 let owners = [from.workload.as_str(), to.workload.as_str()];
-                self.heard.dropped(id, &frame.from, &o.node, &Full { response, observed: o, why: Some(why), cause, owners });
+                let full = Full { response, observed: o, why: Some(why), cause, owners };
+                self.heard.dropped(id, &frame.from, &o.node, (&full, at));
             }
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);

@@ -154,7 +154,7 @@ fn what_was_underway_when_less_was_asked_for_makes_nothing_quiet() {
     press(&mut a, "2:capture port:5433<cr>", 80, 24);
     a.feed(vec![drop_at("14:02:13")]);
     a.tick(90_000);
-    let line = line_of(&mut a, "5433");
+    let line = line_of(&mut a, "allows port 5433");
     assert!(line.contains("quiet"), "{line}");
 }
 
