@@ -1,6 +1,7 @@
 //! What an engine tells of itself: what it holds, knows, and could not read. Changes nothing.
 use super::causes::Causes;
 use super::cover::Cover;
+use super::lapses::Lapses;
 use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
@@ -84,6 +85,11 @@ impl Engine {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Times of which records may be lacking.
+    pub fn lapses(&self) -> &Lapses {
+        &self.lapses
     }
 
     /// The state of each live server.

@@ -221,6 +221,7 @@ impl Rejoin {
             let old = self.holds.remove(&about(lapse));
             old.map(|old| self.said.remove(&old));
         }
+        out.extend(self.runs.unrecorded(at));
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
         for a in gone {
@@ -298,6 +299,7 @@ mod tests {
                 let word = format!("{:?}", k.state).to_lowercase();
                 format!("{} {}", word.split('(').next().unwrap(), at.at.map_or(0, |t| t.0))
             }
+            Change::Gap(g) => format!("nothing {}..{}", g.from.0, g.until.0),
             _ => "?".to_owned(),
         }
     }

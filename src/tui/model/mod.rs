@@ -15,6 +15,7 @@ use super::prompt::Prompt;
 use super::theme::Look;
 use super::view::View;
 use crate::engine::Engine;
+use crate::engine::causes::Cause;
 use crate::engine::tally::Tally;
 use crate::model::captures::Captures;
 use crate::model::time::Nanos;
@@ -169,6 +170,8 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// And none of them will begin again.
+    pub gone: bool,
     /// A replay is played on for something.
     pub hunt: Option<Hunt>,
     /// What is being recorded on demand, in a few words.
@@ -221,6 +224,7 @@ impl Model {
             titled: false,
             done: false,
             closed: false,
+            gone: false,
             hunt: None,
             tape: None,
             missed: 0,
@@ -261,6 +265,11 @@ impl Model {
         if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
     }
 
+    /// Whether something may be lacking of a time: nobody listened or recorded, or events were lost. That nothing came then says nothing.
+    pub fn lacks(&self, begin: Nanos, end: Nanos, engine: &Engine) -> bool {
+        self.heard.misses(begin, end) || engine.lapses().touch(begin, end)
+    }
+
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
@@ -288,6 +297,12 @@ impl Model {
         let only = self.drops.only;
         let listed = move |l: &&CauseLine| !l.is_void() && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| l.foretold || view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// Whether a cause of what has come belongs to the current view.
+    pub fn lists(&self, c: &Cause) -> bool {
+        let kind = self.drops.only == Only::All || c.audit == (self.drops.only == Only::Audits);
+        kind && c.foreseen.is_none() && self.view().is_none_or(|v| v.has_cause(c.id))
     }
 
     /// How many causes there are, whatever the filter.
