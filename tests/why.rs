@@ -24,6 +24,8 @@ mod then;
 mod tiers;
 #[path = "why/time.rs"]
 mod time;
+#[path = "why/undated.rs"]
+mod undated;
 #[path = "why/unsure.rs"]
 mod unsure;
 

@@ -2,6 +2,8 @@
 //!
 //! Owns which cluster a flow is of, and which version of its policies it is judged by. What manifests say holds for every cluster; what
 //! is watched or recorded, for its own only. Mixes nothing: a flow of a cluster that is not known, where several are, is judged by none.
+mod undated;
+
 use super::attribute::Attribution;
 use crate::model::doc::Fault;
 use crate::model::input::{At, Change, Edits, KindState};
@@ -100,6 +102,10 @@ impl Cluster {
     /// Which versions of the policies a flow of this time is judged by, and in which cluster; flows of two times with the same ones are
     /// judged alike.
     pub fn era(&self, at: Nanos) -> ([u64; 3], u64) {
+        if at == Nanos::default() {
+            // Without a time it may come to something else whenever anything changes.
+            return ([self.policies.number(), self.policies.renumbered(), u64::MAX], self.world.generation());
+        }
         let versions = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
         (versions, self.world.era_of_peers(Some(at)))
     }
@@ -152,8 +158,8 @@ impl Cluster {
         !node.is_empty() && !full && self.world.lists("nodes") && !self.nodes.contains(node)
     }
 
-    /// The explanation of a flow by the policies of its time, without what only its own packet shows but for the changes near it.
-    pub fn why(&mut self, o: &Observed) -> Arc<Why> {
+    /// The explanation of a flow by the policies of its time; without one, by those of now.
+    fn why_at(&mut self, o: &Observed) -> Arc<Why> {
         let under = self.under(o.at);
         let here = self.why_then(o, &under);
         let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
@@ -217,8 +223,8 @@ impl Cluster {
         policy::evidence(o, why, &self.world, self.policies.now())
     }
 
-    /// The whole explanation of a flow by the policies of its time, made now.
-    pub fn explain(&self, o: &Observed) -> Explanation {
+    /// The same, whole.
+    fn explain_at(&self, o: &Observed) -> Explanation {
         let under = self.under(o.at);
         let here = self.explain_then(o, &under);
         let Some((changed, others)) = self.besides(o.at, under.judge) else { return here };
@@ -246,16 +252,19 @@ impl Cluster {
         }
     }
 
-    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
-        let made = |n: &u64| {
-            let today = *n == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
-            let set = match today {
-                true => Cow::Borrowed(self.policies.now()),
-                false => Cow::Owned(self.policies.build(*n, under.unread.as_deref(), under.judge.cilium)),
-            };
-            let e = policy::explain(o, &self.world, &set, &under.judge);
-            (set, e)
+    /// By one version of the policies.
+    fn made(&self, number: u64, under: &Under, o: &Observed) -> (Cow<'_, PolicySet>, Explanation) {
+        let today = number == self.policies.number() && under.unread.is_none() && under.judge.cilium == self.policies.now().cilium();
+        let set = match today {
+            true => Cow::Borrowed(self.policies.now()),
+            false => Cow::Owned(self.policies.build(number, under.unread.as_deref(), under.judge.cilium)),
         };
+        let e = policy::explain(o, &self.world, &set, &under.judge);
+        (set, e)
+    }
+
+    fn explain_under(&self, o: &Observed, under: &Under) -> Explanation {
+        let made = |n: &u64| self.made(*n, under, o);
         let now = || made(&self.policies.number()).1;
         let Some(window) = o.at.and_then(|at| moment::window(at, &self.policies)) else { return now() };
         let all: Vec<(Cow<'_, PolicySet>, Explanation)> = window.versions.iter().map(made).collect();

@@ -57,8 +57,8 @@ use clusters::{Clusters, Home, Origin};
 use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
-use lapses::Lapses;
 pub use held::Sieve;
+use lapses::Lapses;
 use nodes::Nodes;
 pub use outlook::Found;
 use outlook::Outlook;
@@ -149,6 +149,8 @@ pub struct Engine {
     ledger: Ledger,
     lapses: Lapses,
     links: BTreeMap<Arc<str>, Link>,
+    /// Clusters whose clock is not this machine's, and how it differs.
+    clocks: BTreeMap<Arc<str>, String>,
     nodes: Nodes,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
@@ -188,6 +190,7 @@ impl Engine {
             ledger: Ledger::default(),
             lapses: Lapses::default(),
             links: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             nodes: Nodes::default(),
             ended: Vec::new(),
             faults: Vec::new(),
@@ -317,6 +320,13 @@ impl Engine {
             Link::Late { server, count } => {
                 // Of a server that is late the connection stands all the same.
                 *self.ledger.late.entry(server.to_string()).or_default() += count;
+                return;
+            }
+            Link::Skewed { cluster, told } => {
+                match told {
+                    Some(told) => _ = self.clocks.insert(cluster.clone(), told.clone()),
+                    None => _ = self.clocks.remove(cluster),
+                }
                 return;
             }
             Link::Clock { at } => {

@@ -97,6 +97,11 @@ impl Engine {
         &self.links
     }
 
+    /// How this machine's clock differs from those of clusters, where it does.
+    pub fn clocks(&self) -> impl Iterator<Item = &str> {
+        self.clocks.values().map(String::as_str)
+    }
+
     /// Which nodes answer, as far as servers told.
     pub fn nodes(&self) -> &super::nodes::Nodes {
         &self.nodes

@@ -249,6 +249,11 @@ pub enum Link {
         server: Arc<str>,
         count: u64,
     },
+    /// This machine's clock differs from a cluster's, in words; `None`: it does not any more.
+    Skewed {
+        cluster: Arc<str>,
+        told: Option<String>,
+    },
     /// Playback: the recording's clock stands here.
     Clock {
         at: Nanos,

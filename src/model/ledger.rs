@@ -60,7 +60,8 @@ pub struct Ledger {
     pub late: BTreeMap<String, u64>,
     /// Older versions of policies, and times in which they were not watched, that found no room.
     pub versions_forgotten: u64,
-    /// Pods of which it was forgotten that they once had an address, and older versions of nodes, services and address groups.
+    /// Pods of which it was forgotten that they once had an address, older versions of nodes, services and address groups, and namespaces
+    /// that are gone.
     pub addresses_forgotten: u64,
     /// Entries of agents' dictionaries that found no room, or that name nothing.
     pub ids_left_out: u64,

@@ -314,6 +314,12 @@ impl Versions {
         self.log.iter()
     }
 
+    /// When anything changed that is remembered, of the policies those that `concern`; and when watches broke and were mended.
+    pub fn moments(&self, concern: impl Fn(&Step) -> bool) -> impl Iterator<Item = Nanos> {
+        let gaps = self.gaps.iter().flat_map(|g| std::iter::once(g.from).chain(g.to));
+        self.log.iter().filter(move |s| concern(s)).map(|s| s.at).chain(gaps)
+    }
+
     /// The policies as they were in a version, read as this minor version of Cilium does; `unread`: what of them was not known then, if
     /// not the same as now.
     pub fn build(&self, number: u64, unread: Option<&[Unread]>, cilium: u32) -> PolicySet {

@@ -2,7 +2,7 @@
 //!
 //! Owns what has been said so far. Without it every segment would give each policy once more, and an object that was deleted while nobody
 //! recorded would stay for ever. What was not watched between two runs of a recorder is the business of `runs`.
-use super::runs::Runs;
+use super::runs::{Of, Runs};
 use crate::model::doc::Doc;
 use crate::model::input::{At, Change, Edited, Edits, Kind, ObjectId, leave_twins, pairs};
 use crate::model::time::Nanos;
@@ -216,11 +216,7 @@ impl Rejoin {
         let Some(named) = self.named.take() else { return Vec::new() };
         let kinds = named.iter().filter_map(|a| if let About::Kind(c, g, k) = a { Some((c.clone(), g.clone(), k.clone())) } else { None });
         let mut out = self.runs.end(&kinds.collect());
-        for lapse in &out {
-            // Said again, it is news.
-            let old = self.holds.remove(&about(lapse));
-            old.map(|old| self.said.remove(&old));
-        }
+        self.renew(&out);
         out.extend(self.runs.unrecorded(at));
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
@@ -232,6 +228,27 @@ impl Rejoin {
             }
         }
         out
+    }
+
+    /// What was said before of kinds that are not known any more is news when it is said again.
+    fn renew(&mut self, lapses: &[At]) {
+        for lapse in lapses {
+            let old = self.holds.remove(&about(lapse));
+            old.map(|old| self.said.remove(&old));
+        }
+    }
+
+    /// This recording is over, and a record of none was made at a time: if that is later, what is not known any more, unless it is `known`
+    /// to others.
+    pub fn outlived(&mut self, at: Nanos, known: impl Fn(&Of) -> bool) -> Option<Vec<At>> {
+        let out = self.runs.outlived(at, known)?;
+        self.renew(&out);
+        Some(out)
+    }
+
+    /// Whether all objects of a kind are known.
+    pub fn knows(&self, of: &Of) -> bool {
+        self.runs.knows(of)
     }
 
     /// An object that is no more.

@@ -1,15 +1,15 @@
-//! Where one run of a recorder ends and the next begins: in one set of files, or in two recordings of one cluster.
+//! Where one run of a recorder ends and the next begins: in one set of files, or in two recordings of one cluster; or none begins.
 //!
-//! Owns since when each kind of object is known, and the time between two runs, of which nothing is: it is said as the watch of a kind is said
-//! to be broken, from the last that the former run wrote; and that flows of that time are lacking. In a snapshot, a list that is newer than
-//! the one before tells a new run. Reads no line.
+//! Owns since when each kind of object is known, and the time between two runs or after the last, of which nothing is: it is said as the watch
+//! of a kind is said to be broken, from the last that the former run wrote; and between two runs that flows are lacking. In a snapshot, a
+//! list that is newer than the one before tells a new run. Reads no line.
 use crate::model::input::{At, Change, Gap, Kind, KindState, ObjectId};
 use crate::model::time::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Cluster, group, kind.
-pub(super) type Of = (Arc<str>, String, String);
+pub type Of = (Arc<str>, String, String);
 
 /// Why a kind is not known between two runs.
 const LAPSE: &str = "nothing was recorded then";
@@ -96,13 +96,29 @@ impl Runs {
 
     /// A snapshot ends that has named these kinds: the others are not watched any more.
     pub fn end(&mut self, named: &BTreeSet<Of>) -> Vec<At> {
-        let left: Vec<Of> =
-            self.kinds.iter().filter(|(of, (how, _))| *how == How::Synced && !named.contains(*of)).map(|(of, _)| of.clone()).collect();
+        let left = self.leave(|of| !named.contains(of));
+        self.new |= !left.is_empty();
+        left
+    }
+
+    /// The recording is over, and a record that is none of its own is of a later time than all that it saw. What it knew, unless it is `known`
+    /// besides, is not known any more since then. `None`: the record is no later.
+    pub fn outlived(&mut self, at: Nanos, known: impl Fn(&Of) -> bool) -> Option<Vec<At>> {
+        self.before = Some(self.seen.filter(|seen| *seen < at)?);
+        Some(self.leave(|of| !known(of)))
+    }
+
+    fn leave(&mut self, gone: impl Fn(&Of) -> bool) -> Vec<At> {
+        let left: Vec<Of> = self.kinds.iter().filter(|(of, (how, _))| *how == How::Synced && gone(of)).map(|(of, _)| of.clone()).collect();
         for of in &left {
             self.kinds.insert(of.clone(), (How::Open, self.before));
         }
-        self.new |= !left.is_empty();
         left.iter().filter_map(|of| self.lapse(of)).collect()
+    }
+
+    /// Whether all objects of a kind are known.
+    pub fn knows(&self, of: &Of) -> bool {
+        self.kinds.get(of).is_some_and(|(how, _)| *how == How::Synced)
     }
 
     /// When an object went that a snapshot has not named; `None`: that is not known as long as there is no list of its kind.

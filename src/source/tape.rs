@@ -58,6 +58,8 @@ struct Track {
     begun: bool,
     /// A record of it, with a time, was handed out.
     told: bool,
+    /// It is over, and that nothing is known since has been said.
+    outlived: bool,
 }
 
 impl Tape {
@@ -113,19 +115,40 @@ impl Tape {
 
     /// The next of a recording; before its first record, whether the recordings before ended a while ago: of the time between there is none.
     fn next_of(&mut self, place: usize) -> Option<Next> {
-        let alone = self.tracks.iter().enumerate().all(|(i, t)| i == place || !t.told || t.is_over());
         let track = self.tracks.get_mut(place)?;
         let next = track.next();
         let Some(Next::Line(_, Some(at))) = next else { return next };
         let (first, from) = (!std::mem::replace(&mut track.told, true), self.upto);
         self.upto = from.max(Some(at));
-        let Some(from) = from.filter(|from| first && alone && at.since(*from) >= Nanos::SECOND) else { return next };
+        let after = from.filter(|from| first && at.since(*from) >= Nanos::SECOND);
+        let alone = |(i, t): (usize, &Track)| i == place || !t.told || t.is_over();
+        let Some(from) = after.filter(|_| self.tracks.iter().enumerate().all(alone)) else { return next };
+        let track = self.tracks.get_mut(place)?;
         if let Some(Next::Line(frame, at)) = next {
             // What travels on it is out already.
             (track.head, track.taught) = (Some((frame, at)), true);
         }
         let gap = Gap { server: Arc::from(""), node: String::new(), from, until: at };
         Some(Next::Changes(vec![At { cluster: Arc::from(""), at: Some(at), change: Change::Gap(Arc::new(gap)) }]))
+    }
+
+    /// A record of a file without any state, as far as it was read, that is of a later time than recordings that are over: what these knew
+    /// is not known of it.
+    fn outlive(&mut self, place: usize) -> Option<Vec<At>> {
+        if !self.tracks.iter().any(|t| t.begun && !t.outlived && t.is_over()) {
+            return None;
+        }
+        let at = self.tracks.get(place).filter(|t| !t.begun && !t.waits && !t.is_state()).and_then(|t| t.head.as_ref()?.1)?;
+        let (mut over, others): (Vec<&mut Track>, Vec<&mut Track>) =
+            self.tracks.iter_mut().filter(|t| t.begun && !t.outlived).partition(|t| t.is_over());
+        let mut out = Vec::new();
+        for track in &mut over {
+            if let Some(lapses) = track.state.outlived(at, |of| others.iter().any(|t| t.state.knows(of))) {
+                track.outlived = true;
+                out.extend(lapses);
+            }
+        }
+        (!out.is_empty()).then_some(out)
     }
 
     /// Everything into the feed, on the calling thread.
@@ -175,6 +198,8 @@ impl Iterator for Tape {
             let place = first?.0;
             if self.tracks.get(place).is_some_and(Track::begins) {
                 self.follow(place);
+            } else if let Some(lapses) = self.outlive(place) {
+                return Some(Next::Changes(lapses));
             }
             let track = self.tracks.get_mut(place)?;
             if !std::mem::take(&mut track.waits) {
@@ -186,12 +211,28 @@ impl Iterator for Tape {
 
 impl Track {
     fn new(files: VecDeque<Recording>) -> Self {
-        Self { files, state: Rejoin::default(), head: None, ended: None, at: None, waits: false, taught: false, begun: false, told: false }
+        Self {
+            files,
+            state: Rejoin::default(),
+            head: None,
+            ended: None,
+            at: None,
+            waits: false,
+            taught: false,
+            begun: false,
+            told: false,
+            outlived: false,
+        }
     }
 
     /// Whether the next line is the first of its state.
     fn begins(&self) -> bool {
-        !self.begun && !self.waits && self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
+        !self.begun && !self.waits && self.is_state()
+    }
+
+    /// Whether the next line is one of state.
+    fn is_state(&self) -> bool {
+        self.head.as_ref().is_some_and(|(frame, _)| line::inside(&frame.bytes).is_some())
     }
 
     /// Whether it was read to its end.

@@ -43,6 +43,11 @@ impl Hold {
         self.to.is_some()
     }
 
+    /// When it began, when it ended, and before when it is not known how it was labelled.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        [self.from, self.to, self.labelled].into_iter().flatten()
+    }
+
     fn is_same_pod(&self, other: &Self) -> bool {
         self.key == other.key && self.pod.started == other.pod.started
     }
@@ -222,6 +227,11 @@ impl Addresses {
         let then = mine().find(|h| h.at(at, 0)).or_else(|| mine().rfind(|h| at.is_none() || h.at(at, TURN)));
         let Some(hold) = then else { return mine().next_back().map(|_| Named::Once) };
         Some(if self.is_labelled(ip, hold, at) { Named::Then(hold) } else { Named::Labelled(hold) })
+    }
+
+    /// Who held an address, as far as that is remembered. Pods on a node's network have the node's, whichever they are.
+    pub fn holders(&self, ip: IpAddr) -> impl Iterator<Item = &Hold> {
+        self.holds.get(&ip).into_iter().flatten().filter(|h| !h.pod.host_network)
     }
 
     /// Notes that this address is the cluster's, so that its neighbours may be too.

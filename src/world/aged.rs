@@ -70,6 +70,11 @@ impl<T: PartialEq> Aged<T> {
         changed
     }
 
+    /// What it was before a time is not known.
+    pub fn forget_before(&mut self, from: Nanos) {
+        self.from = self.from.max(Some(from));
+    }
+
     pub fn now(&self) -> Option<&T> {
         self.now.as_ref()
     }
@@ -111,6 +116,11 @@ impl<T: PartialEq> Aged<T> {
     pub fn steps(&self) -> impl Iterator<Item = (Nanos, Option<&T>, Option<&T>)> {
         let after = self.past.iter().skip(1).map(|(_, value)| value).chain([&self.now]);
         self.past.iter().zip(after).map(|((at, before), after)| (*at, before.as_ref(), after.as_ref()))
+    }
+
+    /// When it became something else, as far as that is remembered, and before when nothing is known of it.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.past.iter().map(|(at, _)| *at).chain(self.from)
     }
 
     /// Everything that it is or was.

@@ -267,6 +267,15 @@ impl<K: Ord + Clone, T: PartialEq + Addressed> Kept<K, T> {
         of.filter_map(one).collect()
     }
 
+    /// As [`Turns::moments`]; and of one object, when it changed.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.turns.moments()
+    }
+
+    pub fn moments_of(&self, key: &K) -> impl Iterator<Item = Nanos> {
+        self.all.get(key).into_iter().flat_map(|object| object.is.moments().chain(object.lost.iter().map(|(_, until)| *until)))
+    }
+
     /// Names of all that there are or were.
     pub fn names(&self) -> impl Iterator<Item = &K> {
         self.all.keys()

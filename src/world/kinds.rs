@@ -124,6 +124,17 @@ impl Kinds {
         self.kinds.get(name)?.listed
     }
 
+    /// When the first list of all was in.
+    pub fn from(&self) -> Option<Nanos> {
+        self.kinds.values().filter_map(|k| k.listed).min()
+    }
+
+    /// When kinds that had been known were not any more, and when they were again.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        let open = |k: &Known| k.since.filter(|_| k.how.is_some() && k.listed.is_some());
+        self.kinds.values().flat_map(move |k| k.gaps.iter().flat_map(|(from, to)| [*from, *to]).chain(open(k)))
+    }
+
     /// Whether a change of that time is what the first list of a kind says: it has been so before.
     pub fn is_first(&self, name: &str, at: Nanos) -> bool {
         self.kinds.get(name).is_some_and(|k| match k.listed {

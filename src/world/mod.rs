@@ -6,6 +6,7 @@ mod aged;
 pub mod dns;
 pub mod endpoint;
 mod groups;
+mod histories;
 pub mod ids;
 mod json;
 mod kept;
@@ -13,6 +14,7 @@ mod kinds;
 pub mod labels;
 pub mod line;
 mod managed;
+mod moments;
 mod nodes;
 mod numbers;
 mod objects;
@@ -35,7 +37,8 @@ use crate::model::input::{Change, ObjectId};
 use crate::model::observed::L4;
 use crate::model::time::Nanos;
 use addresses::{Addresses, Holder};
-use aged::{Aged, Then};
+use aged::Then;
+use histories::Histories;
 use kept::Kept;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -58,7 +61,7 @@ pub type Key = (String, String);
 /// The cluster as known.
 #[derive(Debug, Clone, Default)]
 pub struct World {
-    namespaces: HashMap<String, Aged<BTreeMap<String, String>>>,
+    namespaces: Histories<String, BTreeMap<String, String>>,
     pods: HashMap<Arc<Key>, Arc<PodLike>>,
     /// The names of its pods, by namespace.
     in_namespace: HashMap<String, BTreeSet<Arc<Key>>>,
@@ -133,7 +136,7 @@ impl World {
                 // The API server sets it, whatever the manifest says.
                 labels.insert(labels::METADATA_NAME.to_owned(), key.1.clone());
                 let first = at.is_some_and(|at| self.kinds.is_first("namespaces", at));
-                self.namespaces.entry(key.1).or_default().set(Some(labels), at, first)
+                self.namespaces.set(&key.1, Some(labels), at, first)
             }
             ("", "Pod") => {
                 let pod = PodLike::read(doc.root.get("metadata"), doc.root.get("spec"), doc.root.get("status"));
@@ -180,14 +183,7 @@ impl World {
         let namespace = if id.namespace.is_empty() { DEFAULT_NAMESPACE } else { id.namespace.as_str() };
         let key = (namespace.to_owned(), id.name.clone());
         match (id.group.as_str(), id.kind.as_str()) {
-            ("", "Namespace") => {
-                let Some(labels) = self.namespaces.get_mut(&id.name) else { return false };
-                let changed = labels.set(None, at, false);
-                if labels.is_over() {
-                    self.namespaces.remove(&id.name);
-                }
-                changed
-            }
+            ("", "Namespace") => self.namespaces.set(&id.name, None, at, false),
             ("", "Pod") => self.remove_pod(key, at),
             ("", "Service") => self.services.set(&key, None, at, false),
             ("", "Endpoints") | ("discovery.k8s.io", "EndpointSlice") => self.remove_slice(&id.kind, key, at),
@@ -226,12 +222,12 @@ impl World {
 
     /// Labels of a namespace, `kubernetes.io/metadata.name` among them; `None` if no manifest speaks of it.
     pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
-        self.namespaces.get(namespace)?.now()
+        self.namespaces.now(namespace)
     }
 
     /// The same as they were at a time; `None` also where that is not known.
     fn namespace_labels_at(&self, namespace: &str, at: Option<Nanos>) -> Option<&BTreeMap<String, String>> {
-        match self.namespaces.get(namespace)?.at(at) {
+        match self.namespaces.at(namespace, at) {
             Then::Known(labels) => Some(labels),
             Then::Nothing | Then::Forgotten => None,
         }
@@ -239,7 +235,7 @@ impl World {
 
     /// Every namespace that a manifest speaks of, by name.
     pub fn namespaces(&self) -> Vec<&str> {
-        sorted(self.namespaces.iter().filter(|(_, labels)| labels.now().is_some()).map(|(name, _)| name.as_str()))
+        sorted(self.namespaces.names().map(String::as_str))
     }
 
     /// Every pod that a manifest speaks of, by namespace and name.
@@ -274,9 +270,11 @@ impl World {
         &self.settings
     }
 
-    /// Pods that once had an address, and older versions of nodes, services and address groups, that were forgotten for want of room.
+    /// Pods that once had an address, older versions of nodes, services and address groups, and namespaces that are gone, that were forgotten
+    /// for want of room.
     pub fn forgotten(&self) -> u64 {
-        self.addresses.forgotten + self.nodes.forgotten() + self.services.forgotten() + self.groups.forgotten() + self.backends.forgotten()
+        let objects = self.nodes.forgotten() + self.services.forgotten() + self.groups.forgotten() + self.backends.forgotten();
+        self.addresses.forgotten + objects + self.namespaces.forgotten()
     }
 
     /// The workload whose template a pod comes from: by the owners the flow names, else by the shape of the pod's name

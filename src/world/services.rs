@@ -1,19 +1,20 @@
 //! Services and the addresses behind them, now and before. Owns what a service was at a time, who had its addresses, and what its slices
 //! say together; who stands behind an address is said elsewhere (`endpoint`).
 use super::aged::{Aged, Then};
+use super::histories::Histories;
 use super::kept::{Addressed, Claim, Own, Reach};
 use super::objects::{self, Service};
 use super::turns::Turns;
 use super::{Key, World};
 use crate::model::doc;
 use crate::model::time::Nanos;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Addresses behind services.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backends {
-    endpoints: HashMap<Key, Aged<Vec<IpAddr>>>,
+    endpoints: Histories<Key, Vec<IpAddr>>,
     /// The same by the object that tells them: (kind, namespace, name) → (service, addresses).
     slices: BTreeMap<(String, String, String), (String, Vec<IpAddr>)>,
     /// When those of services without a selector changed: of these rules ask for the addresses.
@@ -21,13 +22,9 @@ pub(super) struct Backends {
 }
 
 impl Backends {
-    fn of(&self, namespace: &str, service: &str) -> Option<&Aged<Vec<IpAddr>>> {
-        self.endpoints.get(&(namespace.to_owned(), service.to_owned()))
-    }
-
     /// Another number for each set of addresses that a service had.
     pub fn era(&self, key: &Key, at: Option<Nanos>) -> u64 {
-        self.endpoints.get(key).map_or(0, |all| all.era(at))
+        self.endpoints.era(key, at)
     }
 
     /// The same of what rules ask for.
@@ -36,7 +33,22 @@ impl Backends {
     }
 
     pub fn forgotten(&self) -> u64 {
-        self.turns.forgotten
+        self.turns.forgotten + self.endpoints.forgotten()
+    }
+
+    /// When those changed that rules ask for, and before when nothing is known of them.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.turns.moments()
+    }
+
+    /// When others came to stand behind a service, and before when nothing is known of it.
+    pub fn moments_of(&self, key: &Key) -> impl Iterator<Item = Nanos> {
+        self.endpoints.moments(key)
+    }
+
+    /// All that is and was behind a service.
+    pub fn told_of(&self, key: &Key) -> Option<&Aged<Vec<IpAddr>>> {
+        self.endpoints.get(key)
     }
 }
 
@@ -97,11 +109,7 @@ impl World {
         let key = (namespace.to_owned(), service.to_owned());
         let first = at.is_some_and(|at| self.kinds.is_first("endpointslices", at));
         let selects = self.services.now(&key).is_some_and(|s| !s.selector.is_empty());
-        let told = self.backends.endpoints.entry(key.clone()).or_default();
-        told.set(known.then_some(all), at, first);
-        if told.is_over() {
-            self.backends.endpoints.remove(&key);
-        }
+        self.backends.endpoints.set(&key, known.then_some(all), at, first);
         if let Some(at) = at.filter(|_| !selects) {
             self.backends.turns.note(at);
         }
@@ -167,18 +175,21 @@ impl World {
 
     /// Addresses behind a service.
     pub fn service_endpoints(&self, namespace: &str, name: &str) -> Option<&[IpAddr]> {
-        self.backends.of(namespace, name)?.now().map(Vec::as_slice)
+        self.backends.endpoints.now(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice)
     }
 
     /// All that they may have been at a time; none: that is not known.
     pub fn endpoints_about(&self, namespace: &str, name: &str, at: Option<Nanos>) -> Vec<&[IpAddr]> {
-        let told = self.backends.of(namespace, name).filter(|told| told.is_always() || !self.backends.turns.forget_of(at));
+        let told = self
+            .backends
+            .told_of(&(namespace.to_owned(), name.to_owned()))
+            .filter(|told| told.is_always() || !self.backends.turns.forget_of(at));
         let all: Option<Vec<&[IpAddr]>> = told.and_then(|told| told.about(at)?.map(|ips| ips.map(Vec::as_slice)).collect());
         all.unwrap_or_default()
     }
 
     /// What they were at a time.
     pub(super) fn endpoints_at(&self, namespace: &str, name: &str, at: Option<Nanos>) -> Then<'_, Vec<IpAddr>> {
-        self.backends.of(namespace, name).map_or(Then::Nothing, |all| all.at(at))
+        self.backends.endpoints.at(&(namespace.to_owned(), name.to_owned()), at)
     }
 }

@@ -196,7 +196,7 @@ impl World {
         let namespace = s.pod().map_or_else(own, |(namespace, _)| namespace);
         // What the record says itself is not looked up.
         let told = p.labels.iter().any(|l| l.strip_prefix("k8s:").is_some_and(|l| l.starts_with(labels::NAMESPACE_LABELS)));
-        let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.get(ns).map_or(0, |labels| labels.era(at)) };
+        let of_namespace = |ns: &str| if told { 0 } else { self.namespaces.era(ns, at) };
         let of_service = |key: &Key| self.backends.era(key, at);
         let behind = |key: &Key| [of_namespace(&key.0), of_service(key), self.behind_era(key, at)].into_iter().fold(0, mixed);
         let backends = s.frontend().map_or(0, behind);

@@ -37,6 +37,11 @@ impl Turns {
         self.forgotten += 1;
     }
 
+    /// All of these times that are remembered, and before when nothing is.
+    pub fn moments(&self) -> impl Iterator<Item = Nanos> {
+        self.all.iter().copied().chain(self.from)
+    }
+
     /// Whether anything changed since a time, or shortly before.
     pub fn any_since(&self, at: Nanos) -> bool {
         self.all.back().is_some_and(|last| *last >= at.plus(-SLACK))

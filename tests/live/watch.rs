@@ -2,7 +2,7 @@
 //! refuses, forgets or breaks.
 use super::api::Api;
 use flowhy::model::doc::Doc;
-use flowhy::model::input::{At, Change, Input, KindState};
+use flowhy::model::input::{At, Change, Input, KindState, Link};
 use flowhy::model::time::Nanos;
 use flowhy::source::kube::clock::Clock;
 use flowhy::source::kube::config::Cluster;
@@ -48,6 +48,8 @@ pub fn settling(api: &Api) -> (Watch, Settled) {
 struct Seen {
     inbox: Inbox,
     waiting: VecDeque<At>,
+    /// What was said last of the clock.
+    skew: Option<String>,
     _stop: DropGuard,
 }
 
@@ -56,7 +58,7 @@ impl Seen {
         let (feed, inbox) = channel(64);
         let stop = Stop::new();
         tokio::spawn(Box::new(watch).run(feed, stop.clone()));
-        Self { inbox, waiting: VecDeque::new(), _stop: stop.drop_guard() }
+        Self { inbox, waiting: VecDeque::new(), skew: None, _stop: stop.drop_guard() }
     }
 
     async fn next(&mut self) -> At {
@@ -66,11 +68,13 @@ impl Seen {
                 return at;
             }
             let batch = tokio::time::timeout(Duration::from_secs(60), self.inbox.recv()).await.expect("something comes");
-            let changes = batch.expect("a watch does not end").into_iter().map(|i| match i {
-                Input::World(at) => at,
-                other => panic!("{other:?}"),
-            });
-            self.waiting.extend(changes);
+            for input in batch.expect("a watch does not end") {
+                match input {
+                    Input::World(at) => self.waiting.push_back(at),
+                    Input::Link(Link::Skewed { told, .. }) => self.skew = told,
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 
@@ -492,5 +496,6 @@ async fn lists_and_removals_are_dated_by_the_clusters_clock_where_this_machines_
         }
         let word = if ahead > 0 { "s behind that of here" } else { "s ahead of that of here" };
         assert!(clock.trouble("here").unwrap().contains(word), "{:?}", clock.trouble("here"));
+        assert!(seen.skew.as_ref().is_some_and(|told| told.contains(word)), "the screen hears it too: {:?}", seen.skew);
     }
 }

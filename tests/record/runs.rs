@@ -171,6 +171,47 @@ fn two_clusters_of_one_name_are_told_apart_by_their_nodes_at_once_and_one_after_
     assert_eq!(whys(&[&later, &east])[2..], ["default-deny late"; 2]);
 }
 
+#[test]
+fn flows_of_after_a_recordings_end_are_not_judged_by_its_last_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |from: i64, until: i64, policy: &str, name: &str| {
+        let mut l = Lines::default();
+        l.snapshot((from, from), ("c", "n1"), &[policy]);
+        l.drop(until, "n1");
+        l.save(dir.path(), name)
+    };
+    let flows = |at: &[i64], name: &str| {
+        let mut l = Lines::default();
+        at.iter().for_each(|at| l.drop(*at, "n1"));
+        l.save(dir.path(), name)
+    };
+    let (first, late) = (of(0, 300, "old", "r.jsonl"), flows(&[150, 290, 310, 5_000], "flows.json"));
+    let told = ["default-deny old", "default-deny old", "default-deny old", "undecidable ", "undecidable "];
+    assert_eq!(whys(&[&first, &late]), told);
+    assert_eq!(whys(&[&late, &first]), told, "in whatever order they are named");
+    assert_eq!(whys(&[&late]), ["undecidable "; 4]);
+    // Another recorder of the cluster still ran; and one began again.
+    let (second, next) = (of(10, 900, "old", "s.jsonl"), of(9_000, 9_100, "new", "n.jsonl"));
+    let both = whys(&[&first, &second, &flows(&[310, 1_000], "more.json")]);
+    assert_eq!(both, ["default-deny old", "default-deny old", "default-deny old", "undecidable "]);
+    let all = whys(&[&first, &next, &flows(&[5_000, 9_050, 9_200], "last.json")]);
+    assert_eq!(all, ["default-deny old", "undecidable ", "default-deny new", "default-deny new", "undecidable "]);
+}
+
+#[test]
+fn what_is_missing_after_a_recordings_end_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut r, mut l) = (Lines::default(), Lines::default());
+    r.snapshot((0, 0), ("c", "n1"), &["old"]);
+    r.drop(300, "n1");
+    l.drop(5_000, "n1");
+    let out = fine(&["why", "--from", &r.save(dir.path(), "r.jsonl"), "--from", &l.save(dir.path(), "l.json"), "-o", "json"]);
+    let all: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let open = all.iter().find(|w| w["outcome"] == "undecidable").unwrap_or_else(|| panic!("{out}"));
+    assert!(open["missing"].as_array().unwrap().contains(&json!("policies:networkpolicies stale")), "{open}");
+    assert!(open["because"].to_string().contains("nothing was recorded then"), "{open}");
+}
+
 /// The times that no recording covers, in seconds, as whoever reads the files is told.
 fn uncovered(files: &[&str]) -> Vec<(i64, i64)> {
     let paths: Vec<String> = files.iter().map(|f| (*f).to_owned()).collect();

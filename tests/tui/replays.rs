@@ -150,7 +150,12 @@ fn a_list_of_audits_only_does_not_stop_at_the_first_drop() {
     assert_eq!(a.effects(), SEEKS);
     a.feed(vec![drop_on("5433", "14:02:30")]);
     assert!(shown(&mut a).contains("seeking the next cause"), "{}", shown(&mut a));
-    a.feed(vec![like_the_first(&[("5432", "5434"), (r#""verdict":"FORWARDED""#, r#""verdict":"AUDIT""#), VERDICT, ("14:02:09", "14:02:50")])]);
+    a.feed(vec![like_the_first(&[
+        ("5432", "5434"),
+        (r#""verdict":"FORWARDED""#, r#""verdict":"AUDIT""#),
+        VERDICT,
+        ("14:02:09", "14:02:50"),
+    ])]);
     let t = shown(&mut a);
     assert!(!t.contains("seeking") && t.lines().any(|l| l.contains('▸') && l.contains("5434")), "{t}");
 }

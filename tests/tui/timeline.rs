@@ -317,6 +317,17 @@ fn the_ledger_says_what_of_a_cluster_may_not_be_read() {
     assert!(t.contains("networkpolicies may not be read (no right)") && t.contains("pods forbidden"), "{t}");
 }
 
+#[test]
+fn the_ledger_says_that_this_machines_clock_is_not_the_clusters() {
+    let mut a = flowhy::tui::App::new(bare(), options());
+    let skewed = |told: Option<&str>| Input::Link(Link::Skewed { cluster: "prod".into(), told: told.map(str::to_owned) });
+    a.feed(vec![skewed(Some("the clock of this machine is 300 s behind that of prod"))]);
+    press(&mut a, "8", 80, 24);
+    assert!(text(&picture(&mut a, 80, 24)).contains("is 300 s behind that of prod"));
+    a.feed(vec![skewed(None)]);
+    assert!(!text(&picture(&mut a, 80, 24)).contains("behind that of prod"));
+}
+
 /// The bars of a line, as many as there are on a screen of 80 columns.
 pub fn bars(a: &mut flowhy::tui::App, head: &str) -> String {
     let t = text(&picture(a, 80, 24));
@@ -363,7 +374,9 @@ fn where_events_were_lost_no_drop_is_no_number() {
     let flow = |s: i64| like_the_first(&[("14:02:09", &format!("14:02:{s:02}"))]);
     a.feed(vec![flow(10), flow(50)]);
     let lost = |extra: &str| {
-        format!(r#"{{"lost_events":{{"source":"HUBBLE_RING_BUFFER","num_events_lost":"7"{extra}}},"node_name":"w","time":"2026-04-13T14:02:30Z"}}"#)
+        format!(
+            r#"{{"lost_events":{{"source":"HUBBLE_RING_BUFFER","num_events_lost":"7"{extra}}},"node_name":"w","time":"2026-04-13T14:02:30Z"}}"#
+        )
     };
     a.feed(lines(&lost("")));
     press(&mut a, "6", 80, 24);

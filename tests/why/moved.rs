@@ -179,3 +179,48 @@ fn the_addresses_behind_a_service_without_a_selector_are_those_of_the_time_of_th
     apply(&mut e, 1_000, &ext("203.0.113.9"));
     assert_eq!(about("endpoints:shop/ext", |s| at(&mut e, s)), [NOT, Outcome::NowAllowed]);
 }
+
+#[test]
+fn what_a_namespace_was_that_is_forgotten_is_missing_and_not_taken_from_the_one_that_has_its_name_now() {
+    let mut e = watched(
+        "{endpointSelector: {matchLabels: {app: db}}, ingressDeny: [{fromEndpoints: [{matchLabels: {'k8s:io.cilium.k8s.namespace.labels.env': dev}}]}]}",
+    );
+    let namespace =
+        |name: &str, env: &str| format!("kind: Namespace\napiVersion: v1\nmetadata: {{name: {name}, labels: {{env: {env}}}}}\n");
+    let far = CART.replace("shop", "far");
+    apply(&mut e, 100, &namespace("far", "prod"));
+    tell(&mut e, "", 500, Change::Remove(id("", "Namespace", "", "far")));
+    assert_eq!(from(&mut e, 300, &far, "10.0.0.1").outcome, NOT);
+    for n in 0..5_000 {
+        let name = format!("preview-{n}");
+        apply(&mut e, 600 + n, &namespace(&name, "dev"));
+        tell(&mut e, "", 601 + n, Change::Remove(id("", "Namespace", "", &name)));
+    }
+    apply(&mut e, 10_000, &namespace("far", "dev"));
+    let w = from(&mut e, 301, &far, "10.0.0.1");
+    assert_eq!((w.outcome, w.missing.as_slice()), (Outcome::Undecidable, &["namespace-labels:far".to_owned()][..]));
+    assert!(e.ledger().addresses_forgotten > 800, "{}", e.ledger().addresses_forgotten);
+    assert_eq!(from(&mut e, 10_100, &far, "10.0.0.1").outcome, BY);
+}
+
+#[test]
+fn who_stood_behind_a_service_that_is_forgotten_is_missing_and_not_taken_from_the_pods_of_now() {
+    let mut e = watched("{endpointSelector: {matchLabels: {app: cart}}, egressDeny: [{toEndpoints: [{matchLabels: {app: db}}]}]}");
+    let slice = |name: &str, ip: &str| {
+        format!(
+            "kind: EndpointSlice\napiVersion: discovery.k8s.io/v1\nmetadata: {{name: {name}-x, namespace: shop, labels: {{kubernetes.io/service-name: {name}}}}}\nendpoints: [{{addresses: [{ip}]}}]\n"
+        )
+    };
+    let gone = |name: &str| Change::Remove(id("discovery.k8s.io", "EndpointSlice", "shop", &format!("{name}-x")));
+    assert_eq!(to(&mut e, 100, BARE, "10.96.0.7").outcome, BY);
+    tell(&mut e, "", 500, gone("db"));
+    for n in 0..5_000 {
+        let name = format!("preview-{n}");
+        apply(&mut e, 600 + n, &slice(&name, "10.0.0.99"));
+        tell(&mut e, "", 601 + n, gone(&name));
+    }
+    apply(&mut e, 10_000, &slice("db", "10.0.0.1"));
+    let w = to(&mut e, 101, BARE, "10.96.0.7");
+    assert_eq!(w.outcome, Outcome::Undecidable, "{w:#?}");
+    assert!(!w.missing.is_empty() && e.ledger().addresses_forgotten > 800, "{:?}", w.missing);
+}

@@ -4,9 +4,9 @@
 //! version may have been the one. The datapath is asked first: if by one version it did what it did and by the other it would not have,
 //! that one was in force. If both fit, what both say stays, and where they name nobody in common it is undecidable whose drop it was.
 use super::evidence::{lasted, moment, touched};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, Verdict};
 use crate::model::time::Nanos;
-use crate::model::why::{Agreement, AsOf, Changed, Edit, Outcome, PolicyRef, Version, Why};
+use crate::model::why::{Agreement, AsOf, Changed, Edit, Nearest, Outcome, PolicyRef, Version, Why};
 use crate::model::words::few;
 use crate::policy::PolicySet;
 use crate::policy::ir::Policy;
@@ -154,6 +154,72 @@ pub fn since(why: &Arc<Why>, today: &Why, at: Nanos, turned: Vec<Turned>) -> Opt
     Some(Arc::new(why))
 }
 
+/// What is missing where a record does not say when it was made.
+const TIME: &str = "flow-time";
+
+/// Makes one explanation of a record without a time, of what it comes to now, which is first, and at the other times of which it may be.
+/// `None`: the first holds.
+pub fn undated(judged: &[Arc<Why>]) -> Option<Why> {
+    let (here, others) = judged.split_first()?;
+    let differing: Vec<&Arc<Why>> = others.iter().filter(|w| !same(w, here)).collect();
+    // Which version of a policy it was is not known.
+    let versions = |w: &Why| w.as_of.as_ref().map(|a| a.policies.clone());
+    let as_of = here.as_of.clone().filter(|_| others.iter().all(|w| versions(w) == versions(here)));
+    let mut why = Why { as_of, ..Why::clone(here) };
+    if differing.is_empty() {
+        let unsure = here.agreement == Agreement::Agrees && others.iter().any(|w| w.agreement != Agreement::Agrees);
+        if unsure {
+            why.agreement = Agreement::Unknown;
+            why.because.push(format!("{UNDATED}, and not of all the time that it may be of is it known that it was so"));
+        }
+        return (unsure || why.as_of != here.as_of).then_some(why);
+    }
+    let alike = |w: &&Arc<Why>| w.text == here.text && w.nearest == here.nearest;
+    let named = in_common(&why, &differing).filter(|why| differing.iter().all(|w| w.sides == why.sides));
+    let open = judged.iter().any(|w| w.outcome == Outcome::Undecidable);
+    if let Some(mut why) = named.filter(|why| !open && (differing.iter().all(alike) || why.outcome == Outcome::DefaultDeny)) {
+        if why.outcome != Outcome::NowAllowed {
+            why.agreement = Agreement::Unknown;
+        }
+        if !differing.iter().all(alike) {
+            (why.nearest, why.text) = (None, "no rule allows it".to_owned());
+        }
+        why.because.insert(0, format!("{UNDATED}, and policies have changed: named is what holds whenever it was"));
+        return Some(why);
+    }
+    let mut said: Vec<String> = Vec::new();
+    for w in judged.iter().filter(|w| w.outcome != Outcome::Undecidable) {
+        let told = match paths(w) {
+            none if none.is_empty() => w.text.clone(),
+            paths => format!("{} ({paths})", w.text),
+        };
+        if !said.contains(&told) {
+            said.push(told);
+        }
+    }
+    let said = if said.is_empty() { String::new() } else { format!(": {}", few(said.into_iter(), NAMED)) };
+    why.because = vec![format!("{UNDATED}, and what it comes to depends on when it was{said}")];
+    why.missing.clear();
+    // Which version it was follows from the time.
+    let missing = judged.iter().flat_map(|w| &w.missing).filter(|m| !m.starts_with("version:")).cloned();
+    why.leave_open(missing.chain([TIME.to_owned()]));
+    Some(why)
+}
+
+/// The same where there was too much to ask about. `None`: policies do not matter to it.
+pub fn undatable(here: &Why, o: &Observed, changes: usize) -> Option<Why> {
+    let decision = matches!(o.verdict, Verdict::Forwarded | Verdict::Redirected) && o.reply() != Some(true);
+    if here.outcome == Outcome::NotPolicy || here.outcome == Outcome::Allowed && !decision {
+        return None;
+    }
+    let mut why = here.clone();
+    why.because = vec![format!("{UNDATED}, and what it is judged by has changed {changes} times; by what is so now, {}", here.text)];
+    why.leave_open([TIME.to_owned()]);
+    Some(why)
+}
+
+const UNDATED: &str = "the record does not say when it was";
+
 fn paths(w: &Why) -> String {
     few(w.policies.iter().map(PolicyRef::path), NAMED)
 }
@@ -204,14 +270,8 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
         }
         return (why, i);
     }
-    why.agreement = Agreement::Unknown;
-    let both: Vec<PolicyRef> = why.policies.iter().filter(|p| others.iter().all(|o| o.policies.contains(p))).cloned().collect();
-    let alike = others.iter().all(|o| (o.outcome, o.direction) == (why.outcome, why.direction));
-    if alike && (!both.is_empty() || why.outcome == Outcome::Allowed || others.iter().all(|o| o.policies == why.policies)) {
-        let kept =
-            |n: &crate::model::why::Nearest| both.iter().any(|p| (&p.kind, &p.namespace, &p.name) == (&n.kind, &n.namespace, &n.name));
-        why.nearest = why.nearest.filter(kept);
-        why.policies = both;
+    if let Some(mut why) = in_common(first, &others) {
+        why.agreement = Agreement::Unknown;
         why.because.insert(0, format!("{changes}: named is what holds with or without it"));
         return (why, i);
     }
@@ -221,6 +281,18 @@ fn weigh(at: Nanos, here: &Why, judged: &[Arc<Why>], near: &[Changed]) -> (Why, 
     why.missing.clear();
     why.leave_open(versions_of(near.iter().map(|c| format!("version:{} {}", c.kind, path(c)))));
     (why, i)
+}
+
+/// What is the same by explanations that differ: which way it went, and who had to do with it by all of them. `None`: not enough is.
+fn in_common(first: &Why, others: &[&Arc<Why>]) -> Option<Why> {
+    let both: Vec<PolicyRef> = first.policies.iter().filter(|p| others.iter().all(|o| o.policies.contains(p))).cloned().collect();
+    let alike = others.iter().all(|o| (o.outcome, o.direction) == (first.outcome, first.direction));
+    if !alike || both.is_empty() && first.outcome != Outcome::Allowed && others.iter().any(|o| o.policies != first.policies) {
+        return None;
+    }
+    let kept = |n: &Nearest| both.iter().any(|p| (&p.kind, &p.namespace, &p.name) == (&n.kind, &n.namespace, &n.name));
+    let nearest = first.nearest.clone().filter(kept);
+    Some(Why { policies: both, nearest, ..first.clone() })
 }
 
 /// The flow is older than what is known. Policies that are gone by now may have decided it, so only what the datapath itself confirms

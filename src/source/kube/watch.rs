@@ -9,7 +9,7 @@ pub use super::follow::Pace;
 use super::follow::{Follow, Ticket, kind};
 use super::refusal::{Right, trouble};
 use crate::error::Error;
-use crate::model::input::{Input, KindState};
+use crate::model::input::{Input, KindState, Link};
 use crate::source::backoff::Backoff;
 use crate::source::feed::{Feed, Gone};
 use crate::source::{Source, Stop};
@@ -94,6 +94,8 @@ struct Round {
     wanted: Vec<Wanted>,
     /// What was said of each.
     said: Vec<KindState>,
+    /// What was said of its clock.
+    skew: Option<String>,
     tickets: Vec<Option<Ticket>>,
     running: Vec<Option<AbortHandle>>,
     follows: JoinSet<Result<(), Gone>>,
@@ -106,6 +108,7 @@ impl Round {
             said: vec![KindState::Loading; wanted.len()],
             tickets: wanted.iter().map(|_| Some(watch.ticket.clone())).collect(),
             running: wanted.iter().map(|_| None).collect(),
+            skew: None,
             cluster: watch.cluster,
             pace: watch.pace,
             wanted,
@@ -120,7 +123,7 @@ impl Round {
         feed.flush().await?;
         let mut backoff = Backoff::new(self.pace.first, self.pace.cap, 0);
         // Before the first list is dated.
-        self.cluster.clock.ask(&self.cluster.client).await;
+        self.ask_clock(feed).await?;
         // The core group needs no discovery, and what it has is the most.
         self.settle(&Found::default(), true, feed).await?;
         loop {
@@ -140,8 +143,20 @@ impl Round {
                 }
             };
             self.wait(pause, feed).await?;
-            self.cluster.clock.ask(&self.cluster.client).await;
+            self.ask_clock(feed).await?;
         }
+    }
+
+    /// Asks what time it is there, and says if that is another than here.
+    async fn ask_clock(&mut self, feed: &mut Feed) -> Result<(), Gone> {
+        self.cluster.clock.ask(&self.cluster.client).await;
+        let told = self.cluster.clock.trouble(&self.cluster.name);
+        if told != self.skew {
+            self.skew.clone_from(&told);
+            feed.send(Input::Link(Link::Skewed { cluster: self.cluster.name.clone(), told })).await?;
+            feed.flush().await?;
+        }
+        Ok(())
     }
 
     /// Waits, and takes note of kinds that are not followed any more.

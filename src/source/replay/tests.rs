@@ -1,6 +1,6 @@
-use crate::source::file::Recording;
 use super::*;
 use crate::model::input::Link;
+use crate::source::file::Recording;
 use tokio::time::Instant;
 
 fn line(second: i64) -> String {

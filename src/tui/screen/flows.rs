@@ -282,7 +282,7 @@ fn empty(pen: &mut Pen<'_>, m: &Model, engine: &Engine, v: &View, area: Rect) {
                     lines.push(say(format!("  trying again in {wait}"), look.dim()));
                 }
                 Link::Lost { server, cause, .. } => lines.push(say(format!("{server} is given up: {cause}"), look.drop())),
-                Link::Late { .. } | Link::Left { .. } | Link::Clock { .. } => {}
+                Link::Late { .. } | Link::Left { .. } | Link::Skewed { .. } | Link::Clock { .. } => {}
             }
         }
     } else if m.closed {

@@ -81,7 +81,11 @@ fn all(m: &Model, engine: &Engine, of: u16, room: usize) -> Vec<Vec<Seg>> {
     }
     // What stands in place of a bar.
     let signs = [
-        (look.g.unknown, STATS | TIMELINE, "in place of a bar: nothing came, but something may be lacking (lost, not listened for, in no recording); the ledger says more"),
+        (
+            look.g.unknown,
+            STATS | TIMELINE,
+            "in place of a bar: nothing came, but something may be lacking (lost, not listened for, in no recording); the ledger says more",
+        ),
         (look.g.dot, TIMELINE, "in place of a bar: this part of the recording was not played yet"),
     ];
     for (glyph, _, text) in signs.into_iter().filter(|s| s.1 & of != 0) {

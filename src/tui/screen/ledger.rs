@@ -151,7 +151,10 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     }
     let forgotten = [
         (l.versions_forgotten, "older versions of policies are forgotten, for want of room: what is older is not judged by them"),
-        (l.addresses_forgotten, "pods are forgotten that once had an address, for want of room: flows of then may lack their names"),
+        (
+            l.addresses_forgotten,
+            "pods, services and namespaces of once are forgotten, for want of room: flows of then may lack their names and labels",
+        ),
         (l.ids_left_out, "entries of agents' dictionaries are left out, for want of room or of a name: their numbers name nobody"),
         (l.ids_unnamed, "flows name their policy by a number that names nobody here"),
     ];
@@ -168,8 +171,11 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
     if engine.fault_count() > MOST {
         out.push(vec![seg(format!("   and {} more", count((engine.fault_count() - MOST) as u64)), look.dim())]);
     }
-    if !engine.links().is_empty() || !engine.ended().is_empty() {
+    if !engine.links().is_empty() || !engine.ended().is_empty() || engine.clocks().next().is_some() {
         head(&mut out, "sources");
+    }
+    for told in engine.clocks() {
+        out.extend(wrap(told, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     for link in engine.links().values() {
         let (text, style) = match link {
@@ -184,7 +190,7 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
                 let hint = hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
                 (format!("{server}: given up, {cause}{hint}"), look.drop())
             }
-            Link::Late { .. } | Link::Left { .. } | Link::Clock { .. } => continue,
+            Link::Late { .. } | Link::Left { .. } | Link::Skewed { .. } | Link::Clock { .. } => continue,
         };
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), style)]));
     }
