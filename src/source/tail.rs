@@ -81,9 +81,8 @@ mod tests {
             std::io::Write::write_all(&mut to, text.as_bytes()).unwrap();
             to.finish().unwrap()
         };
-        let zstd = |text: &str| zstd::bulk::compress(text.as_bytes(), 1).unwrap();
-        let packers: [(Packed, &dyn Fn(&str) -> Vec<u8>); 2] = [(Packed::Gzip, &gzip), (Packed::Zstd, &zstd)];
-        for (packed, pack) in packers {
+        for packed in [Packed::Gzip, Packed::Zstd] {
+            let pack = |text: &str| if packed == Packed::Gzip { gzip(text) } else { zstd::bulk::compress(text.as_bytes(), 1).unwrap() };
             let path = dir.path().join("r");
             let name = path.to_str().unwrap();
             let parts = |n: i64| (0..n).map(|i| (i * 100..(i + 1) * 100).map(line).collect::<String>());
