@@ -16,6 +16,7 @@ use crate::policy::{self, PolicySet, Posture, Step, Unread, Versions};
 use crate::world::World;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them. A version shares
@@ -409,6 +410,11 @@ impl Clusters {
     /// Its place, and whether there are others.
     pub fn main_home(&self) -> (Home, bool) {
         (usize::from(!self.live.is_empty()), self.live.len() > 1)
+    }
+
+    /// Places of those that flows are judged by.
+    pub fn homes(&self) -> Range<Home> {
+        if self.live.is_empty() { 0..1 } else { 1..self.live.len() + 1 }
     }
 
     fn all(&self) -> impl Iterator<Item = &Cluster> {

@@ -10,6 +10,7 @@ pub mod contrast;
 pub mod cover;
 pub mod edges;
 mod enrich;
+mod events;
 mod facts;
 mod fold;
 mod held;
@@ -464,9 +465,10 @@ impl Engine {
         if let Some(talk) = talk {
             self.talks.of(talk, home);
         }
-        let mut cause = None;
+        let (mut cause, mut before) = (None, None);
+        let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(o, at, why, &from.name, &to.name);
+            (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }
@@ -475,17 +477,19 @@ impl Engine {
             && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
-            let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
+            let cluster = self.clusters.get(home).policies().cluster().map(str::to_owned);
+            let traffic = Traffic { cluster, from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
             self.causes.forwarded(&traffic, at);
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
             let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
+            let before = before.flatten().and_then(|b: u64| u32::try_from(seq.checked_sub(b)?).ok()).unwrap_or(0);
+            let row = Row { cause, before, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let owners = [from.workload.as_str(), to.workload.as_str()];
             let full = Full { response, observed: o, why: None, cause, owners };
-            let seq = match frame.codec {
+            match frame.codec {
                 Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
                 Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
             };

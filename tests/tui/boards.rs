@@ -280,11 +280,26 @@ fn causes_are_sorted_and_audited_ones_are_a_list_of_their_own() {
     let first = |t: &str| t.lines().nth(3).unwrap().to_owned();
     assert!(first(&play("2")).contains("web-egress"));
     // The newest one is the drop that was let through since.
-    assert!(first(&play("2sn")).contains("▸✓"), "{}", play("2sn"));
+    assert!(first(&play("2sn")).contains("now allowed?"), "{}", play("2sn"));
     let t = play("2vv");
     assert!(t.contains("what enforcement would drop") && t.contains("mail-out") && !t.contains("db-ingress:"), "{t}");
     let t = play("2v");
     assert!(!t.contains("mail-out") && t.contains("db-ingress:"), "{t}");
+}
+
+#[test]
+fn what_passed_is_fixed_once_it_was_not_dropped_for_ten_seconds() {
+    let mut a = app(options());
+    let drop = |a: &mut flowhy::tui::App| {
+        let t = text(&picture(a, 80, 24));
+        t.lines().find(|l| l.contains("now allowed?")).unwrap().to_owned()
+    };
+    press(&mut a, "2sn", 80, 24);
+    assert!(drop(&mut a).contains("new"), "{}", drop(&mut a));
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:02:22")));
+    assert!(drop(&mut a).contains("✓") && drop(&mut a).contains("fixed ✓"), "{}", drop(&mut a));
 }
 
 #[test]

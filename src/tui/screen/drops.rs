@@ -8,6 +8,7 @@ use crate::tui::model::{Model, Screen};
 use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::update::board::sorted;
+use crate::tui::view::View;
 use crate::tui::widget::name::fixed_namespace;
 use crate::tui::widget::pen::{Pen, length, seg};
 use crate::tui::widget::spark::spark;
@@ -160,9 +161,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
         }
-        // What is gone from the store cannot be asked whether it passes.
-        if engine.ledger().evicted > 0 && m.view().is_some_and(|v| !v.is_all()) {
-            title.push(seg("  counted over the flows held", look.dim()));
+        // What was gone from the store when the filter came could not be asked whether it passes.
+        if let Some(since) = m.view().and_then(View::since).filter(|_| engine.ledger().evicted > 0) {
+            title.push(seg(format!("  counted since {}", m.clock(since, engine)), look.dim()));
         }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
@@ -192,15 +193,17 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     cursor
 }
 
-/// What stands below the list, so that nothing ends unsaid: `+2 more below, 1 of them fixed`.
+/// What stands below the list, so that nothing ends unsaid: `+3 more below, 1 of them fixed, 1 would be`.
 fn below(m: &Model) -> String {
     let (_, top) = place(m, usize::from(list_height(m)));
     let more: Vec<State> = m.causes().skip(top + usize::from(list_height(m))).map(|l| l.state).collect();
-    let fixed = more.iter().filter(|s| matches!(s, State::Mended | State::Fixed)).count();
-    match (more.len(), fixed) {
-        (0, _) => String::new(),
-        (n, 0) => format!("+{n} more below"),
-        (n, fixed) => format!("+{n} more below, {fixed} of them fixed"),
+    let of = |state: State| more.iter().filter(|s| **s == state).count();
+    match (more.len(), of(State::Fixed), of(State::Mended)) {
+        (0, ..) => String::new(),
+        (n, 0, 0) => format!("+{n} more below"),
+        (n, 0, mended) => format!("+{n} more below, {mended} of them would be fixed"),
+        (n, fixed, 0) => format!("+{n} more below, {fixed} of them fixed"),
+        (n, fixed, mended) => format!("+{n} more below, {fixed} of them fixed, {mended} would be"),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::admitted::By;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
+use crate::policy::PolicySet;
 use crate::tui::action::Action;
 use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
 use crate::tui::causes::Only;
@@ -426,18 +427,24 @@ fn order(m: &mut Model, set: impl Fn(&mut Sort, &mut bool)) {
     }
 }
 
-/// The policy in question.
-fn policy_here(m: &Model) -> Option<PolicyRef> {
+/// The policy in question, among those of its cluster.
+fn policy_here<'a>(m: &Model, engine: &'a Engine) -> Option<(PolicyRef, &'a PolicySet)> {
     match m.screen() {
-        Some(Screen::Policies(p)) => p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| l.policy.clone()),
-        Some(Screen::Why(c)) => c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| c.why.as_ref()?.policies.first().cloned()),
+        Some(Screen::Policies(p)) => {
+            p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| (l.policy.clone(), engine.policies_of(l.home)))
+        }
+        Some(Screen::Why(c)) => {
+            let why = c.why.as_ref()?;
+            let policy = c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| why.policies.first().cloned())?;
+            Some((policy, engine.policies_of(engine.home_named(why.cluster.as_deref()))))
+        }
         _ => None,
     }
 }
 
 /// Its text, with its title.
 fn sheet(m: &Model, engine: &Engine) -> Option<(String, Sheet)> {
-    let (policy, set) = (policy_here(m)?, engine.policies());
+    let (policy, set) = policy_here(m, engine)?;
     let (text, (line, _)) = set.text(&policy).zip(set.lines(&policy))?;
     Some((format!("{} {}  {}:{line}", policy.kind, policy.path(), text.file), Sheet::cut(&text, line)))
 }
