@@ -380,9 +380,9 @@ impl Heard {
         asked && since.is_some_and(|since| now.since(last.max(since).max(met.from)) > QUIET)
     }
 
-    /// Whether nobody listened at any moment of a time.
+    /// Whether there was a moment of a time, its end excepted, at which nobody listened.
     pub fn misses(&self, begin: Nanos, end: Nanos) -> bool {
-        self.breaks.iter().any(|(from, to)| *from <= begin && end <= *to) || self.all.shut.is_some_and(|since| since <= begin)
+        self.breaks.iter().any(|(from, to)| *from < end && *to > begin) || self.all.shut.is_some_and(|since| since < end)
     }
 }
 
@@ -445,7 +445,8 @@ mod tests {
         assert!(!h.would_hear(id(1), s(100), s(1_000)) && h.upto(s(1_000)) == s(110) && h.is_deaf());
         up(&mut h, "a", 1_000);
         assert!(!h.would_hear(id(1), s(100), s(1_020)) && h.would_hear(id(1), s(100), s(1_031)));
-        assert!(h.misses(s(200), s(260)) && !h.misses(s(100), s(160)) && !h.misses(s(990), s(1_050)));
+        assert!(h.misses(s(200), s(260)) && h.misses(s(100), s(160)) && h.misses(s(990), s(1_050)));
+        assert!(!h.misses(s(100), s(110)) && !h.misses(s(1_000), s(1_050)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod facts;
 mod fold;
 pub mod heard;
 mod held;
+pub mod lapses;
 pub mod nodes;
 mod outlook;
 mod pool;
@@ -60,6 +61,7 @@ pub use enrich::{Who, who};
 use heard::Heard;
 use held::Full;
 pub use held::Sieve;
+use lapses::Lapses;
 use nodes::Nodes;
 pub use outlook::Found;
 use outlook::Outlook;
@@ -148,6 +150,7 @@ pub struct Engine {
     tally: Option<Box<Tally>>,
     names: enrich::Names,
     ledger: Ledger,
+    lapses: Lapses,
     links: BTreeMap<Arc<str>, Link>,
     /// Clusters whose clock is not this machine's, and how it differs.
     clocks: BTreeMap<Arc<str>, String>,
@@ -191,6 +194,7 @@ impl Engine {
             tally,
             names: enrich::Names::default(),
             ledger: Ledger::default(),
+            lapses: Lapses::default(),
             links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             nodes: Nodes::default(),
@@ -231,6 +235,7 @@ impl Engine {
             }
             Input::World(At { change: Change::Gap(gap), .. }) => {
                 self.heard.gap(&gap);
+                self.lapses.add(gap.from, gap.until);
                 self.ledger.gap(gap);
             }
             // Manifests of a recording: those that are given stand in for them.
@@ -411,6 +416,7 @@ impl Engine {
             match &response.response_types {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                    self.lapses.lost(lost, at);
                     let when = if at == Nanos::default() { self.moment() } else { at.min(self.moment()) };
                     self.heard.lost(&frame.from, &response.node_name, when);
                 }

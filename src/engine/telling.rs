@@ -5,6 +5,7 @@ use super::clusters::{Home, Origin};
 use super::cover::Cover;
 use super::heard::Heard;
 use super::held::Sieve;
+use super::lapses::Lapses;
 use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
@@ -89,6 +90,11 @@ impl Engine {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Times of which records may be lacking.
+    pub fn lapses(&self) -> &Lapses {
+        &self.lapses
     }
 
     /// The state of each live server.

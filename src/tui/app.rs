@@ -48,7 +48,10 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        if let Input::World(At { change: Change::Gap(_), .. }) = &input {
+        // That a recording ends and the next begins later is no news of a server.
+        if let Input::World(At { change: Change::Gap(gap), .. }) = &input
+            && !gap.server.is_empty()
+        {
             self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned());
         }
         self.engine.is_now(self.model.now(&self.engine));
@@ -81,7 +84,7 @@ impl App {
 
     /// No source will send anything any more.
     pub fn close(&mut self) {
-        self.model.closed = true;
+        (self.model.closed, self.model.gone) = (true, true);
         if self.model.options.live {
             self.engine.is_now(self.model.now(&self.engine));
             self.engine.is_over();
