@@ -1,9 +1,9 @@
 //! Where one run of a recorder ends and the next begins: in one set of files, or in two recordings of one cluster; or none begins.
 //!
 //! Owns since when each kind of object is known, and the time between two runs or after the last, of which nothing is: it is said as the watch
-//! of a kind is said to be broken, from the last that the former run wrote. In a snapshot, a list that is newer than the one before tells a
-//! new run. Reads no line.
-use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+//! of a kind is said to be broken, from the last that the former run wrote; and between two runs that flows are lacking. In a snapshot, a
+//! list that is newer than the one before tells a new run. Reads no line.
+use crate::model::input::{At, Change, Gap, Kind, KindState, ObjectId};
 use crate::model::time::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +41,10 @@ pub(super) struct Runs {
     before: Option<Nanos>,
     /// Until when a kind was known to recordings that this one goes on after, as long as it says nothing of it itself.
     left: BTreeMap<Of, Option<Nanos>>,
+    /// Recordings were joined here: whoever did that says what lies between them.
+    joined: bool,
+    /// The snapshot at hand is of a new run.
+    new: bool,
     /// Objects of a former run of which the new one has no list yet.
     waiting: BTreeSet<(Arc<str>, ObjectId)>,
 }
@@ -55,7 +59,7 @@ impl Runs {
         let (kinds, others) = std::mem::take(&mut self.kinds).into_iter().partition(|((c, ..), _)| c == cluster);
         let (waiting, longer) = std::mem::take(&mut self.waiting).into_iter().partition(|(c, _)| c == cluster);
         (self.kinds, self.waiting) = (others, longer);
-        Self { kinds, waiting, left: self.left.clone(), seen: self.seen, before: None }
+        Self { kinds, waiting, left: self.left.clone(), seen: self.seen, ..Self::default() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -73,6 +77,7 @@ impl Runs {
                 *own = known;
             }
         }
+        self.joined = true;
         self.waiting.extend(former.waiting);
         self.saw(former.seen);
     }
@@ -80,6 +85,7 @@ impl Runs {
     /// A snapshot begins.
     pub fn begin(&mut self) {
         self.before = self.seen;
+        self.new = false;
     }
 
     /// Takes in how well a kind is known. If a new run says so, that it was not for a while.
@@ -88,9 +94,18 @@ impl Runs {
         let old = self.kinds.insert(of.clone(), (how, at.at));
         let was_known = |was: How| was == How::Synced || was == How::Absent && how != How::Absent;
         let lapsed = old.filter(|(was, since)| in_snapshot && was_known(*was) && *since < at.at);
+        self.new |= lapsed.is_some();
         let lapse = lapsed.and_then(|_| self.lapse(&of));
         self.left.remove(&of);
         lapse
+    }
+
+    /// That there is no record of the time between two runs: the later one's snapshot is dated by its first record.
+    pub fn unrecorded(&mut self, first: Option<Nanos>) -> Option<At> {
+        let told = std::mem::take(&mut self.joined);
+        let (from, until) = self.before.zip(first).filter(|(from, until)| self.new && !told && from < until)?;
+        let gap = Gap { server: Arc::from(""), node: String::new(), from, until };
+        Some(At { cluster: Arc::from(""), at: Some(until), change: Change::Gap(Arc::new(gap)) })
     }
 
     fn lapse(&self, of: &Of) -> Option<At> {
@@ -102,7 +117,9 @@ impl Runs {
 
     /// A snapshot ends that has named these kinds: the others are not watched any more.
     pub fn end(&mut self, named: &BTreeSet<Of>) -> Vec<At> {
-        self.leave(|of| !named.contains(of))
+        let left = self.leave(|of| !named.contains(of));
+        self.new |= !left.is_empty();
+        left
     }
 
     /// The recording is over, and a record that is none of its own is of a later time than all that it saw. What it knew, unless it is `known`
