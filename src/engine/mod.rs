@@ -14,6 +14,7 @@ mod events;
 mod facts;
 mod fold;
 mod held;
+pub mod lapses;
 pub mod nodes;
 mod outlook;
 mod pool;
@@ -58,6 +59,7 @@ use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
 pub use held::Sieve;
+use lapses::Lapses;
 use nodes::Nodes;
 pub use outlook::Found;
 use outlook::Outlook;
@@ -146,6 +148,7 @@ pub struct Engine {
     tally: Option<Box<Tally>>,
     names: enrich::Names,
     ledger: Ledger,
+    lapses: Lapses,
     links: BTreeMap<Arc<str>, Link>,
     /// Clusters whose clock is not this machine's, and how it differs.
     clocks: BTreeMap<Arc<str>, String>,
@@ -186,6 +189,7 @@ impl Engine {
             tally,
             names: enrich::Names::default(),
             ledger: Ledger::default(),
+            lapses: Lapses::default(),
             links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             nodes: Nodes::default(),
@@ -219,7 +223,10 @@ impl Engine {
                 self.ledger.ids_left_out = self.ids.left_out();
             }
             Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
-            Input::World(At { change: Change::Gap(gap), .. }) => self.ledger.gap(gap),
+            Input::World(At { change: Change::Gap(gap), .. }) => {
+                self.lapses.add(gap.from, gap.until);
+                self.ledger.gap(gap);
+            }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
@@ -397,6 +404,7 @@ impl Engine {
             match &response.response_types {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                    self.lapses.lost(lost, at);
                 }
                 Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
                 _ => {}

@@ -2,6 +2,7 @@
 use super::causes::Causes;
 use super::clusters::{Home, Origin};
 use super::cover::Cover;
+use super::lapses::Lapses;
 use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
@@ -85,6 +86,11 @@ impl Engine {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Times of which records may be lacking.
+    pub fn lapses(&self) -> &Lapses {
+        &self.lapses
     }
 
     /// The state of each live server.

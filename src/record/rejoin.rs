@@ -217,6 +217,7 @@ impl Rejoin {
         let kinds = named.iter().filter_map(|a| if let About::Kind(c, g, k) = a { Some((c.clone(), g.clone(), k.clone())) } else { None });
         let mut out = self.runs.end(&kinds.collect());
         self.renew(&out);
+        out.extend(self.runs.unrecorded(at));
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
         for a in gone {
@@ -315,6 +316,7 @@ mod tests {
                 let word = format!("{:?}", k.state).to_lowercase();
                 format!("{} {}", word.split('(').next().unwrap(), at.at.map_or(0, |t| t.0))
             }
+            Change::Gap(g) => format!("nothing {}..{}", g.from.0, g.until.0),
             _ => "?".to_owned(),
         }
     }

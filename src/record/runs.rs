@@ -1,9 +1,9 @@
 //! Where one run of a recorder ends and the next begins: in one set of files, or in two recordings of one cluster; or none begins.
 //!
 //! Owns since when each kind of object is known, and the time between two runs or after the last, of which nothing is: it is said as the watch
-//! of a kind is said to be broken, from the last that the former run wrote. In a snapshot, a list that is newer than the one before tells a new run. Reads no
-//! line.
-use crate::model::input::{At, Change, Kind, KindState, ObjectId};
+//! of a kind is said to be broken, from the last that the former run wrote; and between two runs that flows are lacking. In a snapshot, a
+//! list that is newer than the one before tells a new run. Reads no line.
+use crate::model::input::{At, Change, Gap, Kind, KindState, ObjectId};
 use crate::model::time::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +39,10 @@ pub(super) struct Runs {
     /// The latest time of all that was read; and of what was read before the snapshot at hand.
     seen: Option<Nanos>,
     before: Option<Nanos>,
+    /// Recordings were joined here: whoever did that says what lies between them.
+    joined: bool,
+    /// The snapshot at hand is of a new run.
+    new: bool,
     /// Objects of a former run of which the new one has no list yet.
     waiting: BTreeSet<(Arc<str>, ObjectId)>,
 }
@@ -56,6 +60,7 @@ impl Runs {
                 *own = known;
             }
         }
+        self.joined = true;
         self.waiting.extend(former.waiting);
         self.saw(former.seen);
     }
@@ -63,6 +68,7 @@ impl Runs {
     /// A snapshot begins.
     pub fn begin(&mut self) {
         self.before = self.seen;
+        self.new = false;
     }
 
     /// Takes in how well a kind is known. If a new run says so, that it was not for a while.
@@ -71,7 +77,16 @@ impl Runs {
         let old = self.kinds.insert(of.clone(), (how, at.at));
         let (was, since) = old.filter(|_| in_snapshot)?;
         let known = was == How::Synced || was == How::Absent && how != How::Absent;
+        self.new |= known && since < at.at;
         if known && since < at.at { self.lapse(&of) } else { None }
+    }
+
+    /// That there is no record of the time between two runs: the later one's snapshot is dated by its first record.
+    pub fn unrecorded(&mut self, first: Option<Nanos>) -> Option<At> {
+        let told = std::mem::take(&mut self.joined);
+        let (from, until) = self.before.zip(first).filter(|(from, until)| self.new && !told && from < until)?;
+        let gap = Gap { server: Arc::from(""), node: String::new(), from, until };
+        Some(At { cluster: Arc::from(""), at: Some(until), change: Change::Gap(Arc::new(gap)) })
     }
 
     fn lapse(&self, (cluster, group, kind): &Of) -> Option<At> {
@@ -81,7 +96,9 @@ impl Runs {
 
     /// A snapshot ends that has named these kinds: the others are not watched any more.
     pub fn end(&mut self, named: &BTreeSet<Of>) -> Vec<At> {
-        self.leave(|of| !named.contains(of))
+        let left = self.leave(|of| !named.contains(of));
+        self.new |= !left.is_empty();
+        left
     }
 
     /// The recording is over, and a record that is none of its own is of a later time than all that it saw. What it knew, unless it is `known`

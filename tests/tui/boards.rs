@@ -206,16 +206,22 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
 fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
     let t = play("7<cr>");
     assert!(t.contains("policy:NetworkPolicy/shop/db-ingr") && t.contains("of 17"), "{t}");
-    // What stands on the list is what is behind it, and nothing of it passed.
-    for down in 0..5 {
-        let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);
-        let line = row(list.backend().buffer(), 3 + down as u16);
-        let stopped: usize = line.split_whitespace().rev().skip(1).take(2).filter_map(|n| n.parse::<usize>().ok()).sum();
-        let t = play(&format!("7{}<cr>", "j".repeat(down)));
-        // A packet makes one record or two.
-        let records = t.split(" of 17 ").next().and_then(|head| head.split_whitespace().last()).and_then(|n| n.parse::<usize>().ok());
-        assert!(stopped > 0 && records.is_some_and(|n| (stopped..=2 * stopped).contains(&n)), "{line}\n{t}");
-    }
+    // What stands on the list is what is behind it, and nothing of it passed: packets, and their records. One of them made two, at the drop
+    // and as a verdict.
+    let found: Vec<(String, usize, usize)> = (0..5)
+        .map(|down| {
+            let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);
+            let line = row(list.backend().buffer(), 3 + down as u16);
+            let name = line.split_whitespace().find(|w| w.contains('/')).unwrap().to_owned();
+            let stopped = line.split_whitespace().rev().skip(1).take(2).filter_map(|n| n.parse::<usize>().ok()).sum();
+            let t = play(&format!("7{}<cr>", "j".repeat(down)));
+            let records = t.split(" of 17 ").next().and_then(|head| head.split_whitespace().last()).and_then(|n| n.parse().ok());
+            (name, stopped, records.unwrap_or_else(|| panic!("{line}\n{t}")))
+        })
+        .collect();
+    let expected = [("db-ingress", 3, 4), ("mail-out", 1, 1), ("cart-api", 1, 1), ("deny-all", 2, 2), ("web-egress", 2, 2)];
+    let expected = expected.map(|(name, stopped, records)| (format!("shop/{name}"), stopped, records));
+    assert_eq!(found, expected);
     let t = play("7e");
     assert!(t.contains("name: db-ingress"), "{t}");
     let t = play("n<cr>e");
