@@ -605,3 +605,15 @@ fn on_a_narrow_screen_it_is_seen_who_called_whom() {
     let flows: Vec<String> = (3..8).map(|y| row(&b, y)).collect();
     assert!(flows.iter().all(|l| l.contains('→')), "{flows:?}");
 }
+
+#[test]
+fn under_a_filter_a_paused_picture_stands_to_its_last_bar() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>2<space>", 80, 24);
+    let cause = |a: &mut App| text(&picture(a, 80, 24)).lines().find(|l| l.contains("5433") && l.contains('▇')).unwrap().to_owned();
+    let before = cause(&mut a);
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:02:43")));
+    assert_eq!(cause(&mut a), before);
+}
