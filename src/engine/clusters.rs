@@ -102,13 +102,13 @@ impl Cluster {
 
     /// Which versions of the policies a flow of this time is judged by, and in which cluster; flows of two times with the same ones are
     /// judged alike.
-    pub fn era(&self, at: Nanos) -> ([u64; 3], u64) {
+    pub fn era(&self, at: Nanos) -> ([u64; 4], u64) {
         if at == Nanos::default() {
             // Without a time it may come to something else whenever anything changes.
-            return ([self.policies.number(), self.policies.renumbered(), u64::MAX], self.world.generation());
+            return ([self.policies.number(), self.policies.renumbered(), u64::MAX, 0], self.world.generation());
         }
-        let versions = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
-        (versions, self.world.era_of_peers(Some(at)))
+        let [before, here, after] = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
+        ([before, here, after, self.policies.era(at)], self.world.era_of_peers(Some(at)))
     }
 
     /// What a flow of this time is judged with.

@@ -104,19 +104,16 @@ impl Tape {
         self.tracks.iter_mut().all(Track::is_ready)
     }
 
-    /// The first line of a recording's state: it goes on after those that are over. Others, of the same time, are merged.
-    fn follow(&mut self, place: usize) {
-        let over: Vec<Rejoin> = self.tracks.iter_mut().filter(|t| t.is_over()).map(|t| std::mem::take(&mut t.state)).collect();
-        if let Some(track) = self.tracks.get_mut(place) {
-            track.begun = true;
-            over.into_iter().for_each(|former| track.state.follow(former));
-        }
-    }
-
     /// The next of a recording; before its first record, whether the recordings before ended a while ago: of the time between there is none.
     fn next_of(&mut self, place: usize) -> Option<Next> {
-        let track = self.tracks.get_mut(place)?;
-        let next = track.next();
+        let (before, rest) = self.tracks.split_at_mut(place);
+        let (track, after) = rest.split_first_mut()?;
+        // It goes on after those of its clusters that are over. Others, of the same time, are merged.
+        let mut over = |cluster: &Arc<str>| {
+            let over = before.iter_mut().chain(&mut *after).filter(|t| t.is_over());
+            over.filter_map(|t| t.state.hand_over(cluster)).collect()
+        };
+        let next = track.next(&mut over);
         let Some(Next::Line(_, Some(at))) = next else { return next };
         let (first, from) = (!std::mem::replace(&mut track.told, true), self.upto);
         self.upto = from.max(Some(at));
@@ -196,9 +193,7 @@ impl Iterator for Tape {
                 }
             }
             let place = first?.0;
-            if self.tracks.get(place).is_some_and(Track::begins) {
-                self.follow(place);
-            } else if let Some(lapses) = self.outlive(place) {
+            if let Some(lapses) = self.outlive(place) {
                 return Some(Next::Changes(lapses));
             }
             let track = self.tracks.get_mut(place)?;
@@ -223,11 +218,6 @@ impl Track {
             told: false,
             outlived: false,
         }
-    }
-
-    /// Whether the next line is the first of its state.
-    fn begins(&self) -> bool {
-        !self.begun && !self.waits && self.is_state()
     }
 
     /// Whether the next line is one of state.
@@ -285,7 +275,7 @@ impl Track {
         self.head = Some((frame, at));
     }
 
-    fn next(&mut self) -> Option<Next> {
+    fn next(&mut self, over: &mut dyn FnMut(&Arc<str>) -> Vec<Rejoin>) -> Option<Next> {
         if let Some((name, how)) = self.ended.take() {
             return Some(Next::End(name, how));
         }
@@ -302,11 +292,12 @@ impl Track {
             self.state.saw(at);
             return Some(Next::Line(frame, at));
         };
+        self.begun = true;
         if let Some(record) = line::learnt(text) {
             let bytes = frame.bytes.slice_ref(record);
             return Some(if self.state.teaches() { Next::Taught(Frame { bytes, ..frame }) } else { Next::Changes(Vec::new()) });
         }
-        match self.state.take(text) {
+        match self.state.take(text, over) {
             Ok(changes) => Some(Next::Changes(changes)),
             Err(why) => {
                 frame.broken = Some(why);

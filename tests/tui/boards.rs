@@ -583,3 +583,25 @@ fn on_sixty_columns_policies_keep_their_names() {
     let t = text(&play_at("7", 60, 24));
     assert!(t.contains("shop/db-ingress ") && t.contains("shop/web-egress ") && !t.contains("LAST CHANGE"), "{t}");
 }
+
+#[test]
+fn behind_a_cell_of_the_matrix_stand_the_flows_of_its_window_only() {
+    let mut a = app(options());
+    // A quarter of an hour later, what was there has left the window.
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:17:30")));
+    press(&mut a, "4<cr>", 120, 36);
+    let t = text(&picture(&mut a, 120, 36));
+    assert!(t.contains("since:2026-04-13T14:12:40Z"), "{t}");
+}
+
+#[test]
+fn on_a_narrow_screen_it_is_seen_who_called_whom() {
+    let mut a = app(options());
+    press(&mut a, "1", 40, 10);
+    let b = picture(&mut a, 40, 10).backend().buffer().clone();
+    // Between the head and the line of keys.
+    let flows: Vec<String> = (3..8).map(|y| row(&b, y)).collect();
+    assert!(flows.iter().all(|l| l.contains('→')), "{flows:?}");
+}

@@ -9,7 +9,7 @@ use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::update::board::sorted;
 use crate::tui::view::View;
-use crate::tui::widget::name::fixed_namespace;
+use crate::tui::widget::name::{fixed_namespace, pair};
 use crate::tui::widget::pen::{Pen, length, seg};
 use crate::tui::widget::spark::spark;
 use crate::tui::widget::{bar, verdict};
@@ -317,36 +317,4 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
         (Some((ns, rest)), Some(fixed)) if ns == fixed => rest,
         _ => name,
     }
-}
-
-/// A name without its namespace; what is behind the slash of a range of addresses is none.
-fn last(name: &str) -> &str {
-    let ns = |s: &str| !s.contains(['.', ':']);
-    name.rsplit_once('/').filter(|(head, _)| ns(head)).map_or(name, |(_, rest)| rest)
-}
-
-/// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
-pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
-    let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
-    let (a, b) = (width(&clean(from)), width(&clean(to)));
-    let half = room / 2;
-    // How many are hit is the point.
-    let counts = |name: &str| name.ends_with(" workloads");
-    // Half of each name says less than the names without their namespaces.
-    let (from, to) = if a + b > room { (last(from), last(to)) } else { (from, to) };
-    let (a, b) = (width(&clean(from)), width(&clean(to)));
-    let (fa, fb) = if a + b <= room {
-        (a, b)
-    } else if counts(from) {
-        (a.min(room), room.saturating_sub(a))
-    } else if counts(to) {
-        (room.saturating_sub(b), b.min(room))
-    } else if a <= half {
-        (a, room - a)
-    } else if b <= half {
-        (room - b, b)
-    } else {
-        (half, room - half)
-    };
-    format!("{} {} {}{port}", clip(from, fa, look.g.gap), look.g.arrow, clip(to, fb, look.g.gap))
 }

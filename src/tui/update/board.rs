@@ -309,7 +309,9 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             if x.drops {
                 filter = format!("{filter} {}", link::STOPPED);
             }
-            go::show_within(m, engine, filter.trim());
+            let Some(w) = m.view().and_then(|v| Some(map::window(m, engine, v, v.tally(engine)?))) else { return };
+            let filter = w.within(filter.trim());
+            go::show_within(m, engine, &filter);
         }
         Some(Screen::Stats(s)) => {
             let Some(filter) = stats::lines(m, engine, s).into_iter().nth(s.at).map(|l| l.filter) else { return };
@@ -347,8 +349,9 @@ pub fn enter(m: &mut Model, engine: &Engine) {
 /// The flows of the pair under the finger.
 pub fn flows_of_pair(m: &mut Model, engine: &Engine) {
     let Some(Screen::Map(x)) = m.screen() else { return };
-    let Some(edges) = m.view().and_then(|v| v.tally(engine)).map(|t| &t.edges) else { return };
-    let Some(filter) = x.list().here().and_then(|id| edges.get(id)).map(|e| map::filter_of(edges, e)) else { return };
+    let Some(w) = m.view().and_then(|v| Some(map::window(m, engine, v, v.tally(engine)?))) else { return };
+    let Some(filter) = x.list().here().and_then(|id| w.edges.get(id)).map(|e| map::filter_of(w.edges, e)) else { return };
+    let filter = w.within(&filter);
     go::show_within(m, engine, &filter);
 }
 
