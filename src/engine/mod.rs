@@ -84,6 +84,18 @@ pub enum Explain {
     All,
 }
 
+/// By whose names a filter goes where nothing but the filter asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Names {
+    /// The record's own.
+    #[default]
+    Told,
+    /// Also the cluster's where something of one is told.
+    Known,
+    /// The same, and a recording is searched for what it tells of one.
+    Sought,
+}
+
 /// How one run differs from another.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -103,6 +115,8 @@ pub struct Options {
     pub window: (Option<Nanos>, Option<Nanos>),
     /// What the sink reads of a flow; `None`: the whole message.
     pub reads: Option<FieldSet>,
+    /// By whose names a flow goes that is only filtered.
+    pub names: Names,
 }
 
 impl Options {
@@ -133,6 +147,8 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
+    /// Something of a cluster was told, and its names count for the filter.
+    named: bool,
     clusters: Clusters,
     /// What agents' numbers of policies mean.
     ids: Dictionary,
@@ -178,6 +194,7 @@ impl Engine {
             captures: Captures::default(),
             options,
             lean,
+            named: false,
             store,
             causes: Causes::default(),
             talks: Talks::default(),
@@ -222,6 +239,7 @@ impl Engine {
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
+                self.named |= self.options.names >= Names::Known;
                 faults.extend(self.clusters.describe(&at.change, at.at));
                 self.book(faults);
             }
@@ -253,6 +271,11 @@ impl Engine {
         saves.again().into_iter().for_each(|edit| self.edit(&Arc::new(edit)));
     }
 
+    /// Whether what the world knows counts for the filter.
+    fn knows(&self) -> bool {
+        self.named || !self.options.is_plain()
+    }
+
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
         if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
@@ -262,6 +285,7 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
+        self.named |= self.options.names >= Names::Known;
         let mut faults = self.told_faults(&at.change);
         faults.extend(self.clusters.change(at));
         if let Some(home) = self.clusters.complete(at) {
@@ -366,7 +390,7 @@ impl Engine {
         let whole = frame.codec == Codec::Hubble && self.options.reads.is_none();
         let admit = &self.options.admit;
         // All of it is wanted: looking first would only cost.
-        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all())) else { return false };
+        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all() || self.named)) else { return false };
         let view = match frame.codec {
             Codec::Hubble => lean.proto(&frame.bytes),
             Codec::HubbleJson => lean.json(&frame.bytes),
@@ -411,10 +435,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let derives = self.options.admit.fields().needs_derived();
+        let asked = self.options.admit.fields();
+        let derives = asked.needs_derived();
         // A name that is asked for and not told may be known to us.
-        let wants_derived =
-            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
+        let wants_derived = derives || (self.knows() && enrich::lacks_names(response, asked));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -424,7 +448,7 @@ impl Engine {
         }
         let explains = self.options.explain;
         let holds = self.options.hold.is_some();
-        if self.options.is_plain() {
+        if self.options.is_plain() && !wants_derived {
             self.ledger.admitted += 1;
             self.ledger.held += 1;
             return sink(Event { response: Response::Whole(response), why: None });
