@@ -310,7 +310,7 @@ fn one_cluster(engine: &Engine, what: &str) -> Result<(), Error> {
     names.sort();
     Err(Error::new(Kind::Usage, format!("{what} is of one cluster, and here are {}", names.join(", ")))
         .cause("each has policies of its own")
-        .hint("name one: --kube-context NAME; of a recording: flowhy record FILE --kube-context NAME writes one cluster alone"))
+        .hint("name one: --kube-context NAME, or its recordings only; flowhy record FILE --kube-context NAME writes one cluster alone"))
 }
 
 fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {

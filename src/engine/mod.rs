@@ -10,9 +10,11 @@ pub mod contrast;
 pub mod cover;
 pub mod edges;
 mod enrich;
+mod events;
 mod facts;
 mod fold;
 mod held;
+pub mod lapses;
 pub mod nodes;
 mod outlook;
 mod pool;
@@ -57,6 +59,7 @@ use cover::Cover;
 pub use enrich::{Who, who};
 use held::Full;
 pub use held::Sieve;
+use lapses::Lapses;
 use nodes::Nodes;
 pub use outlook::Found;
 use outlook::Outlook;
@@ -161,6 +164,7 @@ pub struct Engine {
     tally: Option<Box<Tally>>,
     names: enrich::Names,
     ledger: Ledger,
+    lapses: Lapses,
     links: BTreeMap<Arc<str>, Link>,
     /// Clusters whose clock is not this machine's, and how it differs.
     clocks: BTreeMap<Arc<str>, String>,
@@ -202,6 +206,7 @@ impl Engine {
             tally,
             names: enrich::Names::default(),
             ledger: Ledger::default(),
+            lapses: Lapses::default(),
             links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             nodes: Nodes::default(),
@@ -235,7 +240,10 @@ impl Engine {
                 self.ledger.ids_left_out = self.ids.left_out();
             }
             Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
-            Input::World(At { change: Change::Gap(gap), .. }) => self.ledger.gap(gap),
+            Input::World(At { change: Change::Gap(gap), .. }) => {
+                self.lapses.add(gap.from, gap.until);
+                self.ledger.gap(gap);
+            }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
@@ -420,6 +428,7 @@ impl Engine {
             match &response.response_types {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                    self.lapses.lost(lost, at);
                 }
                 Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
                 _ => {}
@@ -480,9 +489,10 @@ impl Engine {
         if let Some(talk) = talk {
             self.talks.of(talk, home);
         }
-        let mut cause = None;
+        let (mut cause, mut before) = (None, None);
+        let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(o, at, why, &from.name, &to.name);
+            (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }
@@ -491,17 +501,19 @@ impl Engine {
             && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
-            let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
+            let cluster = self.clusters.get(home).policies().cluster().map(str::to_owned);
+            let traffic = Traffic { cluster, from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
             self.causes.forwarded(&traffic, at);
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
             let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
+            let before = before.flatten().and_then(|b: u64| u32::try_from(seq.checked_sub(b)?).ok()).unwrap_or(0);
+            let row = Row { cause, before, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let owners = [from.workload.as_str(), to.workload.as_str()];
             let full = Full { response, observed: o, why: None, cause, owners };
-            let seq = match frame.codec {
+            match frame.codec {
                 Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
                 Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
             };

@@ -1,6 +1,8 @@
 //! What an engine tells of itself: what it holds, knows, and could not read. Changes nothing.
 use super::causes::Causes;
+use super::clusters::{Home, Origin};
 use super::cover::Cover;
+use super::lapses::Lapses;
 use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
@@ -86,6 +88,11 @@ impl Engine {
         &self.ledger
     }
 
+    /// Times of which records may be lacking.
+    pub fn lapses(&self) -> &Lapses {
+        &self.lapses
+    }
+
     /// The state of each live server.
     pub fn links(&self) -> &BTreeMap<Arc<str>, Link> {
         &self.links
@@ -119,6 +126,16 @@ impl Engine {
     /// The policies as they are now; of several clusters those of the first.
     pub fn policies(&self) -> &PolicySet {
         self.clusters.main().policies()
+    }
+
+    /// The place of the cluster that an explanation is of; the first where there is only one.
+    pub fn home_named(&self, cluster: Option<&str>) -> Home {
+        cluster.map_or(self.clusters.main_home().0, |from| self.clusters.home(&Origin { from, ..Origin::default() }))
+    }
+
+    /// Those of the cluster at a place.
+    pub fn policies_of(&self, home: Home) -> &PolicySet {
+        self.clusters.get(home).policies()
     }
 
     /// What the reader met and passed over: unknown fields and enum names.

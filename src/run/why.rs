@@ -47,6 +47,7 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     if let Mode::Question(q) = &ask.mode {
+        super::one_cluster(&engine, "a question")?;
         if let Some(absent) = cmd::question::absent(&engine, q) {
             return Err(absent);
         }

@@ -183,7 +183,7 @@ fn sniffed(from: &mut dyn Read) -> io::Result<(Packed, Vec<u8>)> {
     Ok((packed(&magic[..n]), magic[..n].to_vec()))
 }
 
-fn unpacked(from: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Packed)> {
+pub(super) fn unpacked(from: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Packed)> {
     let mut from = Counted { from, taken };
     let (packed, begin) = sniffed(&mut from)?;
     let whole = io::Cursor::new(begin).chain(from);

@@ -51,7 +51,8 @@ impl App {
                 self.model.captures.ask(filter);
                 self.model.heard.asked(!filter.is_empty(), self.engine.now());
             }
-            Input::World(At { change: Change::Gap(_), .. }) => {
+            // That a recording ends and the next begins later is no news of a server.
+            Input::World(At { change: Change::Gap(gap), .. }) if !gap.server.is_empty() => {
                 self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
             }
             _ => {}
@@ -78,7 +79,7 @@ impl App {
 
     /// No source will send anything any more.
     pub fn close(&mut self) {
-        self.model.closed = true;
+        (self.model.closed, self.model.gone) = (true, true);
     }
 
     /// Brings the views up to date while `more` allows. Returns whether something changed.

@@ -58,9 +58,9 @@ impl Heard {
         self.deaf.is_none() && self.part.is_none_or(|since| last > since) && now.since(last.max(self.from)) > QUIET
     }
 
-    /// Whether nobody listened at any moment of a time.
+    /// Whether there was a moment of a time, its end excepted, at which nobody listened.
     pub fn misses(&self, begin: Nanos, end: Nanos) -> bool {
-        self.breaks.iter().any(|(from, to)| *from <= begin && end <= *to) || self.deaf.is_some_and(|since| since <= begin)
+        self.breaks.iter().any(|(from, to)| *from < end && *to > begin) || self.deaf.is_some_and(|since| since < end)
     }
 }
 
@@ -80,7 +80,8 @@ mod tests {
         assert!(!h.would_hear(s(100), s(1_000)) && h.upto(s(1_000)) == s(110));
         h.note(true, s(1_000));
         assert!(!h.would_hear(s(100), s(1_020)) && h.would_hear(s(100), s(1_031)));
-        assert!(h.misses(s(200), s(260)) && !h.misses(s(100), s(160)) && !h.misses(s(990), s(1_050)));
+        assert!(h.misses(s(200), s(260)) && h.misses(s(100), s(160)) && h.misses(s(990), s(1_050)));
+        assert!(!h.misses(s(100), s(110)) && !h.misses(s(1_000), s(1_050)));
     }
 
     #[test]

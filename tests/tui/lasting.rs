@@ -81,7 +81,10 @@ fn while_the_link_is_down_no_cause_is_quiet_and_no_rate_is_zero() {
     press(&mut a, "5h", 80, 24);
     a.tick(70_000);
     let flows = line_of(&mut a, "flows/s");
-    assert!(flows.contains("          ") && !flows.contains('—'), "{flows}");
+    let bars: String = flows.trim_matches('"').chars().skip(19).take(49).collect();
+    // Sixty seconds in 49 columns: of fifty of them nobody heard anything, and then ten passed without a flow.
+    assert_eq!(bars, format!("{}{}", "?".repeat(41), "▁".repeat(8)), "{flows}");
+    assert!(!flows.contains('—'), "{flows}");
     press(&mut a, "2", 80, 24);
     assert!(line_of(&mut a, "5433").contains("unheard"), "it has been listened for ten seconds only");
     a.tick(95_000);
@@ -118,11 +121,17 @@ fn a_window_with_one_slot_says_the_rate_of_that_slot() {
     };
     assert_ne!((rate("5l"), rate("5")), ("0".to_owned(), "0".to_owned()));
     assert_ne!(rate("5l"), "0");
-    let mut a = app(options());
-    press(&mut a, "5", 200, 60);
-    let t = text(&picture(&mut a, 200, 60));
-    let flows = t.lines().find(|l| l.contains("flows/s")).unwrap();
-    assert!(flows.contains("▁ max") || flows.contains("▇ max") || !flows.contains("     max"), "{flows}");
+    // However wide it is, the bars go from one end of their room to the other.
+    for w in [80, 120, 200] {
+        let mut a = app(options());
+        press(&mut a, "5", w, 60);
+        let t = text(&picture(&mut a, w, 60));
+        let flows = t.lines().find(|l| l.contains("flows/s")).unwrap().trim_matches('"');
+        let bars: String = flows.chars().skip(19).take(usize::from(w) - 31).collect();
+        assert!(bars.chars().all(|c| "▁▂▃▄▅▆▇".contains(c)) && bars.contains('▇'), "{w}: {flows}");
+        let rest: String = flows.chars().skip(usize::from(w) - 12).collect();
+        assert!(rest.trim_start().starts_with("max ") && rest.starts_with("  "), "{w}: {flows}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod kit;
 mod lasting;
 mod pictures;
 mod recordings;
+mod replays;
 mod screens;
 mod speed;
 mod tables;

@@ -106,7 +106,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         }
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
-        (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
+        (Action::NextChange, Screen::Timeline(_)) | (Action::NextCause, _) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
@@ -377,8 +377,8 @@ pub fn edited(m: &mut Model, found: &Found) {
 pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
     m.ms = ms;
     if let Some(remote) = &m.options.remote {
-        // What was played to its end may still be on its way here; its end comes last.
-        m.closed = remote.ended() && !engine.ended().is_empty();
+        // What was played to its end may still be on its way here; the end of each file comes last.
+        m.closed = m.gone || tape::is_over(remote, engine);
     }
     tape::overshot(m);
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);

@@ -249,7 +249,11 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
             vec![seg(format!("{} ", look.g.live), look.pass()), seg(format!("{} ev/s", short(m.meter.per_second(m.ms))), look.plain())]
         }
         (false, _) if m.closed => vec![seg("read to the end", look.dim())],
-        (false, _) => vec![seg("reading", look.warn())],
+        (false, _) => {
+            let files = m.options.remote.as_ref().map_or(0, Remote::files);
+            let of = if files > 1 { format!(", {} of {files} files ended", engine.ended().len()) } else { String::new() };
+            vec![seg(format!("reading{of}"), look.warn())]
+        }
     }
 }
 

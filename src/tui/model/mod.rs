@@ -1,306 +1,26 @@
-//! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
-use super::action::{self, Keymap};
-use super::board;
+//! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks. What stands on the stack is
+//! in `page`, what is told from and to outside in `options`.
+mod options;
+mod page;
+
+pub use options::{Effect, Options};
+pub use page::{Case, Choice, Fields, Screen, Scroll, mendable, suggestion};
+
+use super::action::Keymap;
 use super::causes::{CauseLine, Drops, Only};
-use super::column::{Column, DEFAULT, SPECS};
+use super::column::{Column, DEFAULT};
 use super::ground::Ground;
 use super::heard::Heard;
 use super::prompt::Prompt;
-use super::theme::{Depth, Look, Theme};
+use super::theme::Look;
 use super::view::View;
-use super::widget::yaml::Sheet;
 use crate::engine::Engine;
-use crate::engine::contrast::Contrast;
+use crate::engine::causes::Cause;
 use crate::engine::tally::Tally;
 use crate::model::captures::Captures;
-use crate::model::observed::Observed;
-use crate::model::row::CauseId;
-use crate::model::suggestion::Suggestion;
 use crate::model::time::Nanos;
-use crate::model::why::{Explanation, Outcome, RuleView, Why};
-use crate::source::capture::Capture;
-use crate::source::replay::{Remote, To};
-use crate::wire::pb::flow::FlowFilter;
+use crate::source::replay::Remote;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
-use std::sync::Arc;
-
-/// What the caller decides.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// First display filter.
-    pub filter: String,
-    pub theme: &'static Theme,
-    /// [`Depth::None`]: no theme has colours.
-    pub depth: Depth,
-    pub ascii: bool,
-    /// First word of the first line: context or file.
-    pub title: String,
-    /// What is held is held nowhere else: leaving loses it, so `q` asks once.
-    pub live: bool,
-    /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
-    pub command: String,
-    /// The flags by which other commands ask the same source: `--from f.jsonl --policies k8s`; empty where none can.
-    pub source: String,
-    /// The working directory, in which a copied patch is to be applied.
-    pub here: PathBuf,
-    /// Seconds east of UTC in which times are shown.
-    pub offset: i32,
-    /// The player of a recording that is played at a pace: pausing the picture stops its clock.
-    pub remote: Option<Remote>,
-    /// Where servers can be asked for something else.
-    pub capture: Option<Capture>,
-    pub keymap: Keymap,
-    /// Ring when a cause of drops comes that was not there before.
-    pub bell: bool,
-    /// Say it in the title of the terminal too.
-    pub news: bool,
-    pub mouse: bool,
-    /// Columns of the flows table; none: the usual ones.
-    pub columns: Vec<Column>,
-    /// Times as ages.
-    pub relative: bool,
-    /// Filters with names, from the configuration file.
-    pub filters: Vec<(String, String)>,
-    /// Filters of earlier sessions, the newest last.
-    pub history: Vec<String>,
-}
-
-/// What the loop has to do for the model, because it touches the world.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Into the clipboard by OSC 52.
-    Copy(String),
-    /// Only what one of these lets through is to come from now on; and that in the words of the filter bar.
-    Capture(Vec<FlowFilter>, String),
-    /// Stop the player's clock, or let it run.
-    Hold(bool),
-    /// The player to another place.
-    Seek(To),
-    /// So many lines on.
-    Step(u64),
-    /// To another speed.
-    Speed(f64),
-    /// What is held and passes the filter, to a file.
-    Save(String),
-    /// A text, to a file that is not there yet.
-    Export(String, String),
-    /// Begin to record to a file, or end it.
-    Record(Option<String>),
-    /// Settings and their values, to the configuration file.
-    Write(Vec<(&'static str, Vec<String>)>),
-    /// A filter under a name, to the configuration file.
-    Keep(String, String),
-    /// A filter that was used, to the history on the disk.
-    Remember(String),
-    Suspend,
-    Redraw,
-}
-
-#[derive(Debug)]
-pub enum Screen {
-    Flows(Box<View>),
-    Drops,
-    Why(Box<Case>),
-    Describe(Box<Fields>),
-    Map(Box<board::Map>),
-    Matrix(Box<board::Matrix>),
-    Stats(board::Stats),
-    Timeline(board::Timeline),
-    Policies(Box<board::Policies>),
-    Yaml(Box<board::Yaml>),
-    Admitted(Box<board::Admitted>),
-    Columns(Choice),
-    Ledger(Scroll),
-    /// `find`: what is typed there.
-    Help {
-        of: u16,
-        name: &'static str,
-        find: String,
-        scroll: Scroll,
-    },
-}
-
-impl Screen {
-    /// Its bit in the action table.
-    pub fn bit(&self) -> u16 {
-        match self {
-            Self::Flows(_) => action::FLOWS,
-            Self::Drops => action::DROPS,
-            Self::Why(_) => action::WHY,
-            Self::Describe(_) => action::DESCRIBE,
-            Self::Map(_) => action::MAP,
-            Self::Matrix(_) => action::MATRIX,
-            Self::Stats(_) => action::STATS,
-            Self::Timeline(_) => action::TIMELINE,
-            Self::Policies(_) => action::POLICIES,
-            Self::Yaml(_) => action::YAML,
-            Self::Admitted(_) => action::ADMITTED,
-            Self::Columns(_) => action::COLUMNS,
-            Self::Ledger(_) => action::LEDGER,
-            Self::Help { .. } => action::HELP,
-        }
-    }
-
-    pub fn name(&self) -> &'static str {
-        action::SCREENS.iter().find(|s| s.0 == self.bit()).map_or("", |s| s.1)
-    }
-
-    /// Whether it shows sums over the flows of the filter.
-    pub fn sums(&self) -> bool {
-        matches!(self, Self::Map(_) | Self::Matrix(_) | Self::Stats(_) | Self::Timeline(_))
-    }
-}
-
-/// The menu of columns: all there are, those that are shown first; and the one under the finger.
-#[derive(Debug, Clone)]
-pub struct Choice {
-    pub order: Vec<(Column, bool)>,
-    pub at: usize,
-}
-
-impl Choice {
-    pub fn of(shown: &[Column]) -> Self {
-        let rest = SPECS.iter().map(|s| s.column).filter(|c| !shown.contains(c));
-        let order = shown.iter().map(|c| (*c, true)).chain(rest.map(|c| (c, false))).collect();
-        Self { order, at: 0 }
-    }
-
-    /// What is shown then, in order.
-    pub fn shown(&self) -> Vec<Column> {
-        self.order.iter().filter(|c| c.1).map(|c| c.0).collect()
-    }
-}
-
-/// A text longer than its room. `most` is what the last drawing could scroll to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scroll {
-    pub at: usize,
-    pub most: usize,
-}
-
-impl Scroll {
-    pub fn by(&mut self, n: isize) {
-        self.at = self.at.saturating_add_signed(n).min(self.most);
-    }
-}
-
-/// One flow and its explanation, as they were when the screen was opened.
-#[derive(Debug)]
-pub struct Case {
-    pub seq: Option<u64>,
-    pub cause: Option<CauseId>,
-    pub why: Option<Arc<Why>>,
-    pub observed: Option<Observed>,
-    pub explanation: Option<Explanation>,
-    /// The smallest change that would let it through.
-    pub suggestion: Option<Suggestion>,
-    /// Which rule is shown.
-    pub rule: usize,
-    pub scroll: Scroll,
-    /// Of the YAML.
-    pub yaml: Scroll,
-    /// Text of the rule that is shown, and which rule that is.
-    pub sheet: Option<(usize, Sheet)>,
-    /// Height for which the YAML was scrolled to its rule.
-    pub placed: Option<usize>,
-    /// What tells its dropped flows from the forwarded ones, once asked for, and how many flows were held then.
-    pub contrast: Option<(u64, Vec<Contrast>)>,
-}
-
-/// Whether there may be something to edit. Where there is not, such an explanation tells it itself; a sentence more would take its room.
-pub fn mendable(why: &Why) -> bool {
-    !matches!(why.outcome, Outcome::NotPolicy | Outcome::NowAllowed | Outcome::Undecidable | Outcome::Allowed)
-}
-
-/// Made when it is looked at: it goes over every conversation at hand.
-pub fn suggestion(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Suggestion> {
-    let cause = engine.causes().get(id).filter(|c| mendable(&c.why) && !c.is_mended())?;
-    Some(engine.suggest(cause, &engine.ground(), &on.limits).seen_from(on.here))
-}
-
-impl Case {
-    pub fn of_row(engine: &Engine, seq: u64, on: &Ground<'_>) -> Self {
-        let cause = engine.store().cause(seq);
-        let explanation = engine.explain(seq);
-        let why = match (&explanation, cause.and_then(|c| engine.causes().get(c))) {
-            (Some(e), _) => Some(Arc::new(e.why.clone())),
-            (None, Some(c)) => Some(c.why.clone()),
-            (None, None) => None,
-        };
-        Self {
-            seq: Some(seq),
-            cause,
-            why,
-            observed: engine.observed(seq),
-            explanation,
-            suggestion: cause.and_then(|id| suggestion(engine, id, on)),
-            rule: 0,
-            scroll: Scroll::default(),
-            yaml: Scroll::default(),
-            sheet: None,
-            placed: None,
-            contrast: None,
-        }
-    }
-
-    /// Of the newest flow of a cause; of its first explanation where no flow is held any more.
-    pub fn of_cause(engine: &Engine, id: CauseId, on: &Ground<'_>) -> Option<Self> {
-        let cause = engine.causes().get(id)?;
-        let held = engine.store().cause(cause.example) == Some(id);
-        if held && cause.foreseen.is_none() {
-            return Some(Self::of_row(engine, cause.example, on));
-        }
-        let explanation = engine.explain_foreseen(id);
-        Some(Self {
-            seq: None,
-            cause: Some(id),
-            why: Some(explanation.as_ref().map_or_else(|| cause.why.clone(), |e| Arc::new(e.why.clone()))),
-            observed: cause.foreseen.as_deref().cloned(),
-            explanation,
-            suggestion: suggestion(engine, id, on),
-            rule: 0,
-            scroll: Scroll::default(),
-            yaml: Scroll::default(),
-            sheet: None,
-            placed: None,
-            contrast: None,
-        })
-    }
-
-    /// Rules worth showing: none where no policy has to do with it.
-    pub fn rules(&self) -> &[RuleView] {
-        match (&self.explanation, &self.why) {
-            (Some(e), Some(w)) if w.outcome != Outcome::NotPolicy => &e.rules,
-            _ => &[],
-        }
-    }
-}
-
-/// Every field of a flow, as `path` and `value`; `None` = its raw frame is not held any more.
-#[derive(Debug)]
-pub struct Fields {
-    pub seq: u64,
-    /// Who sent it to whom.
-    pub names: (String, String),
-    pub fields: Option<Vec<(String, String)>>,
-    /// The field under the finger.
-    pub at: usize,
-    pub scroll: Scroll,
-}
-
-impl Fields {
-    pub fn step(&mut self, by: isize) {
-        let last = self.fields.as_ref().map_or(0, Vec::len).saturating_sub(1);
-        self.at = self.at.saturating_add_signed(by).min(last);
-    }
-
-    /// Path and value under the finger.
-    pub fn here(&self) -> Option<(&str, &str)> {
-        let (path, value) = self.fields.as_ref()?.get(self.at)?;
-        Some((path, value))
-    }
-}
 
 /// What a replay is played on for, as fast as it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -450,6 +170,8 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// And none of them will begin again.
+    pub gone: bool,
     /// A replay is played on for something.
     pub hunt: Option<Hunt>,
     /// What is being recorded on demand, in a few words.
@@ -502,6 +224,7 @@ impl Model {
             titled: false,
             done: false,
             closed: false,
+            gone: false,
             hunt: None,
             tape: None,
             missed: 0,
@@ -542,6 +265,11 @@ impl Model {
         if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
     }
 
+    /// Whether something may be lacking of a time: nobody listened or recorded, or events were lost. That nothing came then says nothing.
+    pub fn lacks(&self, begin: Nanos, end: Nanos, engine: &Engine) -> bool {
+        self.heard.misses(begin, end) || engine.lapses().touch(begin, end)
+    }
+
     /// Whether flows come from a server (a demo's too), not from a file.
     pub fn streams(&self, engine: &Engine) -> bool {
         self.options.live || !engine.links().is_empty()
@@ -569,6 +297,12 @@ impl Model {
         let only = self.drops.only;
         let listed = move |l: &&CauseLine| !l.is_void() && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| l.foretold || view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// Whether a cause of what has come belongs to the current view.
+    pub fn lists(&self, c: &Cause) -> bool {
+        let kind = self.drops.only == Only::All || c.audit == (self.drops.only == Only::Audits);
+        kind && c.foreseen.is_none() && self.view().is_none_or(|v| v.has_cause(c.id))
     }
 
     /// How many causes there are, whatever the filter.
