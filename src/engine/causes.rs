@@ -110,8 +110,9 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// How the cause fares at `now` (the time of the newest record).
-    pub fn state(&self, now: Nanos) -> State {
+    /// How the cause fares at `now` (the time of the newest record) as far as its flows tell; [`super::Engine::state`] knows whether its
+    /// silence means anything.
+    pub(super) fn state(&self, now: Nanos) -> State {
         if self.fixed() && now.since(self.last) >= SETTLED {
             State::Fixed
         } else if self.mended && self.defied.is_none() {

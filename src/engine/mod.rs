@@ -13,6 +13,7 @@ mod enrich;
 mod events;
 mod facts;
 mod fold;
+pub mod heard;
 mod held;
 pub mod lapses;
 pub mod nodes;
@@ -57,6 +58,7 @@ use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
 use cover::Cover;
 pub use enrich::{Who, who};
+use heard::Heard;
 use held::Full;
 pub use held::Sieve;
 use lapses::Lapses;
@@ -169,12 +171,15 @@ pub struct Engine {
     /// Clusters whose clock is not this machine's, and how it differs.
     clocks: BTreeMap<Arc<str>, String>,
     nodes: Nodes,
+    heard: Heard,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
     /// Faults that found no room in `faults`.
     more_faults: usize,
     notes: Notes,
     now: Nanos,
+    /// Where time goes on without flows: what it was when that was told last.
+    moment: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
     /// What was there before any source, and whether it was said that it holds the policies.
@@ -210,11 +215,13 @@ impl Engine {
             links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             nodes: Nodes::default(),
+            heard: Heard::default(),
             ended: Vec::new(),
             faults: Vec::new(),
             more_faults: 0,
             notes: Notes::default(),
             now: Nanos::default(),
+            moment: Nanos::default(),
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
@@ -239,8 +246,12 @@ impl Engine {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
             }
-            Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
+            Input::World(At { change: Change::Asked(filter), at, .. }) => {
+                self.captures.ask(&filter);
+                self.heard.asked(&filter, at.unwrap_or_else(|| self.moment()));
+            }
             Input::World(At { change: Change::Gap(gap), .. }) => {
+                self.heard.gap(&gap);
                 self.lapses.add(gap.from, gap.until);
                 self.ledger.gap(gap);
             }
@@ -331,6 +342,7 @@ impl Engine {
 
     fn link(&mut self, link: Link) {
         self.nodes.link(&link);
+        self.heard.link(&link, self.moment());
         let server = match &link {
             Link::Connecting { server } | Link::Connected { server } => server.clone(),
             Link::Down { server, .. } => {
@@ -429,8 +441,13 @@ impl Engine {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
                     self.lapses.lost(lost, at);
+                    let when = if at == Nanos::default() { self.moment() } else { at.min(self.moment()) };
+                    self.heard.lost(&frame.from, &response.node_name, when);
                 }
-                Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
+                Some(ResponseTypes::NodeStatus(status)) => {
+                    self.nodes.take(&frame.from, status);
+                    self.heard.nodes(&frame.from, status, self.moment());
+                }
                 _ => {}
             }
             self.ledger.notices += 1;
@@ -493,6 +510,11 @@ impl Engine {
         let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
             (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
+            if let Some(id) = cause {
+                let owners = [from.workload.as_str(), to.workload.as_str()];
+                let full = Full { response, observed: o, why: Some(why), cause, owners };
+                self.heard.dropped(id, &frame.from, &o.node, (&full, at));
+            }
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }

@@ -218,6 +218,14 @@ pub enum KindState {
     Stale(String),
 }
 
+/// Behind the name of a server that only names those who are asked.
+pub const NAMES_AGENTS: &str = " (names the agents)";
+
+/// Whether a server only names those who are asked: no flow comes from it.
+pub fn names_agents(server: &str) -> bool {
+    server.ends_with(NAMES_AGENTS)
+}
+
 /// How a live connection fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {

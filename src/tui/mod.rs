@@ -12,7 +12,6 @@ pub mod column;
 mod desk;
 mod glyph;
 mod ground;
-mod heard;
 pub mod key;
 mod model;
 mod prompt;

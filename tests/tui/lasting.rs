@@ -100,6 +100,67 @@ fn what_the_capture_leaves_out_is_not_quiet() {
     assert!(line.contains("unheard") && !line.contains("quiet"), "{line}");
 }
 
+/// A live screen on two servers: a drop at 5433 of the first, one at 5434 of the second.
+fn of_two() -> App {
+    let mut a = App::new(engine(), Options { live: true, ..options() });
+    for (server, port) in [("one:4245", "5433"), ("two:4245", "5434")] {
+        let server: Arc<str> = Arc::from(server);
+        let mut drop = like_the_first(&[("5432", port), DROPPED, VERDICT, ("14:02:09", "14:02:40")]);
+        if let Input::Frame(frame) = &mut drop {
+            frame.from = server.clone();
+        }
+        a.feed(vec![Input::Link(Link::Connected { server }), drop]);
+    }
+    a
+}
+
+#[test]
+fn one_server_of_two_that_is_down_hides_neither_the_rate_nor_the_silence_of_the_other() {
+    let mut a = of_two();
+    a.feed(vec![Input::Link(Link::Down { server: Arc::from("one:4245"), cause: "gone".to_owned(), hint: None, retry_ms: 2_000 })]);
+    a.tick(60_000);
+    press(&mut a, "2", 80, 24);
+    let (of_one, of_other) = (line_of(&mut a, "5433"), line_of(&mut a, "5434"));
+    assert!(of_one.contains("unheard") && of_other.contains("quiet"), "{of_one}\n{of_other}");
+    press(&mut a, "5", 80, 24);
+    let (head, flows) = (shown(&mut a), line_of(&mut a, "flows/s"));
+    assert!(flows.contains(" 0 ") && !flows.contains('—') && head.contains("1 of 2 servers down"), "{head}");
+}
+
+#[test]
+fn a_node_that_is_away_sends_nothing_so_its_drops_are_not_quiet() {
+    let mut a = of_two();
+    let status =
+        r#"{"node_status":{"state_change":"NODE_UNAVAILABLE","node_names":["prod/worker-2"],"message":"refused"},"node_name":"relay"}"#;
+    let mut word = lines(status).remove(0);
+    if let Input::Frame(frame) = &mut word {
+        frame.from = Arc::from("one:4245");
+    }
+    a.feed(vec![word]);
+    a.tick(60_000);
+    press(&mut a, "2", 80, 24);
+    let (of_one, of_other) = (line_of(&mut a, "5433"), line_of(&mut a, "5434"));
+    assert!(of_one.contains("unheard") && of_other.contains("quiet"), "{of_one}\n{of_other}");
+}
+
+/// What servers sent before they were asked for less comes for a while yet.
+#[test]
+fn what_was_underway_when_less_was_asked_for_makes_nothing_quiet() {
+    let mut a = live(Some(Capture::default()));
+    press(&mut a, "2:capture port:80<cr>", 80, 24);
+    a.feed(vec![drop_at("14:02:13")]);
+    a.tick(90_000);
+    let line = line_of(&mut a, "5433");
+    assert!(line.contains("unheard") && !line.contains("quiet"), "{line}");
+    // What is asked for is heard, though, and with it that it has ended.
+    let mut a = live(Some(Capture::default()));
+    press(&mut a, "2:capture port:5433<cr>", 80, 24);
+    a.feed(vec![drop_at("14:02:13")]);
+    a.tick(90_000);
+    let line = line_of(&mut a, "allows port 5433");
+    assert!(line.contains("quiet"), "{line}");
+}
+
 #[test]
 fn a_list_of_causes_that_goes_on_below_says_so() {
     let mut a = App::new(bare(), options());

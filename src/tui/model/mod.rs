@@ -10,17 +10,16 @@ use super::action::Keymap;
 use super::causes::{CauseLine, Drops, Only};
 use super::column::{Column, DEFAULT};
 use super::ground::Ground;
-use super::heard::Heard;
 use super::prompt::Prompt;
 use super::theme::Look;
 use super::view::View;
 use crate::engine::Engine;
 use crate::engine::causes::Cause;
 use crate::engine::tally::Tally;
-use crate::model::captures::Captures;
 use crate::model::time::Nanos;
 use crate::source::replay::Remote;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// What a replay is played on for, as fast as it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +150,8 @@ pub struct Model {
     pub addresses: bool,
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
-    pub captures: Captures,
-    pub heard: Heard,
+    /// Servers are to be asked for this from now on; the engine is to know it at once.
+    pub wish: Option<Arc<str>>,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// The filter was read before the first flow: times that count back are bound when one is there.
@@ -212,8 +211,7 @@ impl Model {
             finger: Column::Time,
             addresses: false,
             marks: BTreeMap::new(),
-            captures: Captures::default(),
-            heard: Heard::default(),
+            wish: None,
             history: options.history.clone(),
             unbound: false,
             filters: options.filters.clone(),
@@ -262,12 +260,12 @@ impl Model {
     /// Up to when the sums of a view speak: now, or since when nobody listens, or where a paused picture stands.
     pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
         let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
-        if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
+        if view.is_paused() || !self.streams(engine) { newest } else { engine.heard().upto(self.now(engine)).max(newest) }
     }
 
     /// Whether something may be lacking of a time: nobody listened or recorded, or events were lost. That nothing came then says nothing.
     pub fn lacks(&self, begin: Nanos, end: Nanos, engine: &Engine) -> bool {
-        self.heard.misses(begin, end) || engine.lapses().touch(begin, end)
+        engine.heard().misses(begin, end) || engine.lapses().touch(begin, end)
     }
 
     /// Whether flows come from a server (a demo's too), not from a file.
@@ -276,8 +274,8 @@ impl Model {
     }
 
     /// What changes are proposed on.
-    pub fn ground(&self) -> Ground<'_> {
-        Ground { here: &self.options.here, limits: self.captures.limits() }
+    pub fn ground(&self, engine: &Engine) -> Ground<'_> {
+        Ground { here: &self.options.here, limits: engine.captures().limits() }
     }
 
     /// A recording that is played at a pace, or stands, and is not over.

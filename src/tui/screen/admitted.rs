@@ -114,7 +114,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         ]
     };
     // Whom nobody asked for may have been let in, too.
-    let limits = m.captures.limits();
+    let limits = engine.captures().limits();
     let note = match (behind, x.found.more) {
         (true, _) => "judging".to_owned(),
         (_, 0) if limits.is_empty() => String::new(),

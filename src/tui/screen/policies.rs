@@ -69,7 +69,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
-    let limits = m.captures.limits();
+    let limits = engine.captures().limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
         () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),

@@ -142,7 +142,7 @@ impl Times {
         let end = if back > 0 { begin(slot(now)) } else { now.plus(Nanos::SECOND) };
         let seconds = end.since(first).div_euclid(Nanos::SECOND).clamp(1, width);
         let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| m.lacks(begin(n), begin(n + 1), engine)).collect();
-        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: m.heard.is_deaf() }
+        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: engine.heard().is_deaf() }
     }
 }
 

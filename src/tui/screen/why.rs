@@ -246,7 +246,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, (apart, tight): (bool,
                 note(&mut out, "", "foreseen: it passed, and the policies as they were saved since would stop it", look.warn())
             }
             (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
-            (false, true) if cause.state(engine.now()) == State::Fixed => {
+            (false, true) if engine.state(cause, m.now(engine)) == State::Fixed => {
                 note(&mut out, "", "the saved text lets all of it pass, and it has passed since", look.pass())
             }
             (false, true) if cause.is_defied() => {

@@ -37,7 +37,7 @@ fn patch(m: &Model, engine: &Engine) -> Option<String> {
     let text = |s: &Suggestion| s.text().into_owned();
     match m.screen()? {
         Screen::Why(c) => c.suggestion.as_ref().map(text),
-        _ => suggestion(engine, link::cause(m)?, &m.ground()).as_ref().map(text),
+        _ => suggestion(engine, link::cause(m)?, &m.ground(engine)).as_ref().map(text),
     }
 }
 

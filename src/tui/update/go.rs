@@ -35,8 +35,8 @@ fn example(engine: &Engine, id: CauseId) -> Option<u64> {
 
 pub fn enter(m: &mut Model, engine: &Engine) {
     let case = match m.screen() {
-        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq, &m.ground())),
-        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id, &m.ground())),
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq, &m.ground(engine))),
+        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id, &m.ground(engine))),
         Some(Screen::Why(c)) => {
             let id = c.cause;
             return flows_of(m, engine, id);
@@ -230,7 +230,7 @@ pub fn to_cause(m: &mut Model, engine: &Engine, id: CauseId) -> bool {
             step_causes(m, to as isize - from as isize);
         }
         _ => {
-            let Some(case) = Case::of_cause(engine, id, &m.ground()) else { return false };
+            let Some(case) = Case::of_cause(engine, id, &m.ground(engine)) else { return false };
             let screen = match (m.screen(), case.seq) {
                 (Some(Screen::Describe(_)), Some(seq)) => fields(engine, seq),
                 _ => Screen::Why(Box::new(case)),

@@ -2,13 +2,11 @@
 //! after the engine has begun anew.
 use super::{Tone, toast};
 use crate::engine::Engine;
-use crate::model::captures::Captures;
 use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
 use crate::tui::causes::Drops;
-use crate::tui::heard::Heard;
 use crate::tui::model::{Effect, Hunt, Model, Screen, Trail, Wanted};
 use crate::tui::view::View;
 
@@ -139,6 +137,5 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.trail = Trail::default();
     m.drops = Drops::default();
     m.marks.clear();
-    (m.captures, m.heard) = (Captures::default(), Heard::default());
     (m.prompt, m.menu, m.in_pane, m.hunt) = (None, None, false, None);
 }
