@@ -57,7 +57,7 @@ fn the_command_line_is_that_of_the_screen() {
     let why = format!("flowhy why {SOURCE}");
     let count = format!("flowhy observe {SOURCE} --count-by");
     for (keys, want) in [
-        ("1yc", "flowhy replay flows.jsonl".to_owned()),
+        ("1yc", format!("flowhy observe {SOURCE}")),
         ("2yc", why.clone()),
         ("1<tab>yc", why.clone()),
         ("4yc", format!("{count} from.ns,to.ns")),

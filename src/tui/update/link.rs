@@ -95,7 +95,7 @@ pub fn command(m: &Model, engine: &Engine) -> Option<String> {
     let counted = |by: &str, filter| ask("flowhy observe", &format!("{}--count-by {by}", if live { "--all " } else { "" }), filter);
     let shown = m.stack.iter().rev().find(|s| !matches!(s, Screen::Yaml(_)))?;
     match shown {
-        Screen::Flows(_) if !m.in_pane => picture(m, view()?),
+        Screen::Flows(_) if !m.in_pane => ask("flowhy observe", if live { "--all" } else { "" }, view()),
         Screen::Flows(_) | Screen::Drops => ask("flowhy why", "", view()),
         Screen::Why(c) => match c.cause {
             Some(id) => ask("flowhy why", "", of_cause(engine, id)),
