@@ -17,6 +17,7 @@ pub mod heard;
 mod held;
 pub mod lapses;
 pub mod nodes;
+mod options;
 mod outlook;
 mod pool;
 pub mod pulse;
@@ -43,8 +44,7 @@ use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Why};
-use crate::policy::{self, PolicySet};
-use crate::query::Predicate;
+use crate::policy::PolicySet;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::lean::{Lean, Walk};
 use crate::wire::note::Notes;
@@ -63,6 +63,7 @@ use held::Full;
 pub use held::Sieve;
 use lapses::Lapses;
 use nodes::Nodes;
+pub use options::{Explain, Names, Options};
 pub use outlook::Found;
 use outlook::Outlook;
 use prost::Message as _;
@@ -77,45 +78,6 @@ use tally::Tally;
 const MOST_FAULTS: usize = 10_000;
 
 const DAY: i64 = 24 * 3600 * Nanos::SECOND;
-
-/// Which flows are explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Explain {
-    #[default]
-    Nothing,
-    /// Dropped, audited and L7-denied flows.
-    Drops,
-    /// Forwarded flows too.
-    All,
-}
-
-/// How one run differs from another.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What is kept (and handed to the sink).
-    pub admit: Predicate,
-    /// `None`: nothing is held, as a plain filter needs it.
-    pub hold: Option<Limits>,
-    pub explain: Explain,
-    /// Whether flows are folded into conversations, for what goes over all of them.
-    pub fold: bool,
-    /// Whether what is held is counted too (who talks to whom, rates), for screens.
-    pub tally: bool,
-    pub judge: policy::Options,
-    /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
-    pub filter_notices: bool,
-    /// Earliest and latest time of a response, both inclusive; servers do this themselves.
-    pub window: (Option<Nanos>, Option<Nanos>),
-    /// What the sink reads of a flow; `None`: the whole message.
-    pub reads: Option<FieldSet>,
-}
-
-impl Options {
-    /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
-    pub fn is_plain(&self) -> bool {
-        self.explain == Explain::Nothing && !self.fold && self.hold.is_none() && !self.admit.fields().needs_derived()
-    }
-}
 
 /// One admitted response on its way out.
 pub struct Event<'a> {
@@ -138,6 +100,8 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
+    /// Something of a cluster was told, and its names count for the filter.
+    named: bool,
     clusters: Clusters,
     /// What agents' numbers of policies mean.
     ids: Dictionary,
@@ -187,6 +151,7 @@ impl Engine {
             captures: Captures::default(),
             options,
             lean,
+            named: false,
             store,
             causes: Causes::default(),
             talks: Talks::default(),
@@ -241,6 +206,7 @@ impl Engine {
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
+                self.named |= self.options.names >= Names::Known;
                 faults.extend(self.clusters.describe(&at.change, at.at));
                 self.book(faults);
             }
@@ -272,6 +238,11 @@ impl Engine {
         saves.again().into_iter().for_each(|edit| self.edit(&Arc::new(edit)));
     }
 
+    /// Whether what the world knows counts for the filter.
+    fn knows(&self) -> bool {
+        self.named || !self.options.is_plain()
+    }
+
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
         if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
@@ -281,6 +252,7 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
+        self.named |= self.options.names >= Names::Known;
         let mut faults = self.told_faults(&at.change);
         faults.extend(self.clusters.change(at));
         if let Some(home) = self.clusters.complete(at) {
@@ -386,7 +358,7 @@ impl Engine {
         let whole = frame.codec == Codec::Hubble && self.options.reads.is_none();
         let admit = &self.options.admit;
         // All of it is wanted: looking first would only cost.
-        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all())) else { return false };
+        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all() || self.named)) else { return false };
         let view = match frame.codec {
             Codec::Hubble => lean.proto(&frame.bytes),
             Codec::HubbleJson => lean.json(&frame.bytes),
@@ -437,10 +409,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let derives = self.options.admit.fields().needs_derived();
+        let asked = self.options.admit.fields();
+        let derives = asked.needs_derived();
         // A name that is asked for and not told may be known to us.
-        let wants_derived =
-            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
+        let wants_derived = derives || (self.knows() && enrich::lacks_names(response, asked));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -450,7 +422,7 @@ impl Engine {
         }
         let explains = self.options.explain;
         let holds = self.options.hold.is_some();
-        if self.options.is_plain() {
+        if self.options.is_plain() && !wants_derived {
             self.ledger.admitted += 1;
             self.ledger.held += 1;
             return sink(Event { response: Response::Whole(response), why: None });
