@@ -449,7 +449,10 @@ impl Clusters {
             return Some(first.clone());
         }
         let text = told.iter().map(|(name, said)| format!("{name}: {}", said.text)).collect::<Vec<_>>().join(", ");
-        Some(Posture { short: format!("{} of {} open", told.len(), all.len()), text })
+        // What is not known is not called open.
+        let open = told.iter().filter(|(_, said)| !said.short.ends_with('?')).count();
+        let short = if open > 0 { format!("{open} of {} open", all.len()) } else { format!("{} of {} enforced?", told.len(), all.len()) };
+        Some(Posture { short, text })
     }
 
     /// Those that flows are judged by: manifests alone, or the clusters.

@@ -245,9 +245,13 @@ impl Engine {
 
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
-        if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
-            let home = self.clusters.home(&origin(&frame.from, &response));
-            self.learn(&response, home, None);
+        match decode(frame, &mut self.notes) {
+            Ok(Decoded::Response(response)) => {
+                let home = self.clusters.home(&origin(&frame.from, &response));
+                self.learn(&response, home, None);
+            }
+            Ok(_) => {}
+            Err(bad) => self.ledger.malformed(format!("{}:{}", frame.from, frame.line), bad.to_string()),
         }
     }
 

@@ -48,6 +48,7 @@ pub struct View {
 struct Paused {
     /// Rows from here on are not shown.
     from: u64,
+    at: Nanos,
     /// The sums over all rows go on; these are those of that moment, for whatever filter comes while it lasts.
     tally: Option<Arc<Tally>>,
 }
@@ -392,9 +393,14 @@ impl View {
         self.paused.is_some()
     }
 
-    pub fn pause(&mut self, engine: &Engine) {
+    /// When it was that the picture began to stand.
+    pub fn paused_at(&self) -> Option<Nanos> {
+        self.paused.as_ref().map(|p| p.at)
+    }
+
+    pub fn pause(&mut self, engine: &Engine, now: Nanos) {
         let tally = engine.tally().map(|t| Arc::new(t.clone()));
-        self.paused = Some(Paused { from: engine.store().seqs().end, tally });
+        self.paused = Some(Paused { from: engine.store().seqs().end, at: now, tally });
     }
 
     pub fn resume(&mut self, engine: &Engine) {

@@ -103,3 +103,14 @@ fn answers_that_come_again_and_again_do_not_push_what_was_asked_for_out_of_a_rin
         .sum();
     assert!((50..=100).contains(&names), "{names} answers of 50 names");
 }
+
+#[test]
+fn what_was_taught_and_cannot_be_read_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = recorded(dir.path());
+    let broken = dir.path().join("broken.jsonl").to_string_lossy().into_owned();
+    std::fs::write(&broken, std::fs::read_to_string(&file).unwrap() + "{\"world\":{\"learnt\":{\"flow\":1}}}\n").unwrap();
+    let told = |file: &str| super::text(&super::flowhy(&["why", "--from", file]).stderr);
+    let says = |file: &str| told(file).contains("1 line could not be read");
+    assert!(!says(&file) && says(&broken), "{}", told(&broken));
+}

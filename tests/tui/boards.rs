@@ -627,3 +627,15 @@ fn a_policy_is_not_called_unused_where_a_flow_passed_that_may_be_its() {
     let open = shown("");
     assert!(!open.contains("unused") && open.contains("not seen") && open.contains("1 flow passed undecidable"), "{open}");
 }
+
+#[test]
+fn under_a_filter_a_paused_picture_stands_to_its_last_bar() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr>2<space>", 80, 24);
+    let cause = |a: &mut App| text(&picture(a, 80, 24)).lines().find(|l| l.contains("5433") && l.contains('▇')).unwrap().to_owned();
+    let before = cause(&mut a);
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:02:43")));
+    assert_eq!(cause(&mut a), before);
+}

@@ -297,9 +297,9 @@ fn pause(m: &mut Model, engine: &Engine) {
         let held = !remote.pace().paused;
         return m.effects.push(Effect::Hold(held));
     }
-    let held = !m.is_paused();
+    let (held, now) = (!m.is_paused(), m.now(engine));
     if let (true, Some(Screen::Flows(v))) = (held, m.stack.first_mut()) {
-        v.pause(engine);
+        v.pause(engine, now);
         trail::pause_as_first(m);
     }
     for s in m.stack.iter_mut().filter(|_| !held) {
@@ -457,7 +457,7 @@ fn causes(m: &mut Model, engine: &Engine) {
 
 /// Under a filter the drops that pass it count.
 fn count_in_view(m: &mut Model, engine: &Engine) {
-    let now = m.now(engine);
+    let now = m.view().and_then(crate::tui::view::View::paused_at).unwrap_or_else(|| m.now(engine));
     let mut lines = std::mem::take(&mut m.drops.lines);
     let view = m.view().filter(|v| !v.is_all());
     for l in &mut lines {
