@@ -169,6 +169,11 @@ impl Cause {
         (out, self.more_pairs)
     }
 
+    /// Those who were called, as far as remembered.
+    pub fn called(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|p| p.to.as_str())
+    }
+
     /// Whether it stands for every workload of a namespace that meets it.
     pub fn is_shared(&self) -> bool {
         self.shared

@@ -65,7 +65,7 @@ impl Talks {
             talk.replies += 1;
             return Some(id);
         }
-        let seen = talk.side(if reply { None } else { o.side() });
+        let seen = talk.side(if reply { None } else { o.reached() });
         match o.verdict {
             Verdict::Dropped if policy => seen.dropped += 1,
             Verdict::Dropped | Verdict::Error => seen.other += 1,
@@ -90,6 +90,16 @@ impl Talks {
         if let Some(talk) = self.talks.get_mut(id) {
             talk.example = Some(seq);
         }
+    }
+
+    /// The number of the conversation that this record is of, which the one who began it sent and says so.
+    pub fn of_sent(&self, o: &Observed) -> Option<usize> {
+        self.ids.get(Sent::of(o).0.spelled(&mut Spell::default())).copied()
+    }
+
+    /// Whether a record shows who began: as the agent says, or as the packet does.
+    pub fn begins(o: &Observed) -> bool {
+        Sent::of(o).0.is_reply.is_some()
     }
 
     /// The conversation of this record, and whether the record has to be turned round for it. A record that does not say who began

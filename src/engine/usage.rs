@@ -77,6 +77,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether a policy without a number may have decided on something all the same, since of some flows or drops nobody knows by which
+    /// policy it was.
+    pub fn is_unsure(&self) -> bool {
+        self.unknown + self.undecided + self.unheld > 0
+    }
+
     /// Judges conversations that were not judged yet while `more` allows. Returns whether something changed.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
         let generation = engine.clusters.generation();

@@ -13,6 +13,10 @@ pub const TRACE_SOCK: i32 = 7;
 pub const L7: i32 = 129;
 pub const AGENT: i32 = 130;
 
+/// Sub-types of a trace event up to which the packet has come to a receiver; behind these it is on its way.
+pub const TO_ENDPOINT: i32 = 0;
+pub const TO_HOST: i32 = 2;
+
 /// Observation points; the place is the sub-type of a trace event.
 pub const TRACE_POINTS: [&str; 14] = [
     "to-endpoint",

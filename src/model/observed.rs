@@ -2,6 +2,7 @@
 //!
 //! Owned strings, because only drops (and what somebody asks about) come this far. Nothing here is derived.
 use super::ids::Ruling;
+use super::monitor;
 use super::time::Nanos;
 use std::net::IpAddr;
 
@@ -268,6 +269,17 @@ impl Told {
     }
 }
 
+/// Whose policy a packet has passed that was seen at this point of the datapath (the sub-type of a trace event). The direction of a record
+/// is the connection's as its node sees it: what was handed to its receiver has passed that one's policy, too, and what goes to the
+/// network or comes from there has passed none but the sender's.
+pub fn reached(direction: Option<Direction>, point: Option<i32>, reply: Option<bool>) -> Option<Direction> {
+    match (direction, point) {
+        (Some(Direction::Egress), Some(monitor::TO_ENDPOINT)) if reply == Some(false) => Some(Direction::Ingress),
+        (None, Some(point)) if point > monitor::TO_HOST => Some(Direction::Egress),
+        (said, _) => said,
+    }
+}
+
 /// Emitter of records made by Retina, which names itself only by how it fills them.
 pub const RETINA: &str = "retina";
 
@@ -321,5 +333,11 @@ impl Observed {
     /// Whose policy was asked, where the record can be trusted with it: Retina calls every drop ingress.
     pub fn side(&self) -> Option<Direction> {
         self.direction.filter(|_| !(self.of_retina() && self.verdict == Verdict::Dropped))
+    }
+
+    /// Whose policy it has passed, if it was let pass.
+    pub fn reached(&self) -> Option<Direction> {
+        let point = self.event.filter(|(kind, _)| *kind == monitor::TRACE).map(|(_, point)| point);
+        reached(self.side(), point, self.is_reply)
     }
 }

@@ -68,6 +68,25 @@ impl Talk {
         }
     }
 
+    /// Whether the datapath let it pass this side: seen there, or further on, or answered.
+    pub fn passed(&self, direction: Direction) -> bool {
+        let there = self.arrived() || self.answered();
+        match direction {
+            Direction::Egress => there || self.egress.forwarded > 0,
+            Direction::Ingress => there,
+        }
+    }
+
+    /// Seen at its receiver, or where nobody says that it was not.
+    pub fn arrived(&self) -> bool {
+        self.ingress.forwarded + self.unsaid.forwarded > 0
+    }
+
+    /// Whether answers show that it came to its receiver. Where something was dropped they may be the proxy's refusal.
+    pub fn answered(&self) -> bool {
+        self.replies > 0 && self.seen().dropped == 0
+    }
+
     /// A connection that worked: it was let through, or answered, and never dropped by a policy.
     pub fn worked(&self) -> bool {
         let s = self.seen();

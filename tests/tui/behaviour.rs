@@ -455,7 +455,7 @@ fn an_empty_list_says_what_is_missing() {
     // Without a filter none has to be changed.
     a.feed(lines(FLOWS.lines().find(|l| l.contains("DROPPED")).unwrap()));
     press(&mut a, "9", 80, 24);
-    assert!(text(&picture(&mut a, 80, 24)).contains("nothing passed so far"));
+    assert!(text(&picture(&mut a, 80, 24)).contains("nothing was seen to pass so far"));
     press(&mut a, "2", 80, 24);
     assert!(text(&picture(&mut a, 80, 24)).contains("undecidable: no policies at hand"));
 }

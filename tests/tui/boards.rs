@@ -607,6 +607,28 @@ fn on_a_narrow_screen_it_is_seen_who_called_whom() {
 }
 
 #[test]
+fn a_policy_is_not_called_unused_where_a_flow_passed_that_may_be_its() {
+    let idle = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: idle, namespace: shop}\nspec: {podSelector: {matchLabels: {app: nobody}}}\n";
+    let shown = |labels: &str| {
+        let mut e = bare();
+        for d in flowhy::world::yaml::read("idle.yaml", idle).0 {
+            e.feed(flowhy::model::input::Change::Apply(std::sync::Arc::new(d)).into(), &mut |_| {});
+        }
+        let line = format!(
+            r#"{{"flow":{{"time":"2026-04-13T14:02:09Z","verdict":"FORWARDED","l4":{{"TCP":{{"source_port":4,"destination_port":80}}}},"source":{{"identity":2,"labels":["reserved:world"]}},"destination":{{"namespace":"shop","pod_name":"x-0"{labels}}},"traffic_direction":"INGRESS","is_reply":false}}}}"#
+        );
+        let mut a = App::new(e, options());
+        a.feed(lines(&line));
+        press(&mut a, "7", 80, 24);
+        text(&picture(&mut a, 80, 24))
+    };
+    let known = shown(r#","labels":["k8s:app=x","k8s:io.kubernetes.pod.namespace=shop"]"#);
+    assert!(known.contains("unused") && known.contains("1 without a flow"), "{known}");
+    let open = shown("");
+    assert!(!open.contains("unused") && open.contains("not seen") && open.contains("1 flow passed undecidable"), "{open}");
+}
+
+#[test]
 fn under_a_filter_a_paused_picture_stands_to_its_last_bar() {
     let mut a = app(options());
     press(&mut a, "/port:5433<cr>2<space>", 80, 24);

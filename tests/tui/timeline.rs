@@ -135,7 +135,9 @@ fn what_was_let_in_follows_the_filter_and_enter_shows_its_flows() {
 fn what_the_senders_node_lets_out_was_not_let_in() {
     let mut a = flowhy::tui::App::new(engine(), options());
     let port = ("5432", "5433");
-    a.feed(vec![like_the_first(&[]), like_the_first(&[port, ("INGRESS", "EGRESS")]), like_the_first(&[port, DROPPED, VERDICT])]);
+    // Handed to the stack, not to the receiver.
+    let sent = [port, ("INGRESS", "EGRESS"), (r#"{"type":4}"#, r#"{"type":4,"sub_type":3}"#)];
+    a.feed(vec![like_the_first(&[]), like_the_first(&sent), like_the_first(&[port, DROPPED, VERDICT])]);
     press(&mut a, "9", 80, 24);
     let shown = text(&picture(&mut a, 80, 24));
     assert!(shown.contains("by what  1 flow,") && !shown.contains("5433"), "{shown}");

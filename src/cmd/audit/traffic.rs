@@ -43,7 +43,7 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
     let mut hits: HashSet<PolicyRef> = HashSet::new();
     let mut without_initiator = 0;
     for talk in engine.talks().iter() {
-        let sides = [Direction::Egress, Direction::Ingress].map(|d| (d, passed(talk, d) || audited(talk, d)));
+        let sides = [Direction::Egress, Direction::Ingress].map(|d| (d, talk.passed(d) || audited(talk, d)));
         // A filter that only the answers pass asks for another conversation than the one they belong to.
         let answers_alone = !evidence.filter.is_empty() && talk.seen().records() == 0;
         if answers_alone || sides.iter().all(|(_, passed)| !passed) {
@@ -115,17 +115,6 @@ pub fn traffic(engine: &Engine, evidence: &Evidence) -> Traffic {
         // What a filter left out may have been admitted by any of them.
         idle_rules: evidence.filter.is_empty().then(idle),
         coverage: coverage(engine, evidence, without_initiator),
-    }
-}
-
-/// Whether the datapath let a conversation pass this side: seen there, or further on, or answered. Where something was dropped the
-/// answer may be the proxy's refusal.
-fn passed(talk: &Talk, direction: Direction) -> bool {
-    let answers = if talk.seen().dropped == 0 { talk.replies } else { 0 };
-    let there = talk.ingress.forwarded + talk.unsaid.forwarded + answers;
-    match direction {
-        Direction::Egress => there + talk.egress.forwarded > 0,
-        Direction::Ingress => there > 0,
     }
 }
 

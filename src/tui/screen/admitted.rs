@@ -1,21 +1,21 @@
 //! Who was let in, and by which rule; first of all what is open to everybody. Also the same as lines of CSV.
 use super::row;
 use crate::engine::Engine;
-use crate::engine::admitted::{By, Line};
+use crate::engine::admitted::{By, Line, NO_POLICIES};
 use crate::tui::board::{Admitted, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, many};
+use crate::tui::text::{begin, clip, count, many, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::view::View;
 use crate::tui::widget::bar;
 use crate::tui::widget::name::pair;
-use crate::tui::widget::pen::{Pen, seg};
+use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 /// Places of the lines in the order they should have: what is open stands first, then what is not known.
 pub fn order(x: &Admitted) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..x.found.lines.len()).collect();
+    let mut all: Vec<usize> = (0..x.found.lines.len()).filter(|i| x.found.lines.get(*i).is_some_and(|l| l.flows > 0)).collect();
     let line = |i: &usize| x.found.lines.get(*i);
     let rank = |l: &Line| match l.by {
         By::Open(_) => 0,
@@ -92,47 +92,88 @@ fn words(look: Look, by: &By, wide: bool) -> (&'static str, Style, String) {
     }
 }
 
-pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: Rect) -> Option<Position> {
+/// What stands in the head: the sums, and on the right what they lack. Of several ways to say it the longest that has room.
+fn head(pen: &mut Pen<'_>, area: Rect, titles: &[Vec<Seg>], notes: &[String]) {
+    let room = usize::from(area.width);
+    let fits = |title: &&Vec<Seg>, note: &str| length(title) + if note.is_empty() { 1 } else { width(note) + 5 } <= room;
+    let found = notes.iter().find_map(|note| Some((titles.iter().find(|t| fits(t, note))?, note)));
+    match (found, titles.last()) {
+        (Some((title, note)), _) => pen.rule(area, title, note),
+        (None, last) => pen.rule(area, last.map_or(&[], Vec::as_slice), ""),
+    }
+}
+
+/// How much was let in, how much of it by nobody's rule, and how much nobody can say; the shortest last.
+fn sums(look: Look, x: &Admitted, more: usize, width: u16) -> Vec<Vec<Seg>> {
+    let sum = |of: fn(&By) -> bool| x.found.shown().filter(|l| of(&l.by)).map(|l| l.flows).sum::<u64>();
+    let (all, open, unknown) = (sum(|_| true), sum(|by| matches!(by, By::Open(_))), sum(|by| matches!(by, By::Unknown(_))));
+    let flows = many(all, "flow");
+    if all > 0 && unknown == all {
+        // Nothing is known to be open, and nothing not to be.
+        let mut reasons = x.found.shown().filter_map(|l| if let By::Unknown(why) = &l.by { Some(why.as_str()) } else { None });
+        let first = reasons.next().unwrap_or_default();
+        let why = if reasons.all(|r| r == first) { first } else { "each line says why" };
+        let given = if why == NO_POLICIES { ": --policies FILE|DIR" } else { "" };
+        let said = |what: &str, given: &str| vec![seg(" who was let in", look.strong()), seg(format!("  {what}{why}{given}"), look.warn())];
+        let all = [
+            said(&format!("{flows}; by what is not known: "), given),
+            said(&format!("{flows}; by what is not known: "), ""),
+            vec![seg(format!(" {flows}: {why}"), look.warn())],
+            vec![seg(format!(" {flows}, not known by what"), look.warn())],
+            vec![seg(format!(" {flows}, unknown"), look.warn())],
+        ];
+        return all.into_iter().skip(if width < NARROW { 2 } else { 0 }).collect();
+    }
+    let not_known = if unknown > 0 { format!(", {} not known", count(unknown)) } else { String::new() };
+    let of_them = format!("  {flows}, {} of them open to everybody{not_known}", count(open));
+    let below = if more > 0 { format!(", +{more} more") } else { String::new() };
+    let unsure = if unknown > 0 { format!(", {}?", count(unknown)) } else { String::new() };
+    let short = format!(" {flows}, {} open{unsure}", count(open));
+    let all = [
+        vec![seg(" who was let in, and by what", look.strong()), seg(of_them.clone(), look.dim())],
+        vec![seg(" who was let in", look.strong()), seg(of_them, look.dim())],
+        vec![seg(format!(" {flows}, {} open to everybody{not_known}", count(open)), look.strong())],
+        vec![seg(format!("{short}{below}"), look.strong())],
+        vec![seg(short, look.strong())],
+    ];
+    all.into_iter().skip(if width < NARROW { 3 } else { 0 }).collect()
+}
+
+/// The cursor, and what has no room on the line under the finger.
+pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: Rect) -> (Option<Position>, String) {
     let look = m.look;
     let cursor = bar::filter(pen, m, engine, row(area, 0));
     if bar::error(pen, m, row(area, 1)) {
-        return cursor;
+        return (cursor, String::new());
     }
-    let open: u64 = x.found.lines.iter().filter(|l| matches!(l.by, By::Open(_))).map(|l| l.flows).sum();
-    let all: u64 = x.found.lines.iter().map(|l| l.flows).sum();
     let behind = m.view().is_some_and(|v| x.found.behind(engine, v.last(engine)));
     let w = area.width;
     let page = area.height.saturating_sub(3);
-    let more = x.found.lines.len().saturating_sub(top(x, usize::from(page)) + usize::from(page));
-    let title = if w < NARROW {
-        let more = if more > 0 { format!(", +{more} more") } else { String::new() };
-        vec![seg(format!(" {}, {} open{more}", many(all, "flow"), count(open)), look.strong())]
-    } else {
-        vec![
-            seg(" who was let in, and by what", look.strong()),
-            seg(format!("  {}, {} of them open to everybody", many(all, "flow"), count(open)), look.dim()),
-        ]
-    };
+    let more = x.list.lines.len().saturating_sub(top(x, usize::from(page)) + usize::from(page));
     // Whom nobody asked for may have been let in, too.
     let limits = engine.captures().limits();
-    let note = match (behind, x.found.more) {
-        (true, _) => "judging".to_owned(),
-        (_, 0) if limits.is_empty() => String::new(),
-        (_, 0) => format!("captured with {limits}"),
-        (_, more) => format!("{} found no room", many(more, "flow")),
+    let notes = match (behind, x.found.more) {
+        (true, _) => vec!["judging".to_owned()],
+        (_, 0) if limits.is_empty() => vec![String::new()],
+        (_, 0) => vec![format!("captured with {limits}"), "captured in part".to_owned()],
+        (_, more) => vec![format!("{} found no room", many(more, "flow")), format!("+{} uncounted", count(more))],
     };
-    pen.rule(row(area, 1), &title, &note);
+    head(pen, row(area, 1), &sums(look, x, more, w), &notes);
     let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
-    if x.found.lines.is_empty() {
-        let text = match () {
-            () if behind => "judging",
-            () if engine.store().is_empty() => "no flows yet; 1 shows what is waited for",
-            () if m.view().is_none_or(View::is_all) => "nothing passed so far",
-            () => "nothing passed in this filter; / changes it",
+    if x.found.is_empty() {
+        let within = if m.view().is_none_or(View::is_all) { "so far" } else { "in this filter; / changes it" };
+        let text = match x.found.left {
+            _ if behind => "judging".to_owned(),
+            _ if engine.store().is_empty() => "no flows yet; 1 shows what is waited for".to_owned(),
+            0 => format!("nothing was seen to pass {within}"),
+            left => format!("{} left the sender, and nothing was seen at a receiver {within}", many(left, "flow")),
         };
-        pen.put(body.x + 2, body.y + 1, usize::from(body.width), text, look.dim());
-        return cursor;
+        for (y, line) in (body.y + 1..body.bottom()).zip(wrap(&text, usize::from(body.width).saturating_sub(4))) {
+            pen.put(body.x + 2, y, usize::from(body.width), &line, look.dim());
+        }
+        return (cursor, String::new());
     }
+    let mut note = String::new();
     let Places { num, from: (at_from, from), to: (at_to, to), port: (at_port, port), by: at_by } = places(w);
     let style = |by: &[Sort]| if by.contains(&x.sort) { look.accent() } else { look.dim() };
     let heads: &[(u16, &str, &[Sort])] = if w < NARROW {
@@ -166,13 +207,24 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         pen.cell(page.x + at_to, y, to, &l.to, look.plain());
         pen.cell(page.x + at_port, y, port, &what(l), look.plain());
         pen.put(page.x + at_by, y, 2, glyph, style);
-        pen.cell(page.x + at_by + 3, y, w.saturating_sub(at_by + 3), &by, style);
+        let room = usize::from(w.saturating_sub(at_by + 3));
+        // What a reason is about stands at its beginning.
+        let reason = matches!(l.by, By::Unknown(_));
+        let shown = if reason { begin(&by, room, look.g.gap) } else { clip(&by, room, look.g.gap) };
+        pen.put(page.x + at_by + 3, y, room, &shown, style);
         if i == at {
+            let whole = format!("{} {} {}", l.from, look.g.arrow, l.to);
+            let cut = if w < NARROW { width(&whole) > usize::from(from) } else { width(&l.from) > from.into() || width(&l.to) > to.into() };
+            note = match () {
+                () if cut => whole,
+                () if width(&by) > room => by.clone(),
+                () => String::new(),
+            };
             pen.put(page.x, y, 1, look.g.here, look.accent());
             pen.over(Rect { y, height: 1, ..page }, look.selected());
         }
     }
-    cursor
+    (cursor, note)
 }
 
 fn what(l: &Line) -> String {

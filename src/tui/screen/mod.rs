@@ -62,7 +62,7 @@ pub fn draw(m: &Model, engine: &Engine, frame: &mut Frame<'_>) {
             Some(Screen::Stats(x)) => cursor = stats::draw(&mut pen, m, engine, x, body),
             Some(Screen::Timeline(x)) => cursor = timeline::draw(&mut pen, m, engine, x, body),
             Some(Screen::Policies(x)) => policies::draw(&mut pen, m, engine, x, body),
-            Some(Screen::Admitted(x)) => cursor = admitted::draw(&mut pen, m, engine, x, body),
+            Some(Screen::Admitted(x)) => (cursor, note) = admitted::draw(&mut pen, m, engine, x, body),
             Some(Screen::Yaml(y)) => text(&mut pen, &format!(" {}", y.title), &numbered(m, y), y.scroll.at, body),
             Some(Screen::Columns(c)) => columns::draw(&mut pen, m, engine, c, body),
             Some(Screen::Ledger(s)) => text(&mut pen, ledger::title(m), &ledger::lines(m, engine, body.width), s.at, body),

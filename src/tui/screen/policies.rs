@@ -67,7 +67,8 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         title.push(seg(format!(", {gone} not at hand"), look.dim()));
     }
     if !judging && idle > 0 {
-        title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
+        let what = if p.usage.is_unsure() { "not seen" } else { "without a flow" };
+        title.push(seg(format!(", {} {what}", count(idle as u64)), look.dim()));
     }
     let limits = engine.captures().limits();
     let right = match () {
@@ -142,8 +143,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         );
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !judging {
-            // What was never asked for may have used it.
-            let (text, style) = if limits.is_empty() { ("unused", look.warn()) } else { ("not seen", look.dim()) };
+            // What was never asked for may have used it, and so may what nobody can decide.
+            let sure = limits.is_empty() && !p.usage.is_unsure();
+            let (text, style) = if sure { ("unused", look.warn()) } else { ("not seen", look.dim()) };
             pen.number(at_num, y, 3 * num + 2, text, style);
         }
         for (k, (n, style)) in numbers.into_iter().enumerate().filter(|_| !l.is_idle()) {

@@ -1,7 +1,7 @@
 //! What keys do on the screens of sums, and how their lists follow the data.
 use super::{Tone, go, link, toast, trail};
 use crate::engine::Engine;
-use crate::engine::admitted::By;
+use crate::engine::admitted::{By, Sight};
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
 use crate::policy::PolicySet;
@@ -329,8 +329,13 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             let Some(line) = x.list.here().and_then(|i| x.found.lines.get(i)) else { return };
             let flow = m.view().and_then(|v| Flow::of(m, engine, v, line.example));
             let Some(term) = flow.and_then(|f| f.term(Column::Flow)) else { return };
-            // What the sender's node let out was not counted.
-            let side = if line.by == By::Outside { "" } else { " dir:ingress,unknown" };
+            // What the sender's node let out was not counted, unless nothing else shows it.
+            let side = match line.sight {
+                _ if line.by == By::Outside => "",
+                Sight::Told => " dir:ingress,unknown",
+                Sight::Delivered => " (dir:ingress,unknown or type:trace:to-endpoint)",
+                Sight::Answered => "",
+            };
             go::show_within(m, engine, &format!("{} verdict:forwarded,redirected{side}", term.trim()));
         }
         Some(Screen::Policies(p)) => {

@@ -123,7 +123,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::Enter | Action::Yaml | Action::Sort | Action::Reverse, Screen::Policies(p)) if p.usage.lines.is_empty() => {
             Some("no policies are known")
         }
-        (Action::Enter | Action::Sort | Action::Reverse, Screen::Admitted(x)) if x.found.lines.is_empty() => Some("nothing passed here"),
+        (Action::Enter | Action::Sort | Action::Reverse, Screen::Admitted(x)) if x.found.is_empty() => Some("nobody was let in here"),
         (Action::NextPane, Screen::Flows(_)) if flows::pane_height(m) == 0 => Some("there is no other pane"),
         _ => None,
     }
