@@ -7,6 +7,7 @@
 pub mod action;
 mod app;
 mod board;
+mod case;
 mod causes;
 pub mod column;
 mod desk;

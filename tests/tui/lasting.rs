@@ -37,7 +37,8 @@ fn what_is_still_dropped_after_a_save_is_not_called_fixed() {
         a.feed(vec![drop_at(clock)]);
         press(&mut a, "2", 80, 24);
         let after = line_of(&mut a, "no rule allows port 5433");
-        assert!(after.contains("ongoing") && !after.contains("fixed"), "{clock}: {after}");
+        assert!(after.contains("still ✗") && !after.contains("fixed") && !after.contains("ongoing"), "{clock}: {after}");
+        assert!(shown(&mut a).contains("the saved text lets it pass; dropped since"), "{}", shown(&mut a));
     }
     press(&mut a, "gg<cr>", 80, 24);
     assert!(!shown(&mut a).contains("no flow has shown it yet"), "{}", shown(&mut a));

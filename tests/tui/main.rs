@@ -8,6 +8,7 @@ mod kit;
 mod lasting;
 mod pictures;
 mod recordings;
+mod remedy;
 mod screens;
 mod speed;
 mod tables;

@@ -3,7 +3,8 @@ use super::{Tone, board, toast, trail};
 use crate::engine::Engine;
 use crate::model::observed::{Observed, Party};
 use crate::model::row::CauseId;
-use crate::tui::model::{Case, Fields, Model, Screen, Scroll};
+use crate::tui::case::Case;
+use crate::tui::model::{Fields, Model, Screen, Scroll};
 use crate::tui::screen::describe;
 use crate::tui::text::many;
 use crate::tui::view::View;
@@ -119,8 +120,11 @@ pub fn back(m: &mut Model) {
     if m.in_pane {
         m.in_pane = false;
         m.drops.selected = None;
-    } else {
-        trail::pop(m);
+        return;
+    }
+    match m.stack.last_mut() {
+        Some(Screen::Why(c)) if c.whole.is_some() => c.whole = None,
+        _ => trail::pop(m),
     }
 }
 
