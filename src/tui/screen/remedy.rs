@@ -129,7 +129,7 @@ pub fn lines(m: &Model, why: Option<&Why>, s: &Suggestion, w: u16, place: Place)
         if !s.isolates.is_empty() {
             say("", &format!("isolates {}", s.isolates.join(", ")), tone);
         }
-        say("", &format!("tried on {}", s.tried_on()), look.dim());
+        say("", &format!("of {}", s.tried_on()), look.dim());
         out.extend(changed(s, look, only_file(s).is_none() || place == Place::Within));
     }
     for n in &s.notes {

@@ -35,7 +35,7 @@ pub fn said(c: &Case, w: u16) -> Option<Said> {
     }
     let mut on: Vec<&str> = rule.failed.iter().map(|f| f.on).collect();
     on.dedup();
-    Some(Said { text: format!("it asks for another {}", on.join(", ")), is_short: true })
+    Some(Said { text: format!("differs in {}", on.join(", ")), is_short: true })
 }
 
 /// What of a rule failed.

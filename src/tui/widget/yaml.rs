@@ -91,7 +91,7 @@ impl Sheet {
             let over = if marks.is_empty() { 0 } else { width(line).saturating_sub(room).min(indent(line)) };
             put(pen, text_at, &begin(line.get(over..).unwrap_or(line), room, look.g.gap), style);
             if row.beside {
-                let mut at = column.min(w.saturating_sub(beside(&marks))).max(text_at + width(line) + 2);
+                let mut at = column.min(w.saturating_sub(beside(&marks))).max(text_at + width(line) + 1);
                 for m in marks {
                     let (glyph, style) = note(m);
                     put(pen, at, &format!("{glyph} {}", m.text), style);
@@ -109,7 +109,7 @@ impl Sheet {
         for (i, line) in self.lines.iter().enumerate() {
             let n = self.first + i as u32;
             let marks: Vec<&Mark> = rule.marks.iter().filter(|m| m.line == n).collect();
-            let fits = text_at + width(line) + 2 + beside(&marks) <= w;
+            let fits = text_at + width(line) + 1 + beside(&marks) <= w;
             out.push(Row { line: i, beside: fits, said: None });
             for m in marks.into_iter().filter(|_| !fits) {
                 let at = (text_at + indent(line)).min(w.saturating_sub(note_width(m))).max(text_at);
