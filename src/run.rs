@@ -2,16 +2,16 @@
 //!
 //! Owns the runtime, signals, stderr and the exit code. Decides nothing that `plan` could have decided.
 use crate::cli::Cli;
-use crate::engine::Engine;
+use crate::engine::{Engine, Names};
 use crate::error::{Error, Kind};
 use crate::model::doc::Doc;
 use crate::model::input::{At, Change};
 use crate::plan::{self, Env, From, Front, Job, Plan};
 use crate::record::{Keep, Recorder};
-use crate::source::Source as _;
 use crate::source::edits::Watched;
 use crate::source::feed;
 use crate::source::manifests::{self, Manifests};
+use crate::source::{self, Source as _};
 use crate::world::yaml;
 use crate::{demo, model, tui};
 use clap::CommandFactory as _;
@@ -172,7 +172,8 @@ fn go(plan: Plan, file: Option<PathBuf>) -> Result<u8, Error> {
     if let From::Files { paths, .. } = &mut plan.from {
         session::resolve(paths)?;
     }
-    let scanned = plan.scan();
+    // Who owns a pod a recording's own state may know better than a pod's name.
+    let scanned = plan.scan().filter(|(paths, ..)| plan.engine.names < Names::Sought || !source::file::tell_of_a_cluster(paths));
     let Plan { from, policies, engine, front, warnings, notes } = plan;
     for w in &warnings {
         say::say("warning", w);
@@ -309,7 +310,7 @@ fn one_cluster(engine: &Engine, what: &str) -> Result<(), Error> {
     names.sort();
     Err(Error::new(Kind::Usage, format!("{what} is of one cluster, and here are {}", names.join(", ")))
         .cause("each has policies of its own")
-        .hint("name one: --kube-context NAME; of a recording: flowhy record FILE --kube-context NAME writes one cluster alone"))
+        .hint("name one: --kube-context NAME, or its recordings only; flowhy record FILE --kube-context NAME writes one cluster alone"))
 }
 
 fn docs_of(given: &[Change]) -> impl Iterator<Item = Arc<Doc>> {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 #[path = "record/change.rs"]
 mod change;
+#[path = "record/clusters.rs"]
+mod clusters;
 #[path = "record/files.rs"]
 mod files;
 #[path = "record/ids.rs"]

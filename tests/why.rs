@@ -28,6 +28,8 @@ mod time;
 mod undated;
 #[path = "why/unsure.rs"]
 mod unsure;
+#[path = "why/written.rs"]
+mod written;
 
 use flowhy::model::observed::{Direction as D, L4, L7, Named, Observed, Party, Verdict};
 use flowhy::model::reason::{self, REASONS};

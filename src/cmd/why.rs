@@ -2,7 +2,7 @@
 //!
 //! Owns the layout of that report. Judges nothing: every word comes from the engine's causes.
 use crate::engine::Engine;
-use crate::engine::causes::Cause;
+use crate::engine::causes::{Cause, State};
 use crate::engine::contrast::Contrast;
 use crate::model::suggestion::Suggestion;
 use crate::model::text::clean;
@@ -44,7 +44,6 @@ const NAMED: usize = 6;
 
 /// Writes one entry per cause, oldest first; returns how many.
 pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write) -> io::Result<usize> {
-    let now = engine.now();
     let judged = Judging::of(engine.judging(), engine.policies());
     let words = judged.words();
     let basis = &Basis { judged: Some(judged), ..basis.clone() };
@@ -55,13 +54,14 @@ pub fn report(engine: &Engine, basis: &Basis, style: Style, out: &mut dyn Write)
     for cause in engine.causes().iter() {
         let suggestion = engine.suggest(cause, &ground, &basis.filter).seen_from(&here);
         let contrast = contrasts.get(&cause.id).map(Vec::as_slice).unwrap_or_default();
+        let state = engine.state(cause, engine.now());
         if style.json {
-            entry_json(engine, cause, (contrast, &suggestion), basis, now, out)?;
+            entry_json(engine, cause, (contrast, &suggestion), basis, state, out)?;
         } else {
             if n > 0 {
                 writeln!(out)?;
             }
-            entry_text(cause, (contrast, &suggestion), now, style, out)?;
+            entry_text(cause, (contrast, &suggestion), state, style, out)?;
         }
         n += 1;
     }
@@ -80,7 +80,7 @@ fn entry_json(
     cause: &Cause,
     (contrast, suggestion): Besides<'_>,
     basis: &Basis,
-    now: Nanos,
+    state: State,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     #[derive(Serialize)]
@@ -118,7 +118,7 @@ fn entry_json(
         events: cause.events,
         first: cause.first.to_string(),
         last: cause.last.to_string(),
-        state: cause.state(now).word(),
+        state: state.word(),
         flows,
         workloads,
         requests,
@@ -161,7 +161,7 @@ pub(super) fn policies_label(outcome: Outcome) -> &'static str {
 }
 
 /// `5 drops (10 records), 12:53:39 to 12:53:48 on 2026-02-07, ongoing`
-fn tally(cause: &Cause, now: Nanos) -> String {
+fn tally(cause: &Cause, state: State) -> String {
     let what = if cause.audit { "audited packet" } else { "drop" };
     let s = if cause.events == 1 { "" } else { "s" };
     let records = if cause.records == cause.events { String::new() } else { format!(" ({} records)", cause.records) };
@@ -175,7 +175,7 @@ fn tally(cause: &Cause, now: Nanos) -> String {
     } else {
         format!("{} to {}", first.format("%F %T"), last.format("%F %T"))
     };
-    format!("{} {what}{s}{records}, {when}, {}", cause.events, cause.state(now).word())
+    format!("{} {what}{s}{records}, {when}, {}", cause.events, state.word())
 }
 
 /// The rule that came nearest, and under it each condition that failed.
@@ -201,7 +201,7 @@ pub(super) fn head(cause: &Cause, style: Style) -> String {
     format!("{} {arrow} {}{port}", cause.from, cause.to)
 }
 
-fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, style: Style, out: &mut dyn Write) -> io::Result<()> {
+fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, state: State, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let why = &*cause.why;
     let (bad, audit, dot) = if style.unicode { ("✗", "~", "·") } else { ("x", "~", "-") };
     let glyph = match (cause.audit, why.outcome) {
@@ -274,7 +274,7 @@ fn entry_text(cause: &Cause, (contrast, suggestion): Besides<'_>, now: Nanos, st
         let forwarded = format!("{} of {} forwarded", c.forwarded, c.of_forwarded);
         row("contrast", &format!("{} {}: {} of {} dropped, {forwarded}", c.on, c.value, c.dropped, c.of_dropped))?;
     }
-    row("seen", &tally(cause, now))?;
+    row("seen", &tally(cause, state))?;
     try_text(suggestion, style, out)
 }
 

@@ -49,7 +49,7 @@ pub struct Line {
 
 /// What makes two rows one conversation for the judging, by the same versions of policies; symbols hold until the store's next sweep.
 type Side = (Sym, Sym, Sym, Sym, u32, Ip);
-type Talk = ((Home, ([u64; 3], u64)), Side, Side, Option<L4>, u16, Option<Direction>, bool);
+type Talk = ((Home, ([u64; 4], u64)), Side, Side, Option<L4>, u16, Option<Direction>, bool);
 
 /// Where rows of a conversation are booked.
 #[derive(Debug, Clone, Copy)]

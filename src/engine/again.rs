@@ -3,8 +3,8 @@
 //! Owns that moment. A screen shows flows at once, so its first drops meet a cluster of which nothing is known yet: they are undecidable,
 //! and would stay so for as long as their cause is shown. Every record of a cause is asked again: what was undecidable alike may differ
 //! once more is known, and then the cause stays as it is.
-use super::causes::is_one_packet;
 use super::clusters::Home;
+use super::events::is_one_packet;
 use super::fold::Key;
 use super::{Engine, enrich};
 use crate::model::observed::Observed;

@@ -1,6 +1,7 @@
-//! Drops folded: records of one packet into events, events with one cause into a [`Cause`].
+//! Drops folded: records of one packet into events (`events`), events with one cause into a [`Cause`].
 //!
 //! Owns the folding rules and the states of a cause. Decides nothing about policies: it is told why each record was dropped.
+use super::events::{Event, Events, Packet};
 use super::fold::{self, Key};
 use super::pulse::{Beats, Rate};
 use crate::model::observed::{Direction, L4, Observed, Verdict};
@@ -11,22 +12,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// Records of one node, 5-tuple and direction within this time are one event: a denied packet makes two records, a verdict and a drop,
-/// some microseconds apart. A client sends its first packet again after a second at the earliest (RFC 6298), by clocks that are never
-/// quite exact: half of that tells the two apart.
-const ONE_EVENT: i64 = Nanos::SECOND / 2;
 /// A cause younger than this is new.
 const NEW: i64 = 10 * Nanos::SECOND;
 /// A cause without a drop for this long is quiet.
 pub const QUIET: i64 = 30 * Nanos::SECOND;
+/// What passes so soon after a drop shows no fix: of two replicas one may stop what the other lets through.
+const SETTLED: i64 = 10 * Nanos::SECOND;
 /// Causes held; further ones are folded into `overflow`.
 const MOST_CAUSES: usize = 10_000;
-/// Open events remembered for folding. When full, those over are forgotten; if none is over, all are, and a packet told twice
-/// across that moment counts as two.
-const MOST_EVENTS: usize = 65_536;
-/// Fewer are not worth looking through for those that are over.
-const FEW_EVENTS: usize = 256;
-
 /// Pairs of workloads remembered of one cause. Where there were more, nobody can say that all of them pass again: such a cause goes
 /// quiet and is never called fixed.
 const MOST_PAIRS: usize = 100;
@@ -63,6 +56,8 @@ impl State {
 /// The traffic a cause stops; a forwarded flow of the same kind may mean that it is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Traffic {
+    /// Where there are several: what passes in one shows nothing of another.
+    pub cluster: Option<String>,
     pub from: String,
     pub to: String,
     pub direction: Direction,
@@ -115,9 +110,10 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// How the cause fares at `now` (the time of the newest record).
-    pub fn state(&self, now: Nanos) -> State {
-        if self.fixed() {
+    /// How the cause fares at `now` (the time of the newest record) as far as its flows tell; [`super::Engine::state`] knows whether its
+    /// silence means anything.
+    pub(super) fn state(&self, now: Nanos) -> State {
+        if self.fixed() && now.since(self.last) >= SETTLED {
             State::Fixed
         } else if self.mended && self.defied.is_none() {
             State::Mended
@@ -148,6 +144,12 @@ impl Cause {
     /// Those from a number on.
     pub fn talks_from(&self, number: usize) -> impl Iterator<Item = usize> {
         self.talks.range(number..).copied()
+    }
+
+    /// Whether it stopped, or may have stopped, one on the way to another; of more pairs than are remembered one side tells.
+    fn may_have_stopped(&self, from: &str, to: &str) -> bool {
+        let is = |p: &Pair| (p.from == from, p.to == to);
+        self.pairs.iter().map(is).any(|(from, to)| from && to || self.more_pairs && (from || to))
     }
 
     /// Everything that was stopped has passed since.
@@ -188,7 +190,8 @@ impl Cause {
             }
         }
         if let (true, true, Some(direction)) = (met, self.watched, self.why.direction) {
-            let traffic = Traffic { from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
+            let cluster = self.why.cluster.clone();
+            let traffic = Traffic { cluster, from: from.to_owned(), to: to.to_owned(), direction, l4: o.l4, port: o.dst_port };
             watch.entry(traffic).or_default().push(self.id);
         }
     }
@@ -244,47 +247,11 @@ struct Pair {
     passed: Option<Nanos>,
 }
 
-/// Whether forwarded traffic of the same kind shows that it is fixed. L7 denials pass as connections, and audited packets are forwarded
-/// anyway: neither proves a fix.
+/// Whether forwarded traffic of the same kind shows that it is fixed. What a proxy refuses passes as a connection, whatever the policies at
+/// hand make of it, and audited packets are forwarded anyway: neither proves a fix.
 fn shows_a_fix(o: &Observed, why: &Why) -> bool {
-    o.verdict != Verdict::Audit && !matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused | Outcome::NotPolicy)
-}
-
-/// Whether two records of a packet tell of one event.
-pub(super) fn is_one_event(a: Nanos, b: Nanos) -> bool {
-    a.since(b).unsigned_abs() < ONE_EVENT.unsigned_abs()
-}
-
-/// The sides of whose event a record may be: one that does not say its side may be of either, and its other record may not say it.
-pub(super) fn sides(said: Option<Direction>) -> &'static [Option<Direction>] {
-    match said {
-        None => &[None, Some(Direction::Egress), Some(Direction::Ingress)],
-        Some(Direction::Egress) => &[Some(Direction::Egress), None],
-        Some(Direction::Ingress) => &[Some(Direction::Ingress), None],
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Packet {
-    node: String,
-    direction: Option<Direction>,
-    from: (Option<std::net::IpAddr>, u16),
-    to: (Option<std::net::IpAddr>, u16),
-    l4: Option<L4>,
-}
-
-impl Packet {
-    fn of(o: &Observed) -> Self {
-        Self { node: o.node.clone(), direction: o.direction, from: (o.src.ip, o.src_port), to: (o.dst.ip, o.dst_port), l4: o.l4 }
-    }
-}
-
-/// Whether a record of a packet goes with another one that says more of it: it lacks its side, or says the same.
-pub(super) fn is_one_packet(o: &Observed, other: &Observed) -> bool {
-    let sides = o.direction.is_none() || other.direction.is_none() || o.direction == other.direction;
-    let near = o.at.zip(other.at).is_some_and(|(a, b)| is_one_event(a, b));
-    let of = |o: &Observed| Packet { direction: None, ..Packet::of(o) };
-    sides && near && of(o) == of(other)
+    let proxys = o.l7.is_some() || matches!(why.outcome, Outcome::L7Denied | Outcome::DnsRefused);
+    !proxys && o.verdict != Verdict::Audit && why.outcome != Outcome::NotPolicy
 }
 
 /// All causes, oldest first.
@@ -293,9 +260,7 @@ pub struct Causes {
     causes: Vec<Cause>,
     by_key: HashMap<Key, CauseId>,
     by_traffic: HashMap<Traffic, Vec<CauseId>>,
-    open: HashMap<Packet, (Nanos, CauseId)>,
-    /// How many of them are to be there before they are looked through again.
-    full: usize,
+    events: Events,
     /// When the policies at hand were written anew last.
     saved: Option<Nanos>,
     /// Causes that they let pass as they were written.
@@ -305,11 +270,13 @@ pub struct Causes {
 }
 
 impl Causes {
-    /// Books one dropped record. `from`, `to`: workload (or name, or address) of each side.
-    pub fn add(&mut self, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
+    /// Books one dropped record, which will have the number `seq` in the store. `from`, `to`: workload (or name, or address) of each side.
+    /// Returns its cause, and the number of the record before it if that told of the same event.
+    pub fn add(&mut self, o: &Observed, at: Nanos, seq: u64, why: &Arc<Why>, from: &str, to: &str) -> Option<(CauseId, Option<u64>)> {
         let packet = Packet::of(o);
         // Every record of the proxy is a request of its own; a connection carries many.
-        let seen = if o.l7.is_none() { self.seen(&packet, at) } else { None };
+        let event = if o.l7.is_none() { self.events.seen(&packet, at) } else { None };
+        let seen = event.as_ref().map(|(_, e)| e.cause);
         let key = Key::of(o, why, from, to);
         let saved = self.saved.is_some_and(|saved| at > saved);
         if saved && why.outcome == Outcome::NowAllowed {
@@ -330,34 +297,16 @@ impl Causes {
         if !joined {
             cause.book(&mut self.by_traffic, o, at, why, from, to);
         }
-        // The same packet may be told twice with different reasons (verdict, then drop): it stays one event of the first cause.
-        if seen != Some(id) {
+        // The same packet may be told twice with different reasons (verdict, then drop): that is an event of either.
+        let told = event.filter(|(_, e)| e.cause == id);
+        if told.is_none() {
             cause.events += 1;
             cause.beats.add(at);
         }
-        if self.open.len() >= self.full.max(FEW_EVENTS) {
-            self.sweep(at);
-        }
-        // The window is the event's, not the last record's: else a stream of packets would be one event for as long as it lasts.
-        if seen != Some(id) {
-            self.open.insert(packet, (at, id));
-        }
-        Some(id)
-    }
-
-    /// Forgets events that are over. Often enough that these are never many more than the others: what is over would only be carried along.
-    fn sweep(&mut self, at: Nanos) {
-        self.open.retain(|_, (t, _)| at.since(*t) <= ONE_EVENT);
-        if self.open.len() >= MOST_EVENTS {
-            self.open.clear();
-        }
-        self.full = (2 * self.open.len()).min(MOST_EVENTS);
-    }
-
-    /// The event that this packet's other record opened, if it is still open.
-    fn seen(&self, packet: &Packet, at: Nanos) -> Option<CauseId> {
-        let found = sides(packet.direction).iter().find_map(|d| self.open.get(&Packet { direction: *d, ..packet.clone() }));
-        found.filter(|(t, _)| is_one_event(at, *t)).map(|(_, id)| *id)
+        let before = told.as_ref().map(|(_, e)| e.last);
+        let (packet, begin) = told.map_or((packet, at), |(called, e)| (called, e.at));
+        self.events.put(packet, Event { at: begin, cause: id, last: seq }, at);
+        Some((id, before))
     }
 
     fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {
@@ -419,8 +368,9 @@ impl Causes {
     fn defy(&mut self, o: &Observed, at: Nanos, why: &Why, from: &str, to: &str) {
         for id in &self.mended {
             let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) else { continue };
-            let same = (c.why.direction, c.l4, c.port, c.audit) == (why.direction, o.l4, o.dst_port, o.verdict == Verdict::Audit);
-            if same && c.pairs.iter().any(|p| p.from == from && p.to == to) {
+            let same = (c.why.direction, c.l4, c.port, c.audit) == (why.direction, o.l4, o.dst_port, o.verdict == Verdict::Audit)
+                && c.why.cluster == why.cluster;
+            if same && c.may_have_stopped(from, to) {
                 c.defied = c.defied.max(Some(at));
             }
         }
@@ -519,6 +469,7 @@ impl Causes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::why::PolicyRef;
     use crate::policy::{self, PolicySet};
     use crate::world::World;
 
@@ -529,25 +480,68 @@ mod tests {
         let (world, set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
         let why = Arc::new(policy::explain(&drop, &world, &set, &opt).why);
         for at in [0, 20_000, 999_980_000, 1_000_010_000] {
-            causes.add(&drop, Nanos(at), &why, "a", "b");
+            causes.add(&drop, Nanos(at), 0, &why, "a", "b");
         }
         assert_eq!(causes.iter().map(|c| (c.events, c.records)).collect::<Vec<_>>(), [(2, 4)]);
     }
 
-    #[test]
-    fn events_that_are_over_are_not_carried_along_and_those_that_are_not_are_kept() {
-        let mut causes = Causes::default();
-        let drop = |n: u16, at: i64| Observed { verdict: Verdict::Dropped, src_port: n, at: Some(Nanos(at)), ..Observed::default() };
+    /// A drop that policies deny, in a cluster.
+    fn denied(cluster: &str) -> (Observed, Why) {
+        let o = Observed { verdict: Verdict::Dropped, direction: Some(Direction::Ingress), dst_port: 80, ..Observed::default() };
         let (world, set, opt) = (World::new(), PolicySet::new(), policy::Options::default());
-        let why = Arc::new(policy::explain(&drop(0, 0), &world, &set, &opt).why);
-        let mut add = |n: u16, at: i64| causes.add(&drop(n, at), Nanos(at), &why, "a", "b").unwrap();
-        // A hundred a second for a minute and a half.
-        (0..9_000).for_each(|n| _ = add(n, i64::from(n) * Nanos::SECOND / 100));
-        assert!(causes.open.len() <= 2 * FEW_EVENTS, "{}", causes.open.len());
-        // Twenty thousand at once: each is told again at once.
-        for _ in 0..2 {
-            (0..20_000).for_each(|n| _ = causes.add(&drop(n, 0), Nanos(200 * Nanos::SECOND), &why, "a", "b"));
+        let why = policy::explain(&o, &world, &set, &opt).why;
+        let direction = Some(Direction::Ingress);
+        (o, Why { outcome: Outcome::DefaultDeny, direction, cluster: Some(cluster.to_owned()), ..why })
+    }
+
+    #[test]
+    fn what_passes_in_one_cluster_fixes_nothing_in_another() {
+        let mut causes = Causes::default();
+        let (o, why) = denied("east");
+        causes.add(&o, Nanos(0), 0, &Arc::new(why), "shop/cart", "shop/db").unwrap();
+        let passes = |cluster: &str| Traffic {
+            cluster: Some(cluster.to_owned()),
+            from: "shop/cart".to_owned(),
+            to: "shop/db".to_owned(),
+            direction: Direction::Ingress,
+            l4: None,
+            port: 80,
+        };
+        let states = |c: &Causes, s: i64| c.iter().map(|c| c.state(Nanos(s * Nanos::SECOND))).collect::<Vec<_>>();
+        causes.forwarded(&passes("west"), Nanos(1));
+        assert_eq!(states(&causes, 20), [State::Ongoing]);
+        causes.forwarded(&passes("east"), Nanos(2));
+        assert_eq!(states(&causes, 20), [State::Fixed]);
+        // One of two replicas may let through what the other stops.
+        assert_eq!(states(&causes, 5), [State::New]);
+    }
+
+    #[test]
+    fn a_drop_of_more_pairs_than_are_remembered_defies_a_fix_too() {
+        let mut causes = Causes::default();
+        let (mut o, why) = denied("east");
+        o.dst.namespace = "shop".to_owned();
+        let deny = PolicyRef { kind: "NetworkPolicy".to_owned(), namespace: Some("shop".to_owned()), name: "deny".to_owned(), rule: None };
+        let why = Arc::new(Why { policies: vec![deny], ..why });
+        let mut drop = |n: usize, at: i64, why: &Arc<Why>| causes.add(&o, Nanos(at), 0, why, "shop/cart", &format!("shop/w{n}")).unwrap().0;
+        let id = drop(0, 0, &why);
+        (1..=MOST_PAIRS).for_each(|n| assert_eq!(drop(n, 0, &why), id));
+        causes.look_again(Nanos(10));
+        causes.mend(id, true);
+        assert_eq!(causes.get(id).unwrap().state(Nanos(15)), State::Mended);
+        let now = Arc::new(Why { outcome: Outcome::NowAllowed, ..Why::clone(&why) });
+        causes.add(&o, Nanos(20), 0, &now, "shop/cart", &format!("shop/w{MOST_PAIRS}")).unwrap();
+        assert!(causes.get(id).unwrap().is_defied());
+    }
+
+    #[test]
+    fn what_a_proxy_refused_is_not_fixed_by_its_connection_whatever_is_known_of_it() {
+        for outcome in [Outcome::Undecidable, Outcome::NowAllowed, Outcome::L7Denied] {
+            let mut causes = Causes::default();
+            let (o, why) = denied("east");
+            let l7 = Some(crate::model::observed::L7::Other);
+            causes.add(&Observed { l7, ..o }, Nanos(0), 0, &Arc::new(Why { outcome, ..why }), "a", "b").unwrap();
+            assert!(!causes.watches(), "{outcome:?}");
         }
-        assert_eq!(causes.iter().map(|c| (c.events, c.records)).collect::<Vec<_>>(), [(29_000, 49_000)]);
     }
 }

@@ -16,6 +16,7 @@ use crate::policy::{self, PolicySet, Posture, Step, Unread, Versions};
 use crate::world::World;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Older versions kept ready, and explanations remembered of each; a flow close to a change or late is judged by them. A version shares
@@ -101,13 +102,13 @@ impl Cluster {
 
     /// Which versions of the policies a flow of this time is judged by, and in which cluster; flows of two times with the same ones are
     /// judged alike.
-    pub fn era(&self, at: Nanos) -> ([u64; 3], u64) {
+    pub fn era(&self, at: Nanos) -> ([u64; 4], u64) {
         if at == Nanos::default() {
             // Without a time it may come to something else whenever anything changes.
-            return ([self.policies.number(), self.policies.renumbered(), u64::MAX], self.world.generation());
+            return ([self.policies.number(), self.policies.renumbered(), u64::MAX, 0], self.world.generation());
         }
-        let versions = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
-        (versions, self.world.era_of_peers(Some(at)))
+        let [before, here, after] = [at.plus(-DELAY), at, at.plus(DELAY)].map(|at| self.policies.number_at(at));
+        ([before, here, after, self.policies.era(at)], self.world.era_of_peers(Some(at)))
     }
 
     /// What a flow of this time is judged with.
@@ -409,6 +410,11 @@ impl Clusters {
     /// Its place, and whether there are others.
     pub fn main_home(&self) -> (Home, bool) {
         (usize::from(!self.live.is_empty()), self.live.len() > 1)
+    }
+
+    /// Places of those that flows are judged by.
+    pub fn homes(&self) -> Range<Home> {
+        if self.live.is_empty() { 0..1 } else { 1..self.live.len() + 1 }
     }
 
     fn all(&self) -> impl Iterator<Item = &Cluster> {

@@ -373,6 +373,11 @@ impl Edges {
         at.0.div_euclid(SLOT).max(self.newest())
     }
 
+    /// When the window up to slot `now` begins.
+    pub fn begin(&self, now: i64) -> Nanos {
+        Nanos((now - SLOTS as i64 + 1).saturating_mul(SLOT))
+    }
+
     /// Seconds that the window up to slot `now` covers, of which it can be said how much happened.
     pub fn seconds(&self, first: Option<Nanos>, now: Nanos) -> i64 {
         let since = first.map_or(WINDOW, |f| now.since(f) / Nanos::SECOND + 1);

@@ -3,9 +3,11 @@
 //! Owns inference of names for people; attribution's own facts (labels, ports) are the policy room's business.
 use super::store::Store;
 use crate::model::observed::{L7, Observed, Party};
+use crate::model::owner;
 use crate::model::row::{End, Ip, Proxy, Row};
 use crate::model::sym::Sym;
 use crate::model::time::Nanos;
+use crate::model::view::FieldSet;
 use crate::wire::pb::flow as pb;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
@@ -74,13 +76,16 @@ pub fn named<'a>(o: &'a Observed, world: &World) -> Cow<'a, Observed> {
     Cow::Owned(o)
 }
 
-/// Whether a side of the record has nothing but its address, so that filters for names have to wait for what the world knows.
-pub fn lacks_names(o: &GetFlowsResponse) -> bool {
+/// Whether filters for these fields have to wait for what the world knows: a side of the record has nothing but its address, or a pod
+/// whose owner is asked for and not told.
+pub fn lacks_names(o: &GetFlowsResponse, asked: FieldSet) -> bool {
     let Some(ResponseTypes::Flow(f)) = &o.response_types else { return false };
     let bare = |e: Option<&pb::Endpoint>| {
         e.is_none_or(|e| e.pod_name.is_empty() && e.namespace.is_empty() && e.labels.iter().all(|l| l == "reserved:unknown"))
     };
-    f.ip.is_some() && (bare(f.source.as_ref()) || bare(f.destination.as_ref()))
+    let unowned = |e: Option<&pb::Endpoint>| e.is_some_and(|e| e.workloads.is_empty() && !e.pod_name.is_empty());
+    let ends = [f.source.as_ref(), f.destination.as_ref()];
+    asked.asks_names() && (f.ip.is_some() && ends.into_iter().any(bare) || asked.asks_owners() && ends.into_iter().any(unowned))
 }
 
 /// A side as a person names it.
@@ -134,7 +139,7 @@ pub fn who(party: &Party, world: &World) -> Who {
             let owned = world.pod(&party.namespace, &party.pod).and_then(|p| world.owner(&party.namespace, p));
             owned.map(|(_, name)| name).unwrap_or_else(|| match world.workload_of(&party.namespace, &party.pod, &[]) {
                 Some((_, name, _)) => name.to_owned(),
-                None => owner_of(&party.pod).to_owned(),
+                None => owner::shown_by(&party.pod).unwrap_or_default().to_owned(),
             })
         }
     };
@@ -144,24 +149,6 @@ pub fn who(party: &Party, world: &World) -> Who {
         (false, false) => format!("{}/{workload}", party.namespace),
     };
     Who { name, workload }
-}
-
-/// The owner that a generated pod name shows: `cart-7d4b8c9f5-xk2mh` → `cart`, `db-0` → `db`; any other name is its own.
-fn owner_of(pod: &str) -> &str {
-    let generated = |s: &str, n: std::ops::RangeInclusive<usize>| {
-        n.contains(&s.len()) && s.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
-    };
-    let Some((rest, tail)) = pod.rsplit_once('-') else { return pod };
-    if tail.len() <= 3 && !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit()) {
-        return rest;
-    }
-    if !generated(tail, 5..=5) {
-        return pod;
-    }
-    match rest.rsplit_once('-') {
-        Some((owner, hash)) if generated(hash, 6..=10) => owner,
-        _ => rest,
-    }
 }
 
 /// The flat row of a flow. `reported`: as its record has it; `latency`: until the response, in nanoseconds.
@@ -185,6 +172,7 @@ pub fn row(o: &Observed, reported: &Observed, [from, to]: [&Who; 2], at: Nanos, 
         node: store.intern(&o.node),
         cluster: 0,
         cause: None,
+        before: 0,
         verdict: o.verdict,
         drop: u16::try_from(o.drop_reason).unwrap_or(u16::MAX),
         event: o.event.map_or(-1, |(kind, _)| i16::try_from(kind).unwrap_or(i16::MAX)),
@@ -216,22 +204,6 @@ fn end(p: &Party, workload: &str, port: u16, store: &mut Store) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn owners_of_generated_names() {
-        for (pod, owner) in [
-            ("cart-7d4b8c9f5-xk2mh", "cart"),
-            ("deathstar-6fb5694d48-5hmds", "deathstar"),
-            ("db-0", "db"),
-            ("cilium-envoy-xk2mh", "cilium-envoy"),
-            ("xwing", "xwing"),
-            ("not-frontend-7db9747986-gktg6", "not-frontend"),
-            ("my-own-name", "my-own-name"),
-            ("", ""),
-        ] {
-            assert_eq!(owner_of(pod), owner, "{pod}");
-        }
-    }
 
     #[test]
     fn a_side_is_named_by_its_owner_then_pod_then_dns_then_address() {

@@ -19,14 +19,14 @@ const fn side(end: End) -> (&'static [Field], &'static [Field]) {
             const E: End = End::Source;
             (
                 &[Endpoint(E), Namespace(E), Pod(E), Cluster(E), Identity(E), ServiceNamespace(E), ServiceName(E)],
-                &[Labels(E), Workloads(E), Names(E), InferredNames(E)],
+                &[Labels(E), Workloads(E), Owners(E), Names(E), InferredNames(E)],
             )
         }
         End::Destination => {
             const E: End = End::Destination;
             (
                 &[Endpoint(E), Namespace(E), Pod(E), Cluster(E), Identity(E), ServiceNamespace(E), ServiceName(E)],
-                &[Labels(E), Workloads(E), Names(E), InferredNames(E)],
+                &[Labels(E), Workloads(E), Owners(E), Names(E), InferredNames(E)],
             )
         }
     }

@@ -90,12 +90,13 @@ impl View for Full<'_> {
                     self.party(e).labels.iter().any(|l| test(Item::Text(l)))
                 }
             }
-            Field::Workloads(e) => {
-                if self.response.any(field, &mut |_| true) {
-                    return self.response.any(field, test);
+            Field::Workloads(e) | Field::Owners(e) => {
+                let told = Field::Workloads(e);
+                if self.response.any(told, &mut |_| true) {
+                    return self.response.any(told, test);
                 }
                 match side(e) {
-                    (party, owner) if party.workloads.is_empty() => !owner.is_empty() && test(Item::Pair("", owner)),
+                    (party, owner) if party.workloads.is_empty() => field != told && !owner.is_empty() && test(Item::Pair("", owner)),
                     (party, _) => party.workloads.iter().any(|(kind, name)| test(Item::Pair(kind, name))),
                 }
             }

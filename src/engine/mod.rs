@@ -10,10 +10,14 @@ pub mod contrast;
 pub mod cover;
 pub mod edges;
 mod enrich;
+mod events;
 mod facts;
 mod fold;
+pub mod heard;
 mod held;
+pub mod lapses;
 pub mod nodes;
+mod options;
 mod outlook;
 mod pool;
 pub mod pulse;
@@ -40,8 +44,7 @@ use crate::model::row::Row;
 use crate::model::time::Nanos;
 use crate::model::view::{Field, FieldSet, View, in_window, time_of};
 use crate::model::why::{Agreement, Why};
-use crate::policy::{self, PolicySet};
-use crate::query::Predicate;
+use crate::policy::PolicySet;
 use crate::wire::decode::{Decoded, decode};
 use crate::wire::lean::{Lean, Walk};
 use crate::wire::note::Notes;
@@ -55,9 +58,12 @@ use causes::{Causes, Traffic};
 use clusters::{Clusters, Home, Origin};
 use cover::Cover;
 pub use enrich::{Who, who};
+use heard::Heard;
 use held::Full;
 pub use held::Sieve;
+use lapses::Lapses;
 use nodes::Nodes;
+pub use options::{Explain, Names, Options};
 pub use outlook::Found;
 use outlook::Outlook;
 use prost::Message as _;
@@ -72,45 +78,6 @@ use tally::Tally;
 const MOST_FAULTS: usize = 10_000;
 
 const DAY: i64 = 24 * 3600 * Nanos::SECOND;
-
-/// Which flows are explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Explain {
-    #[default]
-    Nothing,
-    /// Dropped, audited and L7-denied flows.
-    Drops,
-    /// Forwarded flows too.
-    All,
-}
-
-/// How one run differs from another.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// What is kept (and handed to the sink).
-    pub admit: Predicate,
-    /// `None`: nothing is held, as a plain filter needs it.
-    pub hold: Option<Limits>,
-    pub explain: Explain,
-    /// Whether flows are folded into conversations, for what goes over all of them.
-    pub fold: bool,
-    /// Whether what is held is counted too (who talks to whom, rates), for screens.
-    pub tally: bool,
-    pub judge: policy::Options,
-    /// Whether records that are no flows go through the filter as an empty flow, as Hubble does with files (but not with servers).
-    pub filter_notices: bool,
-    /// Earliest and latest time of a response, both inclusive; servers do this themselves.
-    pub window: (Option<Nanos>, Option<Nanos>),
-    /// What the sink reads of a flow; `None`: the whole message.
-    pub reads: Option<FieldSet>,
-}
-
-impl Options {
-    /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
-    pub fn is_plain(&self) -> bool {
-        self.explain == Explain::Nothing && !self.fold && self.hold.is_none() && !self.admit.fields().needs_derived()
-    }
-}
 
 /// One admitted response on its way out.
 pub struct Event<'a> {
@@ -133,6 +100,8 @@ pub struct Engine {
     options: Options,
     /// The reader of plain runs.
     lean: Option<Lean>,
+    /// Something of a cluster was told, and its names count for the filter.
+    named: bool,
     clusters: Clusters,
     /// What agents' numbers of policies mean.
     ids: Dictionary,
@@ -145,16 +114,20 @@ pub struct Engine {
     tally: Option<Box<Tally>>,
     names: enrich::Names,
     ledger: Ledger,
+    lapses: Lapses,
     links: BTreeMap<Arc<str>, Link>,
     /// Clusters whose clock is not this machine's, and how it differs.
     clocks: BTreeMap<Arc<str>, String>,
     nodes: Nodes,
+    heard: Heard,
     ended: Vec<(Arc<str>, Result<(), String>)>,
     faults: Vec<Fault>,
     /// Faults that found no room in `faults`.
     more_faults: usize,
     notes: Notes,
     now: Nanos,
+    /// Where time goes on without flows: what it was when that was told last.
+    moment: Nanos,
     /// Flows in a row whose time lies more than a day ahead.
     ahead: u8,
     /// What was there before any source, and whether it was said that it holds the policies.
@@ -178,6 +151,7 @@ impl Engine {
             captures: Captures::default(),
             options,
             lean,
+            named: false,
             store,
             causes: Causes::default(),
             talks: Talks::default(),
@@ -185,14 +159,17 @@ impl Engine {
             tally,
             names: enrich::Names::default(),
             ledger: Ledger::default(),
+            lapses: Lapses::default(),
             links: BTreeMap::new(),
             clocks: BTreeMap::new(),
             nodes: Nodes::default(),
+            heard: Heard::default(),
             ended: Vec::new(),
             faults: Vec::new(),
             more_faults: 0,
             notes: Notes::default(),
             now: Nanos::default(),
+            moment: Nanos::default(),
             ahead: 0,
             given: Vec::new(),
             given_policies: false,
@@ -217,11 +194,19 @@ impl Engine {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
             }
-            Input::World(At { change: Change::Asked(filter), .. }) => self.captures.ask(&filter),
-            Input::World(At { change: Change::Gap(gap), .. }) => self.ledger.gap(gap),
+            Input::World(At { change: Change::Asked(filter), at, .. }) => {
+                self.captures.ask(&filter);
+                self.heard.asked(&filter, at.unwrap_or_else(|| self.moment()));
+            }
+            Input::World(At { change: Change::Gap(gap), .. }) => {
+                self.heard.gap(&gap);
+                self.lapses.add(gap.from, gap.until);
+                self.ledger.gap(gap);
+            }
             // Manifests of a recording: those that are given stand in for them.
             Input::World(at) if self.given_policies && (at.at.is_none() || matches!(at.change, Change::Edited(_))) => {
                 let mut faults = self.told_faults(&at.change);
+                self.named |= self.options.names >= Names::Known;
                 faults.extend(self.clusters.describe(&at.change, at.at));
                 self.book(faults);
             }
@@ -253,6 +238,11 @@ impl Engine {
         saves.again().into_iter().for_each(|edit| self.edit(&Arc::new(edit)));
     }
 
+    /// Whether what the world knows counts for the filter.
+    fn knows(&self) -> bool {
+        self.named || !self.options.is_plain()
+    }
+
     /// A DNS answer of a time that was passed over.
     fn learnt(&mut self, frame: &Frame) {
         if let Ok(Decoded::Response(response)) = decode(frame, &mut self.notes) {
@@ -262,6 +252,7 @@ impl Engine {
     }
 
     fn change(&mut self, at: &At) {
+        self.named |= self.options.names >= Names::Known;
         let mut faults = self.told_faults(&at.change);
         faults.extend(self.clusters.change(at));
         if let Some(home) = self.clusters.complete(at) {
@@ -299,6 +290,7 @@ impl Engine {
 
     fn link(&mut self, link: Link) {
         self.nodes.link(&link);
+        self.heard.link(&link, self.moment());
         let server = match &link {
             Link::Connecting { server } | Link::Connected { server } => server.clone(),
             Link::Down { server, .. } => {
@@ -366,7 +358,7 @@ impl Engine {
         let whole = frame.codec == Codec::Hubble && self.options.reads.is_none();
         let admit = &self.options.admit;
         // All of it is wanted: looking first would only cost.
-        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all())) else { return false };
+        let Some(lean) = self.lean.as_mut().filter(|_| !(whole && admit.is_all() || self.named)) else { return false };
         let view = match frame.codec {
             Codec::Hubble => lean.proto(&frame.bytes),
             Codec::HubbleJson => lean.json(&frame.bytes),
@@ -396,8 +388,14 @@ impl Engine {
             match &response.response_types {
                 Some(ResponseTypes::LostEvents(lost)) => {
                     self.ledger.lose(&response.node_name, lost.source().as_str_name(), lost.num_events_lost);
+                    self.lapses.lost(lost, at);
+                    let when = if at == Nanos::default() { self.moment() } else { at.min(self.moment()) };
+                    self.heard.lost(&frame.from, &response.node_name, when);
                 }
-                Some(ResponseTypes::NodeStatus(status)) => self.nodes.take(&frame.from, status),
+                Some(ResponseTypes::NodeStatus(status)) => {
+                    self.nodes.take(&frame.from, status);
+                    self.heard.nodes(&frame.from, status, self.moment());
+                }
                 _ => {}
             }
             self.ledger.notices += 1;
@@ -411,10 +409,10 @@ impl Engine {
         if self.options.fold && in_window {
             self.cover.add(&response.node_name, at);
         }
-        let derives = self.options.admit.fields().needs_derived();
+        let asked = self.options.admit.fields();
+        let derives = asked.needs_derived();
         // A name that is asked for and not told may be known to us.
-        let wants_derived =
-            derives || (!self.options.is_plain() && self.options.admit.fields().asks_names() && enrich::lacks_names(response));
+        let wants_derived = derives || (self.knows() && enrich::lacks_names(response, asked));
         // The cheap question first: most flows of a filtered stream end here.
         if !in_window || (!wants_derived && !self.options.admit.matches(response)) {
             // What a refused DNS answer teaches is still true.
@@ -424,7 +422,7 @@ impl Engine {
         }
         let explains = self.options.explain;
         let holds = self.options.hold.is_some();
-        if self.options.is_plain() {
+        if self.options.is_plain() && !wants_derived {
             self.ledger.admitted += 1;
             self.ledger.held += 1;
             return sink(Event { response: Response::Whole(response), why: None });
@@ -456,9 +454,15 @@ impl Engine {
         if let Some(talk) = talk {
             self.talks.of(talk, home);
         }
-        let mut cause = None;
+        let (mut cause, mut before) = (None, None);
+        let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
-            cause = self.causes.add(o, at, why, &from.name, &to.name);
+            (cause, before) = self.causes.add(o, at, seq, why, &from.name, &to.name).unzip();
+            if let Some(id) = cause {
+                let owners = [from.workload.as_str(), to.workload.as_str()];
+                let full = Full { response, observed: o, why: Some(why), cause, owners };
+                self.heard.dropped(id, &frame.from, &o.node, (&full, at));
+            }
             if let (Some(id), Some(talk)) = (cause, talk) {
                 self.stopped(id, talk);
             }
@@ -467,17 +471,19 @@ impl Engine {
             && o.reply() != Some(true)
             && let Some(direction) = o.direction
         {
-            let traffic = Traffic { from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
+            let cluster = self.clusters.get(home).policies().cluster().map(str::to_owned);
+            let traffic = Traffic { cluster, from: from.name.clone(), to: to.name.clone(), direction, l4: o.l4, port: o.dst_port };
             self.causes.forwarded(&traffic, at);
         }
         // Without a store there is no row either: its strings would be interned for nobody, and never swept.
         if holds {
             let cluster = u8::try_from(home).unwrap_or(0);
             let latency = response.field(Field::LatencyNs).uint().unwrap_or(0);
-            let row = Row { cause, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
+            let before = before.flatten().and_then(|b: u64| u32::try_from(seq.checked_sub(b)?).ok()).unwrap_or(0);
+            let row = Row { cause, before, cluster, ..enrich::row(o, &reported, [&from, &to], at, latency, &mut self.store) };
             let owners = [from.workload.as_str(), to.workload.as_str()];
             let full = Full { response, observed: o, why: None, cause, owners };
-            let seq = match frame.codec {
+            match frame.codec {
                 Codec::Hubble => self.store.push(&row, &full, &frame.bytes),
                 Codec::HubbleJson => self.store.push(&row, &full, &response.encode_to_vec()),
             };

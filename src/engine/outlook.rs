@@ -142,12 +142,16 @@ impl Engine {
     /// Whether the policies at hand let a conversation pass, on both its sides: past the one that stopped it the other may still do so.
     fn passes(&self, talk: usize) -> bool {
         let Some(talk) = self.talks.get(talk) else { return false };
-        let Some(home) = self.home(talk.home, [&talk.flow.src, &talk.flow.dst]) else { return false };
+        let Some(home) = self.home_of_talk(talk) else { return false };
         let c = self.clusters.get(home);
         ruling_of(&talk.flow, &c.world, c.policies(), c.judging()).decision() == Decision::Allowed
     }
 
     /// The cluster whose policies a conversation meets; `None` where there are several and nothing tells which.
+    pub(super) fn home_of_talk(&self, talk: &Talk) -> Option<Home> {
+        self.home(talk.home, [&talk.flow.src, &talk.flow.dst])
+    }
+
     fn home(&self, said: u8, [src, dst]: [&Party; 2]) -> Option<Home> {
         let (main, others) = self.clusters.main_home();
         match said {
@@ -164,7 +168,7 @@ impl Engine {
     /// Books a conversation that passed and would be stopped.
     fn foresee(&mut self, number: usize) {
         let Some(talk) = self.talks.get(number) else { return };
-        let Some(home) = self.home(talk.home, [&talk.flow.src, &talk.flow.dst]) else { return };
+        let Some(home) = self.home_of_talk(talk) else { return };
         let c = self.clusters.get(home);
         let (world, set, opt) = (&c.world, c.policies(), c.judging());
         let sides = [(Direction::Egress, talk.egress), (Direction::Ingress, talk.ingress)];

@@ -32,6 +32,14 @@ impl Beats {
         }
     }
 
+    fn merge(&mut self, other: &Self) {
+        let bucket = self.bucket.max(other.bucket);
+        let upto = Nanos(bucket.saturating_mul(BUCKET));
+        let (mut counts, others) = (self.upto(upto), other.upto(upto));
+        counts.iter_mut().zip(others).for_each(|(n, m)| *n = n.saturating_add(m));
+        (self.counts, self.bucket) = (counts, bucket);
+    }
+
     /// Each of the last six buckets of ten seconds, oldest first.
     pub fn upto(&self, now: Nanos) -> Rate {
         let mut counts = self.counts;
@@ -71,6 +79,13 @@ impl Pulse {
         }
     }
 
+    /// With what happened besides.
+    pub fn merge(&mut self, other: &Self) {
+        self.events += other.events;
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+        self.beats.merge(&other.beats);
+    }
+
     pub fn rate(&self, now: Nanos) -> Rate {
         self.beats.upto(now)
     }
@@ -90,5 +105,21 @@ mod tests {
         };
         assert_eq!(of(&[3, 14, 15, 61]), (4, s(3), s(61), [2, 0, 0, 0, 0, 1]));
         assert_eq!(of(&[61, 15, 14, 3]), of(&[3, 14, 15, 61]));
+    }
+
+    #[test]
+    fn two_pulses_are_as_one_of_all() {
+        let s = |n: i64| Nanos(1_000 * Nanos::SECOND + n * Nanos::SECOND);
+        let of = |times: &[i64]| {
+            let mut p = Pulse::from(s(times[0]));
+            times.iter().for_each(|t| p.add(s(*t), true));
+            p
+        };
+        let told = |p: Pulse| (p.events, p.first, p.last, p.rate(s(61)));
+        for (a, b) in [(&[3, 14][..], &[15, 61][..]), (&[61], &[3, 14, 15]), (&[14, 61], &[15, 3])] {
+            let mut both = of(a);
+            both.merge(&of(b));
+            assert_eq!(told(both), told(of(&[3, 14, 15, 61])));
+        }
     }
 }

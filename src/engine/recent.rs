@@ -1,6 +1,6 @@
 //! What was met lately, in a table of fixed size: whether a connection is known, and whether a record tells of an event that was told
-//! before. Owns the table; when one event is over is the rule of `causes`.
-use super::causes::{is_one_event, sides};
+//! before. Owns the table; when one event is over is the rule of `events`.
+use super::events::{is_one_event, sides};
 use crate::model::observed::{Direction, Verdict};
 use crate::model::row::Row;
 use crate::model::time::Nanos;

@@ -79,6 +79,8 @@ pub struct Cell {
     dst_port: u16,
     status: u16,
     cluster: u8,
+    /// [`Row::before`], low byte first.
+    before: [u8; 3],
     /// Bits of [`PORTS`] and the following.
     marks: u16,
 }
@@ -202,6 +204,11 @@ impl Cell {
         self.cause
     }
 
+    fn before(&self) -> u32 {
+        let [a, b, c] = self.before;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
     /// The numbers of a part of many.
     pub fn numbers(cells: &[Self], part: u8, of: &mut [u32; ROWS]) {
         fn each(cells: &[Cell], of: &mut [u32; ROWS], number: impl Fn(&Cell) -> u32) {
@@ -300,6 +307,11 @@ impl Store {
             dst_port: row.dst.port,
             status: row.status,
             cluster: row.cluster,
+            before: match row.before.to_le_bytes() {
+                [a, b, c, 0] => [a, b, c],
+                // So many rows within half a second: both records count.
+                _ => [0; 3],
+            },
             marks: marks.iter().filter(|(_, on)| *on).map(|(bit, _)| bit).sum(),
         });
         self.raw.push(frame);
@@ -359,6 +371,7 @@ impl Store {
             node: cell.node,
             cluster: cell.cluster,
             cause: cell.cause,
+            before: cell.before(),
             verdict,
             drop,
             event,
@@ -383,6 +396,12 @@ impl Store {
     /// The cause of a row's drop.
     pub fn cause(&self, seq: u64) -> Option<CauseId> {
         self.cell(seq)?.cause
+    }
+
+    /// The record before a drop's that tells of the same event, if it is held.
+    pub fn before(&self, seq: u64) -> Option<u64> {
+        let back = self.cell(seq)?.before();
+        seq.checked_sub(u64::from(back)).filter(|before| back > 0 && *before >= self.first)
     }
 
     /// The held rows of these numbers, up to [`ROWS`] at a time, each time with the number of the first.

@@ -88,6 +88,7 @@ pub mod tests {
             node: Sym::EMPTY,
             cluster: 0,
             cause: None,
+            before: 0,
             verdict,
             drop: 0,
             event: -1,

@@ -1,6 +1,11 @@
-//! What an engine tells of itself: what it holds, knows, and could not read. Changes nothing.
-use super::causes::Causes;
+//! What an engine tells of itself: what it holds, knows, has heard, and could not read. Changes nothing but what it was told of the time,
+//! and what it has found out of what is asked for.
+use super::causes::{Cause, Causes, State};
+use super::clusters::{Home, Origin};
 use super::cover::Cover;
+use super::heard::Heard;
+use super::held::Sieve;
+use super::lapses::Lapses;
 use super::store::Store;
 use super::talks::Talks;
 use super::tally::Tally;
@@ -9,6 +14,7 @@ use crate::model::captures::Captures;
 use crate::model::doc::Fault;
 use crate::model::input::Link;
 use crate::model::ledger::Ledger;
+use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::policy::{self, PolicySet, Posture, Step};
 use crate::query::Predicate;
@@ -86,6 +92,11 @@ impl Engine {
         &self.ledger
     }
 
+    /// Times of which records may be lacking.
+    pub fn lapses(&self) -> &Lapses {
+        &self.lapses
+    }
+
     /// The state of each live server.
     pub fn links(&self) -> &BTreeMap<Arc<str>, Link> {
         &self.links
@@ -99,6 +110,54 @@ impl Engine {
     /// Which nodes answer, as far as servers told.
     pub fn nodes(&self) -> &super::nodes::Nodes {
         &self.nodes
+    }
+
+    /// Who is listened to, and since when.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// How a cause fares at a time. The one place that says so: silence counts only where it would have been heard.
+    pub fn state(&self, cause: &Cause, now: Nanos) -> State {
+        // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
+        let limited = || !self.captures.limits().is_empty();
+        match cause.state(now) {
+            State::Fixed if !limited() => State::Fixed,
+            State::Fixed | State::Quiet if !self.heard.would_hear(cause.id, cause.last, now) => State::Unheard,
+            State::Fixed => State::Quiet,
+            state => state,
+        }
+    }
+
+    /// Tells what time it is where that goes on without flows; it moves nothing but what is booked with it.
+    pub fn is_now(&mut self, now: Nanos) {
+        self.moment = now;
+    }
+
+    /// What time it is, as far as that was told.
+    pub(super) fn moment(&self) -> Nanos {
+        self.now.max(self.moment)
+    }
+
+    /// No source will send anything any more, where flows were of this moment.
+    pub fn is_over(&mut self) {
+        self.heard.over(self.moment());
+    }
+
+    /// Looks what is held through for what servers are asked for now, if that was not done yet: then it is known of which causes all
+    /// flows would come. Returns whether something changed.
+    pub fn look_through(&mut self) -> bool {
+        let Some(filter) = self.heard.waits() else { return false };
+        let mut held = vec![(0, 0); self.causes.len()];
+        let mut count = |cause: Option<CauseId>, all: u64, of_it: u64| {
+            if let Some(n) = cause.and_then(|c| held.get_mut(c.0.get() as usize - 1)) {
+                *n = (n.0 + all, n.1 + of_it);
+            }
+        };
+        self.store.seqs().for_each(|seq| count(self.store.cause(seq), 1, 0));
+        self.sift(0..u64::MAX, &mut Sieve::new(filter), |_, cause| count(cause, 0, 1));
+        self.heard.looked_through(&held);
+        true
     }
 
     /// Sources that came to their end, and how.
@@ -119,6 +178,16 @@ impl Engine {
     /// The policies as they are now; of several clusters those of the first.
     pub fn policies(&self) -> &PolicySet {
         self.clusters.main().policies()
+    }
+
+    /// The place of the cluster that an explanation is of; the first where there is only one.
+    pub fn home_named(&self, cluster: Option<&str>) -> Home {
+        cluster.map_or(self.clusters.main_home().0, |from| self.clusters.home(&Origin { from, ..Origin::default() }))
+    }
+
+    /// Those of the cluster at a place.
+    pub fn policies_of(&self, home: Home) -> &PolicySet {
+        self.clusters.get(home).policies()
     }
 
     /// What the reader met and passed over: unknown fields and enum names.

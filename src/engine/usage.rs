@@ -4,6 +4,7 @@
 //! anew. What passed by it is judged once a conversation by the policies as they are, in slices between pictures, and counted anew as
 //! often as is asked; only flows that did pass count. Owns no judging: that is `policy::ruling`.
 use super::Engine;
+use super::clusters::Home;
 use crate::model::observed::Direction;
 use crate::model::talk::Talk;
 use crate::model::why::{Outcome, PolicyRef};
@@ -20,6 +21,9 @@ type Say = (usize, Direction, bool);
 /// One policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
+    /// Place of the cluster whose it is, and its name where there are several.
+    pub home: Home,
+    pub cluster: String,
     pub policy: PolicyRef,
     /// Flows that passed, and that a rule of it lets through.
     pub allows: u64,
@@ -34,8 +38,14 @@ pub struct Used {
 }
 
 impl Used {
-    fn new(policy: PolicyRef, gone: bool) -> Self {
-        Self { policy, allows: 0, denies: 0, isolates: 0, gone, has_say: false }
+    fn new(engine: &Engine, home: Home, policy: PolicyRef, gone: bool) -> Self {
+        let cluster = engine.policies_of(home).cluster().unwrap_or_default().to_owned();
+        Self { home, cluster, policy, allows: 0, denies: 0, isolates: 0, gone, has_say: false }
+    }
+
+    /// How it is called: `ns/name`; where there are several clusters, `east: ns/name`.
+    pub fn name(&self) -> String {
+        if self.cluster.is_empty() { self.policy.path() } else { format!("{}: {}", self.cluster, self.policy.path()) }
     }
 
     /// No flow met it. One that only decides on what another policy stopped has no numbers, but is of use.
@@ -48,7 +58,7 @@ impl Used {
     }
 }
 
-/// All policies of one set.
+/// All policies, of every cluster.
 #[derive(Debug, Default)]
 pub struct Usage {
     pub lines: Vec<Used>,
@@ -59,7 +69,7 @@ pub struct Usage {
     /// Drops whose causes found no room: which policy stopped them is not held, so that each may have stopped more.
     pub unheld: u64,
     generation: Option<u64>,
-    places: HashMap<PolicyRef, usize>,
+    places: HashMap<(Home, PolicyRef), usize>,
     /// Distinct findings, and which one each conversation has.
     findings: Vec<(Vec<Say>, bool)>,
     ids: HashMap<(Vec<Say>, bool), u32>,
@@ -69,29 +79,35 @@ pub struct Usage {
 impl Usage {
     /// Judges conversations that were not judged yet while `more` allows. Returns whether something changed.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
-        let set = engine.policies();
-        if self.generation != Some(set.generation()) {
-            *self = Self { generation: Some(set.generation()), ..Self::default() };
-            for p in set.iter() {
-                if !self.places.contains_key(&p.id) {
-                    self.places.insert(p.id.clone(), self.lines.len());
-                    self.lines.push(Used::new(p.id.clone(), false));
+        let generation = engine.clusters.generation();
+        if self.generation != Some(generation) {
+            *self = Self { generation: Some(generation), ..Self::default() };
+            for home in engine.clusters.homes() {
+                for p in engine.policies_of(home).iter() {
+                    if self.places.insert((home, p.id.clone()), 0).is_none() {
+                        self.lines.push(Used::new(engine, home, p.id.clone(), false));
+                    }
                 }
             }
-            self.lines.sort_by(|a, b| (a.policy.path(), &a.policy.kind).cmp(&(b.policy.path(), &b.policy.kind)));
-            self.places = self.lines.iter().enumerate().map(|(i, l)| (l.policy.clone(), i)).collect();
+            self.lines.sort_by_cached_key(|l| (l.policy.path(), l.policy.kind.clone(), l.home));
+            self.places = self.lines.iter().enumerate().map(|(i, l)| ((l.home, l.policy.clone()), i)).collect();
         } else if !self.behind(engine) {
             return false;
         }
         for n in 1.. {
             let Some(talk) = engine.talks().get(self.of.len()) else { break };
-            let ruling = ruling_of(&talk.flow, engine.world(), set, engine.judging());
             let mut says = Vec::new();
-            let mut unknown = false;
-            for d in [Direction::Egress, Direction::Ingress] {
-                let j = ruling.side(d);
-                unknown |= j.decision == Decision::Unknown;
-                self.says(j, d, &mut says);
+            // Of which cluster it is may not be known: then nobody knows by which policy it passed.
+            let home = engine.home_of_talk(talk);
+            let mut unknown = home.is_none();
+            if let Some(home) = home {
+                let c = engine.clusters.get(home);
+                let ruling = ruling_of(&talk.flow, &c.world, c.policies(), c.judging());
+                for d in [Direction::Egress, Direction::Ingress] {
+                    let j = ruling.side(d);
+                    unknown |= j.decision == Decision::Unknown;
+                    self.says(j, home, d, &mut says);
+                }
             }
             says.sort();
             says.dedup();
@@ -109,16 +125,17 @@ impl Usage {
         true
     }
 
-    fn says(&self, j: &Judgement, d: Direction, out: &mut Vec<Say>) {
+    fn says(&self, j: &Judgement, home: Home, d: Direction, out: &mut Vec<Say>) {
         if matches!(j.decision, Decision::Allowed | Decision::Denied) {
             let yes = j.decision == Decision::Allowed;
-            out.extend(j.deciding().into_iter().filter_map(|p| self.places.get(&PolicyRef { rule: None, ..p })).map(|i| (*i, d, yes)));
+            let place = |p| self.places.get(&(home, PolicyRef { rule: None, ..p }));
+            out.extend(j.deciding().into_iter().filter_map(place).map(|i| (*i, d, yes)));
         }
     }
 
     /// Whether conversations wait to be judged.
     pub fn behind(&self, engine: &Engine) -> bool {
-        self.generation != Some(engine.policies().generation()) || self.of.len() < engine.talks().len()
+        self.generation != Some(engine.clusters.generation()) || self.of.len() < engine.talks().len()
     }
 
     /// How many conversations were judged.
@@ -163,11 +180,12 @@ impl Usage {
         let blames = |o| !matches!(o, Outcome::Undecidable | Outcome::NowAllowed | Outcome::Allowed | Outcome::NotPolicy);
         for c in engine.causes().iter().filter(|c| c.foreseen.is_none() && blames(c.why.outcome)) {
             let mut places: Vec<usize> = Vec::new();
+            let home = engine.home_named(c.why.cluster.as_deref());
             for p in &c.why.policies {
                 let policy = PolicyRef { rule: None, ..p.clone() };
                 // What it did stays on the list when it is taken away.
-                let place = *self.places.entry(policy).or_insert_with_key(|policy| {
-                    self.lines.push(Used::new(policy.clone(), true));
+                let place = *self.places.entry((home, policy)).or_insert_with_key(|(home, policy)| {
+                    self.lines.push(Used::new(engine, *home, policy.clone(), true));
                     self.lines.len() - 1
                 });
                 if !places.contains(&place) {
@@ -192,8 +210,13 @@ fn passed_by(talk: &Talk, d: Direction) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
+    use super::super::store::Limits;
+    use super::super::{Explain, Options};
     use super::*;
+    use crate::model::input::{At, Change, Codec, Frame, Input};
+    use crate::model::time::Nanos;
+    use crate::world::yaml;
+    use std::sync::Arc;
 
     #[test]
     fn of_drops_whose_causes_have_no_room_it_is_said_that_they_are_not_counted() {
@@ -204,5 +227,26 @@ mod tests {
         engine.causes.overflow = 12;
         usage.count(&engine);
         assert_eq!(usage.unheld, 12);
+    }
+
+    #[test]
+    fn a_policy_of_a_second_cluster_is_at_hand_and_counts_for_its_own() {
+        let mut engine = Engine::new(Options { explain: Explain::Drops, fold: true, hold: Some(Limits::default()), ..Options::default() });
+        for cluster in ["east", "west"] {
+            let text =
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: pay}\nspec: {podSelector: {}}\n";
+            for doc in yaml::read("p.yaml", text).0 {
+                let change = Change::Apply(Arc::new(doc));
+                engine.feed(Input::World(At { cluster: cluster.into(), at: Some(Nanos(1)), change }), &mut |_| {});
+            }
+        }
+        let line = r#"{"flow":{"time":"2026-04-13T14:02:00Z","verdict":"DROPPED","traffic_direction":"INGRESS","drop_reason":133,"drop_reason_desc":"POLICY_DENY","event_type":{"type":1,"sub_type":133},"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":40000,"destination_port":80}},"source":{"identity":1000,"namespace":"pay","pod_name":"web-0","labels":["k8s:app=web","k8s:io.kubernetes.pod.namespace=pay"]},"destination":{"identity":1001,"namespace":"pay","pod_name":"db-0","labels":["k8s:app=db","k8s:io.kubernetes.pod.namespace=pay"]},"ingress_denied_by":[{"kind":"CiliumNetworkPolicy","namespace":"pay","name":"deny"}]},"time":"2026-04-13T14:02:00Z"}"#;
+        let frame = Frame { codec: Codec::HubbleJson, from: "west".into(), line: 0, bytes: line.as_bytes().to_vec().into(), broken: None };
+        engine.feed(Input::Frame(frame), &mut |_| {});
+        let mut usage = Usage::default();
+        usage.advance(&engine, &mut || true);
+        usage.count(&engine);
+        let lines: Vec<_> = usage.lines.iter().map(|l| (l.name(), l.stopped(), l.gone)).collect();
+        assert_eq!(lines, [("east: pay/deny".to_owned(), 0, false), ("west: pay/deny".to_owned(), 1, false)]);
     }
 }

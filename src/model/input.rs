@@ -146,9 +146,10 @@ pub enum Change {
     Asked(Arc<str>),
 }
 
-/// A time of which a server may lack flows: when the connection came back it held only later ones.
+/// A time of which a server may lack flows: when the connection came back it held only later ones. Or one that no recording covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
+    /// Empty: nobody recorded.
     pub server: Arc<str>,
     /// Empty: the server does not say of which node.
     pub node: String,
@@ -158,7 +159,12 @@ pub struct Gap {
 
 impl std::fmt::Display for Gap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (from, until) = (self.from.utc().format("%Y-%m-%d %H:%M:%S"), self.until.utc().format("%H:%M:%S UTC"));
+        let (from, until) = (self.from.utc(), self.until.utc());
+        let day = if from.date_naive() == until.date_naive() { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
+        let (from, until) = (from.format("%Y-%m-%d %H:%M:%S"), until.format(day));
+        if self.server.is_empty() {
+            return write!(f, "no recording covers the time between {from} and {until}");
+        }
         let of = if self.node.is_empty() { String::new() } else { format!(" of {}", self.node) };
         write!(f, "{} may lack flows{of} between {from} and {until}: after the break it held only later ones", self.server)
     }
@@ -210,6 +216,14 @@ pub enum KindState {
     Forbidden(String),
     /// The watch is broken; what is known may be old. Why.
     Stale(String),
+}
+
+/// Behind the name of a server that only names those who are asked.
+pub const NAMES_AGENTS: &str = " (names the agents)";
+
+/// Whether a server only names those who are asked: no flow comes from it.
+pub fn names_agents(server: &str) -> bool {
+    server.ends_with(NAMES_AGENTS)
 }
 
 /// How a live connection fares.

@@ -9,6 +9,7 @@ pub mod live;
 pub mod monitor;
 pub mod near;
 pub mod observed;
+pub mod owner;
 pub mod reason;
 pub mod recent;
 pub mod reflect;

@@ -71,6 +71,8 @@ pub struct Row {
     /// The place, from 1, of its cluster among those that are watched or recorded; 0: none of them.
     pub cluster: u8,
     pub cause: Option<CauseId>,
+    /// Of a drop: how many rows before it the record before it stands that tells of the same event, by its cause; 0: it is the first.
+    pub before: u32,
     pub verdict: Verdict,
     /// Reason number as reported, 0 = none.
     pub drop: u16,

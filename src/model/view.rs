@@ -96,8 +96,10 @@ pub enum Field {
     Pod(End),
     /// List of Text, `source:key=value`.
     Labels(End),
-    /// List of Pair (kind, name).
+    /// List of Pair (kind, name), as the record has it.
     Workloads(End),
+    /// List of Pair (kind, name): the same, else the owner of the pod as the cluster knows it or the pod's name shows it, without a kind.
+    Owners(End),
     /// Text.
     Cluster(End),
     /// Uint; Missing without the endpoint.
@@ -150,7 +152,7 @@ pub enum Field {
 
 /// Fields of the flow as a whole, and fields of each end.
 const SINGLE: u32 = 43;
-const PAIRS: u32 = 16;
+const PAIRS: u32 = 17;
 
 impl Field {
     /// The field's place in a [`FieldSet`].
@@ -216,6 +218,7 @@ impl Field {
             Self::Mac(e) => two(13, e),
             Self::AllowedBy(e) => two(14, e),
             Self::DeniedBy(e) => two(15, e),
+            Self::Owners(e) => two(16, e),
         }
     }
 
@@ -284,6 +287,7 @@ impl Field {
             F::Mac,
             F::AllowedBy,
             F::DeniedBy,
+            F::Owners,
         ];
         SINGLES.into_iter().chain(TWOS.into_iter().flat_map(|f| End::BOTH.map(f)))
     }
@@ -450,11 +454,15 @@ impl FieldSet {
         DERIVED.into_iter().any(|f| self.contains(f))
     }
 
+    /// Whether it asks for the owner of a pod.
+    pub fn asks_owners(self) -> bool {
+        End::BOTH.into_iter().any(|e| self.contains(Field::Owners(e)))
+    }
+
     /// Whether it asks who somebody is, beyond the address.
     pub fn asks_names(self) -> bool {
-        let of = |e| {
-            [Field::Namespace(e), Field::Pod(e), Field::Labels(e), Field::Workloads(e), Field::ServiceNamespace(e), Field::ServiceName(e)]
-        };
+        use Field::*;
+        let of = |e| [Namespace(e), Pod(e), Labels(e), Workloads(e), Owners(e), ServiceNamespace(e), ServiceName(e)];
         End::BOTH.into_iter().flat_map(of).any(|f| self.contains(f))
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn check(source: &Source, judge: policy::Options, look: &Look<'_>, c:
         judge,
         filter_notices: matches!(from, From::Files { .. }),
         window,
-        reads: None,
+        ..engine::Options::default()
     };
     Ok(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes: Vec::new() })
 }

@@ -5,7 +5,7 @@ use super::{
     Count, From, Front, Job, Look, Pace, Plan, Stream, compiled, explain_of, filter_of, flags_of, mask, raw, servers, sound, texts,
 };
 use crate::cli::{self, Observe, Select, Source};
-use crate::engine::{self, Explain};
+use crate::engine::{self, Explain, Names};
 use crate::error::Error;
 use crate::model::time::Nanos;
 use crate::model::view::FieldSet;
@@ -14,6 +14,7 @@ use crate::out::count::Style;
 use crate::plan::Env;
 use crate::policy;
 use crate::query::ast::Expr;
+use crate::query::fields::Name;
 use crate::query::group::columns;
 use crate::query::{self, Context, Filters, Predicate, Pushed};
 use crate::record::set;
@@ -90,7 +91,7 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         if !o.mask.field_mask.is_empty() {
             // What the mask leaves out cannot be asked for again here.
             mask::leaves_enough(&o.mask, explain, &by_words, pushed.exact)?;
-            admit = if pushed.exact { Predicate::all() } else { by_words };
+            admit = if pushed.exact { Predicate::all() } else { by_words.clone() };
         }
         let request = Request {
             number: match number {
@@ -108,8 +109,15 @@ pub fn observe(source: &Source, judge: policy::Options, look: &Look<'_>, o: Obse
         };
         From::Live { servers: servers(&source.server, env.stdin_piped, &mut warnings)?, request: Box::new(request) }
     };
+    // Hubble's flags ask the record alone. What a server withholds by its own names nobody can look up here.
+    let names = match &by_words {
+        words if !files || !words.fields().asks_names() => Names::Told,
+        words if query::parse_expr(words.text()).is_ok_and(|e| e.asks(Name::Workload)) => Names::Sought,
+        _ => Names::Known,
+    };
     let window = if files { window } else { (None, None) };
-    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices: files, window, reads, ..engine::Options::default() };
+    let filter_notices = files;
+    let engine = engine::Options { admit, hold: None, explain, judge, filter_notices, window, reads, names, ..engine::Options::default() };
     let front = Front::Stream(stream);
     Ok(Job::Flows(Plan { from, policies: texts(&source.policies), engine, front, warnings, notes }))
 }

@@ -63,7 +63,7 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
         judge,
         filter_notices: files,
         window,
-        reads: None,
+        ..engine::Options::default()
     };
     let mode = match question {
         Some(q) => Mode::Question(Box::new(q)),

@@ -18,6 +18,7 @@ mod under;
 mod unread;
 pub mod valid;
 pub mod versions;
+mod written;
 
 pub use eval::{End, Kin, Selected};
 pub use explain::{Memory, evidence, explain, moment, why};
@@ -27,6 +28,7 @@ pub use set::{NotUnderstood, PolicySet, Standing, Turn};
 pub use under::Which;
 pub use unread::Unread;
 pub use versions::{Step, Versions};
+pub use written::Written;
 
 /// Whose reading of the policies counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

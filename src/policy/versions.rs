@@ -8,6 +8,7 @@ use super::ir::Policy;
 use super::kind;
 use super::set::{Standing, Turn};
 use super::unread::Unread;
+use super::written::{AllWritten, Written};
 use crate::model::doc::{Doc, Fault, Node, Value};
 use crate::model::input::{Change, KindState};
 use crate::model::time::Nanos;
@@ -107,6 +108,8 @@ pub struct Versions {
     gaps_forgotten: u64,
     /// Since when every change is known; `None`: nothing here has a time.
     from: Option<Nanos>,
+    /// What was written shortly before that.
+    written: AllWritten,
     /// Kinds of policy whose first list is in: (group, kind).
     listed: BTreeSet<(String, String)>,
     /// Kinds whose first list is on its way, with the latest write that came with it.
@@ -152,11 +155,16 @@ impl Versions {
         if !turns.is_empty() && self.from.is_none() && !first {
             self.from = Some(at);
         }
-        for turn in turns.into_iter().filter(|t| !first && matters(t)) {
-            if self.was_there(&turn) {
-                self.from = self.from.max(Some(at));
-            } else {
-                self.book(turn, at);
+        for turn in turns.into_iter().filter(matters) {
+            let there = self.was_there(&turn);
+            match &turn.after {
+                Some(found) if first || there => {
+                    if let Some(written) = Written::of(found, at) {
+                        let from = if first { self.from } else { self.from.max(Some(written.at)) };
+                        self.from = self.written.note(written, from);
+                    }
+                }
+                _ => self.book(turn, at),
             }
         }
         self.forget();
@@ -234,6 +242,7 @@ impl Versions {
                 let written = self.loading.remove(&of).flatten();
                 if self.listed.insert(of) {
                     self.from = self.from.max(Some(at)).max(written);
+                    self.written.settle(self.from);
                 }
             }
             (_, None) if self.listed.contains(&of) => {
@@ -281,6 +290,16 @@ impl Versions {
     /// Since when every change is known.
     pub fn from(&self) -> Option<Nanos> {
         self.from
+    }
+
+    /// Policies that a node may not have had yet at a time; what was so before is not known.
+    pub fn written(&self, at: Nanos) -> impl Iterator<Item = &Written> {
+        self.written.about(at)
+    }
+
+    /// Counts the moments until a time at which more or less is known of it than just before.
+    pub fn era(&self, at: Nanos) -> u64 {
+        self.written.era(at) + u64::from(self.from.is_none_or(|from| from <= at))
     }
 
     /// When anything changed last.

@@ -58,6 +58,18 @@ pub enum Op {
     AtLeast,
 }
 
+impl Expr {
+    /// Whether one of its atoms asks for this field.
+    pub fn asks(&self, name: Name) -> bool {
+        match self {
+            Self::And(list) | Self::Or(list) => list.iter().any(|e| e.asks(name)),
+            Self::Not(e) => e.asks(name),
+            Self::Atom(a) => a.name == name,
+            Self::All | Self::Word(_) => false,
+        }
+    }
+}
+
 impl Op {
     /// Longest first, as they are looked for.
     pub const ALL: [Self; 7] = [Self::Not, Self::AtMost, Self::AtLeast, Self::Is, Self::Regex, Self::Less, Self::Greater];

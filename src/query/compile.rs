@@ -219,7 +219,7 @@ fn pairs(a: &Atom, first: fn(End) -> Field, second: fn(End) -> Field) -> Result<
 fn workload(a: &Atom) -> Result<Node> {
     let mut nodes = Vec::new();
     for e in sides(a.side) {
-        let field = Field::Workloads(*e);
+        let field = Field::Owners(*e);
         if a.op == Op::Regex {
             nodes.push(Node::Leaf(Leaf::Items(field, text(a, false)?)));
             continue;

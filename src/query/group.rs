@@ -56,7 +56,7 @@ impl Column {
         let list: &[Field] = match self.name {
             Name::Ns => &[Field::Namespace(e)],
             Name::Pod => &[Field::Namespace(e), Field::Pod(e)],
-            Name::Workload => &[Field::Workloads(e)],
+            Name::Workload => &[Field::Owners(e)],
             Name::Svc => &[Field::ServiceNamespace(e), Field::ServiceName(e)],
             Name::Label => &[Field::Labels(e)],
             Name::Identity => &[Field::Identity(e)],
@@ -98,7 +98,7 @@ impl Column {
             Name::Ns => plain(v, Field::Namespace(e)),
             Name::Pod => path(v, Field::Namespace(e), Field::Pod(e)),
             Name::Svc => path(v, Field::ServiceNamespace(e), Field::ServiceName(e)),
-            Name::Workload => list(v, Field::Workloads(e)),
+            Name::Workload => owners(v, e),
             Name::Label => list(v, Field::Labels(e)),
             Name::Identity => plain(v, Field::Identity(e)),
             Name::Ip => plain(v, Field::Ip(e)),
@@ -165,6 +165,19 @@ fn list(v: &dyn View, field: Field) -> String {
             Item::Policy { kind: _, namespace: "", name } => out.write_str(name),
             Item::Policy { kind: _, namespace, name } => write!(out, "{namespace}/{name}"),
         };
+        false
+    });
+    out
+}
+
+/// By name alone: of an owner that only the pod's name shows the kind is not known, and it is the same owner.
+fn owners(v: &dyn View, e: End) -> String {
+    let mut out = String::new();
+    v.any(Field::Owners(e), &mut |item| {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(item.text());
         false
     });
     out

@@ -277,7 +277,7 @@ impl Word {
 
     fn fields(e: End) -> [Field; 8] {
         use Field::*;
-        [Namespace(e), Pod(e), ServiceNamespace(e), ServiceName(e), Workloads(e), Names(e), Ip(e), Labels(e)]
+        [Namespace(e), Pod(e), ServiceNamespace(e), ServiceName(e), Owners(e), Names(e), Ip(e), Labels(e)]
     }
 
     fn side(&self, v: &dyn View, e: End) -> bool {
@@ -294,7 +294,7 @@ impl Word {
             ip => hit(ip.text()),
         };
         address
-            || v.any(Field::Workloads(e), &mut |i| matches!(i, Item::Pair(kind, name) if hit(name) || both(kind, name) || both(ns, name)))
+            || v.any(Field::Owners(e), &mut |i| matches!(i, Item::Pair(kind, name) if hit(name) || both(kind, name) || both(ns, name)))
             || v.any(Field::Names(e), &mut |i| hit(i.text()))
             || v.any(Field::Labels(e), &mut |i| i.text().strip_prefix("reserved:").is_some_and(hit))
     }

@@ -334,7 +334,11 @@ fn atom(a: &Atom, infers: bool) -> Option<Cover> {
             let list = values()
                 .map(|v| plain(v).filter(|v| !v.contains('/')).map(|name| flow::Workload { name: name.to_owned(), kind: String::new() }))
                 .collect::<Option<Vec<_>>>()?;
-            exact(sided!(source_workload, destination_workload, list))
+            // Where the record has no owner here the pod's name shows it, and begins with it.
+            let pods = list.iter().map(|w| format!("/{}", w.name)).collect::<Vec<_>>();
+            let mut any = sided!(source_workload, destination_workload, list);
+            any.extend(sided!(source_pod, destination_pod, pods));
+            wide(any)
         }
         Name::Label if is => exact(sided!(source_label, destination_label, values().map(str::to_owned).collect::<Vec<_>>())),
         Name::Identity if is => {

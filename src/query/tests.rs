@@ -1,4 +1,6 @@
 //! The language from text to answer: what every field finds, what errors say, and that nothing breaks the parser.
+mod owners;
+
 use super::ast::{At, Atom, Expr, Op, Text};
 use super::fields::{FIELDS, Shape};
 use super::*;

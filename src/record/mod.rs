@@ -11,6 +11,7 @@
 //! | `pack` | how a stretch of lines is compressed, so that it can be read without the one before |
 //! | `ground` | the cluster's state as lines, for the beginning of a file |
 //! | `names` | what DNS answers have taught, for the beginning of a segment |
+//! | `taught` | DNS answers that the filter refuses, until a record may need them |
 //! | `around` | only what surrounds drops |
 //! | `redact` | names and addresses replaced, alike everywhere |
 //! | `set` | which files are one recording |
@@ -28,6 +29,7 @@ pub mod redact;
 pub mod rejoin;
 mod runs;
 pub mod set;
+mod taught;
 mod writer;
 
 pub use around::Around;

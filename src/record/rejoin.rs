@@ -8,7 +8,7 @@ use crate::model::input::{At, Change, Edited, Edits, Kind, ObjectId, leave_twins
 use crate::model::time::Nanos;
 use crate::world::line::{self, Said};
 use crate::world::yaml;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Rejoin {
     asked: HashSet<u64>,
     asking: Option<(u64, At)>,
     runs: Runs,
+    /// Clusters that were spoken of.
+    clusters: BTreeSet<Arc<str>>,
     /// What clusters are called instead.
     names: BTreeMap<Arc<str>, Arc<str>>,
     /// A snapshot was read to its end.
@@ -58,13 +60,22 @@ impl Rejoin {
         self.names = names;
     }
 
-    /// What comes goes on after recordings that ended before it began: of their clusters, what it does not name is gone.
-    pub fn follow(&mut self, former: Self) {
-        let stands = |a: &About| matches!(a, About::Object(..) | About::Kind(..));
-        for (about, id) in former.holds.into_iter().filter(|(a, _)| stands(a)) {
+    /// What was said of one cluster, for a recording of it that goes on after this one; `None`: nothing was.
+    pub fn hand_over(&mut self, cluster: &Arc<str>) -> Option<Self> {
+        let of = |a: &About| matches!(a, About::Object(c, _) | About::Kind(c, ..) if c == cluster);
+        let (holds, others) = std::mem::take(&mut self.holds).into_iter().partition(|(a, _)| of(a));
+        let (said, more) = std::mem::take(&mut self.said).into_iter().partition(|(_, all)| !all.is_empty() && all.iter().all(of));
+        (self.holds, self.said) = (others, more);
+        let runs = self.runs.hand_over(cluster);
+        (!holds.is_empty() || !runs.is_empty()).then(|| Self { holds, said, runs, ..Self::default() })
+    }
+
+    /// It goes on after recordings that ended before it came to speak of their cluster: what of that it does not name is gone.
+    fn follow(&mut self, former: Self) {
+        for (about, id) in former.holds {
             self.holds.entry(about).or_insert(id);
         }
-        self.said.extend(former.said.into_iter().filter(|(_, all)| all.iter().all(stands)));
+        self.said.extend(former.said);
         self.runs.follow(former.runs);
     }
 
@@ -78,21 +89,12 @@ impl Rejoin {
         self.runs.saw(at);
     }
 
-    /// What follows from a line: `text` is what stands after `{"world":`.
-    pub fn take(&mut self, text: &[u8]) -> Result<Vec<At>, String> {
+    /// What follows from a line: `text` is what stands after `{"world":`. Of a cluster that it is the first to speak of, `over` has what
+    /// recordings said that are over.
+    pub fn take(&mut self, text: &[u8], over: &mut dyn FnMut(&Arc<str>) -> Vec<Self>) -> Result<Vec<At>, String> {
         let id = self.hasher.hash_one(text);
         // Most lines of a snapshot have been read before, and are not read again.
-        if let Some(about) = self.said.get(&id)
-            && about.iter().all(|a| *a == About::Text || self.holds.get(a) == Some(&id))
-        {
-            for a in about {
-                if let About::Object(cluster, id) = a {
-                    self.runs.told(cluster, id);
-                }
-            }
-            if let Some(named) = &mut self.named {
-                named.extend(about.iter().cloned());
-            }
+        if self.repeats(id) {
             return Ok(Vec::new());
         }
         match line::read(text)? {
@@ -101,6 +103,16 @@ impl Rejoin {
                     if let Some(name) = self.names.get(&at.cluster) {
                         at.cluster = name.clone();
                     }
+                }
+                let mut former = Vec::new();
+                for at in changes.iter().filter(|at| at.at.is_some() && !self.clusters.contains(&at.cluster)) {
+                    former.extend(over(&at.cluster));
+                }
+                self.clusters.extend(changes.iter().filter(|at| at.at.is_some()).map(|at| at.cluster.clone()));
+                let follows = !former.is_empty();
+                former.into_iter().for_each(|former| self.follow(former));
+                if follows && self.repeats(id) {
+                    return Ok(Vec::new());
                 }
                 let about: Vec<About> = changes.iter().map(about).collect();
                 let mut more = Vec::new();
@@ -174,6 +186,23 @@ impl Rejoin {
         }
     }
 
+    /// Whether a line says what holds anyway.
+    fn repeats(&mut self, id: u64) -> bool {
+        let Some(about) = self.said.get(&id) else { return false };
+        if !about.iter().all(|a| *a == About::Text || self.holds.get(a) == Some(&id)) {
+            return false;
+        }
+        for a in about {
+            if let About::Object(cluster, id) = a {
+                self.runs.told(cluster, id);
+            }
+        }
+        if let Some(named) = &mut self.named {
+            named.extend(about.iter().cloned());
+        }
+        true
+    }
+
     /// A snapshot says again what was asked for ever since; in it only what was not read is news.
     fn ask(&mut self, id: u64, changes: Vec<At>) -> Vec<At> {
         let news = self.asked.insert(id);
@@ -217,6 +246,7 @@ impl Rejoin {
         let kinds = named.iter().filter_map(|a| if let About::Kind(c, g, k) = a { Some((c.clone(), g.clone(), k.clone())) } else { None });
         let mut out = self.runs.end(&kinds.collect());
         self.renew(&out);
+        out.extend(self.runs.unrecorded(at));
         let mut gone: Vec<_> = self.holds.keys().filter(|a| matches!(a, About::Object(..)) && !named.contains(*a)).cloned().collect();
         gone.sort();
         for a in gone {
@@ -278,6 +308,11 @@ mod tests {
     use super::*;
     use crate::world::yaml;
 
+    /// No recording is over.
+    fn none(_: &Arc<str>) -> Vec<Rejoin> {
+        Vec::new()
+    }
+
     fn policy(name: &str, note: &str) -> At {
         let text = format!("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {name}\n  uid: {note}\n");
         let doc = yaml::read(name, &text).0.remove(0);
@@ -295,15 +330,19 @@ mod tests {
     }
 
     fn snapshot(all: &[&At], r: &mut Rejoin) -> Vec<String> {
+        snapshot_after(all, r, &mut none)
+    }
+
+    fn snapshot_after(all: &[&At], r: &mut Rejoin, over: &mut dyn FnMut(&Arc<str>) -> Vec<Rejoin>) -> Vec<String> {
         let mut edge = Vec::new();
         line::snapshot(true, Nanos(8), &mut edge);
-        let mut out = r.take(&inside(&edge)).unwrap();
+        let mut out = r.take(&inside(&edge), over).unwrap();
         for at in all {
-            out.extend(r.take(&text(at)).unwrap());
+            out.extend(r.take(&text(at), over).unwrap());
         }
         edge.clear();
         line::snapshot(false, Nanos(9), &mut edge);
-        out.extend(r.take(&inside(&edge)).unwrap());
+        out.extend(r.take(&inside(&edge), over).unwrap());
         out.iter().map(words).collect()
     }
 
@@ -315,6 +354,7 @@ mod tests {
                 let word = format!("{:?}", k.state).to_lowercase();
                 format!("{} {}", word.split('(').next().unwrap(), at.at.map_or(0, |t| t.0))
             }
+            Change::Gap(g) => format!("nothing {}..{}", g.from.0, g.until.0),
             _ => "?".to_owned(),
         }
     }
@@ -325,7 +365,7 @@ mod tests {
         let mut r = Rejoin::default();
         assert_eq!(snapshot(&[&a, &b], &mut r), ["+a", "+b"]);
         assert_eq!(snapshot(&[&a, &b], &mut r), [""; 0]);
-        assert_eq!(r.take(&text(&b2)).unwrap().len(), 1);
+        assert_eq!(r.take(&text(&b2), &mut none).unwrap().len(), 1);
         assert_eq!(snapshot(&[&a, &b2], &mut r), [""; 0]);
         // While nobody recorded, a went and c came; b is as it was at first.
         assert_eq!(snapshot(&[&b, &c], &mut r), ["+b", "+c", "-a 9"]);
@@ -344,11 +384,11 @@ mod tests {
         let segment = |r: &mut Rejoin, lines: &[&str]| {
             let mut edge = Vec::new();
             line::snapshot(true, Nanos(8), &mut edge);
-            let mut out = r.take(&inside(&edge)).unwrap();
-            lines.iter().for_each(|t| out.extend(r.take(&text(&asked(t))).unwrap()));
+            let mut out = r.take(&inside(&edge), &mut none).unwrap();
+            lines.iter().for_each(|t| out.extend(r.take(&text(&asked(t)), &mut none).unwrap()));
             edge.clear();
             line::snapshot(false, Nanos(9), &mut edge);
-            out.extend(r.take(&inside(&edge)).unwrap());
+            out.extend(r.take(&inside(&edge), &mut none).unwrap());
             said(out)
         };
         assert_eq!(segment(&mut r, &["ns:a"]), ["ns:a"]);
@@ -357,7 +397,7 @@ mod tests {
         assert_eq!(segment(&mut r, &["ns:a"]), ["ns:a"], "and again only a part");
         assert_eq!(segment(&mut r, &["ns:a", "", "ns:b"]), ["ns:b"]);
         assert_eq!(segment(&mut r, &["ns:a", "", "ns:b"]), [""; 0]);
-        let live = |r: &mut Rejoin, t: &str| said(r.take(&text(&asked(t))).unwrap());
+        let live = |r: &mut Rejoin, t: &str| said(r.take(&text(&asked(t)), &mut none).unwrap());
         assert_eq!([live(&mut r, ""), live(&mut r, "ns:b")], [[""], ["ns:b"]], "while it ran");
     }
 
@@ -367,7 +407,7 @@ mod tests {
         let ids = crate::model::ids::Ids { node: "n1".to_owned(), instance: 1, entries: vec![meaning] };
         let at = At { cluster: "".into(), at: Some(Nanos(1)), change: Change::Ids(Arc::new(ids)) };
         let mut r = Rejoin::default();
-        assert!((0..3).all(|_| r.take(&text(&at)).unwrap().len() == 1));
+        assert!((0..3).all(|_| r.take(&text(&at), &mut none).unwrap().len() == 1));
         assert!(r.said.is_empty());
     }
 
@@ -378,8 +418,8 @@ mod tests {
         snapshot(&[&a, &b], &mut r);
         let mut edge = Vec::new();
         line::snapshot(true, Nanos(8), &mut edge);
-        r.take(&inside(&edge)).unwrap();
-        r.take(&text(&a)).unwrap();
+        r.take(&inside(&edge), &mut none).unwrap();
+        r.take(&text(&a), &mut none).unwrap();
         assert_eq!(snapshot(&[&a, &b], &mut r), [""; 0]);
     }
 
@@ -418,28 +458,28 @@ mod tests {
             inside(&edge)
         };
         let mut r = Rejoin::default();
-        let first = r.take(&saved(1, &[("a.yaml", Some(&one))])).unwrap();
+        let first = r.take(&saved(1, &[("a.yaml", Some(&one))]), &mut none).unwrap();
         assert_eq!(turned(&first), ["-, a.yaml one"]);
-        r.take(&saved(2, &[("b.yaml", Some(&two))])).unwrap();
-        r.take(&saved(3, &[("a.yaml", Some(&two))])).unwrap();
-        r.take(&edge(true)).unwrap();
-        assert!(r.take(&saved(2, &[("b.yaml", Some(&two)), ("a.yaml", Some(&one))])).unwrap().is_empty());
-        assert!(r.take(&saved(3, &[("a.yaml", Some(&two))])).unwrap().is_empty());
+        r.take(&saved(2, &[("b.yaml", Some(&two))]), &mut none).unwrap();
+        r.take(&saved(3, &[("a.yaml", Some(&two))]), &mut none).unwrap();
+        r.take(&edge(true), &mut none).unwrap();
+        assert!(r.take(&saved(2, &[("b.yaml", Some(&two)), ("a.yaml", Some(&one))]), &mut none).unwrap().is_empty());
+        assert!(r.take(&saved(3, &[("a.yaml", Some(&two))]), &mut none).unwrap().is_empty());
         // What came about while nobody read.
-        let all = r.take(&saved(4, &[("a.yaml", Some(&three))])).unwrap();
+        let all = r.take(&saved(4, &[("a.yaml", Some(&three))]), &mut none).unwrap();
         assert_eq!(turned(&all), ["a.yaml two, -", "-, a.yaml three", "-, b.yaml two"]);
-        r.take(&edge(false)).unwrap();
+        r.take(&edge(false), &mut none).unwrap();
         let mut alone = Rejoin::default();
-        alone.take(&edge(true)).unwrap();
-        assert_eq!(turned(&alone.take(&saved(2, &[("a.yaml", Some(&one))])).unwrap()), ["-, a.yaml one"]);
+        alone.take(&edge(true), &mut none).unwrap();
+        assert_eq!(turned(&alone.take(&saved(2, &[("a.yaml", Some(&one))]), &mut none).unwrap()), ["-, a.yaml one"]);
     }
 
     #[test]
     fn of_twins_the_one_that_the_watch_of_files_takes_takes_the_place() {
         let (mut r, body) = (Rejoin::default(), namespace("n"));
         let files = ["k-8/x.yaml", "k/x.yaml", "z.yaml"].map(|file| (file, Some(body.as_str())));
-        r.take(&saved(1, &files)).unwrap();
-        let all = r.take(&saved(2, &[("z.yaml", None)])).unwrap();
+        r.take(&saved(1, &files), &mut none).unwrap();
+        let all = r.take(&saved(2, &[("z.yaml", None)]), &mut none).unwrap();
         assert_eq!(turned(&all), ["z.yaml n, -", "-, k/x.yaml n"]);
     }
 
@@ -466,8 +506,8 @@ mod tests {
         r.saw(Some(Nanos(60)));
         assert_eq!(snapshot(&[&kind("loading", 70)], &mut r), ["stale 60", "loading 70"]);
         let c = policy("c", "1");
-        assert_eq!(r.take(&text(&c)).unwrap().len(), 1);
-        let end: Vec<String> = r.take(&text(&kind("synced", 71))).unwrap().iter().map(words).collect();
+        assert_eq!(r.take(&text(&c), &mut none).unwrap().len(), 1);
+        let end: Vec<String> = r.take(&text(&kind("synced", 71)), &mut none).unwrap().iter().map(words).collect();
         assert_eq!(end, ["synced 71", "-b 71"]);
         // One that says nothing of the cluster leaves it as it was, unwatched.
         r.saw(Some(Nanos(80)));
@@ -481,7 +521,24 @@ mod tests {
         let (mut monday, mut tuesday) = (Rejoin::default(), Rejoin::default());
         snapshot(&[&kind("synced", 8), &both, &old], &mut monday);
         monday.saw(Some(Nanos(30)));
-        tuesday.follow(monday);
-        assert_eq!(snapshot(&[&kind("synced", 90), &both, &new], &mut tuesday), ["stale 30", "synced 90", "+new", "-old 90"]);
+        let mut over = |cluster: &Arc<str>| monday.hand_over(cluster).into_iter().collect();
+        let all = snapshot_after(&[&kind("synced", 90), &both, &new], &mut tuesday, &mut over);
+        assert_eq!(all, ["stale 30", "synced 90", "+new", "-old 90"]);
+        assert!(monday.hand_over(&"c".into()).is_none(), "what it said was handed on");
+    }
+
+    #[test]
+    fn a_recording_goes_on_after_those_of_its_own_clusters_only() {
+        let of = |cluster: &str, at: At| At { cluster: cluster.into(), ..at };
+        let mut west = Rejoin::default();
+        snapshot(&[&of("west", kind("synced", 8)), &of("west", policy("w", "1"))], &mut west);
+        west.saw(Some(Nanos(30)));
+        let mut over = |cluster: &Arc<str>| west.hand_over(cluster).into_iter().collect();
+        let mut east = Rejoin::default();
+        let all = [&of("east", kind("synced", 90)), &of("east", policy("e", "1"))];
+        assert_eq!(snapshot_after(&all, &mut east, &mut over), ["synced 90", "+e"], "nothing of west is gone by what east says");
+        let mut later = Rejoin::default();
+        let all = [&of("west", kind("synced", 95)), &of("west", policy("new", "1"))];
+        assert_eq!(snapshot_after(&all, &mut later, &mut over), ["stale 30", "synced 95", "+new", "-w 95"]);
     }
 }

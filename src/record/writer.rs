@@ -9,6 +9,7 @@ use super::ground::Ground;
 use super::names::{self, Names};
 use super::pack::Pack;
 use super::redact::Redact;
+use super::taught::Taught;
 use crate::error::Error;
 use crate::model::input::{Codec, Frame};
 use crate::model::time::Nanos;
@@ -40,6 +41,7 @@ pub(super) struct Writer {
     clock: Clock,
     ground: Ground,
     names: Names,
+    taught: Taught,
     /// Records that came.
     taken: u64,
     /// Of the member that is not closed yet.
@@ -70,6 +72,7 @@ impl Writer {
             clock: options.clock,
             ground: options.ground,
             names: Names::default(),
+            taught: Taught::default(),
             taken: 0,
             lines: Vec::new(),
             waiting: Books::default(),
@@ -100,6 +103,10 @@ impl Writer {
             if let Err(e) = self.work(batch) {
                 return self.stopped(&e, rx);
             }
+        }
+        let taught = self.taught.all();
+        if let Err(e) = self.teach(taught) {
+            return self.stopped(&e, rx);
         }
         // A recording of nothing says so.
         let empty = self.files.written == 0;
@@ -188,13 +195,25 @@ impl Writer {
     /// What a record teaches that is not to be kept itself.
     fn learnt(&mut self, f: &Frame, now: Nanos) -> io::Result<()> {
         let Some((answer, record)) = self.answer(f) else { return Ok(()) };
-        self.begin()?;
-        let mut line = Vec::new();
-        line::teach(&record, &mut line);
-        self.line(&line, now);
-        self.waiting.state += 1;
         if self.files.is_one_of_many() {
-            self.names.take(answer, &record, self.files.member() / 2);
+            self.names.take(answer.clone(), &record, self.files.member() / 2);
+        }
+        let at = time_of(&record).or(self.latest).unwrap_or(now);
+        let full = self.taught.take(answer, at, record);
+        let taught = if full { self.taught.all() } else { Vec::new() };
+        self.teach(taught)
+    }
+
+    /// Writes what DNS answers teach.
+    fn teach(&mut self, records: Vec<Vec<u8>>) -> io::Result<()> {
+        if !records.is_empty() {
+            self.begin()?;
+        }
+        for record in records {
+            let mut line = Vec::new();
+            line::teach(&record, &mut line);
+            self.line(&line, (self.clock)());
+            self.waiting.state += 1;
         }
         Ok(())
     }
@@ -219,6 +238,8 @@ impl Writer {
         self.latest = self.latest.max(at);
         self.begin()?;
         self.repeat(at, now);
+        let taught = self.taught.before(at.or(self.latest).unwrap_or(now));
+        self.teach(taught)?;
         self.since.get_or_insert(now);
         Ok(())
     }

@@ -47,6 +47,7 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     if let Mode::Question(q) = &ask.mode {
+        super::one_cluster(&engine, "a question")?;
         if let Some(absent) = cmd::question::absent(&engine, q) {
             return Err(absent);
         }
@@ -61,6 +62,7 @@ pub async fn why(mut engine: Engine, mut inbox: Inbox, ask: Ask, stop: &Cancella
     let named = |t: Nanos| (t != Nanos::default()).then(|| t.to_string());
     let lost = engine.ledger().lost_total();
     let basis = cmd::why::Basis { from: first.and_then(named), to: named(engine.now()), lost, filter: ask.filter, judged: None };
+    engine.look_through();
     let n = cmd::why::report(&engine, &basis, ask.style, &mut stdout).and_then(|n| stdout.flush().map(|()| n)).map_err(|e| failed(&e))?;
     if !ask.quiet {
         say::ledger(engine.ledger(), engine.notes());

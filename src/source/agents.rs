@@ -9,7 +9,7 @@ use super::status::clean;
 use super::target::Address;
 use super::tls::Secure;
 use crate::error::{Error, Kind};
-use crate::model::input::Link;
+use crate::model::input::{Link, NAMES_AGENTS};
 use crate::wire::pb::peer::{ChangeNotification, ChangeNotificationType};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,7 +58,7 @@ impl Agents {
     }
 
     async fn drive(&self, follow: bool, patient: bool, tx: &mpsc::Sender<Change>) {
-        let name: Arc<str> = format!("{} (names the agents)", self.server.name()).into();
+        let name: Arc<str> = format!("{}{NAMES_AGENTS}", self.server.name()).into();
         let timing = self.server.timing;
         let seed = u64::from(std::process::id());
         let mut backoff = Backoff::new(timing.first, timing.cap, seed);

@@ -7,6 +7,7 @@ use crate::error::{Error, Kind};
 use crate::model::input::{Codec, Frame};
 use crate::model::time::Nanos;
 use crate::record::set;
+use crate::world::line;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A zstd frame may ask for a window of 2 GiB; zstd's own tool refuses more than 128 MiB, and so do we.
 const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// So much of a recording is looked into for what it tells of a cluster: a state comes first, or after the first flows.
+const LOOKED_INTO: u64 = 64 << 10;
 
 /// The bytes of a recording, unpacked, before they are cut into lines.
 pub struct Opened {
@@ -136,6 +140,16 @@ impl Opened {
     }
 }
 
+/// Whether recordings begin with what a cluster had at the time, as a recorder writes it. A pipe cannot be looked into beforehand.
+pub fn tell_of_a_cluster(paths: &[String]) -> bool {
+    let first = set::recordings(paths).into_iter().filter_map(|files| files.into_iter().next());
+    first.filter(|p| std::fs::metadata(p).is_ok_and(|m| m.is_file())).any(|p| {
+        let mut begin = Vec::new();
+        let read = Opened::open(&p).map(|o| o.from.take(LOOKED_INTO).read_to_end(&mut begin));
+        read.is_ok() && begin.split(|b| *b == b'\n').any(|l| l.starts_with(line::BEGIN))
+    })
+}
+
 /// A file that is opened when its first byte is asked for.
 struct Later {
     path: String,
@@ -169,7 +183,7 @@ fn sniffed(from: &mut dyn Read) -> io::Result<(Packed, Vec<u8>)> {
     Ok((packed(&magic[..n]), magic[..n].to_vec()))
 }
 
-fn unpacked(from: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Packed)> {
+pub(super) fn unpacked(from: Box<dyn Read + Send>, taken: Arc<AtomicU64>) -> io::Result<(Box<dyn Read + Send>, Packed)> {
     let mut from = Counted { from, taken };
     let (packed, begin) = sniffed(&mut from)?;
     let whole = io::Cursor::new(begin).chain(from);

@@ -1,13 +1,13 @@
 //! Several recordings as one: the segments of each one after the other, the recordings merged by the time of their lines.
 //!
-//! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out. Must
-//! not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
+//! Owns the order, and the cluster's state that stands between the flows: it comes out as changes, what a snapshot repeats left out; and that
+//! no recording covers the time between one that ends and the next. Must not decode a flow. A line without a time keeps its place behind the one before it; a recording is not sorted in itself.
 use super::Stop;
 use super::apart;
 use super::feed::{Feed, Gone};
 use super::file::Recording;
 use crate::error::Error;
-use crate::model::input::{At, Frame, Input};
+use crate::model::input::{At, Change, Frame, Gap, Input};
 use crate::model::time::Nanos;
 use crate::record::rejoin::Rejoin;
 use crate::record::set;
@@ -37,6 +37,8 @@ pub enum Next {
 /// Recordings to be read together.
 pub struct Tape {
     tracks: Vec<Track>,
+    /// The latest time of a record that was handed out.
+    upto: Option<Nanos>,
 }
 
 /// One recording: its files in order.
@@ -54,6 +56,8 @@ struct Track {
     taught: bool,
     /// A line of its state was read.
     begun: bool,
+    /// A record of it, with a time, was handed out.
+    told: bool,
     /// It is over, and that nothing is known since has been said.
     outlived: bool,
 }
@@ -71,12 +75,12 @@ impl Tape {
                 track.state.call(names);
             }
         }
-        Ok(Self { tracks })
+        Ok(Self { tracks, upto: None })
     }
 
     /// Recordings that are open already, each by itself.
     pub fn of(recordings: Vec<Recording>) -> Self {
-        Self { tracks: recordings.into_iter().map(|r| Track::new(VecDeque::from([r]))).collect() }
+        Self { tracks: recordings.into_iter().map(|r| Track::new(VecDeque::from([r]))).collect(), upto: None }
     }
 
     /// The names of the files.
@@ -100,13 +104,29 @@ impl Tape {
         self.tracks.iter_mut().all(Track::is_ready)
     }
 
-    /// The first line of a recording's state: it goes on after those that are over. Others, of the same time, are merged.
-    fn follow(&mut self, place: usize) {
-        let over: Vec<Rejoin> = self.tracks.iter_mut().filter(|t| t.is_over()).map(|t| std::mem::take(&mut t.state)).collect();
-        if let Some(track) = self.tracks.get_mut(place) {
-            track.begun = true;
-            over.into_iter().for_each(|former| track.state.follow(former));
+    /// The next of a recording; before its first record, whether the recordings before ended a while ago: of the time between there is none.
+    fn next_of(&mut self, place: usize) -> Option<Next> {
+        let (before, rest) = self.tracks.split_at_mut(place);
+        let (track, after) = rest.split_first_mut()?;
+        // It goes on after those of its clusters that are over. Others, of the same time, are merged.
+        let mut over = |cluster: &Arc<str>| {
+            let over = before.iter_mut().chain(&mut *after).filter(|t| t.is_over());
+            over.filter_map(|t| t.state.hand_over(cluster)).collect()
+        };
+        let next = track.next(&mut over);
+        let Some(Next::Line(_, Some(at))) = next else { return next };
+        let (first, from) = (!std::mem::replace(&mut track.told, true), self.upto);
+        self.upto = from.max(Some(at));
+        let after = from.filter(|from| first && at.since(*from) >= Nanos::SECOND);
+        let alone = |(i, t): (usize, &Track)| i == place || !t.told || t.is_over();
+        let Some(from) = after.filter(|_| self.tracks.iter().enumerate().all(alone)) else { return next };
+        let track = self.tracks.get_mut(place)?;
+        if let Some(Next::Line(frame, at)) = next {
+            // What travels on it is out already.
+            (track.head, track.taught) = (Some((frame, at)), true);
         }
+        let gap = Gap { server: Arc::from(""), node: String::new(), from, until: at };
+        Some(Next::Changes(vec![At { cluster: Arc::from(""), at: Some(at), change: Change::Gap(Arc::new(gap)) }]))
     }
 
     /// A record of a file without any state, as far as it was read, that is of a later time than recordings that are over: what these knew
@@ -173,14 +193,12 @@ impl Iterator for Tape {
                 }
             }
             let place = first?.0;
-            if self.tracks.get(place).is_some_and(Track::begins) {
-                self.follow(place);
-            } else if let Some(lapses) = self.outlive(place) {
+            if let Some(lapses) = self.outlive(place) {
                 return Some(Next::Changes(lapses));
             }
             let track = self.tracks.get_mut(place)?;
             if !std::mem::take(&mut track.waits) {
-                return track.next();
+                return self.next_of(place);
             }
         }
     }
@@ -197,13 +215,9 @@ impl Track {
             waits: false,
             taught: false,
             begun: false,
+            told: false,
             outlived: false,
         }
-    }
-
-    /// Whether the next line is the first of its state.
-    fn begins(&self) -> bool {
-        !self.begun && !self.waits && self.is_state()
     }
 
     /// Whether the next line is one of state.
@@ -261,7 +275,7 @@ impl Track {
         self.head = Some((frame, at));
     }
 
-    fn next(&mut self) -> Option<Next> {
+    fn next(&mut self, over: &mut dyn FnMut(&Arc<str>) -> Vec<Rejoin>) -> Option<Next> {
         if let Some((name, how)) = self.ended.take() {
             return Some(Next::End(name, how));
         }
@@ -278,11 +292,12 @@ impl Track {
             self.state.saw(at);
             return Some(Next::Line(frame, at));
         };
+        self.begun = true;
         if let Some(record) = line::learnt(text) {
             let bytes = frame.bytes.slice_ref(record);
             return Some(if self.state.teaches() { Next::Taught(Frame { bytes, ..frame }) } else { Next::Changes(Vec::new()) });
         }
-        match self.state.take(text) {
+        match self.state.take(text, over) {
             Ok(changes) => Some(Next::Changes(changes)),
             Err(why) => {
                 frame.broken = Some(why);

@@ -174,7 +174,7 @@ pub static ACTIONS: &[Entry] = &[
     ),
     e(Action::PrevRule, "rule-previous", &["("], "", "previous rule", WHY),
     e(Action::NextRule, "rule-next", &[")"], "next rule", "next rule", WHY),
-    e(Action::NextCause, "cause-next", &["n"], "next cause", "next cause of drops", ALL),
+    e(Action::NextCause, "cause-next", &["n"], "next cause", "next cause of drops; behind the last a replay plays on", ALL),
     e(Action::PrevCause, "cause-previous", &["N"], "", "previous cause of drops", ALL),
     e(Action::Describe, "describe", &["d"], "describe", "every field of the flow", FLOWS | DROPS | WHY),
     e(

@@ -27,6 +27,7 @@ impl App {
 
     pub fn key(&mut self, key: Key) {
         update::key(&mut self.model, &self.engine, key);
+        self.asked();
     }
 
     pub fn paste(&mut self, text: &str) {
@@ -35,6 +36,7 @@ impl App {
 
     pub fn mouse(&mut self, what: Mouse) {
         update::mouse::mouse(&mut self.model, &self.engine, what);
+        self.asked();
     }
 
     /// Time since start; returns whether the picture changes by it.
@@ -46,21 +48,25 @@ impl App {
     pub fn take(&mut self, input: Input, keep: &mut dyn FnMut(&input::Frame, Option<&GetFlowsResponse>)) {
         let frame = matches!(input, Input::Frame(_));
         let reset = matches!(input, Input::Reset);
-        match &input {
-            Input::World(At { change: Change::Asked(filter), .. }) => {
-                self.model.captures.ask(filter);
-                self.model.heard.asked(!filter.is_empty(), self.engine.now());
-            }
-            Input::World(At { change: Change::Gap(_), .. }) => {
-                self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned())
-            }
-            _ => {}
+        // That a recording ends and the next begins later is no news of a server.
+        if let Input::World(At { change: Change::Gap(gap), .. }) = &input
+            && !gap.server.is_empty()
+        {
+            self.say(Tone::Error, "flows may be lacking since a break: 8 says which".to_owned());
         }
+        self.engine.is_now(self.model.now(&self.engine));
         self.engine.take(input, &mut |_| {}, keep);
         if reset {
             update::tape::reset(&mut self.model, &self.engine);
         }
         update::fed(&mut self.model, u64::from(frame));
+    }
+
+    /// What servers are asked for from now on is known to the engine before anything else comes.
+    fn asked(&mut self) {
+        if let Some(text) = self.model.wish.take() {
+            self.take(Change::Asked(text).into(), &mut |_, _| {});
+        }
     }
 
     /// Takes in everything at once and brings all views up to date, as a test wants it.
@@ -78,12 +84,16 @@ impl App {
 
     /// No source will send anything any more.
     pub fn close(&mut self) {
-        self.model.closed = true;
+        (self.model.closed, self.model.gone) = (true, true);
+        if self.model.options.live {
+            self.engine.is_now(self.model.now(&self.engine));
+            self.engine.is_over();
+        }
     }
 
     /// Brings the views up to date while `more` allows. Returns whether something changed.
     pub fn scan(&mut self, more: &mut dyn FnMut() -> bool) -> bool {
-        let mut changed = self.engine.looks_ahead();
+        let mut changed = self.engine.looks_ahead() | self.engine.look_through();
         if let Some(found) = self.engine.look_ahead(more) {
             update::edited(&mut self.model, &found);
         }

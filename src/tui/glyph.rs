@@ -21,6 +21,8 @@ pub struct Glyphs {
     pub up: &'static str,
     /// A policy changed here.
     pub turn: &'static str,
+    /// Nothing came, and something may be lacking: no number, not even 0.
+    pub unknown: &'static str,
     /// From nothing to the most. Never as high as the line, so that one line does not run into the next.
     pub bars: [&'static str; 7],
     /// From little to much.
@@ -45,6 +47,7 @@ pub static UNICODE: Glyphs = Glyphs {
     times: "×",
     up: "▲",
     turn: "┬",
+    unknown: "?",
     shades: ["░", "▒", "▓", "█"],
     bars: ["▁", "▂", "▃", "▄", "▅", "▆", "▇"],
 };
@@ -67,6 +70,7 @@ pub static ASCII: Glyphs = Glyphs {
     times: "x",
     up: "^",
     turn: "T",
+    unknown: "?",
     shades: [":", "+", "*", "#"],
     bars: [".", ":", "-", "=", "+", "*", "#"],
 };

@@ -7,13 +7,11 @@
 pub mod action;
 mod app;
 mod board;
-mod case;
 mod causes;
 pub mod column;
 mod desk;
 mod glyph;
 mod ground;
-mod heard;
 pub mod key;
 mod model;
 mod prompt;

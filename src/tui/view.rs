@@ -3,10 +3,10 @@
 //! Owns: which rows match (kept up as rows arrive, found anew in slices when the filter changes, newest first), what is
 //! selected, following and pausing. A held view never moves: the selection is a row, and its place on the screen stays.
 use crate::engine::pulse::Pulse;
-use crate::engine::recent::Recent;
 use crate::engine::tally::Tally;
 use crate::engine::{Engine, Sieve};
 use crate::model::row::CauseId;
+use crate::model::time::Nanos;
 use crate::query::Predicate;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -25,8 +25,10 @@ pub struct View {
     hi: u64,
     /// The matching drops, counted by cause; those that wait behind a pause are not counted yet.
     causes: BTreeMap<CauseId, Pulse>,
-    events: Recent,
-    waiting: Vec<u64>,
+    /// Those that wait.
+    waiting: BTreeMap<CauseId, Pulse>,
+    /// Time of the oldest row that was looked at.
+    since: Option<Nanos>,
     /// The row the finger chose; the selection is the match nearest to it.
     anchor: u64,
     /// Lines above the selection on the screen.
@@ -67,8 +69,8 @@ impl View {
             lo: end,
             hi: end,
             causes: BTreeMap::new(),
-            events: Recent::default(),
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
+            since: None,
             anchor: end.saturating_sub(1),
             offset: usize::MAX,
             follow: true,
@@ -147,23 +149,36 @@ impl View {
     fn look(&mut self, engine: &Engine, rows: Range<u64>, hits: &mut Vec<u64>) {
         hits.clear();
         let mut drops = Vec::new();
+        let from = rows.start;
         engine.sift(rows, &mut self.filter, |seq, cause| {
             hits.push(seq);
-            drops.extend(cause.map(|_| seq));
+            drops.extend(cause.map(|id| (seq, id)));
         });
-        let end = self.paused.as_ref().map_or(u64::MAX, |p| p.from);
-        let wait = drops.partition_point(|seq| *seq < end);
-        self.waiting.extend(drops.drain(wait..));
-        self.book(engine, &drops);
+        if let Some(at) = engine.store().at(from).filter(|_| engine.store().has_time(from)) {
+            self.since = Some(self.since.map_or(at, |s| s.min(at)));
+        }
+        for (seq, id) in drops {
+            self.book(engine, seq, id, |seq| (seq >= from).then(|| hits.binary_search(&seq).is_ok()));
+        }
     }
 
-    /// Counts drops.
-    fn book(&mut self, engine: &Engine, drops: &[u64]) {
-        for row in drops.iter().filter_map(|seq| engine.store().row(*seq)) {
-            let Some(id) = row.cause else { continue };
-            let event = self.events.is_event(&row);
-            self.causes.entry(id).or_insert_with(|| Pulse::from(row.at)).add(row.at, event);
+    /// Counts a drop. What passes is known of some rows.
+    fn book(&mut self, engine: &Engine, seq: u64, id: CauseId, known: impl Fn(u64) -> Option<bool>) {
+        let store = engine.store();
+        let Some(at) = store.at(seq) else { return };
+        // An event is told by the first of its records that matches, in whatever order they are looked at.
+        let mut before = store.before(seq);
+        while let Some(seq) = before.filter(|seq| !known(*seq).unwrap_or_else(|| engine.matches(*seq, &mut self.filter))) {
+            before = store.before(seq);
         }
+        let waits = self.paused.as_ref().is_some_and(|p| seq >= p.from);
+        let causes = if waits { &mut self.waiting } else { &mut self.causes };
+        causes.entry(id).or_insert_with(|| Pulse::from(at)).add(at, before.is_none());
+    }
+
+    /// From when on the drops are counted; `None` where all are.
+    pub fn since(&self) -> Option<Nanos> {
+        self.since
     }
 
     /// The drops of a cause in this view; `None` where there are none, or all flows are in it.
@@ -387,12 +402,61 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
-        let waiting = std::mem::take(&mut self.waiting);
-        self.book(engine, &waiting);
+        for (id, more) in std::mem::take(&mut self.waiting) {
+            self.causes.entry(id).and_modify(|p| p.merge(&more)).or_insert(more);
+        }
     }
 
     /// Rows that wait behind a pause, matching or not.
     pub fn waiting(&self, engine: &Engine) -> u64 {
         self.paused.as_ref().map_or(0, |p| engine.store().seqs().end.saturating_sub(p.from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::{self, Simulation};
+    use crate::engine::store::Limits;
+    use crate::engine::{Explain, Options};
+    use crate::model::input::{Change, Codec, Frame, Input};
+    use crate::query::{Context, parse};
+    use crate::world::yaml;
+    use prost::Message as _;
+
+    fn view(filter: &str, engine: &Engine) -> View {
+        View::new(parse(filter, &Context::default()).unwrap(), engine)
+    }
+
+    #[test]
+    fn an_event_counts_once_with_whichever_of_its_records_passes_in_whatever_order_they_are_looked_at() {
+        let mut e = Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, ..Options::default() });
+        for (file, text) in demo::manifests() {
+            yaml::read(file, text).0.into_iter().for_each(|d| e.give(Change::Apply(Arc::new(d))));
+        }
+        e.policies_given();
+        let filters = ["verdict:dropped or verdict:audit", "type:drop", "type:policy-verdict"];
+        let mut forth = filters.map(|f| view(f, &e));
+        let mut simulation = Simulation::new(7, Nanos::from_parts(1_800_000_000, 0));
+        for _ in 0..5_000 {
+            let bytes = simulation.next().1.encode_to_vec().into();
+            e.feed(Input::Frame(Frame { codec: Codec::Hubble, from: Arc::from("t"), line: 0, bytes, broken: None }), &mut |_| {});
+        }
+        let mut back = filters.map(|f| view(f, &e));
+        // A slice at a time: an event's records lie in two of them here and there.
+        forth.iter_mut().chain(&mut back).for_each(|v| while v.scan(&e, &mut || false) {});
+        let (mut twice, mut alone) = (0, [0, 0]);
+        for c in e.causes().iter() {
+            let events = |v: &View| v.pulse(c.id).map_or(0, |p| p.events);
+            let counted = forth.each_ref().map(events);
+            assert_eq!(back.each_ref().map(events), counted, "{}", c.why.text);
+            assert_eq!(counted[0], c.events, "{}", c.why.text);
+            // Each record by itself, where there are two of one packet.
+            let records = |v: &View| v.hits.iter().filter(|seq| e.store().cause(**seq) == Some(c.id)).count() as u64;
+            assert_eq!([&back[1], &back[2]].map(records), [counted[1], counted[2]], "{}", c.why.text);
+            twice += c.records - c.events;
+            (alone[0], alone[1]) = (alone[0] + counted[1], alone[1] + counted[2]);
+        }
+        assert!(twice > 100 && alone.iter().all(|n| *n >= twice), "{twice} packets told twice, {alone:?}");
     }
 }

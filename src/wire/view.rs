@@ -5,6 +5,7 @@
 #![allow(deprecated, reason = "old agents and recordings still fill the deprecated fields")]
 use super::pb::flow::{self, layer4::Protocol, layer7::Record};
 use super::pb::observer::{GetFlowsResponse, get_flows_response::ResponseTypes};
+use crate::model::owner;
 use crate::model::reflect::Message;
 use crate::model::time::Nanos;
 use crate::model::view::{End, Field, Item, Value, View};
@@ -164,7 +165,9 @@ impl View for flow::Flow {
             Field::DnsSource => text(dns(self).map(|d| d.observation_source.as_str())),
             Field::Mac(End::Source) => text(self.ethernet.as_ref().map(|e| e.source.as_str())),
             Field::Mac(End::Destination) => text(self.ethernet.as_ref().map(|e| e.destination.as_str())),
-            Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Names(_) => Value::Missing,
+            Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Owners(_) | Field::Names(_) => {
+                Value::Missing
+            }
             Field::AllowedBy(_) | Field::DeniedBy(_) => Value::Missing,
             Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies | Field::Message => Value::Missing,
         }
@@ -178,6 +181,10 @@ impl View for flow::Flow {
             Field::Names(End::Destination) => texts(&self.destination_names),
             Field::Labels(e) => endpoint(self, e).is_some_and(|p| texts(&p.labels)),
             Field::Workloads(e) => endpoint(self, e).is_some_and(|p| p.workloads.iter().any(|w| test(Item::Pair(&w.kind, &w.name)))),
+            Field::Owners(e) => match endpoint(self, e) {
+                Some(p) if p.workloads.is_empty() => owner::shown_by(&p.pod_name).is_some_and(|name| test(Item::Pair("", name))),
+                _ => self.any(Field::Workloads(e), test),
+            },
             Field::HttpHeaders => http(self).is_some_and(|h| h.headers.iter().any(|x| test(Item::Pair(&x.key, &x.value)))),
             Field::Policies => {
                 [Field::DeniedBy, Field::AllowedBy].into_iter().any(|by| End::BOTH.into_iter().any(|e| self.any(by(e), test)))

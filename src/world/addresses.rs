@@ -48,6 +48,11 @@ impl Hold {
         [self.from, self.to, self.labelled].into_iter().flatten()
     }
 
+    /// Whether it is known to have had its labels at a time.
+    pub fn is_known(&self, at: Option<Nanos>) -> bool {
+        self.labelled.zip(at).is_none_or(|(labelled, at)| labelled.plus(TURN) <= at)
+    }
+
     fn is_same_pod(&self, other: &Self) -> bool {
         self.key == other.key && self.pod.started == other.pod.started
     }
@@ -205,8 +210,7 @@ impl Addresses {
 
     /// Whether a pod that had an address had at a time only the labels of this hold.
     fn is_labelled(&self, ip: IpAddr, hold: &Hold, at: Option<Nanos>) -> bool {
-        let Some(then) = at else { return true };
-        hold.labelled.is_none_or(|labelled| labelled.plus(TURN) <= then) && self.about(ip, hold, at).all(|h| h.id == hold.id)
+        at.is_none() || hold.is_known(at) && self.about(ip, hold, at).all(|h| h.id == hold.id)
     }
 
     /// All holds of one pod by which a node may have gone at a time.
@@ -216,9 +220,8 @@ impl Addresses {
 
     /// Labels that the pod of a hold had at a time in any case.
     pub fn certain<'a>(&'a self, ip: IpAddr, hold: &'a Hold, at: Option<Nanos>) -> impl Iterator<Item = (&'a String, &'a String)> {
-        let known = hold.labelled.zip(at).is_none_or(|(labelled, at)| labelled.plus(TURN) <= at);
-        let had = move |k: &String, v: &String| self.about(ip, hold, at).all(|h| h.pod.labels.get(k) == Some(v));
-        hold.pod.labels.iter().filter(move |(k, v)| known && had(k, v))
+        let had = move |k: &String, v: &String| self.about(ip, hold, at).all(|h| h.is_known(at) && h.pod.labels.get(k) == Some(v));
+        hold.pod.labels.iter().filter(move |(k, v)| had(k, v))
     }
 
     /// The pod of this name that held the address then; without a time, the last of this name that ever held it. `None`: it never did.
@@ -431,5 +434,24 @@ mod tests {
         }
         assert!(a.ended.len() <= MOST_ENDED && a.forgotten >= 10, "{} {}", a.ended.len(), a.forgotten);
         assert_eq!(a.holds.values().map(Vec::len).sum::<usize>(), a.ended.len());
+    }
+
+    #[test]
+    fn labels_that_a_pod_may_not_have_had_before_a_change_are_not_certain_after_it() {
+        let s = |n: i64| Some(Nanos(n * Nanos::SECOND));
+        let of = |v: &str| {
+            let mut p = PodLike::clone(&pod("n1", "cart"));
+            p.labels.insert("v".to_owned(), v.to_owned());
+            Arc::new(PodLike { started: s(-1_000), ..p })
+        };
+        let (mut a, one, two) = (Addresses::default(), of("one"), of("two"));
+        a.change(&key("cart-0"), (None, None), Some(&one), (s(1_000), true));
+        a.change(&key("cart-0"), (Some(&one), None), Some(&two), (s(1_020), false));
+        let certain = |at| {
+            let Holder::Labelled(hold) = a.holder(ip("10.0.0.7"), s(at), "") else { panic!("{at}") };
+            a.certain(ip("10.0.0.7"), hold, s(at)).map(|(k, _)| k.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!([certain(1_022), certain(1_029)], [[""; 0]; 2], "what it was labelled when it was found is not known of then");
+        assert_eq!(certain(1_031), ["app"]);
     }
 }

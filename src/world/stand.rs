@@ -334,7 +334,7 @@ impl World {
     }
 
     fn labels_doubt<'w>(&'w self, ip: IpAddr, hold: &'w Hold, at: Option<Nanos>) -> Doubt<'w> {
-        Doubt::Labels(hold, self.addresses.about(ip, hold, at).fold(7, |all, h| mixed(all, h.id)))
+        Doubt::Labels(hold, self.addresses.about(ip, hold, at).fold(7, |all, h| mixed(mixed(all, h.id), u64::from(h.is_known(at)))))
     }
 
     /// Whether a pod is not on the node that asked its policy. Of a node that nobody describes the name may be spelt another way.

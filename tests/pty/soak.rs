@@ -152,14 +152,19 @@ fn under_load_a_key_is_answered_and_what_is_lost_is_booked_to_the_last_flow() {
     times.sort();
     println!("{pushed} flows; a key: middle {:?}, worst {:?}", times[20], times[39]);
     assert!(times[20] < Duration::from_secs(1), "a person waits for every key: {times:?}");
-    o.named("last");
-    t.wait_text("last");
+    // The ring may still be full of what nobody read: then this one is lost like others, and another one comes.
+    let mut last = 0;
+    let begin = Instant::now();
+    while !t.screen(|s| s.contents().contains("last")) && begin.elapsed() < Duration::from_secs(60) {
+        o.named("last");
+        last += 1;
+        std::thread::sleep(Duration::from_secs(1));
+    }
     let (_, ledger) = booked(&mut t);
     let lost = ledger.split_once("lost before it came here").map_or("", |(_, tail)| tail).lines().skip(1);
-    let lost: u64 =
-        lost.map_while(|l| l.trim().split_once("  ")).map(|(n, _)| n.replace(char::is_whitespace, "").parse::<u64>().unwrap()).sum();
+    let lost: u64 = lost.map_while(|l| l.trim().split_once("  ")?.0.replace(char::is_whitespace, "").parse::<u64>().ok()).sum();
     println!("{lost} of them lost");
-    assert_eq!(number(&ledger, "admitted") + lost, pushed + 2, "{ledger}");
+    assert_eq!(number(&ledger, "admitted") + lost, pushed + 1 + last, "{ledger}");
     t.keys("\x03");
     assert!(t.gone().success());
 }

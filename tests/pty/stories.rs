@@ -167,5 +167,21 @@ fn what_is_copied_from_a_screen_says_the_same_in_a_shell() {
         let said = in_a_shell(&copied(&t));
         assert!(said.contains(has), "{key}: {said}");
     }
+    // What a screen counts under a filter the command counts, to the last flow: also where only a pod's name shows its owner.
+    for (filter, shown) in [("workload:coredns verdict:dropped", 182), ("from.workload:cart to.workload:coredns", 33), ("ns:shop", 462)] {
+        t.keys(&format!("1/\x15{filter}\r"));
+        t.wait_text(&format!("✓ {shown} of 462"));
+        for (key, screen) in [("5", "› stats"), ("4", "› matrix"), ("4o", "› matrix")] {
+            t.keys(key);
+            t.wait_text(screen);
+            t.keys("yc");
+            t.wait_text("copied command line: flowhy observe");
+            let command = copied(&t);
+            assert!(command.contains("--count-by") && command.ends_with(&format!("'{filter}'")), "{command}");
+            let said = in_a_shell(&command);
+            let numbers = said.lines().skip(1).filter_map(|l| l.split_whitespace().next()?.parse::<u32>().ok());
+            assert_eq!(numbers.sum::<u32>(), shown, "{key}, {command}\n{said}");
+        }
+    }
     quit(t);
 }

@@ -81,3 +81,25 @@ fn a_segment_that_is_read_alone_knows_the_names_that_were_taught_before_it() {
     assert_eq!(whys(&[&out]).last().unwrap(), "now-allowed egress");
     assert_eq!(fine(&["observe", "-q", "--from", &out, "-o", "jsonpb"]).lines().count(), 92);
 }
+
+#[test]
+fn answers_that_come_again_and_again_do_not_push_what_was_asked_for_out_of_a_ring() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut l = Lines::default();
+    l.snapshot((0, 0), ("", "n1"), &[]);
+    l.put(&to(5, "203.0.113.3", "DROPPED"));
+    for n in 0..20_000 {
+        l.put(&answer(10 + n / 100, &format!("h{}.example.com.", n % 50), &format!("203.0.113.{}", n % 50)));
+    }
+    let file = l.save(dir.path(), "in.jsonl");
+    let out = dir.path().join("r.jsonl").to_string_lossy().into_owned();
+    fine(&["record", &out, "-q", "--from", &file, "--verdict", "DROPPED", "--ring", "1MiB"]);
+    assert_eq!(fine(&["observe", "-q", "--from", &out, "-o", "jsonpb"]).lines().count(), 1);
+    let names: usize = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.to_string_lossy().contains("r.jsonl.0"))
+        .map(|p| std::fs::read_to_string(p).unwrap().lines().filter(|l| l.contains("\"learnt\"")).count())
+        .sum();
+    assert!((50..=100).contains(&names), "{names} answers of 50 names");
+}

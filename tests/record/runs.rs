@@ -1,7 +1,9 @@
 //! Two runs of a recorder: what came and went between them nobody watched, and what the second does not name is gone. In one set of files, and in
 //! two recordings of one cluster; those of two clusters stay apart.
 use super::fine;
+use flowhy::model::input::Change;
 use flowhy::model::time::Nanos;
+use flowhy::source::tape::{Next, Tape};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -208,4 +210,55 @@ fn what_is_missing_after_a_recordings_end_is_named() {
     let open = all.iter().find(|w| w["outcome"] == "undecidable").unwrap_or_else(|| panic!("{out}"));
     assert!(open["missing"].as_array().unwrap().contains(&json!("policies:networkpolicies stale")), "{open}");
     assert!(open["because"].to_string().contains("nothing was recorded then"), "{open}");
+}
+
+/// The times that no recording covers, in seconds, as whoever reads the files is told.
+fn uncovered(files: &[&str]) -> Vec<(i64, i64)> {
+    let paths: Vec<String> = files.iter().map(|f| (*f).to_owned()).collect();
+    let mut out = Vec::new();
+    for next in Tape::open(&paths).unwrap() {
+        let Next::Changes(all) = next else { continue };
+        for at in all {
+            if let Change::Gap(g) = at.change {
+                assert!(g.server.is_empty() && g.node.is_empty());
+                out.push((g.from, g.until));
+            }
+        }
+    }
+    let second = |t: Nanos| t.0 / Nanos::SECOND - 1_769_817_600;
+    out.into_iter().map(|(from, until)| (second(from), second(until))).collect()
+}
+
+#[test]
+fn between_two_recordings_and_two_runs_lies_a_time_that_is_not_covered_and_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |from: i64, name: &str| {
+        let mut l = Lines::default();
+        l.snapshot((from, from), ("c", "n1"), &["old"]);
+        [from, from + 600].into_iter().for_each(|at| l.drop(at, "n1"));
+        l.save(dir.path(), name)
+    };
+    let (first, second) = (run(0, "a.jsonl"), run(DAY, "b.jsonl"));
+    assert_eq!(uncovered(&[&second, &first]), [(600, DAY)], "two recordings");
+    // Without any state it is so all the same.
+    let bare = |path: &str| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let flows: String = text.lines().filter(|l| l.contains("\"flow\"")).map(|l| format!("{l}\n")).collect();
+        std::fs::write(path, flows).unwrap();
+    };
+    [&first, &second].into_iter().for_each(|path| bare(path));
+    assert_eq!(uncovered(&[&first, &second]), [(600, DAY)], "two files of flows");
+    run(0, "r.jsonl.0001");
+    run(DAY, "r.jsonl.0002");
+    let set = dir.path().join("r.jsonl").to_string_lossy().into_owned();
+    assert_eq!(uncovered(&[&set]), [(600, DAY)], "two runs into one set");
+    // The second began within what the first recorded, or with what a server had kept of it.
+    run(300, "s.jsonl");
+    assert_eq!(uncovered(&[&dir.path().join("s.jsonl").to_string_lossy(), &first]), []);
+    let mut two = Lines::default();
+    two.snapshot((500, 6_000), ("c", "n1"), &["old"]);
+    [500, 6_100].into_iter().for_each(|at| two.drop(at, "n1"));
+    run(0, "k.jsonl.0001");
+    two.save(dir.path(), "k.jsonl.0002");
+    assert_eq!(uncovered(&[&dir.path().join("k.jsonl").to_string_lossy()]), [], "the first record is older than the lists");
 }

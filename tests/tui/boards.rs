@@ -206,16 +206,22 @@ fn the_timeline_walks_causes_and_shows_what_a_brush_covers() {
 fn a_policy_leads_to_what_it_stopped_and_to_its_text() {
     let t = play("7<cr>");
     assert!(t.contains("policy:NetworkPolicy/shop/db-ingr") && t.contains("of 17"), "{t}");
-    // What stands on the list is what is behind it, and nothing of it passed.
-    for down in 0..5 {
-        let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);
-        let line = row(list.backend().buffer(), 3 + down as u16);
-        let stopped: usize = line.split_whitespace().rev().skip(1).take(2).filter_map(|n| n.parse::<usize>().ok()).sum();
-        let t = play(&format!("7{}<cr>", "j".repeat(down)));
-        // A packet makes one record or two.
-        let records = t.split(" of 17 ").next().and_then(|head| head.split_whitespace().last()).and_then(|n| n.parse::<usize>().ok());
-        assert!(stopped > 0 && records.is_some_and(|n| (stopped..=2 * stopped).contains(&n)), "{line}\n{t}");
-    }
+    // What stands on the list is what is behind it, and nothing of it passed: packets, and their records. One of them made two, at the drop
+    // and as a verdict.
+    let found: Vec<(String, usize, usize)> = (0..5)
+        .map(|down| {
+            let list = play_at(&format!("7{}", "j".repeat(down)), 80, 24);
+            let line = row(list.backend().buffer(), 3 + down as u16);
+            let name = line.split_whitespace().find(|w| w.contains('/')).unwrap().to_owned();
+            let stopped = line.split_whitespace().rev().skip(1).take(2).filter_map(|n| n.parse::<usize>().ok()).sum();
+            let t = play(&format!("7{}<cr>", "j".repeat(down)));
+            let records = t.split(" of 17 ").next().and_then(|head| head.split_whitespace().last()).and_then(|n| n.parse().ok());
+            (name, stopped, records.unwrap_or_else(|| panic!("{line}\n{t}")))
+        })
+        .collect();
+    let expected = [("db-ingress", 3, 4), ("mail-out", 1, 1), ("cart-api", 1, 1), ("deny-all", 2, 2), ("web-egress", 2, 2)];
+    let expected = expected.map(|(name, stopped, records)| (format!("shop/{name}"), stopped, records));
+    assert_eq!(found, expected);
     let t = play("7e");
     assert!(t.contains("name: db-ingress"), "{t}");
     let t = play("n<cr>e");
@@ -280,11 +286,26 @@ fn causes_are_sorted_and_audited_ones_are_a_list_of_their_own() {
     let first = |t: &str| t.lines().nth(3).unwrap().to_owned();
     assert!(first(&play("2")).contains("web-egress"));
     // The newest one is the drop that was let through since.
-    assert!(first(&play("2sn")).contains("▸✓"), "{}", play("2sn"));
+    assert!(first(&play("2sn")).contains("now allowed?"), "{}", play("2sn"));
     let t = play("2vv");
     assert!(t.contains("what enforcement would drop") && t.contains("mail-out") && !t.contains("db-ingress:"), "{t}");
     let t = play("2v");
     assert!(!t.contains("mail-out") && t.contains("db-ingress:"), "{t}");
+}
+
+#[test]
+fn what_passed_is_fixed_once_it_was_not_dropped_for_ten_seconds() {
+    let mut a = app(options());
+    let drop = |a: &mut flowhy::tui::App| {
+        let t = text(&picture(a, 80, 24));
+        t.lines().find(|l| l.contains("now allowed?")).unwrap().to_owned()
+    };
+    press(&mut a, "2sn", 80, 24);
+    assert!(drop(&mut a).contains("new"), "{}", drop(&mut a));
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:02:22")));
+    assert!(drop(&mut a).contains("✓") && drop(&mut a).contains("fixed ✓"), "{}", drop(&mut a));
 }
 
 #[test]
@@ -561,4 +582,26 @@ fn a_policy_that_was_saved_says_when() {
 fn on_sixty_columns_policies_keep_their_names() {
     let t = text(&play_at("7", 60, 24));
     assert!(t.contains("shop/db-ingress ") && t.contains("shop/web-egress ") && !t.contains("LAST CHANGE"), "{t}");
+}
+
+#[test]
+fn behind_a_cell_of_the_matrix_stand_the_flows_of_its_window_only() {
+    let mut a = app(options());
+    // A quarter of an hour later, what was there has left the window.
+    let last = FLOWS.lines().rfind(|l| l.contains("FORWARDED")).unwrap();
+    let at = last.find("14:02:").unwrap();
+    a.feed(lines(&last.replace(&last[at..at + 8], "14:17:30")));
+    press(&mut a, "4<cr>", 120, 36);
+    let t = text(&picture(&mut a, 120, 36));
+    assert!(t.contains("since:2026-04-13T14:12:40Z"), "{t}");
+}
+
+#[test]
+fn on_a_narrow_screen_it_is_seen_who_called_whom() {
+    let mut a = app(options());
+    press(&mut a, "1", 40, 10);
+    let b = picture(&mut a, 40, 10).backend().buffer().clone();
+    // Between the head and the line of keys.
+    let flows: Vec<String> = (3..8).map(|y| row(&b, y)).collect();
+    assert!(flows.iter().all(|l| l.contains('→')), "{flows:?}");
 }

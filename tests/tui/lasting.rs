@@ -82,7 +82,10 @@ fn while_the_link_is_down_no_cause_is_quiet_and_no_rate_is_zero() {
     press(&mut a, "5h", 80, 24);
     a.tick(70_000);
     let flows = line_of(&mut a, "flows/s");
-    assert!(flows.contains("          ") && !flows.contains('—'), "{flows}");
+    let bars: String = flows.trim_matches('"').chars().skip(19).take(49).collect();
+    // Sixty seconds in 49 columns: of fifty of them nobody heard anything, and then ten passed without a flow.
+    assert_eq!(bars, format!("{}{}", "?".repeat(41), "▁".repeat(8)), "{flows}");
+    assert!(!flows.contains('—'), "{flows}");
     press(&mut a, "2", 80, 24);
     assert!(line_of(&mut a, "5433").contains("unheard"), "it has been listened for ten seconds only");
     a.tick(95_000);
@@ -96,6 +99,67 @@ fn what_the_capture_leaves_out_is_not_quiet() {
     a.tick(60_000);
     let line = line_of(&mut a, "5433");
     assert!(line.contains("unheard") && !line.contains("quiet"), "{line}");
+}
+
+/// A live screen on two servers: a drop at 5433 of the first, one at 5434 of the second.
+fn of_two() -> App {
+    let mut a = App::new(engine(), Options { live: true, ..options() });
+    for (server, port) in [("one:4245", "5433"), ("two:4245", "5434")] {
+        let server: Arc<str> = Arc::from(server);
+        let mut drop = like_the_first(&[("5432", port), DROPPED, VERDICT, ("14:02:09", "14:02:40")]);
+        if let Input::Frame(frame) = &mut drop {
+            frame.from = server.clone();
+        }
+        a.feed(vec![Input::Link(Link::Connected { server }), drop]);
+    }
+    a
+}
+
+#[test]
+fn one_server_of_two_that_is_down_hides_neither_the_rate_nor_the_silence_of_the_other() {
+    let mut a = of_two();
+    a.feed(vec![Input::Link(Link::Down { server: Arc::from("one:4245"), cause: "gone".to_owned(), hint: None, retry_ms: 2_000 })]);
+    a.tick(60_000);
+    press(&mut a, "2", 80, 24);
+    let (of_one, of_other) = (line_of(&mut a, "5433"), line_of(&mut a, "5434"));
+    assert!(of_one.contains("unheard") && of_other.contains("quiet"), "{of_one}\n{of_other}");
+    press(&mut a, "5", 80, 24);
+    let (head, flows) = (shown(&mut a), line_of(&mut a, "flows/s"));
+    assert!(flows.contains(" 0 ") && !flows.contains('—') && head.contains("1 of 2 servers down"), "{head}");
+}
+
+#[test]
+fn a_node_that_is_away_sends_nothing_so_its_drops_are_not_quiet() {
+    let mut a = of_two();
+    let status =
+        r#"{"node_status":{"state_change":"NODE_UNAVAILABLE","node_names":["prod/worker-2"],"message":"refused"},"node_name":"relay"}"#;
+    let mut word = lines(status).remove(0);
+    if let Input::Frame(frame) = &mut word {
+        frame.from = Arc::from("one:4245");
+    }
+    a.feed(vec![word]);
+    a.tick(60_000);
+    press(&mut a, "2", 80, 24);
+    let (of_one, of_other) = (line_of(&mut a, "5433"), line_of(&mut a, "5434"));
+    assert!(of_one.contains("unheard") && of_other.contains("quiet"), "{of_one}\n{of_other}");
+}
+
+/// What servers sent before they were asked for less comes for a while yet.
+#[test]
+fn what_was_underway_when_less_was_asked_for_makes_nothing_quiet() {
+    let mut a = live(Some(Capture::default()));
+    press(&mut a, "2:capture port:80<cr>", 80, 24);
+    a.feed(vec![drop_at("14:02:13")]);
+    a.tick(90_000);
+    let line = line_of(&mut a, "5433");
+    assert!(line.contains("unheard") && !line.contains("quiet"), "{line}");
+    // What is asked for is heard, though, and with it that it has ended.
+    let mut a = live(Some(Capture::default()));
+    press(&mut a, "2:capture port:5433<cr>", 80, 24);
+    a.feed(vec![drop_at("14:02:13")]);
+    a.tick(90_000);
+    let line = line_of(&mut a, "allows port 5433");
+    assert!(line.contains("quiet"), "{line}");
 }
 
 #[test]
@@ -119,11 +183,17 @@ fn a_window_with_one_slot_says_the_rate_of_that_slot() {
     };
     assert_ne!((rate("5l"), rate("5")), ("0".to_owned(), "0".to_owned()));
     assert_ne!(rate("5l"), "0");
-    let mut a = app(options());
-    press(&mut a, "5", 200, 60);
-    let t = text(&picture(&mut a, 200, 60));
-    let flows = t.lines().find(|l| l.contains("flows/s")).unwrap();
-    assert!(flows.contains("▁ max") || flows.contains("▇ max") || !flows.contains("     max"), "{flows}");
+    // However wide it is, the bars go from one end of their room to the other.
+    for w in [80, 120, 200] {
+        let mut a = app(options());
+        press(&mut a, "5", w, 60);
+        let t = text(&picture(&mut a, w, 60));
+        let flows = t.lines().find(|l| l.contains("flows/s")).unwrap().trim_matches('"');
+        let bars: String = flows.chars().skip(19).take(usize::from(w) - 31).collect();
+        assert!(bars.chars().all(|c| "▁▂▃▄▅▆▇".contains(c)) && bars.contains('▇'), "{w}: {flows}");
+        let rest: String = flows.chars().skip(usize::from(w) - 12).collect();
+        assert!(rest.trim_start().starts_with("max ") && rest.starts_with("  "), "{w}: {flows}");
+    }
 }
 
 #[test]

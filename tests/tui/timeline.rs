@@ -1,7 +1,7 @@
 //! What stands along the time beside flows: changes of policies, causes, the newest flows; and where the finger goes.
 use crate::kit::*;
 use flowhy::model::doc::Doc;
-use flowhy::model::input::{At, Change, Edited, Edits, Input, Kind, KindState, Link, ObjectId};
+use flowhy::model::input::{At, Change, Edited, Edits, Gap, Input, Kind, KindState, Link, ObjectId};
 use flowhy::model::time::Nanos;
 use flowhy::source::replay::Replay;
 use flowhy::source::tape::Tape;
@@ -326,4 +326,63 @@ fn the_ledger_says_that_this_machines_clock_is_not_the_clusters() {
     assert!(text(&picture(&mut a, 80, 24)).contains("is 300 s behind that of prod"));
     a.feed(vec![skewed(None)]);
     assert!(!text(&picture(&mut a, 80, 24)).contains("behind that of prod"));
+}
+
+/// The bars of a line, as many as there are on a screen of 80 columns.
+pub fn bars(a: &mut flowhy::tui::App, head: &str) -> String {
+    let t = text(&picture(a, 80, 24));
+    let line = t.lines().map(|l| l.trim_matches('"')).find(|l| l.starts_with(head)).unwrap_or_else(|| panic!("{t}"));
+    line.chars().skip(8).take(71).collect()
+}
+
+#[test]
+fn a_time_of_which_flows_may_be_lacking_is_no_time_without_drops() {
+    let at = |second: i64| Nanos::from_parts(1_776_088_920 + second, 0);
+    let gap = |from: i64, until: i64| {
+        world(until, Change::Gap(Arc::new(Gap { server: "relay:4245".into(), node: String::new(), from: at(from), until: at(until) })))
+    };
+    for (ascii, none) in [(false, '▁'), (true, '.')] {
+        let mut a = flowhy::tui::App::new(engine(), Options { ascii, ..options() });
+        // A flow a second from 14:02:09 on, of which half a minute is missing, and one drop within it came through.
+        let flow = |s: i64| like_the_first(&[("14:02:09", &format!("14:{:02}:{:02}", 2 + s / 60, s % 60))]);
+        a.feed((9..80).filter(|s| !(30..60).contains(s)).map(flow).collect());
+        a.feed(vec![like_the_first(&[("5432", "5433"), DROPPED, VERDICT, ("14:02:09", "14:02:45")])]);
+        press(&mut a, "6", 80, 24);
+        assert_eq!(bars(&mut a, " drops ").matches('?').count(), 0, "nothing is known to be lacking");
+        a.feed(vec![gap(30, 59)]);
+        let (flows, drops) = (bars(&mut a, " flows "), bars(&mut a, " drops "));
+        // A column a slot: what came is shown, and a nought beside it is none.
+        let expected = |c: usize| (21..51).contains(&c) && c != 36;
+        for (c, (f, d)) in flows.chars().zip(drops.chars()).enumerate() {
+            assert_eq!((f == '?', d == '?'), (expected(c), expected(c)), "{c}: {flows}\n{drops}");
+        }
+        assert!(drops.starts_with(none) && drops.ends_with(none), "{drops}");
+        let t = text(&picture(&mut a, 80, 24));
+        assert!(t.contains("? not known (8)"), "{t}");
+        press(&mut a, "hhh", 80, 24);
+        let t = text(&picture(&mut a, 80, 24));
+        assert!(t.contains("0 flows, 0 dropped; some may be lacking"), "{t}");
+        press(&mut a, "?", 80, 24);
+        let t = text(&picture(&mut a, 100, 90));
+        assert!(t.contains("nothing came, but something may be lacking"), "{t}");
+    }
+}
+
+#[test]
+fn where_events_were_lost_no_drop_is_no_number() {
+    let mut a = flowhy::tui::App::new(engine(), options());
+    let flow = |s: i64| like_the_first(&[("14:02:09", &format!("14:02:{s:02}"))]);
+    a.feed(vec![flow(10), flow(50)]);
+    let lost = |extra: &str| {
+        format!(
+            r#"{{"lost_events":{{"source":"HUBBLE_RING_BUFFER","num_events_lost":"7"{extra}}},"node_name":"w","time":"2026-04-13T14:02:30Z"}}"#
+        )
+    };
+    a.feed(lines(&lost("")));
+    press(&mut a, "6", 80, 24);
+    let one = bars(&mut a, " drops ").matches('?').count();
+    assert!((2..=3).contains(&one), "a second of forty-one, in as many columns as it has of 71: {one}");
+    a.feed(lines(&lost(r#","first":"2026-04-13T14:02:20Z","last":"2026-04-13T14:02:39Z""#)));
+    let many = bars(&mut a, " drops ").matches('?').count();
+    assert!((34..=36).contains(&many), "twenty seconds of forty-one in 71 columns: {many}");
 }

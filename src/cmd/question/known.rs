@@ -1,7 +1,7 @@
 //! Whether who is asked about is there at all: in a cluster whose lists are complete, a slip of the pen is no pod that no policy selects.
 //!
 //! Owns the refusal and the names that may have been meant. Where a list is not complete, or manifests are all there is, nothing is refused:
-//! what they do not have may still be there.
+//! what they do not have may still be there. Nor is a name that is near none: a workload is known by its pods, and may have none now.
 use super::{Place, Question, described};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -39,8 +39,14 @@ fn of(place: &Place, engine: &Engine, q: &Question) -> Option<Error> {
     }
     let name = pod.filter(|_| world.lists("pods"))?;
     let pods: Vec<&str> = world.pods().into_iter().filter(|((ns, _), _)| ns == namespace).map(|((_, name), _)| name.as_str()).collect();
-    let cause = format!("{} has no pod, workload or service {}", clean(namespace), clean(name));
+    near(name, &pods)?;
+    let cause = format!("{} has no pod or service {}, nor a pod of a workload of that name", clean(namespace), clean(name));
     Some(refusal(place, &cause, name, &pods))
+}
+
+/// The name that may have been meant.
+fn near<'a>(said: &str, there: &[&'a str]) -> Option<&'a str> {
+    there.iter().map(|name| (distance(said, name), *name)).filter(|(d, _)| *d <= NEAR).min().map(|(_, name)| name)
 }
 
 fn refusal(place: &Place, cause: &str, said: &str, there: &[&str]) -> Error {
@@ -49,9 +55,8 @@ fn refusal(place: &Place, cause: &str, said: &str, there: &[&str]) -> Error {
         Place::Labels { namespace, .. } => format!("a pod of {}", clean(namespace)),
         _ => clean(said).into_owned(),
     };
-    let near = there.iter().map(|name| (distance(said, name), name)).filter(|(d, _)| *d <= NEAR).min();
-    let hint = match near {
-        Some((_, name)) => format!("did you mean {}?", clean(name)),
+    let hint = match near(said, there) {
+        Some(name) => format!("did you mean {}?", clean(name)),
         None if there.is_empty() => "there is none at all".to_owned(),
         None => format!("there are {}", few(there.iter().map(|n| clean(n).into_owned()), NAMED)),
     };

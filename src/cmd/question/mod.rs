@@ -162,7 +162,10 @@ fn find(place: &Place, engine: &Engine, port: &mut Option<u16>, l4: Option<L4>, 
     let world = engine.world();
     match place {
         Place::Pod { namespace, name } => described((namespace, name), engine, port, l4, notes).unwrap_or_else(|| {
-            notes.push(format!("nothing at hand describes {namespace}/{name}: neither a manifest nor a flow"));
+            notes.push(match engine.clusters().next().is_some() && world.lists("pods") {
+                true => format!("no pod of {namespace}/{name} is there now, so that its labels are not known"),
+                false => format!("nothing at hand describes {namespace}/{name}: neither a manifest nor a flow"),
+            });
             pod(namespace, name)
         }),
         Place::Labels { namespace, labels } => {

@@ -3,12 +3,11 @@
 //! Owns the times that such a record may be of, as far as what it is judged by was not the same at all of them. It is asked of each, and what
 //! holds by all of them is said. Where nothing has changed since it is watched, or manifests stand for all times, there is one answer.
 use super::Cluster;
-use crate::model::observed::{Observed, Party};
+use crate::model::observed::Observed;
 use crate::model::time::Nanos;
 use crate::model::why::{Explanation, Why};
 use crate::policy::versions::DELAY;
 use crate::policy::{Step, moment};
-use crate::world::labels::namespace_in;
 use std::sync::Arc;
 
 /// Changes that one record is asked about. Of one that may be of before or after so many nothing is said.
@@ -105,7 +104,8 @@ impl Cluster {
             return Times::Alike;
         }
         let begin = [self.policies.from(), self.world.watched_from()].into_iter().flatten().min();
-        let concerns = of_their_namespaces(o);
+        let theirs = moment::of_their_namespaces(o);
+        let concerns = |step: &Step| step.policy().is_none_or(&theirs);
         let mut all: Vec<Nanos> = self.policies.moments(concerns).chain(self.judged.iter().map(|(until, _)| *until)).collect();
         self.world.moments(o, &mut all);
         all.retain(|at| begin.is_none_or(|begin| *at > begin));
@@ -144,19 +144,4 @@ fn between(groups: &[(Nanos, Nanos)], begin: Option<Nanos>) -> Vec<Time> {
 /// A moment before `to`, were they but one apart.
 fn middle(from: Nanos, to: Nanos) -> Nanos {
     from.plus(to.since(from) / 2)
-}
-
-/// Whether a change of a policy may concern a record: one of another namespace than its two sides are of selects neither. Of a side that
-/// nothing but an address tells it is not known which it is of.
-fn of_their_namespaces(o: &Observed) -> impl Fn(&Step) -> bool {
-    let of = |p: &Party| match p.namespace.as_str() {
-        "" if p.labels.iter().all(|l| l == "reserved:unknown") => None,
-        "" => Some(namespace_in(&p.labels).to_owned()),
-        told => Some(told.to_owned()),
-    };
-    let sides = of(&o.src).zip(of(&o.dst));
-    move |step| match (step.policy().and_then(|p| p.namespace.as_deref()), &sides) {
-        (Some(namespace), Some((src, dst))) => namespace == src || namespace == dst,
-        _ => true,
-    }
 }

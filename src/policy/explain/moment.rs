@@ -4,15 +4,17 @@
 //! version may have been the one. The datapath is asked first: if by one version it did what it did and by the other it would not have,
 //! that one was in force. If both fit, what both say stays, and where they name nobody in common it is undecidable whose drop it was.
 use super::evidence::{lasted, moment, touched};
-use crate::model::observed::{Observed, Verdict};
+use crate::model::observed::{Observed, Party, Verdict};
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, AsOf, Changed, Edit, Nearest, Outcome, PolicyRef, Version, Why};
 use crate::model::words::few;
 use crate::policy::PolicySet;
+use crate::policy::Written;
 use crate::policy::ir::Policy;
 use crate::policy::unread;
 use crate::policy::versions::{DELAY, Step, Versions};
 use crate::world::Turned;
+use crate::world::labels::namespace_in;
 use std::sync::Arc;
 
 /// Versions judged for one flow. Between two that say the same, others may say another thing; with so many changes within a minute only
@@ -35,7 +37,7 @@ pub struct Window {
 /// `None`: today's version is the one, and nothing has changed about the flow's time.
 pub fn window(at: Nanos, v: &Versions) -> Option<Window> {
     let old = v.from().is_some_and(|from| at < from);
-    if !old && v.last().is_none_or(|last| at.since(last) > DELAY) {
+    if !old && v.last().is_none_or(|last| at.since(last) > DELAY) && v.written(at).next().is_none() {
         return None;
     }
     let (here, about) = (v.number_at(at), (v.number_at(at.plus(-DELAY)), v.number_at(at.plus(DELAY))));
@@ -82,13 +84,17 @@ pub fn settle(o: &Observed, w: &Window, judged: &[Arc<Why>], today: Option<&Arc<
         settled = Settled { why: Arc::new(why), version: w.versions.get(i).copied().unwrap_or(first) };
     }
     let unknown = v.from().filter(|from| at < *from);
-    if since.is_empty() && near.is_empty() && unknown.is_none() {
+    let concerned = of_their_namespaces(o);
+    let mut fresh: Vec<&Written> = v.written(at).filter(|w| concerned(&w.policy)).collect();
+    fresh.sort_by(|a, b| (&a.policy, a.at).cmp(&(&b.policy, b.at)));
+    if since.is_empty() && near.is_empty() && unknown.is_none() && fresh.is_empty() {
         return Some(settled);
     }
     let mut why = Why::clone(&settled.why);
     if let Some(from) = unknown {
         unsure(&mut why, o, (at, from), set);
     }
+    unsettled(&mut why, o, at, &fresh);
     if !near.is_empty() || unknown.is_some() {
         let as_of = why.as_of.get_or_insert_with(AsOf::default);
         (as_of.near, as_of.known_from) = (near, unknown);
@@ -290,8 +296,7 @@ fn in_common(first: &Why, others: &[&Arc<Why>]) -> Option<Why> {
     if !alike || both.is_empty() && first.outcome != Outcome::Allowed && others.iter().any(|o| o.policies != first.policies) {
         return None;
     }
-    let kept = |n: &Nearest| both.iter().any(|p| (&p.kind, &p.namespace, &p.name) == (&n.kind, &n.namespace, &n.name));
-    let nearest = first.nearest.clone().filter(kept);
+    let nearest = first.nearest.clone().filter(|n| is_of(n, &both));
     Some(Why { policies: both, nearest, ..first.clone() })
 }
 
@@ -329,6 +334,65 @@ fn unsure(why: &mut Why, o: &Observed, (at, from): (Nanos, Nanos), set: &PolicyS
     why.because.splice(0..0, late.iter().take(NAMED).map(|(_, told)| told.clone()).chain([known]));
     why.missing.clear();
     why.leave_open(versions_of(late.iter().map(|(p, _)| format!("version:{} {}", p.kind, p.path()))));
+}
+
+/// Policies were written so shortly before the flow that its node may have gone by what was so before, of which nothing is known. What
+/// others do besides stays, and where nobody else could have done it, the one that was written did, whatever it said before.
+fn unsettled(why: &mut Why, o: &Observed, at: Nanos, fresh: &[&Written]) {
+    let Some(first) = fresh.first() else { return };
+    if why.outcome == Outcome::NotPolicy || o.reply() == Some(true) && why.outcome == Outcome::Allowed {
+        return;
+    }
+    let told = |w: &&Written| {
+        let (what, more) = if w.made { ("created", "") } else { ("last changed", ", and what it said before is not known") };
+        format!("{} {} was {what} {} before the packet{more}", w.policy.kind, w.policy.path(), lasted(at.since(w.at)))
+    };
+    let told = format!("{}: the node may not have had that yet", few(fresh.iter().map(told), NAMED));
+    let confirmed = why.agreement == Agreement::Agrees && why.sides.is_empty() && unread::told(o);
+    let named = |p: &PolicyRef| fresh.iter().any(|w| w.is(p));
+    let others: Vec<PolicyRef> = why.policies.iter().filter(|p| !named(p)).cloned().collect();
+    match why.outcome {
+        Outcome::Allowed | Outcome::NowAllowed => why.because.push(told),
+        Outcome::Undecidable => {
+            why.because.push(told);
+            (why.sides, why.diagnosis) = (Vec::new(), Vec::new());
+        }
+        _ if confirmed && (!others.is_empty() || fresh.iter().all(|w| w.is(&first.policy))) => {
+            why.because.insert(0, told);
+            if !others.is_empty() {
+                why.nearest = why.nearest.take().filter(|n| is_of(n, &others));
+                why.policies = others;
+            }
+        }
+        _ => {
+            why.because.splice(0..0, [told, why.text.clone()]);
+            why.missing.clear();
+            why.leave_open(versions_of(fresh.iter().map(|w| format!("version:{} {}", w.policy.kind, w.policy.path()))));
+        }
+    }
+    if why.outcome != Outcome::NowAllowed {
+        why.agreement = Agreement::Unknown;
+    }
+}
+
+/// Whether a policy may concern a flow: one of another namespace than its two sides are of selects neither. Of a side that nothing but an
+/// address tells it is not known which it is of.
+pub fn of_their_namespaces(o: &Observed) -> impl Fn(&PolicyRef) -> bool {
+    let of = |p: &Party| match p.namespace.as_str() {
+        "" if p.labels.iter().all(|l| l == "reserved:unknown") => None,
+        "" => Some(namespace_in(&p.labels).to_owned()),
+        told => Some(told.to_owned()),
+    };
+    let sides = of(&o.src).zip(of(&o.dst));
+    move |p| match (p.namespace.as_deref(), &sides) {
+        (Some(namespace), Some((src, dst))) => namespace == src || namespace == dst,
+        _ => true,
+    }
+}
+
+/// Whether the nearest rule is one of these policies'.
+fn is_of(n: &Nearest, all: &[PolicyRef]) -> bool {
+    all.iter().any(|p| (&p.kind, &p.namespace, &p.name) == (&n.kind, &n.namespace, &n.name))
 }
 
 /// The facts that are missing where it is not known which version it was; of none that is known, of all.

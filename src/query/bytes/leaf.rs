@@ -22,6 +22,7 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
         }
         Leaf::Bool { field: Field::Encrypted, any, .. } if !any.contains(&false) => vec![member(&["encrypted"], Token::True)],
         Leaf::Text { test, .. } => filled(test),
+        Leaf::Items(Field::Owners(_), test) => owner(test),
         Leaf::Items(_, test) => filled(test),
         Leaf::Labels(_, list) => or(list.iter().map(labels)),
         Leaf::Event(list) => or(list.iter().map(|(kind, sub)| event(*kind, *sub))),
@@ -49,6 +50,7 @@ pub fn of(leaf: &Leaf) -> Vec<Clause> {
             and([key(&["interface"]), names])
         }
         Leaf::Pair { tests, .. } => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
+        Leaf::PairItems(Field::Owners(_), tests) => or(tests.iter().map(|(kind, name)| and([filled(kind), owner(name)]))),
         Leaf::PairItems(_, tests) => or(tests.iter().map(|(a, b)| and([filled(a), filled(b)]))),
         #[cfg(feature = "cel")]
         Leaf::Cel(_) => Vec::new(),
@@ -75,7 +77,12 @@ fn all_of(probes: impl Iterator<Item = Option<Probe>>) -> Vec<Clause> {
 
 /// A text is empty where it is absent, also in a pair of a list.
 fn filled(test: &Text) -> Vec<Clause> {
-    if test.matches("") { Vec::new() } else { text(test, true) }
+    if test.matches("") { Vec::new() } else { text(test, true, true) }
+}
+
+/// The name of an owner may stand in that of its pod alone, which begins with it.
+fn owner(test: &Text) -> Vec<Clause> {
+    if test.matches("") { Vec::new() } else { text(test, true, false) }
 }
 
 /// `zero`: whether the number may be 0, which is what an absent one is.
@@ -150,7 +157,7 @@ fn net(net: &IpNet) -> Option<Probe> {
 }
 
 fn url(part: Part, test: &Text) -> Vec<Clause> {
-    let clauses = text(test, false);
+    let clauses = text(test, false, false);
     match part {
         Part::Host => clauses,
         // A path may spell any character by `%` and its number.

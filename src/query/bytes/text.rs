@@ -41,27 +41,27 @@ pub fn any<T>(list: &[T], one: impl Fn(&T) -> Option<Probe>) -> Vec<Clause> {
     clause.filter(|c| !c.is_empty()).into_iter().collect()
 }
 
-/// What stands in a line with a text that passes. `whole`: the text is a string of the line, not a part of one. Whether an absent
-/// text passes too is the caller's question.
-pub fn of(test: &Text, whole: bool) -> Vec<Clause> {
+/// What stands in a line with a text that passes. A string of the line begins, or ends, where the text does, or the text is a part of
+/// one. Whether an absent text passes too is the caller's question.
+pub fn of(test: &Text, begins: bool, ends: bool) -> Vec<Clause> {
     match test {
-        Text::OneOf(list) => any(list, |s| literal(s, whole, whole, false)),
+        Text::OneOf(list) => any(list, |s| literal(s, begins, ends, false)),
         // Beyond ASCII there are letters that fold to `k` and `s`.
         Text::Fold(list) => any(list, |s| {
             let row: Row = row(s).map(|b| b.filter(|b| !matches!(b, b'k' | b'K' | b's' | b'S'))).collect();
             longest(&row, true)
         }),
-        Text::Glob(list) | Text::Dns(list) => any(list, |g| glob(g, whole)),
+        Text::Glob(list) | Text::Dns(list) => any(list, |g| glob(g, begins, ends)),
         // A cluster may stand before the node, in the same string.
-        Text::Node(list) => any(list, |p| p.node().and_then(|g| glob(g, false))),
+        Text::Node(list) => any(list, |p| p.node().and_then(|g| glob(g, false, false))),
         Text::Regex(list) | Text::RegexSome(list) => regexes(list),
     }
 }
 
-fn glob(g: &Glob, whole: bool) -> Option<Probe> {
+fn glob(g: &Glob, begins: bool, ends: bool) -> Option<Probe> {
     let (parts, fold) = g.parts();
     let last = parts.len().saturating_sub(1);
-    let probes = parts.iter().enumerate().filter_map(|(n, p)| literal(p, whole && n == 0, whole && n == last, fold));
+    let probes = parts.iter().enumerate().filter_map(|(n, p)| literal(p, begins && n == 0, ends && n == last, fold));
     probes.max_by_key(|p| match p {
         Probe::Text { bytes, .. } => bytes.len(),
         Probe::Member { .. } => 0,

@@ -1,5 +1,4 @@
 //! Who was let in, and by which rule; first of all what is open to everybody. Also the same as lines of CSV.
-use super::drops::pair;
 use super::row;
 use crate::engine::Engine;
 use crate::engine::admitted::{By, Line};
@@ -9,6 +8,7 @@ use crate::tui::text::{count, many};
 use crate::tui::theme::Look;
 use crate::tui::view::View;
 use crate::tui::widget::bar;
+use crate::tui::widget::name::pair;
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -114,7 +114,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         ]
     };
     // Whom nobody asked for may have been let in, too.
-    let limits = m.captures.limits();
+    let limits = engine.captures().limits();
     let note = match (behind, x.found.more) {
         (true, _) => "judging".to_owned(),
         (_, 0) if limits.is_empty() => String::new(),

@@ -221,7 +221,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, d: &Fields, area: Rec
     let n = d.fields.as_ref().map_or(0, Vec::len);
     let place = if n == 0 { String::new() } else { format!("{} of {n} fields ", d.at + 1) };
     let room = usize::from(area.width).saturating_sub(width(&place) + 2);
-    let title = super::drops::pair(look, (&d.names.0, &d.names.1), "", room);
+    let title = crate::tui::widget::name::pair(look, (&d.names.0, &d.names.1), "", room);
     pen.titled(row(area, 0), &[seg(" ", look.plain()), seg(title, look.strong())], &[seg(place, look.dim())]);
     for (y, l) in (page.y..page.bottom()).zip(all.iter().skip(d.scroll.at)) {
         pen.line(Rect { y, height: 1, ..page }, &l.segs);

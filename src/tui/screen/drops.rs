@@ -8,7 +8,8 @@ use crate::tui::model::{Model, Screen};
 use crate::tui::text::{clean, clip, count, many, short, width, wrap};
 use crate::tui::theme::Look;
 use crate::tui::update::board::sorted;
-use crate::tui::widget::name::fixed_namespace;
+use crate::tui::view::View;
+use crate::tui::widget::name::{fixed_namespace, pair};
 use crate::tui::widget::pen::{Pen, length, seg};
 use crate::tui::widget::spark::spark;
 use crate::tui::widget::{bar, verdict};
@@ -162,9 +163,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
         if all < known {
             title.push(seg(format!("  {} of {} in this filter", count(all as u64), count(known as u64)), look.dim()));
         }
-        // What is gone from the store cannot be asked whether it passes.
-        if engine.ledger().evicted > 0 && m.view().is_some_and(|v| !v.is_all()) {
-            title.push(seg("  counted over the flows held", look.dim()));
+        // What was gone from the store when the filter came could not be asked whether it passes.
+        if let Some(since) = m.view().and_then(View::since).filter(|_| engine.ledger().evicted > 0) {
+            title.push(seg(format!("  counted since {}", m.clock(since, engine)), look.dim()));
         }
         title.push(seg(spaced(&left_out(m)), look.warn()));
         let over = engine.causes().overflow;
@@ -194,15 +195,17 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) -> Option
     cursor
 }
 
-/// What stands below the list, so that nothing ends unsaid: `+2 more below, 1 of them fixed`.
+/// What stands below the list, so that nothing ends unsaid: `+3 more below, 1 of them fixed, 1 would be`.
 fn below(m: &Model) -> String {
     let (_, top) = place(m, usize::from(list_height(m)));
     let more: Vec<State> = m.causes().skip(top + usize::from(list_height(m))).map(|l| l.state).collect();
-    let fixed = more.iter().filter(|s| matches!(s, State::Mended | State::Fixed)).count();
-    match (more.len(), fixed) {
-        (0, _) => String::new(),
-        (n, 0) => format!("+{n} more below"),
-        (n, fixed) => format!("+{n} more below, {fixed} of them fixed"),
+    let of = |state: State| more.iter().filter(|s| **s == state).count();
+    match (more.len(), of(State::Fixed), of(State::Mended)) {
+        (0, ..) => String::new(),
+        (n, 0, 0) => format!("+{n} more below"),
+        (n, 0, mended) => format!("+{n} more below, {mended} of them would be fixed"),
+        (n, fixed, 0) => format!("+{n} more below, {fixed} of them fixed"),
+        (n, fixed, mended) => format!("+{n} more below, {fixed} of them fixed, {mended} would be"),
     }
 }
 
@@ -317,36 +320,4 @@ fn strip<'a>(name: &'a str, fixed: Option<&str>) -> &'a str {
         (Some((ns, rest)), Some(fixed)) if ns == fixed => rest,
         _ => name,
     }
-}
-
-/// A name without its namespace; what is behind the slash of a range of addresses is none.
-fn last(name: &str) -> &str {
-    let ns = |s: &str| !s.contains(['.', ':']);
-    name.rsplit_once('/').filter(|(head, _)| ns(head)).map_or(name, |(_, rest)| rest)
-}
-
-/// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
-pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
-    let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
-    let (a, b) = (width(&clean(from)), width(&clean(to)));
-    let half = room / 2;
-    // How many are hit is the point.
-    let counts = |name: &str| name.ends_with(" workloads");
-    // Half of each name says less than the names without their namespaces.
-    let (from, to) = if a + b > room { (last(from), last(to)) } else { (from, to) };
-    let (a, b) = (width(&clean(from)), width(&clean(to)));
-    let (fa, fb) = if a + b <= room {
-        (a, b)
-    } else if counts(from) {
-        (a.min(room), room.saturating_sub(a))
-    } else if counts(to) {
-        (room.saturating_sub(b), b.min(room))
-    } else if a <= half {
-        (a, room - a)
-    } else if b <= half {
-        (room - b, b)
-    } else {
-        (half, room - half)
-    };
-    format!("{} {} {}{port}", clip(from, fa, look.g.gap), look.g.arrow, clip(to, fb, look.g.gap))
 }

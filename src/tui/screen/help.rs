@@ -1,6 +1,6 @@
 //! What each key does on one screen: the action table, printed, or what of it a typed text finds; then also what keys do elsewhere.
 use crate::engine::Engine;
-use crate::tui::action::{self, Entry, SCREENS};
+use crate::tui::action::{self, Entry, SCREENS, STATS, TIMELINE};
 use crate::tui::key::Key;
 use crate::tui::model::Model;
 use crate::tui::text::wrap;
@@ -78,6 +78,21 @@ fn all(m: &Model, engine: &Engine, of: u16, room: usize) -> Vec<Vec<Seg>> {
     ];
     for (glyph, style, word) in glyphs {
         out.push(vec![seg(format!("   {glyph:<16} "), style), seg(word, look.plain())]);
+    }
+    // What stands in place of a bar.
+    let signs = [
+        (
+            look.g.unknown,
+            STATS | TIMELINE,
+            "in place of a bar: nothing came, but something may be lacking (lost, not listened for, in no recording); the ledger says more",
+        ),
+        (look.g.dot, TIMELINE, "in place of a bar: this part of the recording was not played yet"),
+    ];
+    for (glyph, _, text) in signs.into_iter().filter(|s| s.1 & of != 0) {
+        for (i, text) in wrap(text, room).into_iter().enumerate() {
+            let mark = if i == 0 { glyph } else { " " };
+            out.push(vec![seg(format!("   {mark:<16} "), look.dim()), seg(text, look.plain())]);
+        }
     }
     let inferred = "before a name: the flow does not say it, it follows from the cluster's state or a DNS answer";
     for (i, text) in wrap(inferred, room).into_iter().enumerate() {

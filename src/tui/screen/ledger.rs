@@ -70,9 +70,9 @@ pub fn lines(m: &Model, engine: &Engine, w: u16) -> Vec<Vec<Seg>> {
         out.extend(wrap(&text, w.saturating_sub(5)).into_iter().map(|t| vec![seg(format!("   {t}"), look.warn())]));
     }
     let streams = m.streams(engine);
-    if streams || !m.captures.limits().is_empty() {
+    if streams || !engine.captures().limits().is_empty() {
         // No filter is hidden.
-        let (text, style) = match (m.captures.now(), &*m.captures.limits()) {
+        let (text, style) = match (engine.captures().now(), &*engine.captures().limits()) {
             ("", "") => ("every flow is asked for: a filter chooses what is shown, never what is collected".to_owned(), look.dim()),
             ("", before) if streams => (format!("every flow is asked for; before that only {before}"), look.warn()),
             (_, limits) if streams => {

@@ -23,15 +23,24 @@ pub struct Window<'a> {
     pub edges: &'a Edges,
     pub slot: i64,
     pub seconds: i64,
+    /// When it begins, if it leaves something out.
+    pub since: Option<Nanos>,
 }
 
 pub fn window<'a>(m: &Model, engine: &Engine, view: &View, tally: &'a Tally) -> Window<'a> {
     let now = m.upto(view, tally, engine);
     let first = tally.series.span().map(|s| s.0);
-    Window { edges: &tally.edges, slot: tally.edges.slot_at(now), seconds: tally.edges.seconds(first, now) }
+    let slot = tally.edges.slot_at(now);
+    let begin = tally.edges.begin(slot);
+    Window { edges: &tally.edges, slot, seconds: tally.edges.seconds(first, now), since: first.filter(|f| *f < begin).map(|_| begin) }
 }
 
 impl Window<'_> {
+    /// A filter for the flows of the window only.
+    pub fn within(&self, filter: &str) -> String {
+        self.since.map_or_else(|| filter.to_owned(), |begin| format!("{filter} since:{begin}"))
+    }
+
     fn sum(&self, e: &Edge) -> Slot {
         e.sum(self.slot)
     }
@@ -271,7 +280,7 @@ fn busiest_pairs(pen: &mut Pen<'_>, w: &Window<'_>, area: Rect) {
     let name_w = area.width.saturating_sub(3 + 9 + 1 + spark_w + 9);
     for (y, (e, s)) in (area.y + 1..area.bottom()).zip(all) {
         let port = if e.port == 0 { String::new() } else { format!(":{}", e.port) };
-        let name = super::drops::pair(look, (w.edges.name(e.from), w.edges.name(e.to)), &port, usize::from(name_w));
+        let name = crate::tui::widget::name::pair(look, (w.edges.name(e.from), w.edges.name(e.to)), &port, usize::from(name_w));
         let (mark, style) = verdict(look, s);
         pen.cell(area.x + 2, y, name_w, &name, look.plain());
         pen.number(area.x + 2 + name_w, y, 9, &format!("{}/s", per_second(u64::from(s.calls), w.seconds)), look.strong());

@@ -69,7 +69,7 @@ fn off(m: &Model, command: &str) -> Option<&'static str> {
 }
 
 /// What can stand behind a command, with a word on each; none where it is anything.
-fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>> {
+fn words(m: &Model, engine: &Engine, command: &str, typed: &str) -> Option<Vec<(String, String)>> {
     Some(match command {
         "filter" => m.filters.clone(),
         "columns" => {
@@ -83,7 +83,7 @@ fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>>
         "capture" => {
             let shown = m.view().map_or("", View::text);
             let shown =
-                (!shown.is_empty() && shown != m.captures.now()).then(|| (shown.to_owned(), "what the filter shows now".to_owned()));
+                (!shown.is_empty() && shown != engine.captures().now()).then(|| (shown.to_owned(), "what the filter shows now".to_owned()));
             shown.into_iter().chain([(ALL.to_owned(), "every flow".to_owned())]).collect()
         }
         "theme" => THEMES.iter().map(|t| (t.name.to_owned(), t.help.to_owned())).collect(),
@@ -92,13 +92,13 @@ fn words(m: &Model, command: &str, typed: &str) -> Option<Vec<(String, String)>>
 }
 
 /// The offers behind a command that is written out.
-fn behind(m: &Model, text: &str) -> Option<Vec<Offer>> {
+fn behind(m: &Model, engine: &Engine, text: &str) -> Option<Vec<Offer>> {
     let (word, rest) = text.split_once(' ')?;
     let (name, go, help) = COMMANDS.iter().find(|c| c.0 == word)?;
     let rest = rest.trim();
     let off = off(m, name);
     let typed = || Offer { name: format!("{name} {rest}"), help: (*help).to_owned(), go: go(rest.to_owned()), off };
-    let Some(known) = words(m, name, rest) else { return Some(vec![typed()]) };
+    let Some(known) = words(m, engine, name, rest) else { return Some(vec![typed()]) };
     let offer = |(word, help): (String, String)| Offer { name: format!("{name} {word}"), help, go: go(word), off };
     let fitting = best(rest, known.into_iter().map(|w| (w.0.clone(), offer(w))));
     // A list of columns that is complete is meant, even where more could follow; one that fits nothing is told what is wrong with it.
@@ -126,7 +126,7 @@ fn best(typed: &str, all: impl Iterator<Item = (String, Offer)>) -> Vec<Offer> {
 
 /// Everything that fits what is typed, best first.
 pub fn offers(m: &Model, engine: &Engine, text: &str) -> Vec<Offer> {
-    if let Some(offers) = behind(m, text.trim_start()) {
+    if let Some(offers) = behind(m, engine, text.trim_start()) {
         return offers;
     }
     let text = text.trim();

@@ -3,6 +3,7 @@
 use super::row;
 use crate::engine::Engine;
 use crate::engine::usage::Used;
+use crate::policy::Step;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
 use crate::tui::text::{count, many, short, span};
@@ -68,7 +69,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     if !judging && idle > 0 {
         title.push(seg(format!(", {} without a flow", count(idle as u64)), look.dim()));
     }
-    let limits = m.captures.limits();
+    let limits = engine.captures().limits();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
         () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),
@@ -79,6 +80,14 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         () if p.usage.undecided > 0 => seg(format!("{} undecidable ", many(p.usage.undecided, "drop")), look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} passed undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
+        () if rewritten(engine) => {
+            let text = if area.width < 80 {
+                "allows: by today's "
+            } else {
+                "what was stopped as it was then, allows by the policies as they are "
+            };
+            seg(text, look.dim())
+        }
         () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
         () => seg("what happened to every flow; filters do not count ", look.dim()),
     };
@@ -128,7 +137,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
             2,
             y,
             usize::from(name_w.saturating_sub(1)),
-            &narrowed(&l.policy.path(), usize::from(name_w.saturating_sub(1)), look.g.gap),
+            &narrowed(&l.name(), usize::from(name_w.saturating_sub(1)), look.g.gap),
             name_style,
         );
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
@@ -161,10 +170,15 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     }
 }
 
+/// Whether a policy was changed while flows came: what passed before may have passed by another text.
+fn rewritten(engine: &Engine) -> bool {
+    let first = engine.store().at(engine.store().seqs().start);
+    first.is_some_and(|first| engine.changes().any(|(_, _, step)| step.at > first))
+}
+
 /// Who changed it last and when, where the cluster says so; else where it stands, and how long ago it was saved: `2 min ago, policies.yaml:12`.
 fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
-    let set = engine.policies();
-    let Some(policy) = set.find(&l.policy) else { return "not at hand".to_owned() };
+    let Some(policy) = engine.policies_of(l.home).find(&l.policy) else { return "not at hand".to_owned() };
     if let Some(changed) = policy.doc.live.as_ref().and_then(|live| live.changed.as_ref()) {
         let ago = changed.at.map(|at| format!("{} ago, ", span(m.now(engine).since(at)))).unwrap_or_default();
         return format!("{ago}{}", changed.by);
@@ -172,7 +186,9 @@ fn place_of(m: &Model, engine: &Engine, l: &Used) -> String {
     let file = policy.text.file.rsplit('/').next().unwrap_or(&policy.text.file);
     let place = format!("{file}:{}", policy.lines.0);
     // It was saved, or came, while somebody watched.
-    let turned =
-        engine.changes().filter(|(_, _, step)| step.policy() == Some(&l.policy) && step.after().is_some()).map(|(_, _, s)| s.at).max();
+    let its = |cluster: &str, step: &Step| {
+        (l.cluster.is_empty() || l.cluster == cluster) && step.policy() == Some(&l.policy) && step.after().is_some()
+    };
+    let turned = engine.changes().filter(|(cluster, _, step)| its(cluster, step)).map(|(_, _, s)| s.at).max();
     turned.map_or(place.clone(), |at| format!("{} ago, {place}", span(m.now(engine).since(at))))
 }

@@ -1,7 +1,7 @@
 //! The rule in question on the why page: whose it is and where it stands, what is said of it where no line can be marked, and its text.
 use super::row;
 use crate::model::why::{Outcome, RuleView};
-use crate::tui::case::Case;
+use crate::tui::model::Case;
 use crate::tui::text::{clip, width};
 use crate::tui::widget::pen::{Pen, seg};
 use ratatui::layout::Rect;

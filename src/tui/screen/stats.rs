@@ -10,7 +10,7 @@ use crate::tui::text::{count, short};
 use crate::tui::theme::Look;
 use crate::tui::widget::bar;
 use crate::tui::widget::pen::{Pen, Seg, seg};
-use crate::tui::widget::spark::{per_second, percent, spark, stretch};
+use crate::tui::widget::spark::{gaps, per_second, percent, spark, stretch};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
@@ -100,7 +100,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, s: &Stats, area: Rect
     }
     pen.line(row(body, 0), &windows);
     let slots: Vec<Rate> = tally.series.window(s.window, now).collect();
-    let times = Times::of(m, WIDTHS.get(s.window).copied().unwrap_or(1), tally.series.span().map_or(now, |s| s.0), now);
+    let times = Times::of(m, engine, WIDTHS.get(s.window).copied().unwrap_or(1), tally.series.span().map_or(now, |s| s.0), now);
     let rates: [Curve; 3] =
         [("flows/s", |r| r.flows, look.plain()), ("drops/s", |r| r.dropped, look.drop()), ("dns err/s", |r| r.dns, look.warn())];
     let mut y = body.y + 1;
@@ -128,21 +128,21 @@ struct Times {
     here: (usize, i64),
     /// Seconds of a slot.
     width: i64,
-    /// Slots in which nobody listened, oldest first.
+    /// Slots of which something may be lacking, oldest first.
     missed: Vec<bool>,
     deaf: bool,
 }
 
 impl Times {
-    fn of(m: &Model, width: i64, first: Nanos, now: Nanos) -> Self {
+    fn of(m: &Model, engine: &Engine, width: i64, first: Nanos, now: Nanos) -> Self {
         let slot = |at: Nanos| at.0.div_euclid(width.max(1).saturating_mul(Nanos::SECOND));
         let begin = |n: i64| Nanos(n.saturating_mul(width).saturating_mul(Nanos::SECOND));
         // The newest slot is not over yet; where there is no other it has to do.
         let back = i64::from(slot(first) < slot(now));
         let end = if back > 0 { begin(slot(now)) } else { now.plus(Nanos::SECOND) };
         let seconds = end.since(first).div_euclid(Nanos::SECOND).clamp(1, width);
-        let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| m.heard.misses(begin(n), begin(n + 1))).collect();
-        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: m.heard.is_deaf() }
+        let missed = (slot(now) - SLOTS as i64 + 1..=slot(now)).map(|n| m.lacks(begin(n), begin(n + 1), engine)).collect();
+        Self { here: (usize::try_from(back).unwrap_or(0), seconds), width, missed, deaf: engine.heard().is_deaf() }
     }
 }
 
@@ -158,13 +158,10 @@ fn rate(pen: &mut Pen<'_>, area: Rect, (name, style): (&str, Style), slots: &[u3
     pen.number(area.x + 11, area.y, 6, &said, look.strong());
     let end: u16 = 12;
     let room = usize::from(area.width.saturating_sub(19 + end));
-    let gap = |i: usize| {
-        let slot = i * SLOTS / room.max(1);
-        times.missed.get(slot) == Some(&true) && slots.get(slot) == Some(&0)
-    };
-    let bars = spark(look, &stretch(slots, room));
-    let bars: String = bars.chars().enumerate().map(|(i, c)| if gap(i) { ' ' } else { c }).collect();
-    pen.put(area.x + 19, area.y, room, &bars, style);
+    pen.put(area.x + 19, area.y, room, &spark(look, &stretch(slots, room)), style);
+    for i in gaps(slots, &times.missed, room) {
+        pen.put(area.x + 19 + u16::try_from(i).unwrap_or(0), area.y, 1, look.g.unknown, look.dim());
+    }
     pen.number(area.right().saturating_sub(end), area.y, end - 1, &format!("max {:>5}", per_second(u64::from(most.0), most.1)), look.dim());
 }
 

@@ -15,7 +15,7 @@ use crate::tui::text::{count, many, span, width};
 use crate::tui::view::View;
 use crate::tui::widget::bar;
 use crate::tui::widget::pen::Pen;
-use crate::tui::widget::spark::{spark, stretch};
+use crate::tui::widget::spark::{gaps, spark, stretch};
 use ratatui::layout::{Position, Rect};
 
 /// Columns before the bars.
@@ -151,13 +151,19 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
     let column = |slot: usize| (slot * cols).div_ceil(n).min(cols - 1);
     let end = |slot: usize| ((slot + 1) * cols).div_ceil(n).max(column(slot) + 1).min(cols) - 1;
     let x = area.x + HEAD;
+    let lacking: Vec<bool> = (0..axis.rates.len()).map(|i| i <= axis.edge && m.lacks(axis.begin(i), axis.begin(i + 1), engine)).collect();
+    let mut unknown = false;
     let lines: [Curve; 2] = [("flows", |r| r.flows, look.plain()), ("drops", |r| r.dropped, look.drop())];
     let (from, to) = axis.brushed(t);
     let brushed = Rect { x: x + cut(column(from)), y: body.y, width: cut(end(to).saturating_sub(column(from)) + 1), height: 2 };
     for (y, (name, get, style)) in (body.y..body.bottom()).zip(lines) {
         pen.put(area.x + 1, y, usize::from(HEAD), name, look.dim());
-        let bars = stretch(&axis.rates.iter().map(get).collect::<Vec<_>>(), cols);
-        pen.put(x, y, cols, &spark(look, &bars), style);
+        let numbers: Vec<u32> = axis.rates.iter().map(get).collect();
+        pen.put(x, y, cols, &spark(look, &stretch(&numbers, cols)), style);
+        for c in gaps(&numbers, &lacking, cols) {
+            unknown = true;
+            pen.put(x + cut(c), y, 1, look.g.unknown, look.dim());
+        }
         // What was not played yet is not nothing.
         for c in end(axis.edge) + 1..cols {
             pen.put(x + cut(c), y, 1, look.g.dot, look.dim());
@@ -199,11 +205,17 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
         let time = local(m, axis.begin(from));
         let lasts = span(i64::try_from(to - from + 1).unwrap_or(1).saturating_mul(axis.slot));
         let (flows, dropped) = (many(u64::from(sum.flows), "flow"), count(u64::from(sum.dropped)));
-        let text = match from > axis.edge {
-            true => format!(" {time}, {lasts}: not played yet; J plays on from here"),
-            false => format!(" {time}, {lasts}: {flows}, {dropped} dropped"),
+        let lacks = lacking.get(from..=to).is_some_and(|l| l.contains(&true));
+        let counted = format!(" {time}, {lasts}: {flows}, {dropped} dropped");
+        let whole = format!("{counted}; some may be lacking");
+        let text = match (from > axis.edge, lacks) {
+            (true, _) => format!(" {time}, {lasts}: not played yet; J plays on from here"),
+            (_, true) if width(&whole) <= usize::from(area.width) => whole,
+            (_, true) => format!("{counted} {}", look.g.unknown),
+            _ => counted,
         };
         pen.put(area.x, body.y + 4, usize::from(area.width), &text, look.plain());
+        legend(pen, (unknown, axis.edge + 1 < n), width(&text), Rect { y: body.y + 4, height: 1, ..area });
         let here: Vec<&(usize, String, Nanos)> = changed.iter().filter(|c| (from..=to).contains(&c.0)).collect();
         let new: Vec<&&Cause> = known.iter().filter(|c| (from..=to).contains(&axis.place(c.first))).collect();
         if let Some(c) = new.first() {
@@ -227,6 +239,17 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, t: &Timeline, area: R
     cursor
 }
 
+/// What stands in place of bars, as far as there is any of it, and room beside what stands on the line.
+fn legend(pen: &mut Pen<'_>, (unknown, ahead): (bool, bool), taken: usize, line: Rect) {
+    let look = pen.look;
+    let signs = [(look.g.unknown, "not known (8)", unknown), (look.g.dot, "not played yet", ahead)];
+    let said: Vec<String> = signs.iter().filter(|s| s.2).map(|s| format!("{} {}", s.0, s.1)).collect();
+    let said = said.join("   ");
+    if taken + width(&said) + 3 <= usize::from(line.width) {
+        pen.put(line.right().saturating_sub(cut(width(&said) + 1)), line.y, width(&said), &said, look.dim());
+    }
+}
+
 fn cut(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
@@ -241,12 +264,14 @@ fn clocks(pen: &mut Pen<'_>, m: &Model, axis: &Axis, area: Rect) {
     let n = axis.rates.len().max(1);
     let each = 16usize;
     let last = if m.streams_now() { "now".to_owned() } else { local(m, axis.begin(n - 1)) };
+    let open = m.played().is_some_and(|r| r.end().is_none());
+    let last = if open { format!("{last}, end not known yet") } else { last };
     for c in (0..usize::from(area.width).saturating_sub(8 + 2 + width(&last))).step_by(each) {
         let text = local(m, axis.begin(c * n / usize::from(area.width).max(1)));
         pen.put(area.x + cut(c), area.y, each, &text, look.dim());
     }
     let x = area.right().saturating_sub(cut(width(&last)));
-    pen.put(x.saturating_sub(1), area.y, 20, &format!(" {last}"), look.dim());
+    pen.put(x.saturating_sub(1), area.y, width(&last) + 1, &format!(" {last}"), look.dim());
 }
 
 /// The first row of the view that is not older than `at`. Rows are nearly in the order of time.

@@ -8,8 +8,7 @@ use crate::model::reason;
 use crate::model::time::Nanos;
 use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, Why};
 use crate::policy::Judging;
-use crate::tui::case::Case;
-use crate::tui::model::{Model, Scroll};
+use crate::tui::model::{Case, Model, Scroll};
 use crate::tui::text::{clip, count, many, span, width, wrap};
 use crate::tui::update::CONTRASTED;
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
@@ -261,7 +260,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, (w, beside): (u16, u16), (apar
                 note(&mut out, "", "foreseen: it passed, and the policies as they were saved since would stop it", look.warn())
             }
             (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
-            (false, true) if cause.state(engine.now()) == State::Fixed => {
+            (false, true) if engine.state(cause, m.now(engine)) == State::Fixed => {
                 note(&mut out, "", "the saved text lets all of it pass, and it has passed since", look.pass())
             }
             (false, true) if cause.is_defied() => {

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::engine::admitted::By;
 use crate::model::time::Nanos;
 use crate::model::why::PolicyRef;
+use crate::policy::PolicySet;
 use crate::tui::action::Action;
 use crate::tui::board::{Admitted, Map, Matrix, Policies, Sort, Stats, Timeline, Yaml};
 use crate::tui::causes::Only;
@@ -308,7 +309,9 @@ pub fn enter(m: &mut Model, engine: &Engine) {
             if x.drops {
                 filter = format!("{filter} {}", link::STOPPED);
             }
-            go::show_within(m, engine, filter.trim());
+            let Some(w) = m.view().and_then(|v| Some(map::window(m, engine, v, v.tally(engine)?))) else { return };
+            let filter = w.within(filter.trim());
+            go::show_within(m, engine, &filter);
         }
         Some(Screen::Stats(s)) => {
             let Some(filter) = stats::lines(m, engine, s).into_iter().nth(s.at).map(|l| l.filter) else { return };
@@ -346,8 +349,9 @@ pub fn enter(m: &mut Model, engine: &Engine) {
 /// The flows of the pair under the finger.
 pub fn flows_of_pair(m: &mut Model, engine: &Engine) {
     let Some(Screen::Map(x)) = m.screen() else { return };
-    let Some(edges) = m.view().and_then(|v| v.tally(engine)).map(|t| &t.edges) else { return };
-    let Some(filter) = x.list().here().and_then(|id| edges.get(id)).map(|e| map::filter_of(edges, e)) else { return };
+    let Some(w) = m.view().and_then(|v| Some(map::window(m, engine, v, v.tally(engine)?))) else { return };
+    let Some(filter) = x.list().here().and_then(|id| w.edges.get(id)).map(|e| map::filter_of(w.edges, e)) else { return };
+    let filter = w.within(&filter);
     go::show_within(m, engine, &filter);
 }
 
@@ -426,18 +430,24 @@ fn order(m: &mut Model, set: impl Fn(&mut Sort, &mut bool)) {
     }
 }
 
-/// The policy in question.
-fn policy_here(m: &Model) -> Option<PolicyRef> {
+/// The policy in question, among those of its cluster.
+fn policy_here<'a>(m: &Model, engine: &'a Engine) -> Option<(PolicyRef, &'a PolicySet)> {
     match m.screen() {
-        Some(Screen::Policies(p)) => p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| l.policy.clone()),
-        Some(Screen::Why(c)) => c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| c.why.as_ref()?.policies.first().cloned()),
+        Some(Screen::Policies(p)) => {
+            p.list.here().and_then(|i| p.usage.lines.get(i)).map(|l| (l.policy.clone(), engine.policies_of(l.home)))
+        }
+        Some(Screen::Why(c)) => {
+            let why = c.why.as_ref()?;
+            let policy = c.rules().get(c.rule).map(|r| r.policy.clone()).or_else(|| why.policies.first().cloned())?;
+            Some((policy, engine.policies_of(engine.home_named(why.cluster.as_deref()))))
+        }
         _ => None,
     }
 }
 
 /// Its text, with its title.
 fn sheet(m: &Model, engine: &Engine) -> Option<(String, Sheet)> {
-    let (policy, set) = (policy_here(m)?, engine.policies());
+    let (policy, set) = policy_here(m, engine)?;
     let (text, (line, _)) = set.text(&policy).zip(set.lines(&policy))?;
     Some((format!("{} {}  {}:{line}", policy.kind, policy.path(), text.file), Sheet::cut(&text, line)))
 }

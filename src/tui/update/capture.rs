@@ -23,8 +23,7 @@ pub fn ask(m: &mut Model, engine: &Engine, text: &str) {
         Ok(any) => any,
         Err(why) => return toast(m, Tone::Error, why),
     };
-    m.captures.ask(text);
-    m.heard.asked(!text.is_empty(), m.now(engine));
+    m.wish = Some(text.into());
     // A mark that somebody has set stays his.
     let letter = LETTERS.chars().chain('a'..='z').find(|l| !m.marks.contains_key(l));
     let back = letter.map_or_else(String::new, |l| format!("' {l} comes back here; "));

@@ -3,9 +3,8 @@ use super::go::selected_flow;
 use super::{Tone, board, link, toast};
 use crate::engine::Engine;
 use crate::model::suggestion::Suggestion;
-use crate::tui::case::{mendable, suggestion};
 use crate::tui::key::Key;
-use crate::tui::model::{Effect, Model, Screen};
+use crate::tui::model::{Effect, Model, Screen, mendable, suggestion};
 use crate::tui::screen::flows;
 use crate::tui::text::{clip, many};
 use crate::wire::json::write_response;
@@ -39,7 +38,7 @@ fn patch(m: &Model, engine: &Engine) -> Option<(String, String)> {
     let text = |s: &Suggestion| (s.text().into_owned(), s.besides());
     match m.screen()? {
         Screen::Why(c) => c.suggestion.as_ref().map(text),
-        _ => suggestion(engine, link::cause(m)?, &m.ground()).as_ref().map(text),
+        _ => suggestion(engine, link::cause(m)?, &m.ground(engine)).as_ref().map(text),
     }
 }
 

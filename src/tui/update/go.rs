@@ -1,10 +1,9 @@
 //! Moving between screens: a stack that Esc pops, and `n`/`N` through the causes from anywhere.
-use super::{Tone, board, toast, trail};
+use super::{Tone, board, tape, toast, trail};
 use crate::engine::Engine;
 use crate::model::observed::{Observed, Party};
 use crate::model::row::CauseId;
-use crate::tui::case::Case;
-use crate::tui::model::{Fields, Model, Screen, Scroll};
+use crate::tui::model::{Case, Fields, Model, Screen, Scroll, Wanted};
 use crate::tui::screen::describe;
 use crate::tui::text::many;
 use crate::tui::view::View;
@@ -36,8 +35,8 @@ fn example(engine: &Engine, id: CauseId) -> Option<u64> {
 
 pub fn enter(m: &mut Model, engine: &Engine) {
     let case = match m.screen() {
-        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq, &m.ground())),
-        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id, &m.ground())),
+        Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).map(|seq| Case::of_row(engine, seq, &m.ground(engine))),
+        Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m).and_then(|id| Case::of_cause(engine, id, &m.ground(engine))),
         Some(Screen::Why(c)) => {
             let id = c.cause;
             return flows_of(m, engine, id);
@@ -169,15 +168,14 @@ pub fn step_causes(m: &mut Model, by: isize) {
     m.drops.offset = top.clamp(to.saturating_sub(page - 1), to);
 }
 
-/// The next or previous cause, round and round: in the table its newest drop, in the list its line, elsewhere its page.
+/// The next or previous cause, round and round; in a replay that is not over there are more behind the last one, and it is played on for
+/// the next of them.
 pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
     if matches!(m.screen(), Some(Screen::Timeline(_))) {
         return board::cause(m, engine, by);
     }
     let ids: Vec<CauseId> = m.causes().map(|l| l.id).collect();
-    if ids.is_empty() {
-        return;
-    }
+    let more = by > 0 && m.played().is_some();
     let here = match m.screen() {
         Some(Screen::Flows(v)) if !m.in_pane => v.selected(engine).and_then(|s| engine.store().cause(s)),
         Some(Screen::Flows(_) | Screen::Drops) => selected_cause(m),
@@ -186,34 +184,56 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
         _ => None,
     };
     let n = ids.len();
-    let mut at = match here.and_then(|id| ids.iter().position(|i| *i == id)) {
+    let at = here.and_then(|id| ids.iter().position(|i| *i == id));
+    if n == 0 || at == n.checked_sub(1) {
+        if more {
+            return tape::hunt(m, engine, Wanted::Cause);
+        }
+        if n == 0 {
+            return;
+        }
+    }
+    let at = match at {
         Some(i) => (i + n).saturating_add_signed(by) % n,
         None if by < 0 => n - 1,
         None => 0,
     };
+    if !matches!(m.screen(), Some(Screen::Flows(_))) || m.in_pane {
+        ids.get(at).into_iter().for_each(|id| _ = to_cause(m, engine, *id));
+        return;
+    }
+    // A cause whose drops the filter hides, or that are not held any more, is passed over; but not the recording's next one for it.
+    let round = if more { n - at } else { n };
+    for i in 0..round {
+        let at = (at + n).saturating_add_signed(by * i as isize) % n;
+        if ids.get(at).is_some_and(|id| to_cause(m, engine, *id)) {
+            return;
+        }
+    }
+    if more {
+        return tape::hunt(m, engine, Wanted::Cause);
+    }
+    toast(m, Tone::Info, "no drop of any cause is held in this view");
+}
+
+/// To a cause: in the table to its newest drop, in the list to its line, elsewhere to its page. `false`: the table has no drop of it.
+pub fn to_cause(m: &mut Model, engine: &Engine, id: CauseId) -> bool {
     match m.screen() {
         Some(Screen::Flows(_)) if !m.in_pane => {
+            let Some(seq) = m.view().and_then(|v| newest(v, engine, id)) else { return false };
             let page = m.page;
-            // A cause whose drops the filter hides, or that are not held any more, is passed over.
-            for _ in 0..n {
-                let Some(id) = ids.get(at).copied() else { return };
-                let found = m.view().and_then(|v| newest(v, engine, id));
-                if let Some(seq) = found {
-                    if let Some(v) = m.view_mut() {
-                        v.show(seq, page);
-                    }
-                    return;
-                }
-                at = (at + n).saturating_add_signed(by) % n;
+            if let Some(v) = m.view_mut() {
+                v.show(seq, page);
             }
-            toast(m, Tone::Info, "no drop of any cause is held in this view");
         }
         Some(Screen::Flows(_) | Screen::Drops) => {
-            let from = selected_cause(m).and_then(|id| ids.iter().position(|i| *i == id)).unwrap_or(0);
-            step_causes(m, at as isize - from as isize);
+            let place = |id: CauseId| m.causes().position(|l| l.id == id);
+            let from = selected_cause(m).and_then(place).unwrap_or(0);
+            let to = place(id).unwrap_or(from);
+            step_causes(m, to as isize - from as isize);
         }
         _ => {
-            let Some(case) = ids.get(at).and_then(|id| Case::of_cause(engine, *id, &m.ground())) else { return };
+            let Some(case) = Case::of_cause(engine, id, &m.ground(engine)) else { return false };
             let screen = match (m.screen(), case.seq) {
                 (Some(Screen::Describe(_)), Some(seq)) => fields(engine, seq),
                 _ => Screen::Why(Box::new(case)),
@@ -225,6 +245,7 @@ pub fn cause(m: &mut Model, engine: &Engine, by: isize) {
             }
         }
     }
+    true
 }
 
 /// The newest row of a cause in a view.

@@ -23,8 +23,6 @@ use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
 use crate::engine::{Engine, Found};
-use crate::model::input::Link;
-use crate::model::time::Nanos;
 use crossterm::event::KeyCode;
 
 pub use filter::{paste, start};
@@ -106,7 +104,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         }
         (Action::Enter, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
         (Action::Contrast, Screen::Why(c)) if c.cause.is_none() => Some("this flow has no cause of drops"),
-        (Action::NextChange | Action::NextCause, Screen::Timeline(_)) if m.played().is_some() => None,
+        (Action::NextChange, Screen::Timeline(_)) | (Action::NextCause, _) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
         (Action::Whole, Screen::Why(c)) if c.suggestion.is_none() => Some("no change is proposed here"),
@@ -388,8 +386,8 @@ pub fn edited(m: &mut Model, found: &Found) {
 pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
     m.ms = ms;
     if let Some(remote) = &m.options.remote {
-        // What was played to its end may still be on its way here; its end comes last.
-        m.closed = remote.ended() && !engine.ended().is_empty();
+        // What was played to its end may still be on its way here; the end of each file comes last.
+        m.closed = m.gone || tape::is_over(remote, engine);
     }
     tape::overshot(m);
     let over = m.toast.as_ref().is_some_and(|t| t.tone == Tone::Info && t.until_ms <= ms);
@@ -402,10 +400,6 @@ pub fn tick(m: &mut Model, engine: &Engine, ms: u64) -> bool {
 /// Before a picture: causes, size, and what follows from both.
 pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     filter::bind_late(m, engine);
-    // Before the first flow there is nothing that could end.
-    if engine.now() > Nanos::default() {
-        m.heard.note(listens(m, engine), m.now(engine));
-    }
     causes(m, engine);
     foretell::at_once(m, engine);
     let grown = (m.width, m.height) != (width, height);
@@ -426,12 +420,6 @@ pub fn settle(m: &mut Model, engine: &Engine, width: u16, height: u16) {
     super::screen::measure(m, engine);
 }
 
-/// Whether somebody listens at all, and to all that are asked.
-fn listens(m: &Model, engine: &Engine) -> bool {
-    let ended = m.options.live && m.closed;
-    !ended && engine.links().values().all(|l| matches!(l, Link::Connected { .. }))
-}
-
 /// Brings the list of causes up to date; order changes only where nothing is under the finger.
 fn causes(m: &mut Model, engine: &Engine) {
     if m.is_paused() {
@@ -439,22 +427,13 @@ fn causes(m: &mut Model, engine: &Engine) {
     }
     let now = m.now(engine);
     let known = m.drops.lines.len();
-    // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
-    let limited = !m.captures.limits().is_empty();
-    let heard = m.heard.upto(now);
-    let state = |c: &crate::engine::causes::Cause| match c.state(now) {
-        State::Fixed if !limited => State::Fixed,
-        State::Fixed | State::Quiet if !m.heard.would_hear(c.last, now) => State::Unheard,
-        State::Fixed => State::Quiet,
-        s => s,
-    };
     let line = |c: &crate::engine::causes::Cause| {
-        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(heard) };
+        let all = Seen { events: c.events, first: c.first, last: c.last, rate: c.rate(engine.heard().upto_of(c.id, now)) };
         CauseLine {
             id: c.id,
             all,
             seen: all,
-            state: state(c),
+            state: engine.state(c, now),
             defied: c.is_defied(),
             audit: c.audit,
             foreseen: c.foreseen.is_some(),
@@ -490,12 +469,17 @@ fn causes(m: &mut Model, engine: &Engine) {
 
 /// Under a filter the drops that pass it count.
 fn count_in_view(m: &mut Model, engine: &Engine) {
-    let now = m.heard.upto(m.now(engine));
+    let now = m.now(engine);
     let mut lines = std::mem::take(&mut m.drops.lines);
     let view = m.view().filter(|v| !v.is_all());
     for l in &mut lines {
         let pulse = view.and_then(|v| v.pulse(l.id));
-        l.seen = pulse.map_or(l.all, |p| Seen { events: p.events, first: p.first, last: p.last, rate: p.rate(now) });
+        l.seen = pulse.map_or(l.all, |p| Seen {
+            events: p.events,
+            first: p.first,
+            last: p.last,
+            rate: p.rate(engine.heard().upto_of(l.id, now)),
+        });
     }
     m.drops.lines = lines;
 }

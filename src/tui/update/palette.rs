@@ -71,7 +71,7 @@ fn choose(m: &mut Model, engine: &Engine, go: Go) {
         Go::Time(time) => board::goto(m, engine, &time),
         Go::Save(path) => match m.screen() {
             Some(Screen::Admitted(x)) => {
-                let text = admitted::csv(x, &m.captures.limits());
+                let text = admitted::csv(x, &engine.captures().limits());
                 m.effects.push(Effect::Export(path, text));
             }
             _ => m.effects.push(Effect::Save(path)),

@@ -2,13 +2,11 @@
 //! after the engine has begun anew.
 use super::{Tone, toast};
 use crate::engine::Engine;
-use crate::model::captures::Captures;
 use crate::model::time::Nanos;
 use crate::query::{self, Context, Predicate};
 use crate::source::replay::{Remote, To};
 use crate::tui::board::Timeline;
 use crate::tui::causes::Drops;
-use crate::tui::heard::Heard;
 use crate::tui::model::{Effect, Hunt, Model, Screen, Trail, Wanted};
 use crate::tui::view::View;
 
@@ -77,13 +75,13 @@ pub fn follow(m: &mut Model, engine: &Engine) -> bool {
         return false;
     }
     let found = match hunt.wanted {
-        Wanted::Cause => engine.causes().iter().skip(hunt.known.0).find(|c| view.has_cause(c.id)).map(|c| c.first),
+        Wanted::Cause => engine.causes().iter().skip(hunt.known.0).find(|c| m.lists(c)).map(|c| (Some(c.id), c.first)),
         Wanted::Change => {
             let new = |cluster: &str, number| hunt.known.1.get(cluster).is_none_or(|known| number > *known);
-            engine.changes().filter(|(cluster, number, _)| new(cluster, *number)).map(|c| c.2.at).min()
+            engine.changes().filter(|(cluster, number, _)| new(cluster, *number)).map(|c| (None, c.2.at)).min()
         }
     };
-    let over = remote.ended() && engine.ended().len() >= remote.files();
+    let over = is_over(remote, engine);
     if found.is_none() && !over {
         let frames = engine.ledger().frames;
         if let Some(hunt) = m.hunt.as_mut().filter(|hunt| frames >= hunt.frames) {
@@ -94,16 +92,24 @@ pub fn follow(m: &mut Model, engine: &Engine) -> bool {
     }
     let wanted = hunt.wanted;
     m.hunt = None;
-    if let Some(Screen::Timeline(t)) = m.stack.last_mut()
-        && let Some(at) = found
-    {
-        t.at = Some(at);
+    match (m.stack.last_mut(), found) {
+        (Some(Screen::Timeline(t)), Some((_, at))) => t.at = Some(at),
+        (Some(_), Some((Some(cause), _))) => {
+            super::causes(m, engine);
+            super::go::to_cause(m, engine, cause);
+        }
+        _ => {}
     }
     let what = if wanted == Wanted::Cause { "cause begins" } else { "change of a policy comes" };
     if found.is_none() {
         toast(m, Tone::Info, format!("no further {what} until the recording's end"));
     }
     true
+}
+
+/// Whether everything was played, and the end of each file has come.
+pub fn is_over(remote: &Remote, engine: &Engine) -> bool {
+    remote.ended() && engine.ended().len() >= remote.files().max(1)
 }
 
 /// Slower or faster by one speed.
@@ -131,6 +137,5 @@ pub fn reset(m: &mut Model, engine: &Engine) {
     m.trail = Trail::default();
     m.drops = Drops::default();
     m.marks.clear();
-    (m.captures, m.heard) = (Captures::default(), Heard::default());
     (m.prompt, m.menu, m.in_pane, m.hunt) = (None, None, false, None);
 }

@@ -71,7 +71,7 @@ fn state_of(m: &Model, engine: &Engine, w: u16, left: usize) -> Vec<Seg> {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [seg(format!("{} lost{sep}", short(lost)), lost_style)]);
         }
-        if let Some(only) = only(m, w) {
+        if let Some(only) = only(m, engine, w) {
             let sep = if right.is_empty() { " " } else { look.g.sep };
             right.splice(0..0, [only, seg(sep, look.dim())]);
         }
@@ -83,7 +83,7 @@ fn state_of(m: &Model, engine: &Engine, w: u16, left: usize) -> Vec<Seg> {
     }
     // An open cluster is never taken for a closed one, and what is never collected is never hidden: both stay.
     parts.extend(posture(m, engine, w).map(|open| (0, vec![open])));
-    parts.extend(only(m, w).map(|only| (0, vec![only])));
+    parts.extend(only(m, engine, w).map(|only| (0, vec![only])));
     if let Some(at) = since {
         let local = at.plus(i64::from(m.options.offset) * 1_000_000_000);
         parts.push((4, vec![seg(format!("since {}", local.utc().format("%H:%M:%S")), look.dim())]));
@@ -117,8 +117,8 @@ fn state_of(m: &Model, engine: &Engine, w: u16, left: usize) -> Vec<Seg> {
 
 /// What the servers are asked for, if not for every flow. The end goes where there is no room for all, since a filter that lacks its middle
 /// may say the opposite.
-fn only(m: &Model, width: u16) -> Option<Seg> {
-    let (text, room) = (m.captures.now(), usize::from(width) / 4);
+fn only(m: &Model, engine: &Engine, width: u16) -> Option<Seg> {
+    let (text, room) = (engine.captures().now(), usize::from(width) / 4);
     if text.is_empty() {
         return None;
     }
@@ -249,7 +249,11 @@ fn state(m: &Model, engine: &Engine) -> Vec<Seg> {
             vec![seg(format!("{} ", look.g.live), look.pass()), seg(format!("{} ev/s", short(m.meter.per_second(m.ms))), look.plain())]
         }
         (false, _) if m.closed => vec![seg("read to the end", look.dim())],
-        (false, _) => vec![seg("reading", look.warn())],
+        (false, _) => {
+            let files = m.options.remote.as_ref().map_or(0, Remote::files);
+            let of = if files > 1 { format!(", {} of {files} files ended", engine.ended().len()) } else { String::new() };
+            vec![seg(format!("reading{of}"), look.warn())]
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a flow has in each column, and a filter that finds its like.
-use super::name::{fixed_namespace, name, port};
+use super::name::{fixed_namespace, name, pair, port};
 use super::pen::{Seg, length, seg};
 use super::{l7, verdict};
 use crate::engine::Engine;
@@ -40,11 +40,12 @@ impl<'a> Flow<'a> {
         (self.name(&self.row.src), self.name(&self.row.dst))
     }
 
-    /// `from→to:port`.
-    fn folded(&self) -> String {
+    /// `from→to:port`; in less room each name is cut for itself, so that it is seen who called whom.
+    fn folded(&self, room: usize) -> String {
         let port = if self.row.dst.port == 0 { String::new() } else { format!(":{}", self.row.dst.port) };
         let (from, to) = self.names();
-        format!("{from}{}{to}{port}", self.m.look.g.arrow)
+        let whole = format!("{from}{}{to}{port}", self.m.look.g.arrow);
+        if width(&whole) <= room { whole } else { pair(self.m.look, (&from, &to), &port, room) }
     }
 
     /// The pieces of a cell. `places`: what else is shown, so that nothing is said twice.
@@ -63,7 +64,7 @@ impl<'a> Flow<'a> {
             }
             Column::From => one(self.name(&r.src), look.plain()),
             Column::To => one(self.name(&r.dst), look.plain()),
-            Column::Flow => one(self.folded(), look.plain()),
+            Column::Flow => one(self.folded(usize::from(place.w)), look.plain()),
             Column::Port => one(port(r), look.plain()),
             Column::Verdict => {
                 let short = beside(Column::Flow);

@@ -2,7 +2,8 @@
 //! say has `~` before it.
 use crate::engine::store::Store;
 use crate::model::row::{End, Row};
-use crate::tui::text::{clip, width};
+use crate::tui::text::{clean, clip, width};
+use crate::tui::theme::Look;
 
 /// Before a name that was looked up, not reported.
 pub const INFERRED: char = '~';
@@ -43,6 +44,38 @@ pub fn narrowed(path: &str, room: usize, gap: &str) -> String {
         }
         _ => clip(name, room, gap),
     }
+}
+
+/// A name without its namespace; what is behind the slash of a range of addresses is none.
+fn last(name: &str) -> &str {
+    let ns = |s: &str| !s.contains(['.', ':']);
+    name.rsplit_once('/').filter(|(head, _)| ns(head)).map_or(name, |(_, rest)| rest)
+}
+
+/// `from → to`, each cut for itself: the shorter one is left whole where that is enough.
+pub fn pair(look: Look, (from, to): (&str, &str), port: &str, w: usize) -> String {
+    let room = w.saturating_sub(width(look.g.arrow) + 2 + width(port));
+    let (a, b) = (width(&clean(from)), width(&clean(to)));
+    let half = room / 2;
+    // How many are hit is the point.
+    let counts = |name: &str| name.ends_with(" workloads");
+    // Half of each name says less than the names without their namespaces.
+    let (from, to) = if a + b > room { (last(from), last(to)) } else { (from, to) };
+    let (a, b) = (width(&clean(from)), width(&clean(to)));
+    let (fa, fb) = if a + b <= room {
+        (a, b)
+    } else if counts(from) {
+        (a.min(room), room.saturating_sub(a))
+    } else if counts(to) {
+        (room.saturating_sub(b), b.min(room))
+    } else if a <= half {
+        (a, room - a)
+    } else if b <= half {
+        (room - b, b)
+    } else {
+        (half, room - half)
+    };
+    format!("{} {} {}{port}", clip(from, fa, look.g.gap), look.g.arrow, clip(to, fb, look.g.gap))
 }
 
 /// `tcp 5432`, `icmp`.

@@ -18,6 +18,13 @@ pub fn stretch(numbers: &[u32], width: usize) -> Vec<u32> {
     (0..width).map(|i| part(i).and_then(|p| p.iter().copied().max()).unwrap_or(0)).collect()
 }
 
+/// Of so many columns those that stand for nothing but noughts of which one may be none: something may be lacking there.
+pub fn gaps(numbers: &[u32], lacking: &[bool], width: usize) -> Vec<usize> {
+    let unknown: Vec<u32> = numbers.iter().zip(lacking).map(|(n, lacking)| u32::from(*n == 0 && *lacking)).collect();
+    let pairs = stretch(numbers, width).into_iter().zip(stretch(&unknown, width));
+    pairs.enumerate().filter(|(_, (most, unknown))| *most == 0 && *unknown > 0).map(|(i, _)| i).collect()
+}
+
 /// `842`, `2.4`, `<0.1` a second.
 pub fn per_second(n: u64, seconds: i64) -> String {
     let tenths = n.saturating_mul(10) / u64::try_from(seconds).unwrap_or(1).max(1);
@@ -53,6 +60,14 @@ mod tests {
         for w in 1..50 {
             assert!(stretch(&[0, 0, 7, 0, 0, 0, 0], w).contains(&7), "{w}");
         }
+    }
+
+    #[test]
+    fn a_nought_is_a_number_only_where_nothing_is_lacking() {
+        let lacking = [false, true, true, false];
+        assert_eq!(gaps(&[0, 0, 5, 0], &lacking, 4), [1]);
+        assert_eq!(gaps(&[0, 0, 5, 0], &lacking, 8), [2, 3]);
+        assert_eq!(gaps(&[0, 0, 5, 0], &lacking, 2), [0], "beside what came stands what came");
     }
 
     #[test]

@@ -54,6 +54,8 @@ fn of(field: Field) -> &'static [&'static str] {
         Field::Labels(D) => &["flow.destination.labels"],
         Field::Workloads(S) => &["flow.source.workloads"],
         Field::Workloads(D) => &["flow.destination.workloads"],
+        Field::Owners(S) => &["flow.source.workloads", "flow.source.pod_name"],
+        Field::Owners(D) => &["flow.destination.workloads", "flow.destination.pod_name"],
         Field::Cluster(S) => &["flow.source.cluster_name"],
         Field::Cluster(D) => &["flow.destination.cluster_name"],
         Field::Identity(S) => &["flow.source.identity"],

@@ -1,6 +1,7 @@
 //! The answers of a lean record; the mirror of `wire::view`, which has them from the message.
 use super::LeanView;
 use super::generated as g;
+use crate::model::owner;
 use crate::model::time::Nanos;
 use crate::model::view::{End, Field, Item, Value, View};
 
@@ -179,7 +180,9 @@ impl View for LeanView<'_> {
                 self.text_of(service(e), pick(e, g::FLOW_SOURCE_SERVICE_NAMESPACE, g::FLOW_DESTINATION_SERVICE_NAMESPACE))
             }
             Field::ServiceName(e) => self.text_of(service(e), pick(e, g::FLOW_SOURCE_SERVICE_NAME, g::FLOW_DESTINATION_SERVICE_NAME)),
-            Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Names(_) => Value::Missing,
+            Field::NodeLabels | Field::HttpHeaders | Field::Labels(_) | Field::Workloads(_) | Field::Owners(_) | Field::Names(_) => {
+                Value::Missing
+            }
             Field::AllowedBy(_) | Field::DeniedBy(_) => Value::Missing,
             Field::InferredNames(_) | Field::Cause | Field::CauseId | Field::Outcome | Field::Policies | Field::Message => Value::Missing,
         }
@@ -194,6 +197,14 @@ impl View for LeanView<'_> {
             Field::Names(e) => self.texts(pick(e, g::FLOW_SOURCE_NAMES, g::FLOW_DESTINATION_NAMES), test),
             Field::Labels(e) => self.texts(pick(e, g::FLOW_SOURCE_LABELS, g::FLOW_DESTINATION_LABELS), test),
             Field::Workloads(e) => self.pairs(pick(e, g::FLOW_SOURCE_WORKLOADS, g::FLOW_DESTINATION_WORKLOADS), test),
+            Field::Owners(e) => {
+                let workloads = pick(e, g::FLOW_SOURCE_WORKLOADS, g::FLOW_DESTINATION_WORKLOADS);
+                if self.slots.list(workloads, self.line).next().is_some() {
+                    return self.pairs(workloads, test);
+                }
+                let pod = self.text(pick(e, g::FLOW_SOURCE_POD_NAME, g::FLOW_DESTINATION_POD_NAME));
+                owner::shown_by(pod).is_some_and(|name| test(Item::Pair("", name)))
+            }
             Field::HttpHeaders => self.pairs(g::FLOW_L7_HTTP_HEADERS, test),
             Field::Policies => [g::FLOW_EGRESS_DENIED_BY, g::FLOW_INGRESS_DENIED_BY, g::FLOW_EGRESS_ALLOWED_BY, g::FLOW_INGRESS_ALLOWED_BY]
                 .into_iter()

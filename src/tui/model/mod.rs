@@ -1,208 +1,25 @@
-//! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks.
-use super::action::{self, Keymap};
-use super::board;
-use super::case::Case;
+//! All state of the screen, plain data. Only `update` writes it; it knows nothing of terminals, cells or clocks. What stands on the stack is
+//! in `page`, what is told from and to outside in `options`.
+mod options;
+mod page;
+
+pub use options::{Effect, Options};
+pub use page::{Case, Choice, Fields, Screen, Scroll, mendable, suggestion};
+
+use super::action::Keymap;
 use super::causes::{CauseLine, Drops, Only};
-use super::column::{Column, DEFAULT, SPECS};
+use super::column::{Column, DEFAULT};
 use super::ground::Ground;
-use super::heard::Heard;
 use super::prompt::Prompt;
-use super::theme::{Depth, Look, Theme};
+use super::theme::Look;
 use super::view::View;
 use crate::engine::Engine;
+use crate::engine::causes::Cause;
 use crate::engine::tally::Tally;
-use crate::model::captures::Captures;
 use crate::model::time::Nanos;
-use crate::source::capture::Capture;
-use crate::source::replay::{Remote, To};
-use crate::wire::pb::flow::FlowFilter;
+use crate::source::replay::Remote;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
-
-/// What the caller decides.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// First display filter.
-    pub filter: String,
-    pub theme: &'static Theme,
-    /// [`Depth::None`]: no theme has colours.
-    pub depth: Depth,
-    pub ascii: bool,
-    /// First word of the first line: context or file.
-    pub title: String,
-    /// What is held is held nowhere else: leaving loses it, so `q` asks once.
-    pub live: bool,
-    /// The command line that opens this picture again, without the filter: `flowhy replay f.jsonl`.
-    pub command: String,
-    /// The flags by which other commands ask the same source: `--from f.jsonl --policies k8s`; empty where none can.
-    pub source: String,
-    /// The working directory, in which a copied patch is to be applied.
-    pub here: PathBuf,
-    /// Seconds east of UTC in which times are shown.
-    pub offset: i32,
-    /// The player of a recording that is played at a pace: pausing the picture stops its clock.
-    pub remote: Option<Remote>,
-    /// Where servers can be asked for something else.
-    pub capture: Option<Capture>,
-    pub keymap: Keymap,
-    /// Ring when a cause of drops comes that was not there before.
-    pub bell: bool,
-    /// Say it in the title of the terminal too.
-    pub news: bool,
-    pub mouse: bool,
-    /// Columns of the flows table; none: the usual ones.
-    pub columns: Vec<Column>,
-    /// Times as ages.
-    pub relative: bool,
-    /// Filters with names, from the configuration file.
-    pub filters: Vec<(String, String)>,
-    /// Filters of earlier sessions, the newest last.
-    pub history: Vec<String>,
-}
-
-/// What the loop has to do for the model, because it touches the world.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Into the clipboard by OSC 52.
-    Copy(String),
-    /// Only what one of these lets through is to come from now on; and that in the words of the filter bar.
-    Capture(Vec<FlowFilter>, String),
-    /// Stop the player's clock, or let it run.
-    Hold(bool),
-    /// The player to another place.
-    Seek(To),
-    /// So many lines on.
-    Step(u64),
-    /// To another speed.
-    Speed(f64),
-    /// What is held and passes the filter, to a file.
-    Save(String),
-    /// A text, to a file that is not there yet.
-    Export(String, String),
-    /// Begin to record to a file, or end it.
-    Record(Option<String>),
-    /// Settings and their values, to the configuration file.
-    Write(Vec<(&'static str, Vec<String>)>),
-    /// A filter under a name, to the configuration file.
-    Keep(String, String),
-    /// A filter that was used, to the history on the disk.
-    Remember(String),
-    Suspend,
-    Redraw,
-}
-
-#[derive(Debug)]
-pub enum Screen {
-    Flows(Box<View>),
-    Drops,
-    Why(Box<Case>),
-    Describe(Box<Fields>),
-    Map(Box<board::Map>),
-    Matrix(Box<board::Matrix>),
-    Stats(board::Stats),
-    Timeline(board::Timeline),
-    Policies(Box<board::Policies>),
-    Yaml(Box<board::Yaml>),
-    Admitted(Box<board::Admitted>),
-    Columns(Choice),
-    Ledger(Scroll),
-    /// `find`: what is typed there.
-    Help {
-        of: u16,
-        name: &'static str,
-        find: String,
-        scroll: Scroll,
-    },
-}
-
-impl Screen {
-    /// Its bit in the action table.
-    pub fn bit(&self) -> u16 {
-        match self {
-            Self::Flows(_) => action::FLOWS,
-            Self::Drops => action::DROPS,
-            Self::Why(_) => action::WHY,
-            Self::Describe(_) => action::DESCRIBE,
-            Self::Map(_) => action::MAP,
-            Self::Matrix(_) => action::MATRIX,
-            Self::Stats(_) => action::STATS,
-            Self::Timeline(_) => action::TIMELINE,
-            Self::Policies(_) => action::POLICIES,
-            Self::Yaml(_) => action::YAML,
-            Self::Admitted(_) => action::ADMITTED,
-            Self::Columns(_) => action::COLUMNS,
-            Self::Ledger(_) => action::LEDGER,
-            Self::Help { .. } => action::HELP,
-        }
-    }
-
-    pub fn name(&self) -> &'static str {
-        action::SCREENS.iter().find(|s| s.0 == self.bit()).map_or("", |s| s.1)
-    }
-
-    /// Whether it shows sums over the flows of the filter.
-    pub fn sums(&self) -> bool {
-        matches!(self, Self::Map(_) | Self::Matrix(_) | Self::Stats(_) | Self::Timeline(_))
-    }
-}
-
-/// The menu of columns: all there are, those that are shown first; and the one under the finger.
-#[derive(Debug, Clone)]
-pub struct Choice {
-    pub order: Vec<(Column, bool)>,
-    pub at: usize,
-}
-
-impl Choice {
-    pub fn of(shown: &[Column]) -> Self {
-        let rest = SPECS.iter().map(|s| s.column).filter(|c| !shown.contains(c));
-        let order = shown.iter().map(|c| (*c, true)).chain(rest.map(|c| (c, false))).collect();
-        Self { order, at: 0 }
-    }
-
-    /// What is shown then, in order.
-    pub fn shown(&self) -> Vec<Column> {
-        self.order.iter().filter(|c| c.1).map(|c| c.0).collect()
-    }
-}
-
-/// A text longer than its room. `most` is what the last drawing could scroll to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scroll {
-    pub at: usize,
-    pub most: usize,
-}
-
-impl Scroll {
-    pub fn by(&mut self, n: isize) {
-        self.at = self.at.saturating_add_signed(n).min(self.most);
-    }
-}
-
-/// Every field of a flow, as `path` and `value`; `None` = its raw frame is not held any more.
-#[derive(Debug)]
-pub struct Fields {
-    pub seq: u64,
-    /// Who sent it to whom.
-    pub names: (String, String),
-    pub fields: Option<Vec<(String, String)>>,
-    /// The field under the finger.
-    pub at: usize,
-    pub scroll: Scroll,
-}
-
-impl Fields {
-    pub fn step(&mut self, by: isize) {
-        let last = self.fields.as_ref().map_or(0, Vec::len).saturating_sub(1);
-        self.at = self.at.saturating_add_signed(by).min(last);
-    }
-
-    /// Path and value under the finger.
-    pub fn here(&self) -> Option<(&str, &str)> {
-        let (path, value) = self.fields.as_ref()?.get(self.at)?;
-        Some((path, value))
-    }
-}
+use std::sync::Arc;
 
 /// What a replay is played on for, as fast as it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -333,8 +150,8 @@ pub struct Model {
     pub addresses: bool,
     /// Marked flows by their letters.
     pub marks: BTreeMap<char, u64>,
-    pub captures: Captures,
-    pub heard: Heard,
+    /// Servers are to be asked for this from now on; the engine is to know it at once.
+    pub wish: Option<Arc<str>>,
     /// Filters that were used, the newest last.
     pub history: Vec<String>,
     /// The filter was read before the first flow: times that count back are bound when one is there.
@@ -352,6 +169,8 @@ pub struct Model {
     pub done: bool,
     /// All sources are done.
     pub closed: bool,
+    /// And none of them will begin again.
+    pub gone: bool,
     /// A replay is played on for something.
     pub hunt: Option<Hunt>,
     /// What is being recorded on demand, in a few words.
@@ -392,8 +211,7 @@ impl Model {
             finger: Column::Time,
             addresses: false,
             marks: BTreeMap::new(),
-            captures: Captures::default(),
-            heard: Heard::default(),
+            wish: None,
             history: options.history.clone(),
             unbound: false,
             filters: options.filters.clone(),
@@ -404,6 +222,7 @@ impl Model {
             titled: false,
             done: false,
             closed: false,
+            gone: false,
             hunt: None,
             tape: None,
             missed: 0,
@@ -441,7 +260,12 @@ impl Model {
     /// Up to when the sums of a view speak: now, or since when nobody listens, or where a paused picture stands.
     pub fn upto(&self, view: &View, tally: &Tally, engine: &Engine) -> Nanos {
         let newest = tally.series.span().map_or(Nanos::default(), |s| s.1);
-        if view.is_paused() || !self.streams(engine) { newest } else { self.heard.upto(self.now(engine)).max(newest) }
+        if view.is_paused() || !self.streams(engine) { newest } else { engine.heard().upto(self.now(engine)).max(newest) }
+    }
+
+    /// Whether something may be lacking of a time: nobody listened or recorded, or events were lost. That nothing came then says nothing.
+    pub fn lacks(&self, begin: Nanos, end: Nanos, engine: &Engine) -> bool {
+        engine.heard().misses(begin, end) || engine.lapses().touch(begin, end)
     }
 
     /// Whether flows come from a server (a demo's too), not from a file.
@@ -450,8 +274,8 @@ impl Model {
     }
 
     /// What changes are proposed on.
-    pub fn ground(&self) -> Ground<'_> {
-        Ground { here: &self.options.here, limits: self.captures.limits() }
+    pub fn ground(&self, engine: &Engine) -> Ground<'_> {
+        Ground { here: &self.options.here, limits: engine.captures().limits() }
     }
 
     /// A recording that is played at a pace, or stands, and is not over.
@@ -471,6 +295,12 @@ impl Model {
         let only = self.drops.only;
         let listed = move |l: &&CauseLine| !l.is_void() && (only == Only::All || l.audit == (only == Only::Audits));
         self.drops.lines.iter().filter(listed).filter(move |l| l.foretold || view.is_none_or(|v| v.has_cause(l.id)))
+    }
+
+    /// Whether a cause of what has come belongs to the current view.
+    pub fn lists(&self, c: &Cause) -> bool {
+        let kind = self.drops.only == Only::All || c.audit == (self.drops.only == Only::Audits);
+        kind && c.foreseen.is_none() && self.view().is_none_or(|v| v.has_cause(c.id))
     }
 
     /// How many causes there are, whatever the filter.
