@@ -145,6 +145,11 @@ impl Suggestion {
 
     /// `of 98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost: admits these 412 records and nothing else; newly isolates nothing`
     pub fn proof(&self) -> String {
+        format!("of {}: {}", self.tried_on(), self.effect())
+    }
+
+    /// What the proof went over: `98 120 records, 14:00:00 to 14:05:00, no capture filter, 0 lost`.
+    pub fn tried_on(&self) -> String {
         let b = &self.basis;
         let days = |t: Option<Nanos>| t.map(|t| t.utc().date_naive());
         let how = if days(b.from) == days(b.to) { "%T" } else { "%F %T" };
@@ -156,9 +161,12 @@ impl Suggestion {
         };
         let filter = if b.filter.is_empty() { "no capture filter".to_owned() } else { format!("captured with {}", b.filter) };
         let unheld = if b.unheld == 0 { String::new() } else { format!(", {} of conversations not held", count(b.unheld)) };
-        let basis = format!("of {} records{when}, {filter}, {} lost{unheld}", count(b.records), count(b.lost));
-        let also = self.also.len() as u64 + self.also_more;
-        let others = match also {
+        format!("{} records{when}, {filter}, {} lost{unheld}", count(b.records), count(b.lost))
+    }
+
+    /// What the change does there: `admits these 412 records and nothing else; newly isolates nothing`.
+    pub fn effect(&self) -> String {
+        let others = match self.others() {
             0 => " and nothing else".to_owned(),
             1 => ", and also 1 other conversation".to_owned(),
             n => format!(", and also {} other conversations", count(n)),
@@ -168,7 +176,7 @@ impl Suggestion {
         } else {
             format!(" ({} of {} conversations)", count(self.conversations), count(self.of))
         };
-        let isolates = match self.isolates.len() as u64 + self.isolates_more {
+        let isolates = match self.isolated() {
             0 => "newly isolates nothing".to_owned(),
             n => format!("newly isolates {}", count(n)),
         };
@@ -179,7 +187,23 @@ impl Suggestion {
         };
         // Records, not drops: an agent tells of most drops twice, once as the verdict and once as the packet.
         let these = if self.admits == 1 { "this one record".to_owned() } else { format!("these {} records", count(self.admits)) };
-        format!("{basis}: admits {these}{part}{others}; {isolates}{undecided}")
+        format!("admits {these}{part}{others}; {isolates}{undecided}")
+    }
+
+    /// What it does besides, or may do, in a few words: `also admits 1 other, newly isolates 2, undecided 3`. Empty: nothing.
+    pub fn besides(&self) -> String {
+        let said = [("also admits", self.others(), " other"), ("newly isolates", self.isolated(), ""), ("undecided", self.undecided, "")];
+        let said = said.iter().filter(|s| s.1 > 0).map(|(what, n, other)| format!("{what} {}{other}", count(*n)));
+        said.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Other conversations that it admits.
+    fn others(&self) -> u64 {
+        self.also.len() as u64 + self.also_more
+    }
+
+    fn isolated(&self) -> u64 {
+        self.isolates.len() as u64 + self.isolates_more
     }
 }
 
@@ -223,5 +247,7 @@ mod tests {
             "{}",
             s.proof()
         );
+        assert_eq!(s.besides(), "also admits 3 other, newly isolates 1, undecided 1");
+        assert_eq!(Suggestion { admits: 412, ..Suggestion::default() }.besides(), "");
     }
 }

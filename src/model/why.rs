@@ -305,6 +305,8 @@ pub struct RuleView {
     pub failed: Vec<Failed>,
     /// Only where the rule's peer or port matched; else empty, and the sentence is that no rule mentions this peer or port.
     pub marks: Vec<Mark>,
+    /// Of some condition it is not known whether it holds.
+    pub unsure: bool,
 }
 
 /// How one direction was judged.

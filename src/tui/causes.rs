@@ -15,6 +15,8 @@ pub struct CauseLine {
     /// Those that pass the filter.
     pub seen: Seen,
     pub state: State,
+    /// The policies at hand let it pass as they were written anew, and it was dropped since.
+    pub defied: bool,
     /// Enforcement would stop it; nothing does yet.
     pub audit: bool,
     /// What was saved into the policies at hand would stop it.

@@ -10,6 +10,7 @@ mod kit;
 mod lasting;
 mod pictures;
 mod recordings;
+mod remedy;
 mod replays;
 mod screens;
 mod speed;

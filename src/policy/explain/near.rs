@@ -19,6 +19,8 @@ pub struct Checked {
     /// Conditions that fail, in words.
     pub failed: Vec<(Failed, u32)>,
     pub marks: Vec<Mark>,
+    /// Of some condition it is not known whether it holds.
+    pub unsure: bool,
     /// How many fail, and what the first of them is on.
     misses: usize,
     first: &'static str,
@@ -138,7 +140,9 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked)
         PeerIs::Endpoints(s) => {
             check_selector(s, line, case, &mut c);
             for r in requires.iter().flat_map(|s| s.conditions(case.opt.engine)) {
-                if r.matches(case.peer, &mut Vec::new()) == Tri::No {
+                let holds = r.matches(case.peer, &mut Vec::new());
+                c.unsure |= holds == Tri::Unknown;
+                if holds == Tri::No {
                     // It may stand in another file; what it stops is the peer here.
                     c.mark(line, false, || format!("{}, which another rule requires", has(r, case)));
                     c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(case.peer), line);
@@ -150,7 +154,7 @@ fn check_peer(p: &Peer, case: &Case<'_>, requires: &[&Selector], mut c: Checked)
                 c.held += 1;
                 c.mark(line, true, || format!("{who} is {}", got_for(is, case)));
             }
-            Tri::Unknown => {}
+            Tri::Unknown => c.unsure = true,
             Tri::No => {
                 c.mark(line, false, || format!("{who} is {}", got_for(is, case)));
                 c.fail(kind_of(is), || wanted_of(is), || got_for(is, case), line);
@@ -188,7 +192,7 @@ fn check_selector(s: &Selector, line: u32, case: &Case<'_>, c: &mut Checked) {
                 c.held += 1;
                 c.mark(line, true, || has(r, case));
             }
-            Tri::Unknown => {}
+            Tri::Unknown => c.unsure = true,
             Tri::No => {
                 c.mark(line, false, || has(r, case));
                 c.fail(if r.on_namespace() { "namespace" } else { "label" }, || r.wanted(), || r.got(e), line);
@@ -342,7 +346,7 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
                         return;
                     }
                     Tri::Unknown => {
-                        c.port = true;
+                        (c.port, c.unsure) = (true, true);
                         return;
                     }
                     Tri::No => {}
@@ -376,7 +380,9 @@ fn check_ports(rule: &Rule, case: &Case<'_>, c: &mut Checked) {
 fn check_icmp(fields: &[IcmpField], case: &Case<'_>, c: &mut Checked) {
     let words = |f: &IcmpField| format!("{} type {}", if f.v6 { L4::Icmp6 } else { L4::Icmp4 }.word(), f.kind);
     for f in fields {
-        if port::icmp(f, case, &mut Vec::new()).0 != Tri::No {
+        let holds = port::icmp(f, case, &mut Vec::new()).0;
+        if holds != Tri::No {
+            c.unsure |= holds == Tri::Unknown;
             c.held += 1;
             c.port = true;
             c.mark(f.line, true, || format!("flow has {}", flow_port(case)));

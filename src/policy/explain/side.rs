@@ -297,6 +297,7 @@ fn view(v: &View<'_>) -> RuleView {
         lines: v.rule.lines,
         failed: v.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
         marks: v.checked.marks.clone(),
+        unsure: v.checked.unsure,
     }
 }
 
@@ -306,7 +307,8 @@ fn shown(policies: &[Arc<Policy>], views: &[View<'_>]) -> Vec<RuleView> {
     for p in policies.iter().take(SHOWN) {
         if !views.iter().any(|v| Arc::ptr_eq(v.policy, p)) {
             let (file, text, lines) = (p.text.file.clone(), p.text.clone(), p.lines);
-            out.push(RuleView { policy: p.id.clone(), rule: String::new(), file, text, lines, failed: Vec::new(), marks: Vec::new() });
+            let (policy, failed, marks) = (p.id.clone(), Vec::new(), Vec::new());
+            out.push(RuleView { policy, rule: String::new(), file, text, lines, failed, marks, unsure: false });
         }
     }
     out
@@ -343,6 +345,7 @@ fn shown_l7(found: &[NearL7<'_>]) -> Vec<RuleView> {
         lines: (n.rule.lines.0.min(n.lines.0), n.rule.lines.1.max(n.lines.1)),
         failed: n.checked.failed.iter().map(|(f, _)| f.clone()).collect(),
         marks: n.checked.marks.clone(),
+        unsure: n.checked.unsure,
     };
     found.iter().take(SHOWN).map(view).collect()
 }

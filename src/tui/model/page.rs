@@ -111,6 +111,8 @@ pub struct Case {
     pub explanation: Option<Explanation>,
     /// The smallest change that would let it through.
     pub suggestion: Option<Suggestion>,
+    /// It stands alone on the page.
+    pub whole: Option<Scroll>,
     /// Which rule is shown.
     pub rule: usize,
     pub scroll: Scroll,
@@ -118,8 +120,8 @@ pub struct Case {
     pub yaml: Scroll,
     /// Text of the rule that is shown, and which rule that is.
     pub sheet: Option<(usize, Sheet)>,
-    /// Height for which the YAML was scrolled to its rule.
-    pub placed: Option<usize>,
+    /// Lines and columns for which the YAML was scrolled to its rule.
+    pub placed: Option<(usize, usize)>,
     /// What tells its dropped flows from the forwarded ones, once asked for, and how many flows were held then.
     pub contrast: Option<(u64, Vec<Contrast>)>,
 }
@@ -151,6 +153,7 @@ impl Case {
             observed: engine.observed(seq),
             explanation,
             suggestion: cause.and_then(|id| suggestion(engine, id, on)),
+            whole: None,
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),
@@ -175,6 +178,7 @@ impl Case {
             observed: cause.foreseen.as_deref().cloned(),
             explanation,
             suggestion: suggestion(engine, id, on),
+            whole: None,
             rule: 0,
             scroll: Scroll::default(),
             yaml: Scroll::default(),

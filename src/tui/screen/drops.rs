@@ -101,6 +101,8 @@ fn state(look: Look, l: &CauseLine) -> (String, Style) {
     match l.state {
         State::Mended => ("fixed ?".to_owned(), look.pass()),
         _ if l.foreseen => ("foreseen".to_owned(), look.warn()),
+        // No more is known than that: whether the saved text is in force is not.
+        State::New | State::Ongoing if l.defied => (format!("still {}", look.g.no), look.warn()),
         State::New => (format!("new {}s", l.age.max(0) / 1_000_000_000), look.strong()),
         State::Ongoing => ("ongoing".to_owned(), look.plain()),
         State::Quiet => ("quiet".to_owned(), look.dim()),
@@ -235,7 +237,8 @@ fn whole(pen: &mut Pen<'_>, m: &Model, engine: &Engine, area: Rect) {
     // The policy that its line names, and how many others.
     let chief = verdict::chief(&c.why).and_then(|name| c.why.policies.iter().find(|p| p.name == name));
     let named = chief.map_or_else(|| c.why.outcome.word().to_owned(), |p| format!("{} {}", p.kind.to_lowercase(), p.path()));
-    let title = [seg(format!(" {named}"), look.strong()), seg(verdict::more(&c.why.policies), look.dim())];
+    let defied = if line.defied { "  the saved text lets it pass; dropped since" } else { "" };
+    let title = [seg(format!(" {named}"), look.strong()), seg(verdict::more(&c.why.policies), look.dim()), seg(defied, look.warn())];
     let seen = format!("first {}, last {}", m.clock(line.seen.first, engine), m.clock(line.seen.last, engine));
     pen.rule(row(area, 0), &title, &seen);
     let room = usize::from(area.width).saturating_sub(4);

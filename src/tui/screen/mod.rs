@@ -18,6 +18,7 @@ pub mod matrix;
 pub mod palette;
 pub mod policies;
 mod remedy;
+mod rule;
 pub mod stats;
 pub mod timeline;
 pub mod why;

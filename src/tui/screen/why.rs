@@ -1,14 +1,15 @@
 //! Flow and policy on one page: the sentence, what each side said, and the line of the policy that stands in the way.
-use super::{remedy, row};
+use super::remedy::{self, Place};
+use super::{row, rule};
 use crate::engine::Engine;
 use crate::engine::causes::State;
-use crate::model::observed::{Direction, L4, L7, Observed, Party, Verdict};
+use crate::model::observed::{Direction, L7, Observed, Party, Verdict};
 use crate::model::reason;
 use crate::model::time::Nanos;
-use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, RuleView, Why};
+use crate::model::why::{Agreement, Lane, LaneState, Outcome, PolicyRef, Why};
 use crate::policy::Judging;
-use crate::tui::model::{Case, Model};
-use crate::tui::text::{count, many, span, width, wrap};
+use crate::tui::model::{Case, Model, Scroll};
+use crate::tui::text::{clip, count, many, span, width, wrap};
 use crate::tui::update::CONTRASTED;
 use crate::tui::widget::pen::{Pen, Seg, length, seg};
 use ratatui::layout::Rect;
@@ -39,14 +40,13 @@ struct Parts {
 }
 
 fn parts(area: Rect, e: &Evidence, yaml: bool) -> Parts {
-    // Line 2 of the screen says which flow; the text comes below it.
-    let text = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let text = below_title(area);
     if !yaml {
         return Parts { evidence: text, yaml: None };
     }
     if area.width >= BESIDE {
-        let left = (area.width * 48 / 100).min(76);
-        let right = Rect { x: text.x + left + 1, y: text.y + 1, width: area.width - left - 1, height: text.height.saturating_sub(1) };
+        let (left, width) = widths(area, yaml);
+        let right = Rect { x: text.x + left + 1, y: text.y + 1, width, height: text.height.saturating_sub(1) };
         return Parts { evidence: Rect { width: left, ..text }, yaml: Some(right) };
     }
     // The line to change is the point of the page: the evidence leaves it at least six lines, or half of a small screen.
@@ -58,13 +58,19 @@ fn parts(area: Rect, e: &Evidence, yaml: bool) -> Parts {
     Parts { evidence: Rect { height: above, ..text }, yaml: Some(yaml) }
 }
 
-fn text_width(area: Rect, yaml: bool) -> u16 {
-    if yaml && area.width >= BESIDE { (area.width * 48 / 100).min(76) } else { area.width }
+/// Columns of the evidence, and of the YAML.
+fn widths(area: Rect, yaml: bool) -> (u16, u16) {
+    let left = (area.width * 48 / 100).min(76);
+    if yaml && area.width >= BESIDE { (left, area.width - left - 1) } else { (area.width, area.width) }
 }
 
 /// Loads the text of the rule that is shown, and finds out how far things scroll.
 pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
     let has_yaml = !c.rules().is_empty();
+    if let (Some(scroll), Some(s)) = (c.whole, &c.suggestion) {
+        c.whole = Some(remedy::measure(m, c.why.as_deref(), s, below_title(area), scroll));
+        return;
+    }
     let (area, below, tight) = split(m, engine, c, area);
     if c.sheet.as_ref().is_none_or(|(of, _)| *of != c.rule) {
         let rule = c.rules().get(c.rule);
@@ -72,20 +78,24 @@ pub fn measure(m: &Model, engine: &Engine, c: &mut Case, area: Rect) {
         c.sheet = Some((c.rule, sheet.unwrap_or_default()));
         c.placed = None;
     }
-    let evidence = evidence(m, engine, c, text_width(area, has_yaml), (below.height > 0, tight));
+    let evidence = evidence(m, engine, c, widths(area, has_yaml), (below.height > 0, tight));
     let p = parts(area, &evidence, has_yaml);
     c.scroll.most = evidence.lines.len().saturating_sub(usize::from(p.evidence.height));
     c.scroll.by(0);
-    let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(head_lines(c, y.width))));
+    let w = p.yaml.map_or(0, |y| y.width);
+    let page = p.yaml.map_or(0, |y| usize::from(y.height.saturating_sub(rule::head_lines(c, w))));
+    let Some(shown) = c.rules().get(c.rule) else { return };
     let Some((_, sheet)) = &c.sheet else { return };
-    c.yaml.most = sheet.lines.len().saturating_sub(page);
-    if c.placed != Some(page)
-        && let Some(rule) = c.rules().get(c.rule)
-    {
-        c.yaml.at = sheet.start(rule, page);
-        c.placed = Some(page);
-    }
+    let placed = (page, usize::from(w));
+    let at = if c.placed == Some(placed) { c.yaml.at } else { sheet.start(shown, page, w) };
+    c.yaml = Scroll { at, most: sheet.height(shown, w).saturating_sub(page) };
+    c.placed = Some(placed);
     c.yaml.by(0);
+}
+
+/// What the first line leaves, which says of which flow it is.
+fn below_title(area: Rect) -> Rect {
+    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 
 /// The room of evidence and YAML, and that of the change to try; whether what is likely had to give way there.
@@ -95,7 +105,7 @@ fn split(m: &Model, engine: &Engine, c: &Case, area: Rect) -> (Rect, Rect, bool)
     let mut below = remedy::height(m, why, suggestion, area);
     if below > 0 && (!has_yaml || area.width < BESIDE) {
         // The title, all that is never cut, and the line to change come first.
-        let head = evidence(m, engine, c, text_width(area, has_yaml), (true, true)).least();
+        let head = evidence(m, engine, c, widths(area, has_yaml), (true, true)).least();
         let head = u16::try_from(head + 1).unwrap_or(u16::MAX).saturating_add(if has_yaml { LEAST } else { 0 });
         below = below.min(area.height.saturating_sub(head).max(remedy::LEAST));
     }
@@ -106,13 +116,17 @@ fn split(m: &Model, engine: &Engine, c: &Case, area: Rect) -> (Rect, Rect, bool)
 }
 
 pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
+    if let (Some(scroll), Some(s)) = (c.whole, &c.suggestion) {
+        title(pen, m, engine, c, row(area, 0));
+        return remedy::whole(pen, m, c.why.as_deref(), s, below_title(area), scroll);
+    }
     let (area, below, tight) = split(m, engine, c, area);
     if let Some(s) = c.suggestion.as_ref().filter(|_| below.height > 0) {
         remedy::draw(pen, m, c.why.as_deref(), s, below);
     }
     title(pen, m, engine, c, row(area, 0));
     let has_yaml = !c.rules().is_empty();
-    let evidence = evidence(m, engine, c, text_width(area, has_yaml), (below.height > 0, tight));
+    let evidence = evidence(m, engine, c, widths(area, has_yaml), (below.height > 0, tight));
     let p = parts(area, &evidence, has_yaml);
     pen.lines(p.evidence, &evidence.lines, c.scroll.at);
     below_the_fold(pen, &p, c, &evidence);
@@ -122,7 +136,7 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect)
             pen.put(at.x - 1, y, 1, m.look.g.wall, m.look.dim());
         }
     }
-    yaml(pen, c, at);
+    rule::draw(pen, c, at);
 }
 
 /// Says how much more there is, where there is room to say it.
@@ -203,7 +217,7 @@ fn title(pen: &mut Pen<'_>, m: &Model, engine: &Engine, c: &Case, area: Rect) {
         flow(true)
     } else {
         let each = room.saturating_sub(length(&right) + width(&proto) + width(&port) + 8) / 2;
-        let cut = |p: &Party| crate::tui::text::clip(&side(p, true), each.max(6), look.g.gap);
+        let cut = |p: &Party| clip(&side(p, true), each.max(6), look.g.gap);
         format!("{} {} {}{port}", cut(&o.src), look.g.arrow, cut(&o.dst))
     };
     right.push(seg(" ", look.plain()));
@@ -222,7 +236,7 @@ fn request(l7: &L7) -> String {
 }
 
 /// The evidence, wrapped to a width; with the change to try, unless that stands apart, and with what is likely where it has no room there.
-fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, (apart, tight): (bool, bool)) -> Evidence {
+fn evidence(m: &Model, engine: &Engine, c: &Case, (w, beside): (u16, u16), (apart, tight): (bool, bool)) -> Evidence {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
     let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
@@ -298,6 +312,12 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, (apart, tight): (bool,
             note(&mut out, "hits", &names.join(", "), look.plain());
         }
     }
+    // What the rule that is shown wants, where there is no room to say it above its text.
+    if let Some(shown) = c.rules().get(c.rule)
+        && rule::said(c, beside).is_some_and(|s| s.is_short)
+    {
+        note(&mut out, "unmet", &format!("{} {}", shown.rule, rule::unmet(shown)), look.warn());
+    }
     for because in &why.because {
         note(&mut out, "         ", because, if why.agreement == Agreement::Disagrees { look.warn() } else { look.dim() });
     }
@@ -361,7 +381,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, w: u16, (apart, tight): (bool,
     }
     if let Some(s) = c.suggestion.as_ref().filter(|_| !apart) {
         out.push(Vec::new());
-        out.extend(remedy::lines(m, Some(why), s, u16::try_from(w + 2).unwrap_or(u16::MAX), false));
+        out.extend(remedy::lines(m, Some(why), s, u16::try_from(w + 2).unwrap_or(u16::MAX), Place::Within));
     }
     let n = engine.policies().len();
     if n > 0 && why.outcome != Outcome::NotPolicy {
@@ -429,7 +449,7 @@ fn lane(m: &Model, l: &Lane, subject: usize, w: usize) -> Vec<Vec<Seg>> {
         LaneState::Denied => (look.g.no, look.drop()),
         LaneState::Undecidable => ("?", look.warn()),
     };
-    let name = crate::tui::text::clip(&l.subject, subject, look.g.gap);
+    let name = clip(&l.subject, subject, look.g.gap);
     let pad = subject.saturating_sub(width(&name));
     let head = format!("   {:<9}{name}{:pad$}  ", l.direction.word(), "");
     laid(m, head, (glyph, style), &l.text, look.plain(), w)
@@ -480,83 +500,6 @@ fn datapath(m: &Model, why: &Why, o: Option<&Observed>, subject: usize, w: usize
         Agreement::Unknown => (said, look.plain()),
     };
     laid(m, head, (glyph, style), &text, tone, w)
-}
-
-/// Lines of what is said where nothing can be marked; the text of the policy is worth more room.
-const MOST_SAID: usize = 3;
-
-/// Lines above the YAML: its rule, and what is said where nothing can be marked.
-fn head_lines(c: &Case, w: u16) -> u16 {
-    1 + u16::try_from(said(c, w).0.len()).unwrap_or(0)
-}
-
-/// The lines of it that stand there; whether there are more.
-fn said(c: &Case, w: u16) -> (Vec<String>, bool) {
-    let mut lines = unmarked(c).map_or_else(Vec::new, |t| wrap(&t, usize::from(w).saturating_sub(5)));
-    let more = lines.len() > MOST_SAID;
-    lines.truncate(MOST_SAID);
-    (lines, more)
-}
-
-/// What is said where no line can be marked.
-fn unmarked(c: &Case) -> Option<String> {
-    let rule = c.rules().get(c.rule)?;
-    if !rule.marks.is_empty() {
-        return None;
-    }
-    if rule.rule.is_empty() {
-        return Some("it has no rule for this direction: it only isolates".to_owned());
-    }
-    let failed: Vec<String> = rule.failed.iter().map(|f| format!("{}: wants {}, flow has {}", f.on, f.wanted, f.got)).collect();
-    let icmp = c.observed.as_ref().is_some_and(|o| matches!(o.l4, Some(L4::Icmp4 | L4::Icmp6)));
-    let what = if icmp { "ICMP" } else { "port" };
-    Some(if failed.is_empty() { format!("no rule mentions this peer or {what}") } else { failed.join("; ") })
-}
-
-fn yaml(pen: &mut Pen<'_>, c: &Case, area: Rect) {
-    let look = pen.look;
-    let Some(rule) = c.rules().get(c.rule) else { return };
-    let hot = rule.marks.iter().find(|m| !m.ok).map_or(rule.lines.0, |m| m.line);
-    let file = rule.file.rsplit('/').next().unwrap_or("");
-    let mut title = vec![seg(format!(" {} ", rule.policy.kind.to_ascii_lowercase()), look.dim()), seg(rule.policy.path(), look.strong())];
-    // The place to edit is worth more than the number of the rule, and that more than its word.
-    let file = format!("  {file}:{hot}");
-    let number = format!("{} of {}", c.rule + 1, c.rules().len());
-    let room = usize::from(area.width).saturating_sub(length(&title) + 5);
-    let (file, note) = [(file.as_str(), place(c, rule)), (file.as_str(), number.clone()), (file.as_str(), String::new()), ("", number)]
-        .into_iter()
-        .find(|(f, n)| width(f) + width(n) <= room)
-        .unwrap_or_default();
-    title.push(seg(file, look.plain()));
-    pen.rule(row(area, 0), &title, &note);
-    let (mut said, more) = said(c, area.width);
-    if let Some(last) = said.last_mut().filter(|_| more) {
-        last.push_str(look.g.gap);
-    }
-    for (y, text) in (area.y + 1..area.bottom()).zip(&said) {
-        pen.line(Rect { y, height: 1, ..area }, &[seg("   ", look.plain()), seg(text.clone(), look.warn())]);
-    }
-    let head = head_lines(c, area.width).min(area.height);
-    let body = Rect { y: area.y + head, height: area.height - head, ..area };
-    match &c.sheet {
-        Some((_, s)) if !s.lines.is_empty() => s.draw(pen, body, rule, c.yaml.at),
-        _ => {
-            pen.put(body.x + 3, body.y, usize::from(body.width), &format!("its text is not at hand ({})", rule.file), look.dim());
-        }
-    }
-}
-
-/// `nearest rule, 1 of 2`.
-fn place(c: &Case, rule: &RuleView) -> String {
-    let outcome = c.why.as_ref().map(|w| w.outcome);
-    let word = match (outcome, c.rule) {
-        _ if rule.rule.is_empty() => "policy",
-        (Some(Outcome::Allowed | Outcome::NowAllowed), 0) => "allowing rule",
-        (Some(Outcome::DeniedByRule), 0) => "denying rule",
-        (_, 0) => "nearest rule",
-        _ => "rule",
-    };
-    format!("{word}, {} of {}", c.rule + 1, c.rules().len())
 }
 
 #[cfg(test)]

@@ -33,8 +33,9 @@ fn json(engine: &Engine, seq: u64) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-fn patch(m: &Model, engine: &Engine) -> Option<String> {
-    let text = |s: &Suggestion| s.text().into_owned();
+/// The change to try, and what it does besides.
+fn patch(m: &Model, engine: &Engine) -> Option<(String, String)> {
+    let text = |s: &Suggestion| (s.text().into_owned(), s.besides());
     match m.screen()? {
         Screen::Why(c) => c.suggestion.as_ref().map(text),
         _ => suggestion(engine, link::cause(m)?, &m.ground(engine)).as_ref().map(text),
@@ -60,11 +61,12 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
     let Some(what) = MENU.iter().find(|(k, _)| *k == letter).map(|(_, w)| *w) else {
         return toast(m, Tone::Info, format!("nothing is copied by {letter}; y shows what is"));
     };
+    let (patch, besides) = if letter == 'p' { patch(m, engine).unzip() } else { (None, None) };
     let text = match letter {
         'r' => selected_flow(m, engine).and_then(|seq| flows::row_text(m, engine, seq)),
         'j' => selected_flow(m, engine).and_then(|seq| json(engine, seq)),
         'y' => board::yaml_text(m, engine),
-        'p' => patch(m, engine),
+        'p' => patch,
         'v' => value(m).map(str::to_owned),
         'f' => link::filter(m, engine),
         _ => link::command(m, engine),
@@ -77,7 +79,11 @@ pub fn choose(m: &mut Model, engine: &Engine, key: Key) {
             } else {
                 format!("copied {what}: {}", clip(&t, 200, "…"))
             };
-            toast(m, Tone::Info, said);
+            // What it lets through besides is said wherever it is copied, also where no page showed it.
+            match besides.filter(|b| !b.is_empty()) {
+                Some(b) => toast(m, Tone::Error, format!("{said}; {b}")),
+                None => toast(m, Tone::Info, said),
+            }
             m.effects.push(Effect::Copy(t));
         }
         None => {

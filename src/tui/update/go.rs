@@ -119,8 +119,11 @@ pub fn back(m: &mut Model) {
     if m.in_pane {
         m.in_pane = false;
         m.drops.selected = None;
-    } else {
-        trail::pop(m);
+        return;
+    }
+    match m.stack.last_mut() {
+        Some(Screen::Why(c)) if c.whole.is_some() => c.whole = None,
+        _ => trail::pop(m),
     }
 }
 

@@ -18,7 +18,7 @@ use super::action::Action;
 use super::board::Sort;
 use super::causes::{CauseLine, Seen};
 use super::key::Key;
-use super::model::{Effect, Menu, Model, Screen, Toast, Tone};
+use super::model::{Effect, Menu, Model, Screen, Scroll, Toast, Tone};
 use super::screen::{drops, flows};
 use super::text::many;
 use crate::engine::causes::State;
@@ -107,6 +107,7 @@ pub fn blocked(m: &Model, engine: &Engine, action: Action, on: &Screen) -> Optio
         (Action::NextChange, Screen::Timeline(_)) | (Action::NextCause, _) if m.played().is_some() => None,
         (Action::NextChange | Action::PrevChange, _) if engine.changes().next().is_none() => Some("no policy changed so far"),
         (Action::Describe, Screen::Why(c)) if c.seq.is_none() => Some("no flow of this cause is held any more"),
+        (Action::Whole, Screen::Why(c)) if c.suggestion.is_none() => Some("no change is proposed here"),
         (Action::NextRule | Action::PrevRule, Screen::Why(c)) if c.rules().len() < 2 => Some("there is no other rule"),
         (Action::NextCause | Action::PrevCause, _) if m.causes().next().is_none() => {
             Some(match (engine.causes().is_empty(), m.unlisted().0) {
@@ -192,6 +193,7 @@ fn act(m: &mut Model, engine: &Engine, action: Action, asked: bool) {
         Action::PrevChange => board::change(m, engine, -1),
         Action::Seek => tape::seek(m, engine),
         Action::Contrast => contrast(m, engine),
+        Action::Whole => whole(m),
         Action::Ledger => trail::root(m, Some(Screen::Ledger(Default::default()))),
         Action::Suspend => m.effects.push(Effect::Suspend),
         Action::Redraw => m.effects.push(Effect::Redraw),
@@ -255,6 +257,7 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
                 v.select(at.saturating_add_signed(by), engine, page);
             }
         }
+        Some(Screen::Why(c)) if c.whole.is_some() => c.whole.iter_mut().for_each(|s| s.by(by)),
         // The evidence scrolls to its end, then the YAML; and back in the other order.
         // At its top the page is as it was opened: the YAML at its line.
         Some(Screen::Why(c)) if by == isize::MIN => (c.scroll.at, c.placed) = (0, None),
@@ -276,6 +279,7 @@ fn step(m: &mut Model, engine: &Engine, by: isize) {
 fn rule(m: &mut Model, by: isize) {
     if let Some(Screen::Why(c)) = m.stack.last_mut() {
         let n = c.rules().len().max(1);
+        c.whole = None;
         c.rule = (c.rule + n).saturating_add_signed(by) % n;
     }
 }
@@ -287,7 +291,14 @@ fn contrast(m: &mut Model, engine: &Engine) {
             (None, Some(id)) => Some((engine.store().len() as u64, engine.contrast_of(id, CONTRASTED))),
             _ => None,
         };
-        (c.scroll.at, c.placed) = (0, None);
+        (c.scroll.at, c.placed, c.whole) = (0, None, None);
+    }
+}
+
+/// The change to try, alone on the page; and back.
+fn whole(m: &mut Model) {
+    if let Some(Screen::Why(c)) = m.stack.last_mut() {
+        c.whole = if c.whole.is_some() { None } else { Some(Scroll::default()) };
     }
 }
 
@@ -423,6 +434,7 @@ fn causes(m: &mut Model, engine: &Engine) {
             all,
             seen: all,
             state: engine.state(c, now),
+            defied: c.is_defied(),
             audit: c.audit,
             foreseen: c.foreseen.is_some(),
             foretold: false,
