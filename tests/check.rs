@@ -65,10 +65,12 @@ fn world() -> Value {
 
 /// A packet of a connection to a port.
 fn flow(src: Value, dst: Value, port: u16, direction: &str, verdict: &str) -> Value {
+    // What leaves its sender goes to the stack; what reaches its receiver to the endpoint.
+    let point = if direction == "EGRESS" { 3 } else { 0 };
     let mut f = json!({
         "time": "2026-01-31T14:00:00Z", "verdict": verdict, "is_reply": false, "traffic_direction": direction,
         "l4": {"TCP": {"source_port": 40_000, "destination_port": port, "flags": {"SYN": true}}},
-        "source": src, "destination": dst, "Type": "L3_L4", "event_type": {"type": 4},
+        "source": src, "destination": dst, "Type": "L3_L4", "event_type": {"type": 4, "sub_type": point},
     });
     if verdict == "DROPPED" {
         f["drop_reason_desc"] = json!("POLICY_DENIED");
