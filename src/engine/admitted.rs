@@ -412,6 +412,8 @@ fn by(e: &Explanation) -> By {
     };
     let rule = |p: &PolicyRef| p.rule.as_ref().map_or_else(|| p.path(), |r| format!("{} {r}", p.path()));
     let rules: Vec<String> = if why.outcome == Outcome::Allowed { why.policies.iter().map(rule).collect() } else { Vec::new() };
+    // What is named near a change is so by either version; what is older than all that is known, or was only just written, need not be.
+    let stands = why.agreement == Agreement::Agrees || why.as_of.as_ref().is_some_and(|a| a.known_from.is_none() && !a.near.is_empty());
     match lane.state {
         LaneState::NotManaged => By::Outside,
         LaneState::Denied => By::Unknown(format!("it passed, though: {}", lane.text)),
@@ -419,7 +421,7 @@ fn by(e: &Explanation) -> By {
         _ if why.outcome == Outcome::Undecidable => {
             By::Unknown(doubt(why).unwrap_or_else(|| format!("not known without {}", few(why.missing.iter().cloned(), NAMED))))
         }
-        LaneState::Allowed if !rules.is_empty() => By::Rule(rules.join(", ")),
+        LaneState::Allowed if stands && !rules.is_empty() => By::Rule(rules.join(", ")),
         LaneState::Allowed | LaneState::Open => match doubt(why) {
             Some(doubt) => By::Unknown(doubt),
             // Policies select it, and none of them isolates.

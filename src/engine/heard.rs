@@ -318,8 +318,9 @@ impl Heard {
 
     /// Books whether anybody is listened to.
     fn note(&mut self, now: Nanos) {
-        let mut linked = self.servers.iter().filter(|s| s.linked).peekable();
-        let listens = !self.over && (linked.peek().is_none() || linked.any(Server::is_heard));
+        // Where there never was a server there is something else to listen to.
+        let mut linked = self.servers.iter().filter(|s| s.linked);
+        let listens = !self.over && (self.by_name.is_empty() || linked.any(Server::is_heard));
         let since = self.all.shut;
         if !listens {
             self.all.shut(now);
@@ -447,6 +448,16 @@ mod tests {
         assert!(!h.would_hear(id(1), s(100), s(1_020)) && h.would_hear(id(1), s(100), s(1_031)));
         assert!(h.misses(s(200), s(260)) && h.misses(s(100), s(160)) && h.misses(s(990), s(1_050)));
         assert!(!h.misses(s(100), s(110)) && !h.misses(s(1_000), s(1_050)));
+    }
+
+    #[test]
+    fn when_the_last_server_has_left_nobody_is_heard() {
+        let mut h = two();
+        for server in ["a", "b"] {
+            down(&mut h, server, 110);
+            h.link(&Link::Left { server: server.into() }, s(120));
+        }
+        assert!(h.is_deaf() && h.upto(s(1_000)) == s(110));
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl Engine {
         // Drops that nobody is asked for stay away without being fixed, and what passed meanwhile proves nothing afterwards.
         let limited = || !self.captures.limits().is_empty();
         match cause.state(now) {
-            State::Fixed if !limited() => State::Fixed,
+            // The time without a drop counts as far as one would have been heard.
+            State::Fixed if !limited() && cause.state(self.heard.upto_of(cause.id, now)) == State::Fixed => State::Fixed,
             State::Fixed | State::Quiet if !self.heard.would_hear(cause.id, cause.last, now) => State::Unheard,
             State::Fixed => State::Quiet,
             state => state,

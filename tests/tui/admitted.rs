@@ -3,7 +3,7 @@ use crate::kit::*;
 use flowhy::cmd::audit::{Evidence, audit};
 use flowhy::engine::Engine;
 use flowhy::model::doc::Doc;
-use flowhy::model::input::{Change, Edited, Edits, Input};
+use flowhy::model::input::{At, Change, Edited, Edits, Input, Kind, KindState};
 use flowhy::model::observed::Direction;
 use flowhy::model::time::Nanos;
 use flowhy::tui::App;
@@ -166,6 +166,22 @@ fn nothing_is_open_to_everybody_near_a_change_of_its_policies() {
     app.feed(lines(&flows.iter().map(|f| format!("{f}\n")).collect::<String>()));
     let all = shown_of(app, "9", 160);
     assert!(all.contains(" 1 flow, 1 of them open to everybody "), "{all}");
+}
+
+#[test]
+fn what_passed_before_anything_is_known_of_policies_is_no_rules_doing() {
+    let mut e = bare();
+    let mut world = |second: i64, change: Change| {
+        let at = Some(Nanos::from_parts(1_776_088_920 + second, 0));
+        e.feed(Input::World(At { cluster: "c".into(), at, change }), &mut |_| {});
+    };
+    for (group, kind) in [("networking.k8s.io", "NetworkPolicy"), ("", "Pod"), ("", "Namespace")] {
+        let (group, kind) = (group.to_owned(), kind.to_owned());
+        world(900, Change::Kind(Kind { group, kind, state: KindState::Synced }));
+    }
+    yaml::read("p.yaml", SHOP).0.into_iter().for_each(|d| world(600, Change::Apply(Arc::new(d))));
+    let all = nine(e, &[flow(38, "cart", "db", "INGRESS", TO_ENDPOINT)]);
+    assert!(all.contains("shop/cart") && !all.contains("✓  shop/db") && !all.contains("open to everybody:"), "{all}");
 }
 
 fn rewritten(before: Option<Arc<Doc>>, after: Option<Arc<Doc>>) -> Edited {

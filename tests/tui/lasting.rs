@@ -93,6 +93,17 @@ fn while_the_link_is_down_no_cause_is_quiet_and_no_rate_is_zero() {
 }
 
 #[test]
+fn while_the_link_is_down_nothing_becomes_fixed() {
+    let mut a = live(None);
+    press(&mut a, "2", 80, 24);
+    assert!(line_of(&mut a, "now allowed?").contains("new"));
+    a.feed(vec![down()]);
+    a.tick(60_000);
+    let line = line_of(&mut a, "now allowed?");
+    assert!(line.contains("unheard") && !line.contains("fixed"), "{line}");
+}
+
+#[test]
 fn what_the_capture_leaves_out_is_not_quiet() {
     let mut a = live(Some(Capture::default()));
     press(&mut a, "2:capture port:80<cr>", 80, 24);

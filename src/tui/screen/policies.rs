@@ -3,12 +3,13 @@
 use super::row;
 use crate::engine::Engine;
 use crate::engine::usage::Used;
+use crate::model::time::Nanos;
 use crate::policy::Step;
 use crate::tui::board::{Policies, Sort};
 use crate::tui::model::Model;
-use crate::tui::text::{count, many, short, span};
+use crate::tui::text::{count, many, short, span, width};
 use crate::tui::widget::name::narrowed;
-use crate::tui::widget::pen::{Pen, seg};
+use crate::tui::widget::pen::{Pen, length, seg};
 use ratatui::layout::Rect;
 
 /// Places of the lines in the order they should have.
@@ -62,15 +63,27 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let judging = crate::tui::update::board::judges(m, engine);
     let idle = p.usage.lines.iter().filter(|l| l.is_idle()).count();
     let gone = p.usage.lines.iter().filter(|l| l.gone).count();
+    // What was never asked for, was lost, or is still to be played may have used a policy, and so may what nobody can decide.
+    let limits = engine.captures().limits();
+    let whole = m.played().is_none() && !m.lacks(Nanos(i64::MIN), Nanos(i64::MAX), engine);
+    let sure = whole && limits.is_empty() && !p.usage.is_unsure();
     let mut title = vec![seg(format!(" {}", many((p.usage.lines.len() - gone) as u64, "policy")), look.strong())];
     if gone > 0 {
         title.push(seg(format!(", {gone} not at hand"), look.dim()));
     }
     if !judging && idle > 0 {
-        let what = if p.usage.is_unsure() { "not seen" } else { "without a flow" };
+        let what = if sure { "without a flow" } else { "not seen" };
         title.push(seg(format!(", {} {what}", count(idle as u64)), look.dim()));
     }
-    let limits = engine.captures().limits();
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    // Title, one line of heads.
+    let shown = usize::from(body.height.saturating_sub(1));
+    let below = p.list.lines.len().saturating_sub(shown.max(p.list.at() + 1));
+    if below > 0 && !p.usage.lines.is_empty() {
+        title.push(seg(format!(", {below} more below"), look.dim()));
+    }
+    let room = usize::from(area.width).saturating_sub(length(&title) + 1);
+    let fit = |ways: &[&'static str]| ways.iter().find(|t| width(t) <= room).or(ways.last()).copied().unwrap_or_default();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
         () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),
@@ -82,23 +95,15 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         () if p.usage.unknown > 0 => seg(format!("{} passed undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),
         () if rewritten(engine) => {
-            let text = if area.width < 80 {
-                "allows: by today's "
-            } else {
-                "what was stopped as it was then, allows by the policies as they are "
-            };
-            seg(text, look.dim())
+            let ways = [
+                "what was stopped as it was then, allows by the policies as they are ",
+                "allows by the policies as they are now ",
+                "allows: by today's ",
+            ];
+            seg(fit(&ways), look.dim())
         }
-        () if area.width < 80 => seg("what happened, unfiltered ", look.dim()),
-        () => seg("what happened to every flow; filters do not count ", look.dim()),
+        () => seg(fit(&["what happened to every flow; filters do not count ", "what happened, unfiltered ", "unfiltered "]), look.dim()),
     };
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    // Title, one line of heads.
-    let shown = usize::from(body.height.saturating_sub(1));
-    let below = p.list.lines.len().saturating_sub(shown.max(p.list.at() + 1));
-    if below > 0 && !p.usage.lines.is_empty() {
-        title.push(seg(format!(", {below} more below"), look.dim()));
-    }
     pen.titled(row(area, 0), &title, &[right]);
     if p.usage.lines.is_empty() {
         let text = match (set.given(), judging) {
@@ -143,8 +148,6 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
         );
         let numbers = [(l.allows, look.pass()), (l.denies, look.drop()), (l.isolates, look.drop())];
         if l.is_idle() && !judging {
-            // What was never asked for may have used it, and so may what nobody can decide.
-            let sure = limits.is_empty() && !p.usage.is_unsure();
             let (text, style) = if sure { ("unused", look.warn()) } else { ("not seen", look.dim()) };
             pen.number(at_num, y, 3 * num + 2, text, style);
         }
