@@ -8,7 +8,8 @@ use crate::model::observed::{Direction, L4, Observed, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, Why};
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -278,10 +279,10 @@ impl Causes {
     /// Books one dropped record, which will have the number `seq` in the store. `from`, `to`: workload (or name, or address) of each side.
     /// Returns its cause, and the number of the record before it if that told of the same event.
     pub fn add(&mut self, o: &Observed, at: Nanos, seq: u64, why: &Arc<Why>, from: &str, to: &str) -> Option<(CauseId, Option<u64>)> {
-        let packet = Packet::of(o);
+        let mut packet = Packet::of(o);
         // Every record of the proxy is a request of its own; a connection carries many.
-        let event = if o.l7.is_none() { self.events.seen(&packet, at) } else { None };
-        let seen = event.as_ref().map(|(_, e)| e.cause);
+        let event = if o.l7.is_none() { self.events.seen(&mut packet, at) } else { None };
+        let seen = event.map(|e| e.cause);
         let key = Key::of(o, why, from, to);
         let saved = self.saved.is_some_and(|saved| at > saved);
         if saved && why.outcome == Outcome::NowAllowed {
@@ -303,15 +304,14 @@ impl Causes {
             cause.book(&mut self.by_traffic, o, at, why, from, to);
         }
         // The same packet may be told twice with different reasons (verdict, then drop): that is an event of either.
-        let told = event.filter(|(_, e)| e.cause == id);
+        let told = event.filter(|e| e.cause == id);
         if told.is_none() {
             cause.events += 1;
             cause.beats.add(at);
+            packet.direction = o.direction;
         }
-        let before = told.as_ref().map(|(_, e)| e.last);
-        let (packet, begin) = told.map_or((packet, at), |(called, e)| (called, e.at));
-        self.events.put(packet, Event { at: begin, cause: id, last: seq }, at);
-        Some((id, before))
+        self.events.put(packet, Event { at: told.map_or(at, |e| e.at), cause: id, last: seq }, at);
+        Some((id, told.map(|e| e.last)))
     }
 
     fn open_cause(&mut self, key: Key, o: &Observed, at: Nanos, why: &Arc<Why>, from: &str, to: &str) -> Option<CauseId> {

@@ -1,6 +1,7 @@
 //! What a flow does not say and the world knows: owners, DNS names. Also the flat row of a flow.
 //!
 //! Owns inference of names for people; attribution's own facts (labels, ports) are the policy room's business.
+use super::spell::Spell;
 use super::store::Store;
 use crate::model::observed::{L7, Observed, Party};
 use crate::model::owner;
@@ -14,7 +15,6 @@ use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::world::{Stand, World};
 use foldhash::HashMap;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The flow as an agent would have written it that knew the cluster: pod, namespace, labels and owner of a side that has nothing but
@@ -99,10 +99,10 @@ pub struct Who {
 /// Names of pods, remembered: their owner is looked for among all workloads of a namespace.
 #[derive(Debug, Default)]
 pub struct Names {
-    known: HashMap<String, Arc<Who>>,
+    known: HashMap<Box<[u8]>, Arc<Who>>,
     /// Of each world, as it was then.
     of: HashMap<usize, u64>,
-    key: String,
+    key: Spell,
 }
 
 impl Names {
@@ -117,15 +117,13 @@ impl Names {
         if self.of.insert(home, world.generation()) != Some(world.generation()) || self.known.len() >= Self::MOST {
             self.known.clear();
         }
-        self.key.clear();
-        let (told, owner) = party.workloads.first().map_or(('-', ""), |(_, name)| ('+', name));
-        // No name of Kubernetes has a slash; what a stranger's record has is told apart by the lengths.
-        let _ = write!(self.key, "{home}/{}/{}/{}{}{told}{owner}", party.namespace.len(), party.pod.len(), party.namespace, party.pod);
-        if let Some(who) = self.known.get(&self.key) {
+        let owner = party.workloads.first().map(|(_, name)| name.as_str());
+        self.key.begin().number(home as u64).text(&party.namespace).text(&party.pod).texts(owner.into_iter());
+        if let Some(who) = self.known.get(self.key.bytes()) {
             return who.clone();
         }
         let who = Arc::new(who(party, world));
-        self.known.insert(self.key.clone(), who.clone());
+        self.known.insert(self.key.bytes().into(), who.clone());
         who
     }
 }

@@ -4,7 +4,7 @@
 use crate::model::observed::{Direction, L4, Observed};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::net::IpAddr;
 
 /// Records of one node, 5-tuple and direction within this time are one event: a denied packet makes two records, a verdict and a drop,
@@ -34,7 +34,7 @@ pub(super) fn sides(said: Option<Direction>) -> &'static [Option<Direction>] {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Packet {
     node: String,
-    direction: Option<Direction>,
+    pub direction: Option<Direction>,
     from: (Option<IpAddr>, u16),
     to: (Option<IpAddr>, u16),
     l4: Option<L4>,
@@ -74,13 +74,17 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// The event that a packet's other record opened, if it is still open, and the packet as that record called it.
-    pub fn seen(&self, packet: &Packet, at: Nanos) -> Option<(Packet, Event)> {
-        sides(packet.direction).iter().find_map(|d| {
-            let called = Packet { direction: *d, ..packet.clone() };
-            let event = *self.open.get(&called).filter(|e| is_one_event(at, e.at))?;
-            Some((called, event))
-        })
+    /// The event that a packet's other record opened, if it is still open; the packet is then called as that record called it.
+    pub fn seen(&self, packet: &mut Packet, at: Nanos) -> Option<Event> {
+        let said = packet.direction;
+        for side in sides(said) {
+            packet.direction = *side;
+            if let Some(event) = self.open.get(packet).filter(|e| is_one_event(at, e.at)) {
+                return Some(*event);
+            }
+        }
+        packet.direction = said;
+        None
     }
 
     /// `now`: of the record that tells of it.
@@ -113,10 +117,10 @@ mod tests {
         let cause = CauseId(NonZeroU32::MIN);
         let mut told = 0;
         let mut tell = |events: &mut Events, n: u16, at: Nanos| {
-            let seen = events.seen(&packet(n), at);
+            let mut packet = packet(n);
+            let seen = events.seen(&mut packet, at);
             told += u64::from(seen.is_some());
-            let (packet, begin) = seen.map_or((packet(n), at), |(called, e)| (called, e.at));
-            events.put(packet, Event { at: begin, cause, last: 0 }, at);
+            events.put(packet, Event { at: seen.map_or(at, |e| e.at), cause, last: 0 }, at);
             told
         };
         // A hundred a second for a minute and a half.

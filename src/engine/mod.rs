@@ -186,10 +186,7 @@ impl Engine {
     /// The same; every record goes to `then` afterwards, with what was read of it where it was read as a whole.
     pub fn take(&mut self, input: Input, sink: &mut dyn FnMut(Event<'_>), then: &mut dyn FnMut(&Frame, Option<&GetFlowsResponse>)) {
         match input {
-            Input::Frame(frame) => {
-                let read = self.frame(&frame, sink);
-                then(&frame, read.as_ref());
-            }
+            Input::Frame(frame) => self.frame(&frame, sink, then),
             Input::World(At { change: Change::Ids(ids), .. }) => {
                 self.ids.take(&ids);
                 self.ledger.ids_left_out = self.ids.left_out();
@@ -326,15 +323,16 @@ impl Engine {
         self.links.insert(server, link);
     }
 
-    fn frame(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>)) -> Option<GetFlowsResponse> {
+    /// `then` is called within: a message that was read is two kilobytes, and handing it out would move it.
+    fn frame(&mut self, frame: &Frame, sink: &mut dyn FnMut(Event<'_>), then: &mut dyn FnMut(&Frame, Option<&GetFlowsResponse>)) {
         self.ledger.frames += 1;
         let place = || if frame.line == 0 { frame.from.to_string() } else { format!("{}:{}", frame.from, frame.line) };
         if let Some(reason) = &frame.broken {
             self.ledger.malformed(place(), reason);
-            return None;
+            return then(frame, None);
         }
         if self.plain(frame, sink) {
-            return None;
+            return then(frame, None);
         }
         match decode(frame, &mut self.notes) {
             Ok(Decoded::Blank) => self.ledger.skipped += 1,
@@ -343,7 +341,7 @@ impl Engine {
                 self.clusters.heard(&frame.from);
                 let home = self.clusters.home(&origin(&frame.from, &response));
                 self.response(frame, &response, home, sink);
-                return Some(response);
+                return then(frame, Some(&response));
             }
             // What it says came as a change of the cluster already, if its source reads such lines.
             Ok(other) => {
@@ -354,7 +352,7 @@ impl Engine {
             }
             Err(bad) => self.ledger.malformed(place(), bad.to_string()),
         }
-        None
+        then(frame, None);
     }
 
     /// Handles a flow of which a part suffices; `false` if it has to be decoded.

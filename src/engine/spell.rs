@@ -20,7 +20,7 @@ impl Spell {
         &self.0
     }
 
-    fn number(&mut self, n: impl Into<u64>) -> &mut Self {
+    pub fn number(&mut self, n: impl Into<u64>) -> &mut Self {
         self.0.extend_from_slice(&n.into().to_le_bytes());
         self
     }

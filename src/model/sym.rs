@@ -1,5 +1,5 @@
 //! Interned strings. A flow's names repeat a million times; a row holds four bytes for each.
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// An interned string. `Sym::EMPTY` is the empty string.
@@ -29,7 +29,7 @@ pub struct Interner {
 impl Default for Interner {
     fn default() -> Self {
         let empty: Arc<str> = Arc::from("");
-        Self { by_name: HashMap::from([(empty.clone(), Sym::EMPTY)]), names: vec![empty] }
+        Self { by_name: HashMap::from_iter([(empty.clone(), Sym::EMPTY)]), names: vec![empty] }
     }
 }
 

@@ -21,9 +21,10 @@ use crate::wire::pb::flow::LostEvent;
 use crate::wire::pb::observer::GetFlowsResponse;
 use crate::wire::pb::observer::get_flows_response::ResponseTypes;
 use crate::world::line;
+use memchr::memmem::Finder;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 /// What a kill loses at most.
@@ -32,6 +33,8 @@ const MEMBER: i64 = Nanos::SECOND;
 const NAP: Duration = Duration::from_millis(100);
 /// The cluster's state is said again after so long, by the clock or by the recorded time, but not before [`DEAR`] times its size was written.
 const REPEAT: i64 = 300 * Nanos::SECOND;
+/// What stands in every line of a DNS answer, and in hardly any other.
+static DNS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"dns\""));
 
 /// The thread's own.
 pub(super) struct Writer {
@@ -220,7 +223,7 @@ impl Writer {
 
     /// A DNS answer as it may be written; `None` of what teaches no name.
     fn answer(&mut self, f: &Frame) -> Option<(names::Answer, Vec<u8>)> {
-        if f.codec == Codec::HubbleJson && memchr::memmem::find(&f.bytes, b"\"dns\"").is_none() {
+        if f.codec == Codec::HubbleJson && DNS.find(&f.bytes).is_none() {
             return None;
         }
         let Ok(Decoded::Response(mut r)) = decode_bytes(f.codec, &f.bytes, &mut self.notes) else { return None };

@@ -1,14 +1,19 @@
 //! The time of a line of a recording, without reading the line.
 use crate::model::time::Nanos;
+use memchr::memmem::{Finder, FinderRev};
+use std::sync::LazyLock;
+
+const KEY: &[u8] = b"\"time\":";
+static FIRST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
+static LAST: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(KEY));
 
 /// The last `"time":"…"` near the line's end (the response's), else the first near its beginning (the flow's, or that of the cluster's
 /// state).
 pub fn time_of(line: &[u8]) -> Option<Nanos> {
-    const KEY: &[u8] = b"\"time\":";
     let tail = &line[line.len().saturating_sub(200)..];
     let head = &line[..line.len().min(400)];
-    let at = memchr::memmem::rfind(tail, KEY).and_then(|i| value(&tail[i + KEY.len()..]));
-    at.or_else(|| memchr::memmem::find(head, KEY).and_then(|i| value(&head[i + KEY.len()..])))
+    let at = LAST.rfind(tail).and_then(|i| value(&tail[i + KEY.len()..]));
+    at.or_else(|| FIRST.find(head).and_then(|i| value(&head[i + KEY.len()..])))
 }
 
 fn value(after: &[u8]) -> Option<Nanos> {

@@ -53,8 +53,7 @@ impl<'a> Writer<'a> {
         self.out.push(b'"');
         let bytes = s.as_bytes();
         let (mut done, mut from) = (0, 0);
-        while let Some(at) = bytes.get(from..).and_then(|rest| rest.iter().position(|b| LOOK[usize::from(*b)])).map(|n| from + n) {
-            let b = bytes.get(at).copied().unwrap_or(b' ');
+        while let Some((at, b)) = next(bytes, from) {
             from = at + 1;
             let (text, length): (&[u8], usize) = match b {
                 b'"' => (b"\\\"", 1),
@@ -161,6 +160,31 @@ const LOOK: [bool; 256] = {
     table
 };
 
+/// Whether one of eight bytes is such a byte. Hardly any string has one, so eight are asked at once.
+fn has_any(eight: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let x = u64::from_ne_bytes(eight);
+    // Sets the high bit of a byte that is 0, or of one behind it: of the whole, whether there is one. The second says the same of a
+    // byte below 0x20; `<` and `>` differ in one bit, and so do `"` and `&`.
+    let zero = |y: u64| y.wrapping_sub(ONES) & !y;
+    let control = x.wrapping_sub(ONES * 0x20) & !x;
+    let angle = zero((x | (ONES * 2)) ^ (ONES * u64::from(b'>')));
+    let quote = zero((x | (ONES * 4)) ^ (ONES * u64::from(b'&')));
+    let rest = zero(x ^ (ONES * u64::from(b'\\'))) | zero(x ^ (ONES * 0xe2));
+    (control | angle | quote | rest) & (ONES * 0x80) != 0
+}
+
+/// The next such byte, and where it stands.
+fn next(bytes: &[u8], from: usize) -> Option<(usize, u8)> {
+    let rest = bytes.get(from..)?;
+    let plain = rest.as_chunks::<8>().0.iter().take_while(|eight| !has_any(**eight)).count() * 8;
+    if plain + 8 > rest.len() && rest.last_chunk::<8>().is_some_and(|last| !has_any(*last)) {
+        return None;
+    }
+    let (n, b) = rest.iter().enumerate().skip(plain).find(|(_, b)| LOOK[usize::from(**b)])?;
+    Some((from + n, *b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +201,19 @@ mod tests {
             written(|w| w.string("a\u{1b}\u{0}\n<b>&\u{2028}\u{2029}€\u{7f}\"\\\u{8}\u{c}")),
             "\"a\\u001b\\u0000\\n\\u003cb\\u003e\\u0026\\u2028\\u2029€\u{7f}\\\"\\\\\\b\\f\""
         );
+    }
+
+    #[test]
+    fn every_byte_is_found_wherever_it_stands() {
+        for b in 0..=255u8 {
+            for len in 1..20 {
+                for at in 0..len {
+                    let mut bytes = vec![b'a'; len];
+                    bytes[at] = b;
+                    assert_eq!(next(&bytes, 0), LOOK[usize::from(b)].then_some((at, b)), "{b:#x} at {at} of {len}");
+                }
+            }
+        }
     }
 
     #[test]
