@@ -41,7 +41,12 @@ fn engine(options: Options) -> Engine {
 }
 
 fn fed(seed: u64, seconds: i64) -> Engine {
-    let mut engine = engine(Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, ..Options::default() });
+    let mut engine = engine(Options {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: Some(flowhy::engine::talks::MOST),
+        ..Options::default()
+    });
     let start = Nanos::from_parts(1_790_000_000, 0);
     let mut simulation = Simulation::new(seed, start);
     loop {

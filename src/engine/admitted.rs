@@ -29,6 +29,8 @@ const JUDGED: usize = 16;
 const MOST: usize = 10_000;
 /// Conversations remembered that only their sender's node has shown so far; flows of further ones are not seen at their receivers.
 const MOST_SENT: usize = 10_000;
+/// Conversations remembered with where they are booked; a full memory begins anew, and each is judged once more.
+const MOST_KNOWN: usize = 100_000;
 /// Missing facts named on a line.
 const NAMED: usize = 2;
 
@@ -104,6 +106,8 @@ struct Sent {
     talk: usize,
     line: usize,
     sum: Sum,
+    /// Whether it was answered and nothing showed it at its receiver, when it was held last.
+    answered: bool,
 }
 
 /// What makes two rows one conversation for the judging, by the same versions of policies; symbols hold until the store's next sweep.
@@ -200,6 +204,9 @@ impl Admitted {
             Some(place) => (*place, false),
             None => {
                 let place = self.place(engine, seq, row, sight);
+                if self.known.len() >= MOST_KNOWN {
+                    self.known.clear();
+                }
                 self.known.insert(talk, place);
                 (place, true)
             }
@@ -267,7 +274,7 @@ impl Admitted {
                 let next = self.sent.len();
                 let i = *self.sent_of.entry((talk, line)).or_insert(next);
                 if i == next {
-                    self.sent.push(Sent { talk, line, sum: Sum::NONE });
+                    self.sent.push(Sent { talk, line, sum: Sum::NONE, answered: false });
                 }
                 Place::Sent(i)
             }
@@ -280,10 +287,12 @@ impl Admitted {
     fn sum_up(&mut self, engine: &Engine) -> bool {
         let mut sums: Vec<(Sum, Sight)> = self.lines.iter().map(|l| (l.seen, l.seen_as)).collect();
         let mut left = self.gone;
-        for s in &self.sent {
+        for s in &mut self.sent {
             // Where the receiver's node has shown it too, it is counted there.
-            let talk = engine.talks().get(s.talk).filter(|t| !t.arrived());
-            match sums.get_mut(s.line).filter(|_| talk.is_some_and(crate::model::talk::Talk::answered)) {
+            if let Some(talk) = engine.talks().get(s.talk) {
+                s.answered = talk.answered() && !talk.arrived();
+            }
+            match sums.get_mut(s.line).filter(|_| s.answered) {
                 Some((sum, sight)) => (*sum, *sight) = (sum.plus(s.sum), Sight::Answered),
                 None => left += s.sum.flows,
             }

@@ -89,8 +89,9 @@ pub struct Cause {
     pub example: u64,
     /// A conversation that passed and would be stopped by what was written into the policies at hand; nothing was stopped yet.
     pub foreseen: Option<Arc<Observed>>,
-    /// Numbers of the conversations it stopped, where flows are folded into such.
+    /// Numbers of the conversations it stopped, where flows are folded into such, and whether there were more than are held.
     talks: BTreeSet<usize>,
+    more_talks: bool,
     /// Everything it stopped would pass by the policies at hand as they were written anew.
     mended: bool,
     /// Its traffic was dropped at that time, after the policies at hand were written anew last.
@@ -140,6 +141,11 @@ impl Cause {
     /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
     pub fn talks(&self) -> impl Iterator<Item = usize> {
         self.talks.iter().copied()
+    }
+
+    /// Whether every conversation it stopped is known: what was said of those that are not held any more nobody can ask again.
+    pub fn holds_all_talks(&self) -> bool {
+        !self.talks.is_empty() && !self.more_talks
     }
 
     /// Those from a number on.
@@ -335,6 +341,7 @@ impl Causes {
             example: 0,
             foreseen: None,
             talks: BTreeSet::new(),
+            more_talks: false,
             mended: false,
             defied: None,
             watched: shows_a_fix(o, why),
@@ -429,6 +436,14 @@ impl Causes {
     pub fn shown_by(&mut self, id: CauseId, seq: u64) {
         if let Some(c) = self.causes.get_mut(id.0.get() as usize - 1) {
             c.example = seq;
+        }
+    }
+
+    /// Conversations before a number are not held any more.
+    pub fn forget_talks(&mut self, before: usize) {
+        for c in self.causes.iter_mut().filter(|c| c.talks.first().is_some_and(|n| *n < before)) {
+            c.talks = c.talks.split_off(&before);
+            c.more_talks = true;
         }
     }
 

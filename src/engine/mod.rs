@@ -149,12 +149,12 @@ impl Engine {
             clusters: Clusters::new(policies, options.judge),
             ids: Dictionary::default(),
             captures: Captures::default(),
+            talks: Talks::new(options.fold.unwrap_or(0)),
             options,
             lean,
             named: false,
             store,
             causes: Causes::default(),
-            talks: Talks::default(),
             cover: Cover::default(),
             tally,
             names: enrich::Names::default(),
@@ -408,7 +408,7 @@ impl Engine {
         }
         // What the filter refuses still tells the time.
         self.tell(at);
-        if self.options.fold && in_window {
+        if self.options.fold.is_some() && in_window {
             self.cover.add(&response.node_name, at);
         }
         let asked = self.options.admit.fields();
@@ -452,10 +452,7 @@ impl Engine {
         }
         self.ledger.admitted += 1;
         self.ledger.held += 1;
-        let talk = if self.options.fold { self.talks.add(&enrich::behind(&reported, &self.clusters.get(home).world), at) } else { None };
-        if let Some(talk) = talk {
-            self.talks.of(talk, home);
-        }
+        let talk = if self.options.fold.is_some() { self.talk(&reported, home, at) } else { None };
         let (mut cause, mut before) = (None, None);
         let seq = self.store.seqs().end;
         if let (true, Some(why)) = (denied, &why) {
@@ -505,6 +502,17 @@ impl Engine {
             self.ledger.raw_evicted = self.store.raw_evicted();
         }
         sink(Event { response: Response::Whole(response), why: why.as_ref().filter(|_| explains >= Explain::Drops) });
+    }
+
+    /// Books a record with its conversation; returns that one's number.
+    fn talk(&mut self, reported: &Observed, home: Home, at: Nanos) -> Option<usize> {
+        let first = self.talks.numbers().start;
+        let talk = self.talks.add(&enrich::behind(reported, &self.clusters.get(home).world), at)?;
+        self.talks.of(talk, home);
+        if self.talks.numbers().start != first {
+            self.causes.forget_talks(self.talks.numbers().start);
+        }
+        Some(talk)
     }
 
     /// What a record says, its policy by the name that its number means.

@@ -36,8 +36,8 @@ pub struct Options {
     /// `None`: nothing is held, as a plain filter needs it.
     pub hold: Option<Limits>,
     pub explain: Explain,
-    /// Whether flows are folded into conversations, for what goes over all of them.
-    pub fold: bool,
+    /// How many conversations flows are folded into at most, for what goes over all of them ([`super::talks`]); `None`: they are not.
+    pub fold: Option<usize>,
     /// Whether what is held is counted too (who talks to whom, rates), for screens.
     pub tally: bool,
     pub judge: policy::Options,
@@ -54,6 +54,6 @@ pub struct Options {
 impl Options {
     /// Whether a flow is only filtered and handed on: then nobody asks what lies beyond the filter's fields and the sink's.
     pub fn is_plain(&self) -> bool {
-        self.explain == Explain::Nothing && !self.fold && self.hold.is_none() && !self.admit.fields().needs_derived()
+        self.explain == Explain::Nothing && self.fold.is_none() && self.hold.is_none() && !self.admit.fields().needs_derived()
     }
 }

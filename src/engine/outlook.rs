@@ -47,6 +47,8 @@ pub struct Found {
     pub mended: usize,
     /// Causes that would be new.
     pub foreseen: usize,
+    /// Records of conversations that are not held any more: what it would do to them nobody knows.
+    pub unheld: u64,
     /// The first thing in it that could not be used, and what is in force instead.
     pub fault: Option<String>,
 }
@@ -93,8 +95,7 @@ impl Engine {
         while self.outlook.cause < self.causes.len() {
             let judged = self.causes.iter().nth(self.outlook.cause).filter(|c| c.foreseen.is_none() && is_a_policys(c));
             let from = self.outlook.within;
-            if let Some((id, none, talks)) = judged.map(|c| (c.id, c.talks().next().is_none(), c.talks_from(from).collect::<Vec<usize>>()))
-            {
+            if let Some((id, none, talks)) = judged.map(|c| (c.id, !c.holds_all_talks(), c.talks_from(from).collect::<Vec<usize>>())) {
                 let mut stopped = none;
                 for talk in talks {
                     self.outlook.within = talk + 1;
@@ -114,7 +115,8 @@ impl Engine {
         if self.outlook.before.is_none() {
             self.outlook.before = Some(self.clusters.first_policies());
         }
-        while self.outlook.talk < self.talks.len() {
+        self.outlook.talk = self.outlook.talk.max(self.talks.numbers().start);
+        while self.outlook.talk < self.talks.numbers().end {
             self.foresee(self.outlook.talk);
             self.outlook.talk += 1;
             if !more() {
@@ -124,7 +126,7 @@ impl Engine {
         self.outlook.open = false;
         self.outlook.before = None;
         let foreseen = self.causes.iter().filter(|c| c.foreseen.is_some() && !c.is_mended()).count();
-        Some(Found { foreseen, ..std::mem::take(&mut self.outlook.found) })
+        Some(Found { foreseen, unheld: self.talks.overflow, ..std::mem::take(&mut self.outlook.found) })
     }
 
     /// A drop has come of a conversation. Where an edit mends its cause, it has to be so of this one too; and where that is being found

@@ -5,22 +5,37 @@ use crate::model::reason::{self, Cause as Reason};
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
 use foldhash::HashMap;
+use std::collections::VecDeque;
+use std::ops::Range;
 
-/// Conversations held. Records of further ones are counted in `overflow` and belong to no conversation.
-const MOST_TALKS: usize = 1_000_000;
+/// Conversations that one run holds which goes over all of them at its end: up to three kilobytes each, and who asks for that waits for it.
+pub const MOST: usize = 1_000_000;
+/// Conversations that a screen holds: it is left open for days, and every URL is one of its own. 80 MB.
+pub const SCREEN: usize = 1 << 15;
+/// When there are as many as may be held, this part of them gives way at once: who remembers numbers is told seldom.
+const PART: usize = 8;
 
-/// All conversations, in the order of their first record.
-#[derive(Debug, Default)]
+/// All conversations, in the order of their first record. The oldest give way where there is no room; what is heard of one after that
+/// begins another one.
+#[derive(Debug)]
 pub struct Talks {
-    talks: Vec<Talk>,
+    talks: VecDeque<Talk>,
+    /// Number of the oldest that is held. A number never changes.
+    first: usize,
+    most: usize,
     /// By the spelling of what makes them one.
     ids: HashMap<Box<[u8]>, usize>,
     spell: Spell,
-    /// Records of conversations that found no room.
+    /// Records of conversations that are not held any more.
     pub overflow: u64,
 }
 
 impl Talks {
+    /// For so many at most, and one at least.
+    pub fn new(most: usize) -> Self {
+        Self { talks: VecDeque::new(), first: 0, most: most.max(1), ids: HashMap::default(), spell: Spell::default(), overflow: 0 }
+    }
+
     /// Books one record; returns the number of its conversation. What a socket translated is no packet and belongs to none.
     pub fn add(&mut self, o: &Observed, at: Nanos) -> Option<usize> {
         if matches!(o.verdict, Verdict::Traced | Verdict::Translated) {
@@ -31,15 +46,14 @@ impl Talks {
         let reply = reply || found.is_some_and(|(_, turned)| turned);
         let id = match found {
             Some((id, _)) => id,
-            None if self.talks.len() >= MOST_TALKS => {
-                self.overflow += 1;
-                return None;
-            }
             None => {
-                let id = self.talks.len();
+                if self.talks.len() >= self.most {
+                    self.make_room();
+                }
+                let id = self.numbers().end;
                 self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push(Talk {
+                self.talks.push_back(Talk {
                     flow: sent.flow(),
                     egress,
                     ingress,
@@ -53,7 +67,7 @@ impl Talks {
                 id
             }
         };
-        let talk = self.talks.get_mut(id)?;
+        let talk = self.talks.get_mut(id.checked_sub(self.first)?)?;
         talk.first = talk.first.min(at);
         talk.last = talk.last.max(at);
         if sent.is_reply.is_some() {
@@ -80,14 +94,14 @@ impl Talks {
     /// Books the cluster of a record of a conversation, by its place from 1; 0 says nothing.
     pub fn of(&mut self, id: usize, home: usize) {
         let home = u8::try_from(home).unwrap_or(Talk::SEVERAL);
-        if let Some(talk) = self.talks.get_mut(id).filter(|t| home != 0 && t.home != home) {
+        if let Some(talk) = self.get_mut(id).filter(|t| home != 0 && t.home != home) {
             talk.home = if talk.home == 0 { home } else { Talk::SEVERAL };
         }
     }
 
     /// Books the number in the store of a record of a conversation.
     pub fn shown_by(&mut self, id: usize, seq: u64) {
-        if let Some(talk) = self.talks.get_mut(id) {
+        if let Some(talk) = self.get_mut(id) {
             talk.example = Some(seq);
         }
     }
@@ -113,7 +127,7 @@ impl Talks {
             // Who began is known from here on.
             let id = ids.remove(Sent { is_reply: None, ..*sent }.spelled(spell))?;
             ids.insert(sent.spelled(spell).into(), id);
-            self.talks.get_mut(id)?.flow.is_reply = sent.is_reply;
+            self.talks.get_mut(id.checked_sub(self.first)?)?.flow.is_reply = sent.is_reply;
             return Some((id, false));
         }
         let told = Sent { is_reply: Some(false), ..*sent };
@@ -124,12 +138,31 @@ impl Talks {
         ids.get(turned.spelled(spell)).map(|id| (*id, true))
     }
 
+    /// Lets the oldest go.
+    fn make_room(&mut self) {
+        for talk in self.talks.drain(..(self.most / PART).max(1).min(self.talks.len())) {
+            self.first += 1;
+            self.overflow += talk.seen().records() + talk.replies;
+        }
+        let first = self.first;
+        self.ids.retain(|_, id| *id >= first);
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Talk> {
         self.talks.iter()
     }
 
+    /// Numbers of those that are held.
+    pub fn numbers(&self) -> Range<usize> {
+        self.first..self.first + self.talks.len()
+    }
+
     pub fn get(&self, id: usize) -> Option<&Talk> {
-        self.talks.get(id)
+        self.talks.get(id.checked_sub(self.first)?)
+    }
+
+    fn get_mut(&mut self, id: usize) -> Option<&mut Talk> {
+        self.talks.get_mut(id.checked_sub(self.first)?)
     }
 
     pub fn len(&self) -> usize {
@@ -252,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_reply_belongs_to_the_conversation_it_answers() {
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         t.add(&record(false, Verdict::Forwarded), Nanos(5));
         t.add(&record(true, Verdict::Forwarded), Nanos(6));
         t.add(&record(false, Verdict::Dropped), Nanos(4));
@@ -264,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_drop_that_no_policy_caused_is_counted_apart() {
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         t.add(&Observed { drop_reason: 130, ..record(false, Verdict::Dropped) }, Nanos(1));
         t.add(&record(false, Verdict::Forwarded), Nanos(2));
         assert!(t.iter().all(|t| t.seen().other == 1 && t.worked()));
@@ -272,7 +305,7 @@ mod tests {
 
     #[test]
     fn both_ends_see_one_conversation_and_know_different_things() {
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         let mut at_sender = record(false, Verdict::Forwarded);
         at_sender.src.workloads = vec![("Deployment".into(), "cart".into())];
         let mut at_receiver = Observed { direction: Some(Direction::Ingress), ..record(false, Verdict::Dropped) };
@@ -287,7 +320,7 @@ mod tests {
     #[test]
     fn records_that_do_not_say_who_began_join_those_that_do() {
         let overlay = |reply: bool| Observed { is_reply: None, direction: None, ..record(reply, Verdict::Forwarded) };
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         t.add(&overlay(false), Nanos(1));
         assert_eq!(t.get(0).unwrap().flow.is_reply, None);
         t.add(&record(false, Verdict::Forwarded), Nanos(2));
@@ -300,19 +333,34 @@ mod tests {
     #[test]
     fn a_policys_drop_is_of_a_first_packet_unless_the_packet_shows_otherwise() {
         let drop = |syn| Observed { is_reply: None, drop_reason: 133, syn, ..record(false, Verdict::Dropped) };
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         t.add(&drop(None), Nanos(1));
         t.add(&record(false, Verdict::Dropped), Nanos(1));
         assert_eq!((t.len(), t.get(0).unwrap().egress.dropped), (1, 2));
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         t.add(&drop(Some(false)), Nanos(1));
         assert_eq!(t.get(0).unwrap().flow.is_reply, None);
     }
 
     #[test]
     fn what_a_socket_translated_is_no_packet() {
-        let mut t = Talks::default();
+        let mut t = Talks::new(9);
         assert_eq!(t.add(&record(false, Verdict::Traced), Nanos(1)), None);
         assert!(t.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_conversation_gives_way_and_its_records_are_counted() {
+        let mut t = Talks::new(16);
+        let to = |port| Observed { dst_port: port, ..record(false, Verdict::Forwarded) };
+        (0..16).for_each(|port| assert_eq!(t.add(&to(port), Nanos(1)), Some(usize::from(port))));
+        t.add(&to(0), Nanos(2));
+        assert_eq!((t.numbers(), t.overflow), (0..16, 0));
+        assert_eq!(t.add(&to(16), Nanos(3)), Some(16));
+        assert_eq!((t.numbers(), t.overflow), (2..17, 3));
+        assert!(t.get(1).is_none() && t.get(2).is_some_and(|t| t.flow.dst_port == 2));
+        // What is heard of one again begins another one; those that are held go on.
+        assert_eq!((t.add(&to(0), Nanos(4)), t.add(&to(5), Nanos(4))), (Some(17), Some(5)));
+        assert_eq!(t.get(5).map(|t| (t.egress.forwarded, t.first, t.last)), Some((2, Nanos(1), Nanos(4))));
     }
 }

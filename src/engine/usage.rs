@@ -11,6 +11,7 @@ use crate::model::why::{Outcome, PolicyRef};
 use crate::policy::eval::{Decision, Judgement};
 use crate::policy::ruling_of;
 use foldhash::HashMap;
+use std::collections::VecDeque;
 
 /// Conversations looked at between two questions whether time is up.
 const SLICE: usize = 16;
@@ -68,26 +69,30 @@ pub struct Usage {
     pub undecided: u64,
     /// Drops whose causes found no room: which policy stopped them is not held, so that each may have stopped more.
     pub unheld: u64,
+    /// Records of conversations that are not held any more: each policy may have let more pass.
+    pub forgotten: u64,
     generation: Option<u64>,
     places: HashMap<(Home, PolicyRef), usize>,
     /// Distinct findings, and which one each conversation has.
     findings: Vec<(Vec<Say>, bool)>,
     ids: HashMap<(Vec<Say>, bool), u32>,
-    of: Vec<u32>,
+    of: VecDeque<u32>,
+    /// Number of the first of them.
+    first: usize,
 }
 
 impl Usage {
     /// Whether a policy without a number may have decided on something all the same, since of some flows or drops nobody knows by which
     /// policy it was.
     pub fn is_unsure(&self) -> bool {
-        self.unknown + self.undecided + self.unheld > 0
+        self.unknown + self.undecided + self.unheld + self.forgotten > 0
     }
 
     /// Judges conversations that were not judged yet while `more` allows. Returns whether something changed.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
         let generation = engine.clusters.generation();
         if self.generation != Some(generation) {
-            *self = Self { generation: Some(generation), ..Self::default() };
+            *self = Self { generation: Some(generation), first: engine.talks().numbers().start, ..Self::default() };
             for home in engine.clusters.homes() {
                 for p in engine.policies_of(home).iter() {
                     if self.places.insert((home, p.id.clone()), 0).is_none() {
@@ -100,8 +105,9 @@ impl Usage {
         } else if !self.behind(engine) {
             return false;
         }
+        self.let_go(engine);
         for n in 1.. {
-            let Some(talk) = engine.talks().get(self.of.len()) else { break };
+            let Some(talk) = engine.talks().get(self.upto()) else { break };
             let mut says = Vec::new();
             // Of which cluster it is may not be known: then nobody knows by which policy it passed.
             let home = engine.home_of_talk(talk);
@@ -123,7 +129,7 @@ impl Usage {
             if id == next {
                 self.findings.push(finding);
             }
-            self.of.push(id);
+            self.of.push_back(id);
             if n % SLICE == 0 && !more() {
                 break;
             }
@@ -141,7 +147,7 @@ impl Usage {
 
     /// Whether conversations wait to be judged.
     pub fn behind(&self, engine: &Engine) -> bool {
-        self.generation != Some(engine.clusters.generation()) || self.of.len() < engine.talks().len()
+        self.generation != Some(engine.clusters.generation()) || self.upto() < engine.talks().numbers().end
     }
 
     /// How many conversations were judged.
@@ -149,8 +155,21 @@ impl Usage {
         self.of.len()
     }
 
+    /// Number of the next conversation to be judged.
+    fn upto(&self) -> usize {
+        self.first + self.of.len()
+    }
+
+    /// Conversations that are not held any more are not counted any more.
+    fn let_go(&mut self, engine: &Engine) {
+        let gone = engine.talks().numbers().start - self.first;
+        self.of.drain(..gone.min(self.of.len()));
+        self.first += gone;
+    }
+
     /// Counts the flows: what passed of the conversations judged so far, and what was stopped.
     pub fn count(&mut self, engine: &Engine) {
+        self.let_go(engine);
         // By finding: records that passed in either direction.
         let mut sums = vec![[0u64; 2]; self.findings.len()];
         for (talk, id) in engine.talks().iter().zip(&self.of) {
@@ -163,7 +182,7 @@ impl Usage {
         for l in &mut self.lines {
             (l.allows, l.denies, l.isolates, l.has_say) = (0, 0, 0, false);
         }
-        (self.unknown, self.undecided, self.unheld) = (0, 0, engine.causes().overflow);
+        (self.unknown, self.undecided, self.unheld, self.forgotten) = (0, 0, engine.causes().overflow, engine.talks().overflow);
         for ((says, unknown), [egress, ingress]) in self.findings.iter().zip(sums) {
             self.unknown += if *unknown { egress.max(ingress) } else { 0 };
             let mut before = None;
@@ -237,7 +256,12 @@ mod tests {
 
     #[test]
     fn a_policy_of_a_second_cluster_is_at_hand_and_counts_for_its_own() {
-        let mut engine = Engine::new(Options { explain: Explain::Drops, fold: true, hold: Some(Limits::default()), ..Options::default() });
+        let mut engine = Engine::new(Options {
+            explain: Explain::Drops,
+            fold: Some(crate::engine::talks::SCREEN),
+            hold: Some(Limits::default()),
+            ..Options::default()
+        });
         for cluster in ["east", "west"] {
             let text =
                 "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: pay}\nspec: {podSelector: {}}\n";
@@ -254,5 +278,53 @@ mod tests {
         usage.count(&engine);
         let lines: Vec<_> = usage.lines.iter().map(|l| (l.name(), l.stopped(), l.gone)).collect();
         assert_eq!(lines, [("east: pay/deny".to_owned(), 0, false), ("west: pay/deny".to_owned(), 1, false)]);
+    }
+
+    fn seen(port: u16, dropped: bool) -> Input {
+        let verdict = if dropped {
+            r#""verdict":"DROPPED","drop_reason":133,"drop_reason_desc":"POLICY_DENY","event_type":{"type":1,"sub_type":133}"#
+        } else {
+            r#""verdict":"FORWARDED","is_reply":false"#
+        };
+        let side = |name: &str, id: u32| {
+            format!(
+                r#"{{"identity":{id},"namespace":"pay","pod_name":"{name}-0","labels":["k8s:app={name}","k8s:io.kubernetes.pod.namespace=pay"]}}"#
+            )
+        };
+        let line = format!(
+            r#"{{"flow":{{"time":"2026-04-13T14:02:00Z",{verdict},"traffic_direction":"INGRESS","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":{port},"flags":{{"SYN":true}}}}}},"source":{},"destination":{}}},"time":"2026-04-13T14:02:00Z"}}"#,
+            side("web", 1000),
+            side("db", 1001)
+        );
+        Input::Frame(Frame { codec: Codec::HubbleJson, from: "s".into(), line: 0, bytes: line.into_bytes().into(), broken: None })
+    }
+
+    #[test]
+    fn of_conversations_that_gave_way_nothing_is_counted_and_it_is_said() {
+        let mut engine =
+            Engine::new(Options { explain: Explain::Drops, fold: Some(8), hold: Some(Limits::default()), ..Options::default() });
+        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: few, namespace: pay}\nspec: {podSelector: {matchLabels: {app: db}}, ingress: [{ports: [{port: 81, endPort: 99}]}]}\n";
+        yaml::read("p.yaml", text).0.into_iter().for_each(|d| engine.give(Change::Apply(Arc::new(d))));
+        let mut usage = Usage::default();
+        let mut count = |engine: &Engine| {
+            while usage.behind(engine) {
+                usage.advance(engine, &mut || true);
+            }
+            usage.count(engine);
+            (usage.lines[0].allows, usage.forgotten, usage.is_unsure(), usage.judged())
+        };
+        engine.feed(seen(80, true), &mut |_| {});
+        (81..88).for_each(|port| engine.feed(seen(port, false), &mut |_| {}));
+        assert_eq!(count(&engine), (7, 0, false, 8));
+        let whole = |engine: &Engine| engine.causes().iter().map(super::super::causes::Cause::holds_all_talks).collect::<Vec<_>>();
+        assert_eq!(whole(&engine), [true]);
+        engine.feed(seen(88, false), &mut |_| {});
+        assert_eq!(count(&engine), (8, 1, true, 8));
+        assert_eq!(whole(&engine), [false], "nobody can say of all that it stopped whether it would pass");
+        // Many between two looks.
+        (89..99).for_each(|port| engine.feed(seen(port, false), &mut |_| {}));
+        assert_eq!(count(&engine), (8, 11, true, 8));
+        let cause = engine.causes().iter().next().unwrap();
+        assert_eq!(engine.suggest(cause, &engine.ground(), "").of, 0);
     }
 }

@@ -87,7 +87,7 @@ pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -
     let engine = engine::Options {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: true,
+        fold: Some(engine::talks::SCREEN),
         tally: true,
         judge,
         ..engine::Options::default()

@@ -82,6 +82,12 @@ impl View {
         }
     }
 
+    /// Lets go what was found: it is found again when somebody looks.
+    pub fn shed(&mut self) {
+        (self.hits, self.causes, self.waiting) = Default::default();
+        (self.lo, self.since, self.counted) = (self.hi, None, None);
+    }
+
     /// The same place under another filter: selection, following and pause stay.
     pub fn refilter(&self, filter: Predicate, engine: &Engine) -> Self {
         let anchor = self.selected(engine).unwrap_or(self.anchor);

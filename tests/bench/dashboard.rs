@@ -59,7 +59,13 @@ pub fn run(part: Option<&str>) -> bool {
 
 fn held() {
     println!("\nDashboard: {HELD} flows held, 200×60; time of one core\n");
-    let run = Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Options::default() };
+    let run = Options {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: Some(flowhy::engine::talks::SCREEN),
+        tally: true,
+        ..Options::default()
+    };
     let mut engine = Engine::new(run);
     for (file, text) in demo::manifests() {
         yaml::read(file, text).0.into_iter().for_each(|d| engine.give(Change::Apply(Arc::new(d))));

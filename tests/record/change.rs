@@ -14,7 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn engine() -> Engine {
-    Engine::new(Options { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, ..Options::default() })
+    Engine::new(Options {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: Some(flowhy::engine::talks::MOST),
+        ..Options::default()
+    })
 }
 
 fn at(time: Nanos, change: Change) -> Input {

@@ -14,7 +14,13 @@ pub const POLICIES: &str = include_str!("policies.yaml");
 
 /// One that was given nothing.
 pub fn bare() -> Engine {
-    Engine::new(Run { hold: Some(Limits::default()), explain: Explain::Drops, fold: true, tally: true, ..Run::default() })
+    Engine::new(Run {
+        hold: Some(Limits::default()),
+        explain: Explain::Drops,
+        fold: Some(flowhy::engine::talks::SCREEN),
+        tally: true,
+        ..Run::default()
+    })
 }
 
 pub fn engine() -> Engine {

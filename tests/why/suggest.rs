@@ -2,7 +2,7 @@
 use super::reader;
 use super::scene::{Scene, drop, pod, world_ip};
 use super::{SHOP, cart, db, patch};
-use flowhy::engine::talks::Talks;
+use flowhy::engine::talks::{self, Talks};
 use flowhy::model::observed::{Direction as D, L4, L7, Observed, Party, Verdict};
 use flowhy::model::suggestion::Suggestion;
 use flowhy::model::time::Nanos;
@@ -34,7 +34,7 @@ impl Case {
     pub fn sure(&self) -> Suggestion {
         let s = self.scene(&self.files);
         let why = s.explain(&self.flows[0]).1.why;
-        let mut talks = Talks::default();
+        let mut talks = Talks::new(talks::MOST);
         for f in &self.flows {
             talks.add(f, Nanos(Nanos::SECOND));
         }
@@ -262,7 +262,7 @@ fn a_cause_of_several_workloads_is_mended_in_the_policy_of_each() {
     let s = c.scene(&c.files);
     let dns = || pod("kube-system", "coredns-x", "k8s-app=kube-dns");
     let flows = [cart(), db()].map(|src| drop(src, dns(), L4::Udp, 53, Some(D::Egress)));
-    let mut talks = Talks::default();
+    let mut talks = Talks::new(talks::MOST);
     for f in &flows {
         talks.add(f, Nanos(Nanos::SECOND));
     }
@@ -369,7 +369,7 @@ fn the_text_keeps_its_style() {
     let c = case(&[("-", SHOP)], flow());
     let s = c.scene(&c.files);
     let why = s.explain(&c.flows[0]).1.why;
-    let mut talks = Talks::default();
+    let mut talks = Talks::new(talks::MOST);
     talks.add(&c.flows[0], Nanos(0));
     let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
     let out = suggest(&Ask { why: &why, audit: false, talks: &[0], lost: 0, filter: "", unheld: 0 }, &ground);
@@ -404,7 +404,7 @@ fn a_query_string_on_one_path_opens_no_query_strings_on_the_others() {
     let c = case(&[("p.yaml", &p)], vec![put("http://db/plain"), put("http://db/find?x=1")]);
     let s = c.scene(&c.files);
     let why = s.explain(&c.flows[0]).1.why;
-    let mut talks = Talks::default();
+    let mut talks = Talks::new(talks::MOST);
     for f in &c.flows {
         talks.add(f, Nanos(Nanos::SECOND));
     }

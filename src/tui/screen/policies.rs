@@ -91,6 +91,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
             let lacking = many(p.usage.unheld, "drop");
             seg(format!("at least so many stopped: causes of {lacking} found no room "), look.warn())
         }
+        () if p.usage.forgotten > 0 => {
+            let gone = many(p.usage.forgotten, "flow");
+            let whole = format!("at least so many let pass: conversations of {gone} are not held any more ");
+            seg(if width(&whole) <= room { whole } else { format!("{gone} not counted ") }, look.warn())
+        }
         () if p.usage.undecided > 0 => seg(format!("{} undecidable ", many(p.usage.undecided, "drop")), look.dim()),
         () if p.usage.unknown > 0 => seg(format!("{} passed undecidable ", many(p.usage.unknown, "flow")), look.dim()),
         () if !limits.is_empty() => seg(format!("captured with {limits} "), look.warn()),

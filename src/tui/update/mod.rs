@@ -378,6 +378,9 @@ pub fn edited(m: &mut Model, found: &Found) {
     if said.is_empty() {
         said.push("it changes nothing for what was seen".to_owned());
     }
+    if found.unheld > 0 {
+        said.push(format!("not asked: {} of conversations not held any more", many(found.unheld, "flow")));
+    }
     let did = if found.removed { "removed" } else { "saved" };
     toast(m, Tone::Info, format!("{files} {did}: {}", said.join(", ")));
 }

@@ -6,6 +6,8 @@ use crate::tui::model::{Model, Screen, Step};
 const DEEPEST: usize = 32;
 /// Changes remembered; older ones cannot be undone.
 const MOST: usize = 100;
+/// The nearest of them keep what their tables have found, which may be many megabytes.
+const WHOLE: usize = 4;
 
 /// Before a move: the table remembers whether the keys went to its pane. Gives back the cause that was looked at.
 fn leave(m: &mut Model) -> Option<CauseId> {
@@ -41,6 +43,17 @@ fn remember(steps: &mut Vec<Step>, step: Step) {
         steps.remove(0);
     }
     steps.push(step);
+    let far = steps.len().checked_sub(WHOLE + 1).and_then(|i| steps.get_mut(i));
+    let screens = match far {
+        Some(Step::Push(screen)) => std::slice::from_mut(screen),
+        Some(Step::Swap(tail)) => tail.as_mut_slice(),
+        Some(Step::Pop) | None => &mut [],
+    };
+    for screen in screens {
+        if let Screen::Flows(v) = screen {
+            v.shed();
+        }
+    }
 }
 
 /// The list of causes keeps its place as long as there is a way back to it, and takes over the cause that was looked at last.
