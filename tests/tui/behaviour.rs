@@ -178,6 +178,18 @@ fn a_policys_name_that_the_row_had_to_cut_stands_whole_on_the_last_line() {
 }
 
 #[test]
+fn a_table_that_lies_far_back_in_the_history_finds_again_what_it_had() {
+    let mut a = app(options());
+    press(&mut a, "/port:5433<cr><cr><cr>", 80, 24);
+    let there = text(&picture(&mut a, 80, 24));
+    press(&mut a, "2345678", 80, 24);
+    assert!(!text(&picture(&mut a, 80, 24)).contains("cause:"));
+    press(&mut a, "[[[[[[[", 80, 24);
+    assert!(there.contains("cause:") && there.contains("5433"), "{there}");
+    assert_eq!(there, text(&picture(&mut a, 80, 24)));
+}
+
+#[test]
 fn tab_goes_to_the_pane_and_escape_back() {
     let mut a = app(options());
     press(&mut a, "<tab>j<cr>", 80, 24);
