@@ -3,8 +3,9 @@
 #![allow(unsafe_code, reason = "an allocator that counts has no safe form")]
 #![allow(clippy::print_stdout, reason = "the number is the point")]
 use flowhy::demo::{self, Simulation};
+use flowhy::engine::Fold;
 use flowhy::engine::attribute::Attribution;
-use flowhy::engine::talks::{self, Talks};
+use flowhy::engine::talks::Talks;
 use flowhy::engine::tally::Tally;
 use flowhy::engine::{Engine, Explain, Options};
 use flowhy::model::input::{Change, Codec, Frame, Input};
@@ -140,7 +141,7 @@ fn a_flow_like_those_before_it_is_explained_and_folded_without_allocating() {
     }
     let mut flows: Vec<Observed> = flows().iter().map(observed).collect();
     flows.iter().for_each(|o| world.observe(o));
-    let (mut attribution, mut talks) = (Attribution::default(), Talks::new(talks::MOST));
+    let (mut attribution, mut talks) = (Attribution::default(), Talks::new(Fold::First));
     let mut explained = 0;
     let mut pass = |flows: &[Observed]| {
         counted(|| {

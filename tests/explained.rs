@@ -44,7 +44,7 @@ fn fed(seed: u64, seconds: i64) -> Engine {
     let mut engine = engine(Options {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: Some(flowhy::engine::talks::MOST),
+        fold: Some(flowhy::engine::Fold::First),
         ..Options::default()
     });
     let start = Nanos::from_parts(1_790_000_000, 0);

@@ -29,7 +29,8 @@ const JUDGED: usize = 16;
 const MOST: usize = 10_000;
 /// Conversations remembered that only their sender's node has shown so far; flows of further ones are not seen at their receivers.
 const MOST_SENT: usize = 10_000;
-/// Conversations remembered with where they are booked; a full memory begins anew, and each is judged once more.
+/// Conversations remembered with where they are booked, by each version of the policies; a full memory begins anew, and each is judged
+/// once more.
 const MOST_KNOWN: usize = 100_000;
 /// Missing facts named on a line.
 const NAMED: usize = 2;
@@ -103,7 +104,7 @@ pub struct Line {
 /// Flows of a conversation that only its sender's node has shown.
 #[derive(Debug)]
 struct Sent {
-    talk: usize,
+    talk: u64,
     line: usize,
     sum: Sum,
     /// Whether it was answered and nothing showed it at its receiver, when it was held last.
@@ -140,7 +141,7 @@ pub struct Admitted {
     places: HashMap<Key, usize>,
     known: HashMap<Talk, Place>,
     sent: Vec<Sent>,
-    sent_of: HashMap<(usize, usize), usize>,
+    sent_of: HashMap<(u64, usize), usize>,
     /// Of `left`, those of no conversation in `sent`.
     gone: u64,
     sweeps: u64,
@@ -200,14 +201,22 @@ impl Admitted {
         let era = (home, engine.clusters.get(home).era(row.at));
         let sight = sight(engine, seq, row);
         let talk = (era, side(&row.src), side(&row.dst), row.l4, row.dst.port, (sight, row.reply), row.l7.is_some());
-        let (place, judged) = match self.known.get(&talk) {
+        let held = |place: &&Place| match place {
+            // One that is not held any more goes on as another one.
+            Place::Sent(i) => self.sent.get(*i).is_some_and(|s| engine.talks().by_serial(s.talk).is_some()),
+            _ => true,
+        };
+        let (place, judged) = match self.known.get(&talk).filter(held) {
             Some(place) => (*place, false),
             None => {
                 let place = self.place(engine, seq, row, sight);
                 if self.known.len() >= MOST_KNOWN {
                     self.known.clear();
                 }
-                self.known.insert(talk, place);
+                // What is not shown may be as soon as its conversation is held again.
+                if !matches!(place, Place::Left) || engine.talks().overflow == 0 {
+                    self.known.insert(talk, place);
+                }
                 (place, true)
             }
         };
@@ -238,10 +247,11 @@ impl Admitted {
         }
         // A proxy at the sender answers by itself.
         let talk = judged.talk.filter(|_| row.l7.is_none());
-        if sight.is_none() && !judged.outside && (talk.is_none() || self.sent.len() >= MOST_SENT) {
+        let key = (from, to, row.l4, row.dst.port, judged.by, judged.receiver);
+        let met = || talk.zip(self.places.get(&key).copied()).is_some_and(|sent| self.sent_of.contains_key(&sent));
+        if sight.is_none() && !judged.outside && (talk.is_none() || self.sent.len() >= MOST_SENT && !met()) {
             return Place::Left;
         }
-        let key = (from, to, row.l4, row.dst.port, judged.by, judged.receiver);
         let line = match self.places.get(&key) {
             Some(line) => *line,
             None if self.lines.len() >= MOST => return Place::More,
@@ -289,7 +299,7 @@ impl Admitted {
         let mut left = self.gone;
         for s in &mut self.sent {
             // Where the receiver's node has shown it too, it is counted there.
-            if let Some(talk) = engine.talks().get(s.talk) {
+            if let Some(talk) = engine.talks().by_serial(s.talk) {
                 s.answered = talk.answered() && !talk.arrived();
             }
             match sums.get_mut(s.line).filter(|_| s.answered) {
@@ -363,7 +373,7 @@ struct Entry {
     outside: bool,
     /// The packet shows that it is an answer.
     reply: bool,
-    talk: Option<usize>,
+    talk: Option<u64>,
 }
 
 impl Engine {

@@ -4,11 +4,12 @@
 use super::events::{Event, Events, Packet};
 use super::fold::{self, Key};
 use super::pulse::{Beats, Rate};
+use super::talks::Moved;
 use crate::model::observed::{Direction, L4, Observed, Verdict};
 use crate::model::row::CauseId;
 use crate::model::time::Nanos;
 use crate::model::why::{Outcome, Why};
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ pub struct Cause {
     pub example: u64,
     /// A conversation that passed and would be stopped by what was written into the policies at hand; nothing was stopped yet.
     pub foreseen: Option<Arc<Observed>>,
-    /// Numbers of the conversations it stopped, where flows are folded into such, and whether there were more than are held.
+    /// Numbers of the conversations it stopped that are held, where flows are folded into such, and whether there were more.
     talks: BTreeSet<usize>,
     more_talks: bool,
     /// Everything it stopped would pass by the policies at hand as they were written anew.
@@ -138,12 +139,12 @@ impl Cause {
         self.mended && self.defied.is_some()
     }
 
-    /// Numbers of the conversations it stopped, in the order of their first record; none unless flows are folded.
+    /// Numbers of the conversations it stopped that are held, in the order of their first record; none unless flows are folded.
     pub fn talks(&self) -> impl Iterator<Item = usize> {
         self.talks.iter().copied()
     }
 
-    /// Whether every conversation it stopped is known: what was said of those that are not held any more nobody can ask again.
+    /// Whether every conversation it stopped is held: of the others nobody can say what another policy would do.
     pub fn holds_all_talks(&self) -> bool {
         !self.talks.is_empty() && !self.more_talks
     }
@@ -439,11 +440,17 @@ impl Causes {
         }
     }
 
-    /// Conversations before a number are not held any more.
-    pub fn forget_talks(&mut self, before: usize) {
-        for c in self.causes.iter_mut().filter(|c| c.talks.first().is_some_and(|n| *n < before)) {
-            c.talks = c.talks.split_off(&before);
-            c.more_talks = true;
+    /// Numbers of all conversations that causes stopped or would stop.
+    pub fn in_talks(&self) -> HashSet<usize> {
+        self.causes.iter().flat_map(Cause::talks).collect()
+    }
+
+    /// Conversations have other numbers now, or are not held any more.
+    pub fn renumber(&mut self, moved: &Moved) {
+        for c in &mut self.causes {
+            let held: BTreeSet<usize> = c.talks.iter().filter_map(|n| moved.place(*n)).collect();
+            c.more_talks |= held.len() < c.talks.len();
+            c.talks = held;
         }
     }
 

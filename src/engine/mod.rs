@@ -63,7 +63,7 @@ use held::Full;
 pub use held::Sieve;
 use lapses::Lapses;
 use nodes::Nodes;
-pub use options::{Explain, Names, Options};
+pub use options::{Explain, Fold, Names, Options};
 pub use outlook::Found;
 use outlook::Outlook;
 use prost::Message as _;
@@ -149,7 +149,7 @@ impl Engine {
             clusters: Clusters::new(policies, options.judge),
             ids: Dictionary::default(),
             captures: Captures::default(),
-            talks: Talks::new(options.fold.unwrap_or(0)),
+            talks: Talks::new(options.fold.unwrap_or(Fold::First)),
             options,
             lean,
             named: false,
@@ -506,12 +506,13 @@ impl Engine {
 
     /// Books a record with its conversation; returns that one's number.
     fn talk(&mut self, reported: &Observed, home: Home, at: Nanos) -> Option<usize> {
-        let first = self.talks.numbers().start;
+        if self.talks.is_full() {
+            let moved = self.talks.make_room(&self.causes.in_talks());
+            self.causes.renumber(&moved);
+            self.outlook.renumber(&moved);
+        }
         let talk = self.talks.add(&enrich::behind(reported, &self.clusters.get(home).world), at)?;
         self.talks.of(talk, home);
-        if self.talks.numbers().start != first {
-            self.causes.forget_talks(self.talks.numbers().start);
-        }
         Some(talk)
     }
 

@@ -28,6 +28,15 @@ pub enum Names {
     Sought,
 }
 
+/// Which conversations are held where there is no room for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// Those that began first: a report says what it says of whole conversations, and how many records are of others.
+    First,
+    /// Those that were heard last: a screen is left open for days.
+    Latest,
+}
+
 /// How one run differs from another.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -36,8 +45,8 @@ pub struct Options {
     /// `None`: nothing is held, as a plain filter needs it.
     pub hold: Option<Limits>,
     pub explain: Explain,
-    /// How many conversations flows are folded into at most, for what goes over all of them ([`super::talks`]); `None`: they are not.
-    pub fold: Option<usize>,
+    /// How flows are folded into conversations, for what goes over all of them; `None`: they are not.
+    pub fold: Option<Fold>,
     /// Whether what is held is counted too (who talks to whom, rates), for screens.
     pub tally: bool,
     pub judge: policy::Options,

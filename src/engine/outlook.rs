@@ -7,6 +7,7 @@
 use super::Engine;
 use super::causes::Cause;
 use super::clusters::{Home, Origin};
+use super::talks::Moved;
 use crate::model::doc::Fault;
 use crate::model::input::Edits;
 use crate::model::observed::{Direction, Observed, Party, Verdict};
@@ -47,13 +48,18 @@ pub struct Found {
     pub mended: usize,
     /// Causes that would be new.
     pub foreseen: usize,
-    /// Records of conversations that are not held any more: what it would do to them nobody knows.
+    /// Records of conversations that are not held: what it would do to them nobody knows.
     pub unheld: u64,
     /// The first thing in it that could not be used, and what is in force instead.
     pub fault: Option<String>,
 }
 
 impl Outlook {
+    /// Conversations have other numbers now.
+    pub fn renumber(&mut self, moved: &Moved) {
+        (self.within, self.talk) = (moved.held(self.within), moved.held(self.talk));
+    }
+
     /// `faults`: what of it could be read and not used.
     pub fn begin(edits: &Edits, faults: &[&Fault]) -> Self {
         let unread = edits.files.iter().flat_map(|f| &f.faults).next().map(|f| format!("kept as it was: {f}"));
@@ -95,9 +101,10 @@ impl Engine {
         while self.outlook.cause < self.causes.len() {
             let judged = self.causes.iter().nth(self.outlook.cause).filter(|c| c.foreseen.is_none() && is_a_policys(c));
             let from = self.outlook.within;
-            if let Some((id, none, talks)) = judged.map(|c| (c.id, !c.holds_all_talks(), c.talks_from(from).collect::<Vec<usize>>())) {
-                let mut stopped = none;
-                for talk in talks {
+            if let Some((id, whole, talks)) = judged.map(|c| (c.id, c.holds_all_talks(), c.talks_from(from).collect::<Vec<usize>>())) {
+                // Of those that are not held nobody can say that they would pass.
+                let mut stopped = !whole;
+                for talk in talks.into_iter().filter(|_| whole) {
                     self.outlook.within = talk + 1;
                     if !self.passes(talk) {
                         stopped = true;
@@ -115,8 +122,7 @@ impl Engine {
         if self.outlook.before.is_none() {
             self.outlook.before = Some(self.clusters.first_policies());
         }
-        self.outlook.talk = self.outlook.talk.max(self.talks.numbers().start);
-        while self.outlook.talk < self.talks.numbers().end {
+        while self.outlook.talk < self.talks.len() {
             self.foresee(self.outlook.talk);
             self.outlook.talk += 1;
             if !more() {

@@ -12,9 +12,9 @@ impl Engine {
 
     /// The smallest change that lets a cause's traffic through, or why there is none. `filter`: what the capture was limited to.
     pub fn suggest(&self, cause: &Cause, ground: &Ground<'_>, filter: &str) -> Suggestion {
-        let first = self.talks().numbers().start;
-        let talks: Vec<usize> = cause.talks().filter_map(|n| n.checked_sub(first)).collect();
+        let talks: Vec<usize> = cause.talks().collect();
+        let whole = cause.holds_all_talks();
         let (lost, unheld) = (self.ledger().lost_total(), self.talks().overflow);
-        suggest(&Ask { why: &cause.why, audit: cause.audit, talks: &talks, lost, filter, unheld }, ground)
+        suggest(&Ask { why: &cause.why, audit: cause.audit, talks: &talks, whole, lost, filter, unheld }, ground)
     }
 }

@@ -1,39 +1,85 @@
 //! Flows folded into conversations. Owns who began, and the bound; judges nothing.
+use super::Fold;
 use super::spell::Spell;
 use crate::model::observed::{L4, L7, Observed, Party, Verdict};
 use crate::model::reason::{self, Cause as Reason};
 use crate::model::talk::Talk;
 use crate::model::time::Nanos;
-use foldhash::HashMap;
-use std::collections::VecDeque;
-use std::ops::Range;
+use foldhash::{HashMap, HashSet};
 
-/// Conversations that one run holds which goes over all of them at its end: up to three kilobytes each, and who asks for that waits for it.
-pub const MOST: usize = 1_000_000;
-/// Conversations that a screen holds: it is left open for days, and every URL is one of its own. 80 MB.
-pub const SCREEN: usize = 1 << 15;
-/// When there are as many as may be held, this part of them gives way at once: who remembers numbers is told seldom.
-const PART: usize = 8;
+/// Conversations that a report holds, up to three kilobytes each. Records of further ones are counted in `overflow` and belong to none.
+const MOST: usize = 1_000_000;
+/// Conversations that a screen holds, some 80 MB: every URL and every address of the world makes one. When there are as many, those that
+/// were not heard for longest give way, an eighth at once, and what was told of them counts as `overflow`.
+const LATEST: usize = if cfg!(test) { 32 } else { 1 << 15 };
+const EIGHTH: usize = LATEST / 8;
 
-/// All conversations, in the order of their first record. The oldest give way where there is no room; what is heard of one after that
-/// begins another one.
+/// All conversations, in the order of their first record. Numbers are places, and hold until room is made.
 #[derive(Debug)]
 pub struct Talks {
-    talks: VecDeque<Talk>,
-    /// Number of the oldest that is held. A number never changes.
-    first: usize,
-    most: usize,
+    talks: Vec<Talk>,
+    fold: Fold,
+    /// How many have begun.
+    begun: u64,
+    /// How often room was made.
+    sweeps: u64,
     /// By the spelling of what makes them one.
     ids: HashMap<Box<[u8]>, usize>,
     spell: Spell,
-    /// Records of conversations that are not held any more.
+    /// Records of conversations that are not held.
     pub overflow: u64,
 }
 
+/// The places that conversations have now, by those that they had; [`GONE`] of one that is not held any more.
+pub struct Moved(Vec<u32>);
+
+const GONE: u32 = u32::MAX;
+
+impl Moved {
+    pub fn place(&self, of: usize) -> Option<usize> {
+        self.0.get(of).filter(|place| **place != GONE).and_then(|place| usize::try_from(*place).ok())
+    }
+
+    /// How many of the first are still held.
+    pub fn held(&self, of: usize) -> usize {
+        self.0.iter().take(of).filter(|place| **place != GONE).count()
+    }
+}
+
 impl Talks {
-    /// For so many at most, and one at least.
-    pub fn new(most: usize) -> Self {
-        Self { talks: VecDeque::new(), first: 0, most: most.max(1), ids: HashMap::default(), spell: Spell::default(), overflow: 0 }
+    pub fn new(fold: Fold) -> Self {
+        Self { talks: Vec::new(), fold, begun: 0, sweeps: 0, ids: HashMap::default(), spell: Spell::default(), overflow: 0 }
+    }
+
+    /// Whether the next one needs room to be made.
+    pub fn is_full(&self) -> bool {
+        self.fold == Fold::Latest && self.talks.len() >= LATEST
+    }
+
+    /// Lets those go that were not heard for longest; of those that are `needed` only what is more than half of all.
+    pub fn make_room(&mut self, needed: &HashSet<usize>) -> Moved {
+        let mut latest: Vec<usize> = (0..self.talks.len()).collect();
+        latest.sort_by_key(|i| std::cmp::Reverse(self.talks.get(*i).map(|t| t.last)));
+        let (mut needed, mut others): (Vec<usize>, Vec<usize>) = latest.into_iter().partition(|i| needed.contains(i));
+        others.splice(..0, needed.drain(needed.len().min(LATEST / 2)..));
+        let room = (LATEST - EIGHTH).saturating_sub(needed.len());
+        let mut held = vec![false; self.talks.len()];
+        needed.iter().chain(others.iter().take(room)).for_each(|i| held.iter_mut().skip(*i).take(1).for_each(|h| *h = true));
+        let mut next = 0..;
+        let moved = Moved(held.iter().map(|h| if *h { next.next().unwrap_or(GONE) } else { GONE }).collect());
+        for (talk, _) in self.talks.iter().zip(&held).filter(|(_, held)| !**held) {
+            self.overflow += talk.seen().records() + talk.replies;
+        }
+        let mut kept = held.iter();
+        self.talks.retain(|_| kept.next().is_some_and(|held| *held));
+        self.ids.retain(|_, id| moved.place(*id).map(|place| *id = place).is_some());
+        self.sweeps += 1;
+        moved
+    }
+
+    /// Another number whenever room was made: numbers read before mean nothing after.
+    pub fn sweeps(&self) -> u64 {
+        self.sweeps
     }
 
     /// Books one record; returns the number of its conversation. What a socket translated is no packet and belongs to none.
@@ -46,14 +92,16 @@ impl Talks {
         let reply = reply || found.is_some_and(|(_, turned)| turned);
         let id = match found {
             Some((id, _)) => id,
+            None if self.talks.len() >= MOST => {
+                self.overflow += 1;
+                return None;
+            }
             None => {
-                if self.talks.len() >= self.most {
-                    self.make_room();
-                }
-                let id = self.numbers().end;
+                let id = self.talks.len();
+                self.begun += 1;
                 self.ids.insert(sent.spelled(&mut self.spell).into(), id);
                 let (egress, ingress, unsaid) = Default::default();
-                self.talks.push_back(Talk {
+                self.talks.push(Talk {
                     flow: sent.flow(),
                     egress,
                     ingress,
@@ -61,13 +109,14 @@ impl Talks {
                     replies: 0,
                     home: 0,
                     example: None,
+                    serial: self.begun,
                     first: at,
                     last: at,
                 });
                 id
             }
         };
-        let talk = self.talks.get_mut(id.checked_sub(self.first)?)?;
+        let talk = self.talks.get_mut(id)?;
         talk.first = talk.first.min(at);
         talk.last = talk.last.max(at);
         if sent.is_reply.is_some() {
@@ -94,21 +143,27 @@ impl Talks {
     /// Books the cluster of a record of a conversation, by its place from 1; 0 says nothing.
     pub fn of(&mut self, id: usize, home: usize) {
         let home = u8::try_from(home).unwrap_or(Talk::SEVERAL);
-        if let Some(talk) = self.get_mut(id).filter(|t| home != 0 && t.home != home) {
+        if let Some(talk) = self.talks.get_mut(id).filter(|t| home != 0 && t.home != home) {
             talk.home = if talk.home == 0 { home } else { Talk::SEVERAL };
         }
     }
 
     /// Books the number in the store of a record of a conversation.
     pub fn shown_by(&mut self, id: usize, seq: u64) {
-        if let Some(talk) = self.get_mut(id) {
+        if let Some(talk) = self.talks.get_mut(id) {
             talk.example = Some(seq);
         }
     }
 
-    /// The number of the conversation that this record is of, which the one who began it sent and says so.
-    pub fn of_sent(&self, o: &Observed) -> Option<usize> {
-        self.ids.get(Sent::of(o).0.spelled(&mut Spell::default())).copied()
+    /// The serial number of the conversation that this record is of, which the one who began it sent and says so.
+    pub fn of_sent(&self, o: &Observed) -> Option<u64> {
+        let id = self.ids.get(Sent::of(o).0.spelled(&mut Spell::default()))?;
+        self.get(*id).map(|t| t.serial)
+    }
+
+    /// The conversation of a serial number, if it is held.
+    pub fn by_serial(&self, serial: u64) -> Option<&Talk> {
+        self.get(self.talks.binary_search_by_key(&serial, |t| t.serial).ok()?)
     }
 
     /// Whether a record shows who began: as the agent says, or as the packet does.
@@ -127,7 +182,7 @@ impl Talks {
             // Who began is known from here on.
             let id = ids.remove(Sent { is_reply: None, ..*sent }.spelled(spell))?;
             ids.insert(sent.spelled(spell).into(), id);
-            self.talks.get_mut(id.checked_sub(self.first)?)?.flow.is_reply = sent.is_reply;
+            self.talks.get_mut(id)?.flow.is_reply = sent.is_reply;
             return Some((id, false));
         }
         let told = Sent { is_reply: Some(false), ..*sent };
@@ -138,31 +193,12 @@ impl Talks {
         ids.get(turned.spelled(spell)).map(|id| (*id, true))
     }
 
-    /// Lets the oldest go.
-    fn make_room(&mut self) {
-        for talk in self.talks.drain(..(self.most / PART).max(1).min(self.talks.len())) {
-            self.first += 1;
-            self.overflow += talk.seen().records() + talk.replies;
-        }
-        let first = self.first;
-        self.ids.retain(|_, id| *id >= first);
-    }
-
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Talk> {
         self.talks.iter()
     }
 
-    /// Numbers of those that are held.
-    pub fn numbers(&self) -> Range<usize> {
-        self.first..self.first + self.talks.len()
-    }
-
     pub fn get(&self, id: usize) -> Option<&Talk> {
-        self.talks.get(id.checked_sub(self.first)?)
-    }
-
-    fn get_mut(&mut self, id: usize) -> Option<&mut Talk> {
-        self.talks.get_mut(id.checked_sub(self.first)?)
+        self.talks.get(id)
     }
 
     pub fn len(&self) -> usize {
@@ -285,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_reply_belongs_to_the_conversation_it_answers() {
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         t.add(&record(false, Verdict::Forwarded), Nanos(5));
         t.add(&record(true, Verdict::Forwarded), Nanos(6));
         t.add(&record(false, Verdict::Dropped), Nanos(4));
@@ -297,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_drop_that_no_policy_caused_is_counted_apart() {
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         t.add(&Observed { drop_reason: 130, ..record(false, Verdict::Dropped) }, Nanos(1));
         t.add(&record(false, Verdict::Forwarded), Nanos(2));
         assert!(t.iter().all(|t| t.seen().other == 1 && t.worked()));
@@ -305,7 +341,7 @@ mod tests {
 
     #[test]
     fn both_ends_see_one_conversation_and_know_different_things() {
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         let mut at_sender = record(false, Verdict::Forwarded);
         at_sender.src.workloads = vec![("Deployment".into(), "cart".into())];
         let mut at_receiver = Observed { direction: Some(Direction::Ingress), ..record(false, Verdict::Dropped) };
@@ -320,7 +356,7 @@ mod tests {
     #[test]
     fn records_that_do_not_say_who_began_join_those_that_do() {
         let overlay = |reply: bool| Observed { is_reply: None, direction: None, ..record(reply, Verdict::Forwarded) };
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         t.add(&overlay(false), Nanos(1));
         assert_eq!(t.get(0).unwrap().flow.is_reply, None);
         t.add(&record(false, Verdict::Forwarded), Nanos(2));
@@ -333,34 +369,39 @@ mod tests {
     #[test]
     fn a_policys_drop_is_of_a_first_packet_unless_the_packet_shows_otherwise() {
         let drop = |syn| Observed { is_reply: None, drop_reason: 133, syn, ..record(false, Verdict::Dropped) };
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         t.add(&drop(None), Nanos(1));
         t.add(&record(false, Verdict::Dropped), Nanos(1));
         assert_eq!((t.len(), t.get(0).unwrap().egress.dropped), (1, 2));
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         t.add(&drop(Some(false)), Nanos(1));
         assert_eq!(t.get(0).unwrap().flow.is_reply, None);
     }
 
     #[test]
     fn what_a_socket_translated_is_no_packet() {
-        let mut t = Talks::new(9);
+        let mut t = Talks::new(Fold::First);
         assert_eq!(t.add(&record(false, Verdict::Traced), Nanos(1)), None);
         assert!(t.is_empty());
     }
 
     #[test]
-    fn the_oldest_conversation_gives_way_and_its_records_are_counted() {
-        let mut t = Talks::new(16);
+    fn what_was_not_heard_for_longest_gives_way_and_what_a_cause_needs_stays() {
+        let mut t = Talks::new(Fold::Latest);
         let to = |port| Observed { dst_port: port, ..record(false, Verdict::Forwarded) };
-        (0..16).for_each(|port| assert_eq!(t.add(&to(port), Nanos(1)), Some(usize::from(port))));
-        t.add(&to(0), Nanos(2));
-        assert_eq!((t.numbers(), t.overflow), (0..16, 0));
-        assert_eq!(t.add(&to(16), Nanos(3)), Some(16));
-        assert_eq!((t.numbers(), t.overflow), (2..17, 3));
-        assert!(t.get(1).is_none() && t.get(2).is_some_and(|t| t.flow.dst_port == 2));
-        // What is heard of one again begins another one; those that are held go on.
-        assert_eq!((t.add(&to(0), Nanos(4)), t.add(&to(5), Nanos(4))), (Some(17), Some(5)));
-        assert_eq!(t.get(5).map(|t| (t.egress.forwarded, t.first, t.last)), Some((2, Nanos(1), Nanos(4))));
+        (0..32).for_each(|port| assert_eq!(t.add(&to(port), Nanos(i64::from(port))), Some(usize::from(port))));
+        assert!(t.is_full());
+        // The oldest is still heard, and the second is one of a cause.
+        t.add(&to(0), Nanos(99));
+        let moved = t.make_room(&HashSet::from_iter([1]));
+        assert_eq!((0..8).map(|n| moved.place(n)).collect::<Vec<_>>(), [Some(0), Some(1), None, None, None, None, Some(2), Some(3)]);
+        assert_eq!((moved.held(7), moved.place(32), t.len(), t.overflow, t.sweeps()), (3, None, 28, 4, 1));
+        assert!(t.by_serial(3).is_none() && t.by_serial(7).is_some_and(|t| t.flow.dst_port == 6));
+        assert_eq!((t.add(&to(0), Nanos(100)), t.add(&to(6), Nanos(100)), t.add(&to(2), Nanos(100))), (Some(0), Some(2), Some(28)));
+        assert_eq!(t.get(2).map(|t| (t.egress.forwarded, t.first, t.last)), Some((2, Nanos(6), Nanos(100))));
+        // Where causes need them all the latest stay, and no more than fit.
+        let all = (0..t.len()).collect();
+        t.make_room(&all);
+        assert_eq!((t.len(), t.iter().map(|t| t.last).min()), (28, Some(Nanos(7))));
     }
 }

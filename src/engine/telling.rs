@@ -32,7 +32,7 @@ impl Engine {
         &self.causes
     }
 
-    /// Everything that was admitted, as conversations; empty unless [`super::Options::fold`].
+    /// What was admitted, as conversations, as far as they are held; empty unless [`super::Options::fold`].
     pub fn talks(&self) -> &Talks {
         &self.talks
     }

@@ -2,7 +2,7 @@
 //!
 //! What it stopped is what the causes of the drops say, as they were explained when they came: it stays when the policy is written
 //! anew. What passed by it is judged once a conversation by the policies as they are, in slices between pictures, and counted anew as
-//! often as is asked; only flows that did pass count. Owns no judging: that is `policy::ruling`.
+//! often as is asked; only flows that did pass count, of conversations that are held. Owns no judging: that is `policy::ruling`.
 use super::Engine;
 use super::clusters::Home;
 use crate::model::observed::Direction;
@@ -11,7 +11,6 @@ use crate::model::why::{Outcome, PolicyRef};
 use crate::policy::eval::{Decision, Judgement};
 use crate::policy::ruling_of;
 use foldhash::HashMap;
-use std::collections::VecDeque;
 
 /// Conversations looked at between two questions whether time is up.
 const SLICE: usize = 16;
@@ -69,16 +68,16 @@ pub struct Usage {
     pub undecided: u64,
     /// Drops whose causes found no room: which policy stopped them is not held, so that each may have stopped more.
     pub unheld: u64,
-    /// Records of conversations that are not held any more: each policy may have let more pass.
+    /// Records of conversations that are not held: each policy may have let more pass.
     pub forgotten: u64,
     generation: Option<u64>,
     places: HashMap<(Home, PolicyRef), usize>,
     /// Distinct findings, and which one each conversation has.
     findings: Vec<(Vec<Say>, bool)>,
     ids: HashMap<(Vec<Say>, bool), u32>,
-    of: VecDeque<u32>,
-    /// Number of the first of them.
-    first: usize,
+    of: Vec<u32>,
+    /// By which numbers of conversations.
+    sweeps: u64,
 }
 
 impl Usage {
@@ -90,9 +89,9 @@ impl Usage {
 
     /// Judges conversations that were not judged yet while `more` allows. Returns whether something changed.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
-        let generation = engine.clusters.generation();
-        if self.generation != Some(generation) {
-            *self = Self { generation: Some(generation), first: engine.talks().numbers().start, ..Self::default() };
+        if !self.is_of(engine) {
+            let (generation, sweeps) = (Some(engine.clusters.generation()), engine.talks().sweeps());
+            *self = Self { generation, sweeps, ..Self::default() };
             for home in engine.clusters.homes() {
                 for p in engine.policies_of(home).iter() {
                     if self.places.insert((home, p.id.clone()), 0).is_none() {
@@ -105,9 +104,8 @@ impl Usage {
         } else if !self.behind(engine) {
             return false;
         }
-        self.let_go(engine);
         for n in 1.. {
-            let Some(talk) = engine.talks().get(self.upto()) else { break };
+            let Some(talk) = engine.talks().get(self.of.len()) else { break };
             let mut says = Vec::new();
             // Of which cluster it is may not be known: then nobody knows by which policy it passed.
             let home = engine.home_of_talk(talk);
@@ -129,7 +127,7 @@ impl Usage {
             if id == next {
                 self.findings.push(finding);
             }
-            self.of.push_back(id);
+            self.of.push(id);
             if n % SLICE == 0 && !more() {
                 break;
             }
@@ -147,7 +145,12 @@ impl Usage {
 
     /// Whether conversations wait to be judged.
     pub fn behind(&self, engine: &Engine) -> bool {
-        self.generation != Some(engine.clusters.generation()) || self.upto() < engine.talks().numbers().end
+        !self.is_of(engine) || self.of.len() < engine.talks().len()
+    }
+
+    /// Whether it was judged by the policies as they are, and conversations have the same numbers.
+    fn is_of(&self, engine: &Engine) -> bool {
+        (self.generation, self.sweeps) == (Some(engine.clusters.generation()), engine.talks().sweeps())
     }
 
     /// How many conversations were judged.
@@ -155,21 +158,11 @@ impl Usage {
         self.of.len()
     }
 
-    /// Number of the next conversation to be judged.
-    fn upto(&self) -> usize {
-        self.first + self.of.len()
-    }
-
-    /// Conversations that are not held any more are not counted any more.
-    fn let_go(&mut self, engine: &Engine) {
-        let gone = engine.talks().numbers().start - self.first;
-        self.of.drain(..gone.min(self.of.len()));
-        self.first += gone;
-    }
-
     /// Counts the flows: what passed of the conversations judged so far, and what was stopped.
     pub fn count(&mut self, engine: &Engine) {
-        self.let_go(engine);
+        if self.sweeps != engine.talks().sweeps() {
+            self.of.clear();
+        }
         // By finding: records that passed in either direction.
         let mut sums = vec![[0u64; 2]; self.findings.len()];
         for (talk, id) in engine.talks().iter().zip(&self.of) {
@@ -258,7 +251,7 @@ mod tests {
     fn a_policy_of_a_second_cluster_is_at_hand_and_counts_for_its_own() {
         let mut engine = Engine::new(Options {
             explain: Explain::Drops,
-            fold: Some(crate::engine::talks::SCREEN),
+            fold: Some(crate::engine::Fold::Latest),
             hold: Some(Limits::default()),
             ..Options::default()
         });
@@ -280,7 +273,7 @@ mod tests {
         assert_eq!(lines, [("east: pay/deny".to_owned(), 0, false), ("west: pay/deny".to_owned(), 1, false)]);
     }
 
-    fn seen(port: u16, dropped: bool) -> Input {
+    fn seen(port: u16, dropped: bool, second: u8) -> Input {
         let verdict = if dropped {
             r#""verdict":"DROPPED","drop_reason":133,"drop_reason_desc":"POLICY_DENY","event_type":{"type":1,"sub_type":133}"#
         } else {
@@ -292,7 +285,7 @@ mod tests {
             )
         };
         let line = format!(
-            r#"{{"flow":{{"time":"2026-04-13T14:02:00Z",{verdict},"traffic_direction":"INGRESS","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":{port},"flags":{{"SYN":true}}}}}},"source":{},"destination":{}}},"time":"2026-04-13T14:02:00Z"}}"#,
+            r#"{{"flow":{{"time":"2026-04-13T14:02:{second:02}Z",{verdict},"traffic_direction":"INGRESS","IP":{{"source":"10.0.0.1","destination":"10.0.0.2"}},"l4":{{"TCP":{{"source_port":40000,"destination_port":{port},"flags":{{"SYN":true}}}}}},"source":{},"destination":{}}},"time":"2026-04-13T14:02:{second:02}Z"}}"#,
             side("web", 1000),
             side("db", 1001)
         );
@@ -301,9 +294,9 @@ mod tests {
 
     #[test]
     fn of_conversations_that_gave_way_nothing_is_counted_and_it_is_said() {
-        let mut engine =
-            Engine::new(Options { explain: Explain::Drops, fold: Some(8), hold: Some(Limits::default()), ..Options::default() });
-        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: few, namespace: pay}\nspec: {podSelector: {matchLabels: {app: db}}, ingress: [{ports: [{port: 81, endPort: 99}]}]}\n";
+        let fold = Some(crate::engine::Fold::Latest);
+        let mut engine = Engine::new(Options { explain: Explain::Drops, fold, hold: Some(Limits::default()), ..Options::default() });
+        let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: few, namespace: pay}\nspec: {podSelector: {matchLabels: {app: db}}, ingress: [{ports: [{port: 101, endPort: 199}]}]}\n";
         yaml::read("p.yaml", text).0.into_iter().for_each(|d| engine.give(Change::Apply(Arc::new(d))));
         let mut usage = Usage::default();
         let mut count = |engine: &Engine| {
@@ -313,18 +306,25 @@ mod tests {
             usage.count(engine);
             (usage.lines[0].allows, usage.forgotten, usage.is_unsure(), usage.judged())
         };
-        engine.feed(seen(80, true), &mut |_| {});
-        (81..88).for_each(|port| engine.feed(seen(port, false), &mut |_| {}));
-        assert_eq!(count(&engine), (7, 0, false, 8));
+        // Two that were stopped, one of them still is; thirty that passed.
+        engine.feed(seen(79, true, 1), &mut |_| {});
+        engine.feed(seen(80, true, 1), &mut |_| {});
+        (101..131).for_each(|port| engine.feed(seen(port, false, 2), &mut |_| {}));
+        assert_eq!(count(&engine), (30, 0, false, 32));
         let whole = |engine: &Engine| engine.causes().iter().map(super::super::causes::Cause::holds_all_talks).collect::<Vec<_>>();
-        assert_eq!(whole(&engine), [true]);
-        engine.feed(seen(88, false), &mut |_| {});
-        assert_eq!(count(&engine), (8, 1, true, 8));
-        assert_eq!(whole(&engine), [false], "nobody can say of all that it stopped whether it would pass");
+        assert_eq!(whole(&engine), [true, true]);
+        // Those of causes stay, though they are the oldest.
+        engine.feed(seen(131, false, 3), &mut |_| {});
+        assert_eq!(count(&engine), (27, 4, true, 29));
+        assert_eq!(whole(&engine), [true, true]);
         // Many between two looks.
-        (89..99).for_each(|port| engine.feed(seen(port, false), &mut |_| {}));
-        assert_eq!(count(&engine), (8, 11, true, 8));
+        (132..199).for_each(|port| engine.feed(seen(port, false, 4), &mut |_| {}));
+        let (allows, forgotten, unsure, judged) = count(&engine);
+        assert_eq!((allows + forgotten, allows + 2, unsure), (98, judged as u64, true));
         let cause = engine.causes().iter().next().unwrap();
-        assert_eq!(engine.suggest(cause, &engine.ground(), "").of, 0);
+        assert_eq!((whole(&engine), engine.suggest(cause, &engine.ground(), "").of), (vec![true, true], 1));
+        // Of very many that are stopped not all can be held.
+        (200..260).for_each(|port| engine.feed(seen(port, true, 5), &mut |_| {}));
+        assert!(whole(&engine).contains(&false));
     }
 }

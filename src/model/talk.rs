@@ -50,6 +50,8 @@ pub struct Talk {
     pub example: Option<u64>,
     pub first: Nanos,
     pub last: Nanos,
+    /// How many had begun with it: its own for ever, and rising in the order in which they are held.
+    pub serial: u64,
 }
 
 impl Talk {

@@ -58,7 +58,7 @@ pub fn audit(source: &Source, judge: policy::Options, look: &Look<'_>, a: Args) 
         recordings,
         cluster,
         policies: texts(&source.policies),
-        engine: engine::Options { admit, fold: Some(engine::talks::MOST), judge, window, ..engine::Options::default() },
+        engine: engine::Options { admit, fold: Some(engine::Fold::First), judge, window, ..engine::Options::default() },
         format: a.output,
         style: Style { unicode: !look.ascii(), color },
         filter,

@@ -56,7 +56,7 @@ pub(super) fn check(source: &Source, judge: policy::Options, look: &Look<'_>, c:
         admit,
         hold: None,
         explain: Explain::Nothing,
-        fold: Some(engine::talks::MOST),
+        fold: Some(engine::Fold::First),
         tally: false,
         judge,
         filter_notices: matches!(from, From::Files { .. }),

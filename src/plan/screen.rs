@@ -87,7 +87,7 @@ pub fn held(from: From, source: &Source, judge: policy::Options, front: Front) -
     let engine = engine::Options {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: Some(engine::talks::SCREEN),
+        fold: Some(engine::Fold::Latest),
         tally: true,
         judge,
         ..engine::Options::default()

@@ -58,7 +58,7 @@ pub(super) fn why(source: &Source, judge: policy::Options, look: &Look<'_>, w: W
         // Followed causes are told as they come; nothing is looked up again.
         hold: (!asked && !w.follow).then(Limits::default),
         explain: if asked { Explain::Nothing } else { Explain::Drops },
-        fold: (!w.follow).then_some(engine::talks::MOST),
+        fold: (!w.follow).then_some(engine::Fold::First),
         tally: false,
         judge,
         filter_notices: files,

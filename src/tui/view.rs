@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Rows looked at between two questions whether time is up.
 const SLICE: u64 = 128;
+/// So many rows a table keeps even where nobody may come back to it.
+const FEW: usize = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct View {
@@ -82,10 +84,16 @@ impl View {
         }
     }
 
-    /// Lets go what was found: it is found again when somebody looks.
+    /// Lets go what takes much room: it is found again when somebody looks, and whoever is paused first tells all others.
     pub fn shed(&mut self) {
-        (self.hits, self.causes, self.waiting) = Default::default();
-        (self.lo, self.since, self.counted) = (self.hi, None, None);
+        self.counted = None;
+        if let Some(p) = &mut self.paused {
+            p.tally = None;
+        }
+        if self.hits.len() > FEW {
+            (self.hits, self.causes, self.waiting) = Default::default();
+            (self.lo, self.since) = (self.hi, None);
+        }
     }
 
     /// The same place under another filter: selection, following and pause stay.
@@ -97,6 +105,10 @@ impl View {
 
     /// Stands still where another one does, or runs as it does.
     pub fn pause_as(&mut self, other: &Self) {
+        let from = |v: &Self| v.paused.as_ref().map(|p| p.from);
+        if from(self) != from(other) {
+            self.let_in();
+        }
         self.paused.clone_from(&other.paused);
     }
 
@@ -414,6 +426,11 @@ impl View {
             self.freeze(engine);
         }
         self.paused = None;
+        self.let_in();
+    }
+
+    /// What waited is shown.
+    fn let_in(&mut self) {
         for (id, more) in std::mem::take(&mut self.waiting) {
             self.causes.entry(id).and_modify(|p| p.merge(&more)).or_insert(more);
         }

@@ -1,8 +1,9 @@
 //! From a flow as it was reported to its explanation: warm and cold, over many policies and few, beside what the same flows cost without
 //! any memory and what it costs to decode them. One thread, everything in this process.
 use crate::measure::{own_peak, own_time};
+use flowhy::engine::Fold;
 use flowhy::engine::attribute::Attribution;
-use flowhy::engine::talks::{self, Talks};
+use flowhy::engine::talks::Talks;
 use flowhy::model::input::{Change, Codec, Frame};
 use flowhy::model::observed::{Direction, Observed};
 use flowhy::model::time::Nanos;
@@ -90,7 +91,7 @@ pub fn run() {
         let times = ratio(*many, *few);
         println!("{:<46} {times:>9.2} × {:>44}  goal ≤ 1.5 ×: {}", "10 000 policies beside 100, warm", "", verdict(times <= 1.5));
     }
-    let mut talks = Talks::new(talks::MOST);
+    let mut talks = Talks::new(Fold::First);
     drops.iter().for_each(|o| _ = talks.add(o, Nanos(1)));
     assert_eq!(talks.len(), CONVERSATIONS);
     let folding = least(|| batched(&drops, |o| _ = black_box(talks.add(o, Nanos(2)))));

@@ -62,7 +62,7 @@ fn held() {
     let run = Options {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: Some(flowhy::engine::talks::SCREEN),
+        fold: Some(flowhy::engine::Fold::Latest),
         tally: true,
         ..Options::default()
     };

@@ -99,7 +99,7 @@ fn fed(engine: &mut Engine, r: &GetFlowsResponse) -> Option<Why> {
 }
 
 pub fn explaining() -> Options {
-    Options { explain: Explain::Drops, hold: Some(Limits::default()), fold: Some(flowhy::engine::talks::MOST), ..Options::default() }
+    Options { explain: Explain::Drops, hold: Some(Limits::default()), fold: Some(flowhy::engine::Fold::First), ..Options::default() }
 }
 
 #[test]

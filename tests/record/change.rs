@@ -17,7 +17,7 @@ pub fn engine() -> Engine {
     Engine::new(Options {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: Some(flowhy::engine::talks::MOST),
+        fold: Some(flowhy::engine::Fold::First),
         ..Options::default()
     })
 }

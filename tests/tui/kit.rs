@@ -17,7 +17,7 @@ pub fn bare() -> Engine {
     Engine::new(Run {
         hold: Some(Limits::default()),
         explain: Explain::Drops,
-        fold: Some(flowhy::engine::talks::SCREEN),
+        fold: Some(flowhy::engine::Fold::Latest),
         tally: true,
         ..Run::default()
     })

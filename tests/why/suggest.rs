@@ -2,7 +2,8 @@
 use super::reader;
 use super::scene::{Scene, drop, pod, world_ip};
 use super::{SHOP, cart, db, patch};
-use flowhy::engine::talks::{self, Talks};
+use flowhy::engine::Fold;
+use flowhy::engine::talks::Talks;
 use flowhy::model::observed::{Direction as D, L4, L7, Observed, Party, Verdict};
 use flowhy::model::suggestion::Suggestion;
 use flowhy::model::time::Nanos;
@@ -34,13 +35,13 @@ impl Case {
     pub fn sure(&self) -> Suggestion {
         let s = self.scene(&self.files);
         let why = s.explain(&self.flows[0]).1.why;
-        let mut talks = Talks::new(talks::MOST);
+        let mut talks = Talks::new(Fold::First);
         for f in &self.flows {
             talks.add(f, Nanos(Nanos::SECOND));
         }
         let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
         let audit = self.flows[0].verdict == Verdict::Audit;
-        let out = suggest(&Ask { why: &why, audit, talks: &[0], lost: 0, filter: "", unheld: 0 }, &ground);
+        let out = suggest(&Ask { why: &why, audit, talks: &[0], whole: true, lost: 0, filter: "", unheld: 0 }, &ground);
         reader::suggestion(&serde_json::to_string(&out).unwrap());
         if out.applies() {
             self.proves(&s, &talks, &out);
@@ -262,13 +263,13 @@ fn a_cause_of_several_workloads_is_mended_in_the_policy_of_each() {
     let s = c.scene(&c.files);
     let dns = || pod("kube-system", "coredns-x", "k8s-app=kube-dns");
     let flows = [cart(), db()].map(|src| drop(src, dns(), L4::Udp, 53, Some(D::Egress)));
-    let mut talks = Talks::new(talks::MOST);
+    let mut talks = Talks::new(Fold::First);
     for f in &flows {
         talks.add(f, Nanos(Nanos::SECOND));
     }
     let why = s.explain(&flows[0]).1.why;
     let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
-    let out = suggest(&Ask { why: &why, audit: false, talks: &[0, 1], lost: 0, filter: "", unheld: 0 }, &ground);
+    let out = suggest(&Ask { why: &why, audit: false, talks: &[0, 1], whole: true, lost: 0, filter: "", unheld: 0 }, &ground);
     reader::suggestion(&serde_json::to_string(&out).unwrap());
     assert_eq!((out.conversations, out.of, out.also.len(), out.yaml.matches("kind: NetworkPolicy").count()), (2, 2, 0, 2), "{out:?}");
     assert_eq!(out.notes.len(), 1, "said once: {:?}", out.notes);
@@ -369,10 +370,10 @@ fn the_text_keeps_its_style() {
     let c = case(&[("-", SHOP)], flow());
     let s = c.scene(&c.files);
     let why = s.explain(&c.flows[0]).1.why;
-    let mut talks = Talks::new(talks::MOST);
+    let mut talks = Talks::new(Fold::First);
     talks.add(&c.flows[0], Nanos(0));
     let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
-    let out = suggest(&Ask { why: &why, audit: false, talks: &[0], lost: 0, filter: "", unheld: 0 }, &ground);
+    let out = suggest(&Ask { why: &why, audit: false, talks: &[0], whole: true, lost: 0, filter: "", unheld: 0 }, &ground);
     assert!(out.patch.is_none() && out.yaml.contains("port: 5433"));
 }
 
@@ -404,13 +405,13 @@ fn a_query_string_on_one_path_opens_no_query_strings_on_the_others() {
     let c = case(&[("p.yaml", &p)], vec![put("http://db/plain"), put("http://db/find?x=1")]);
     let s = c.scene(&c.files);
     let why = s.explain(&c.flows[0]).1.why;
-    let mut talks = Talks::new(talks::MOST);
+    let mut talks = Talks::new(Fold::First);
     for f in &c.flows {
         talks.add(f, Nanos(Nanos::SECOND));
     }
     let ground = Ground::new(talks.iter(), &s.world, &s.set, &s.opt);
     let all: Vec<usize> = (0..talks.iter().count()).collect();
-    let out = suggest(&Ask { why: &why, audit: false, talks: &all, lost: 0, filter: "", unheld: 0 }, &ground);
+    let out = suggest(&Ask { why: &why, audit: false, talks: &all, whole: true, lost: 0, filter: "", unheld: 0 }, &ground);
     assert_eq!(
         added(&out),
         ["              - {method: PUT, path: \"/find(\\\\?.*)?\"}", "              - {method: PUT, path: /plain}"],

@@ -380,7 +380,7 @@ spec: {selector: {app: db}, clusterIP: 10.96.0.7}
     }
 
     fn ask_of(shop: &str, words: [&str; 2], json: bool) -> (bool, String) {
-        let mut e = Engine::new(Options { fold: Some(crate::engine::talks::MOST), ..Options::default() });
+        let mut e = Engine::new(Options { fold: Some(crate::engine::Fold::First), ..Options::default() });
         for d in yaml::read("shop.yaml", shop).0 {
             e.feed(Change::Apply(Arc::new(d)).into(), &mut |_| {});
         }

@@ -48,6 +48,8 @@ pub struct Ask<'a> {
     pub audit: bool,
     /// Its conversations, by their numbers in the ground.
     pub talks: &'a [usize],
+    /// None of them gave way.
+    pub whole: bool,
     /// Events that servers lost, and what the capture was limited to: what the proof cannot have seen.
     pub lost: u64,
     pub filter: &'a str,
@@ -265,6 +267,9 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
     }
     if out.conversations < out.of {
         out.notes.push("the others of this cause need a change of their own: ask again once this one is made".to_owned());
+    }
+    if !ask.whole {
+        out.notes.push("more conversations of this cause were stopped than are held: whether it admits those too is not known".to_owned());
     }
     let unsaid = plan.ids.iter().filter_map(|id| ground.talk(*id)).any(|t| t.flow.is_reply.is_none());
     if unsaid {

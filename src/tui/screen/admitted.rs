@@ -154,6 +154,13 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
     let limits = engine.captures().limits();
     let notes = match (behind, x.found.more) {
         (true, _) => vec!["judging".to_owned()],
+        // Whom only their own node shows came in if they were answered, which only a conversation that is held tells.
+        (_, 0) if engine.talks().overflow > 0 && x.found.left > 0 => {
+            vec![
+                format!("{} shown at their sender alone, some of which may be lacking", many(x.found.left, "flow")),
+                "some may lack".to_owned(),
+            ]
+        }
         (_, 0) if limits.is_empty() => vec![String::new()],
         (_, 0) => vec![format!("captured with {limits}"), "captured in part".to_owned()],
         (_, more) => vec![format!("{} found no room", many(more, "flow")), format!("+{} uncounted", count(more))],

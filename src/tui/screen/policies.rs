@@ -86,6 +86,11 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, p: &Policies, area: R
     let fit = |ways: &[&'static str]| ways.iter().find(|t| width(t) <= room).or(ways.last()).copied().unwrap_or_default();
     let right = match () {
         () if judging => seg("judging ", look.warn()),
+        () if p.usage.unheld > 0 && p.usage.forgotten > 0 => {
+            let (drops, flows) = (many(p.usage.unheld, "drop"), many(p.usage.forgotten, "flow"));
+            let whole = format!("at least: causes of {drops} and conversations of {flows} are not held ");
+            seg(if width(&whole) <= room { whole } else { "at least so many ".to_owned() }, look.warn())
+        }
         () if p.usage.unheld > 0 && area.width < 80 => seg(format!("{} not counted ", many(p.usage.unheld, "drop")), look.warn()),
         () if p.usage.unheld > 0 => {
             let lacking = many(p.usage.unheld, "drop");

@@ -341,7 +341,11 @@ pub fn enter(m: &mut Model, engine: &Engine) {
         Some(Screen::Policies(p)) => {
             let Some(line) = p.list.here().and_then(|i| p.usage.lines.get(i)) else { return };
             if line.stopped() == 0 {
-                let text = if line.allows > 0 { "it stopped nothing: 9 says who was let in by it" } else { "it decided on no flow so far" };
+                let text = match (line.allows, p.usage.forgotten) {
+                    (1.., _) => "it stopped nothing: 9 says who was let in by it",
+                    (0, 0) => "it decided on no flow so far",
+                    (0, _) => "it stopped nothing, and let pass nothing that is still held",
+                };
                 return toast(m, Tone::Info, text);
             }
             let filter = format!("{} {} outcome!=now-allowed", link::policy(&line.policy), link::STOPPED);

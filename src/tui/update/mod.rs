@@ -375,8 +375,10 @@ pub fn edited(m: &mut Model, found: &Found) {
     if found.foreseen > 0 {
         said.push(format!("{} foreseen: {} would be stopped", causes(found.foreseen), "what passed"));
     }
-    if said.is_empty() {
-        said.push("it changes nothing for what was seen".to_owned());
+    match (said.is_empty(), found.unheld) {
+        (true, 0) => said.push("it changes nothing for what was seen".to_owned()),
+        (true, _) => said.push("of what is held it changes nothing that is sure".to_owned()),
+        _ => {}
     }
     if found.unheld > 0 {
         said.push(format!("not asked: {} of conversations not held any more", many(found.unheld, "flow")));

@@ -50,8 +50,10 @@ fn remember(steps: &mut Vec<Step>, step: Step) {
         Some(Step::Pop) | None => &mut [],
     };
     for screen in screens {
-        if let Screen::Flows(v) = screen {
-            v.shed();
+        match screen {
+            Screen::Flows(v) => v.shed(),
+            Screen::Admitted(x) => x.found = Default::default(),
+            _ => {}
         }
     }
 }
