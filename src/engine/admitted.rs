@@ -99,6 +99,8 @@ pub struct Line {
     /// Of those that were seen at their receiver.
     seen: Sum,
     seen_as: Sight,
+    /// Of those that were answered, whose conversations are not held any more.
+    answered: Sum,
 }
 
 /// Flows of a conversation that only its sender's node has shown.
@@ -145,6 +147,7 @@ pub struct Admitted {
     /// Of `left`, those of no conversation in `sent`.
     gone: u64,
     sweeps: u64,
+    talk_sweeps: u64,
     generation: Option<u64>,
     next: u64,
 }
@@ -166,6 +169,7 @@ impl Admitted {
             self.known.clear();
             self.sweeps = engine.store().sweeps();
         }
+        self.let_go(engine);
         let (before, mut spent) = (self.next, 0);
         for seq in rows(self.next) {
             self.next = seq + 1;
@@ -179,6 +183,31 @@ impl Admitted {
             }
         }
         self.sum_up(engine) | (before != self.next)
+    }
+
+    /// What is known of conversations that are not held any more stays as it is; one that is heard again is another one.
+    fn let_go(&mut self, engine: &Engine) {
+        if std::mem::replace(&mut self.talk_sweeps, engine.talks().sweeps()) == engine.talks().sweeps() {
+            return;
+        }
+        let mut places = Vec::with_capacity(self.sent.len());
+        for s in std::mem::take(&mut self.sent) {
+            if engine.talks().by_serial(s.talk).is_some() {
+                places.push(Some(self.sent.len()));
+                self.sent.push(s);
+                continue;
+            }
+            places.push(None);
+            match self.lines.get_mut(s.line).filter(|_| s.answered) {
+                Some(l) => l.answered = l.answered.plus(s.sum),
+                None => self.gone += s.sum.flows,
+            }
+        }
+        self.sent_of = self.sent.iter().enumerate().map(|(i, s)| ((s.talk, s.line), i)).collect();
+        self.known.retain(|_, place| match place {
+            Place::Sent(i) => places.get(*i).copied().flatten().map(|now| *i = now).is_some(),
+            _ => true,
+        });
     }
 
     /// The lines of which something was let in.
@@ -201,20 +230,16 @@ impl Admitted {
         let era = (home, engine.clusters.get(home).era(row.at));
         let sight = sight(engine, seq, row);
         let talk = (era, side(&row.src), side(&row.dst), row.l4, row.dst.port, (sight, row.reply), row.l7.is_some());
-        let held = |place: &&Place| match place {
-            // One that is not held any more goes on as another one.
-            Place::Sent(i) => self.sent.get(*i).is_some_and(|s| engine.talks().by_serial(s.talk).is_some()),
-            _ => true,
-        };
-        let (place, judged) = match self.known.get(&talk).filter(held) {
+        let (place, judged) = match self.known.get(&talk) {
             Some(place) => (*place, false),
             None => {
                 let place = self.place(engine, seq, row, sight);
                 if self.known.len() >= MOST_KNOWN {
                     self.known.clear();
                 }
-                // What is not shown may be as soon as its conversation is held again.
-                if !matches!(place, Place::Left) || engine.talks().overflow == 0 {
+                // What nothing shows may be shown as soon as its conversation is held again.
+                let may_come = row.l7.is_none() && row.reply == Some(false) && self.sent.len() < MOST_SENT;
+                if !matches!(place, Place::Left) || engine.talks().overflow == 0 || !may_come {
                     self.known.insert(talk, place);
                 }
                 (place, true)
@@ -274,6 +299,7 @@ impl Admitted {
                     receiver,
                     seen,
                     seen_as: sight,
+                    answered: Sum::NONE,
                 });
                 self.places.insert(key, self.lines.len() - 1);
                 self.lines.len() - 1
@@ -295,7 +321,11 @@ impl Admitted {
     /// Adds up what is known by now: what was sent has come in once it is answered, and drops may speak against what was taken to be open.
     /// Returns whether something changed.
     fn sum_up(&mut self, engine: &Engine) -> bool {
-        let mut sums: Vec<(Sum, Sight)> = self.lines.iter().map(|l| (l.seen, l.seen_as)).collect();
+        let known = |l: &Line| match l.answered.flows {
+            0 => (l.seen, l.seen_as),
+            _ => (l.seen.plus(l.answered), Sight::Answered),
+        };
+        let mut sums: Vec<(Sum, Sight)> = self.lines.iter().map(known).collect();
         let mut left = self.gone;
         for s in &mut self.sent {
             // Where the receiver's node has shown it too, it is counted there.

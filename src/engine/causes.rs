@@ -93,6 +93,8 @@ pub struct Cause {
     /// Numbers of the conversations it stopped that are held, where flows are folded into such, and whether there were more.
     talks: BTreeSet<usize>,
     more_talks: bool,
+    /// Of one that is foreseen: those that it would have stopped by policies as they were saved before.
+    before: BTreeSet<usize>,
     /// Everything it stopped would pass by the policies at hand as they were written anew.
     mended: bool,
     /// Its traffic was dropped at that time, after the policies at hand were written anew last.
@@ -144,9 +146,9 @@ impl Cause {
         self.talks.iter().copied()
     }
 
-    /// Whether every conversation it stopped is held: of the others nobody can say what another policy would do.
+    /// Whether every conversation that a screen has met it with is held: of the others nobody can say what another policy would do.
     pub fn holds_all_talks(&self) -> bool {
-        !self.talks.is_empty() && !self.more_talks
+        !self.more_talks && (self.foreseen.is_some() || !self.talks.is_empty())
     }
 
     /// Those from a number on.
@@ -343,6 +345,7 @@ impl Causes {
             foreseen: None,
             talks: BTreeSet::new(),
             more_talks: false,
+            before: BTreeSet::new(),
             mended: false,
             defied: None,
             watched: shows_a_fix(o, why),
@@ -395,7 +398,7 @@ impl Causes {
         self.causes.iter_mut().for_each(|c| c.defied = None);
         for c in self.causes.iter_mut().filter(|c| c.foreseen.is_some()) {
             (c.records, c.events, c.mended) = (0, 0, true);
-            c.talks.clear();
+            c.before.append(&mut c.talks);
         }
     }
 
@@ -442,15 +445,17 @@ impl Causes {
 
     /// Numbers of all conversations that causes stopped or would stop.
     pub fn in_talks(&self) -> HashSet<usize> {
-        self.causes.iter().flat_map(Cause::talks).collect()
+        self.causes.iter().flat_map(|c| c.talks.iter().chain(&c.before)).copied().collect()
     }
 
     /// Conversations have other numbers now, or are not held any more.
     pub fn renumber(&mut self, moved: &Moved) {
         for c in &mut self.causes {
-            let held: BTreeSet<usize> = c.talks.iter().filter_map(|n| moved.place(*n)).collect();
-            c.more_talks |= held.len() < c.talks.len();
-            c.talks = held;
+            for talks in [&mut c.talks, &mut c.before] {
+                let held: BTreeSet<usize> = talks.iter().filter_map(|n| moved.place(*n)).collect();
+                c.more_talks |= held.len() < talks.len();
+                *talks = held;
+            }
         }
     }
 

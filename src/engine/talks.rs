@@ -19,8 +19,9 @@ const EIGHTH: usize = LATEST / 8;
 pub struct Talks {
     talks: Vec<Talk>,
     fold: Fold,
-    /// How many have begun.
+    /// How many have begun, and how many records came.
     begun: u64,
+    heard: u64,
     /// How often room was made.
     sweeps: u64,
     /// By the spelling of what makes them one.
@@ -48,7 +49,7 @@ impl Moved {
 
 impl Talks {
     pub fn new(fold: Fold) -> Self {
-        Self { talks: Vec::new(), fold, begun: 0, sweeps: 0, ids: HashMap::default(), spell: Spell::default(), overflow: 0 }
+        Self { talks: Vec::new(), fold, begun: 0, heard: 0, sweeps: 0, ids: HashMap::default(), spell: Spell::default(), overflow: 0 }
     }
 
     /// Whether the next one needs room to be made.
@@ -56,12 +57,15 @@ impl Talks {
         self.fold == Fold::Latest && self.talks.len() >= LATEST
     }
 
-    /// Lets those go that were not heard for longest; of those that are `needed` only what is more than half of all.
+    /// Lets those go that were not heard for longest; those that are `needed` stay, as long as they are no more than half of all.
     pub fn make_room(&mut self, needed: &HashSet<usize>) -> Moved {
+        // The latest first.
+        let heard = |i: &usize| std::cmp::Reverse(self.talks.get(*i).map(|t| t.heard));
         let mut latest: Vec<usize> = (0..self.talks.len()).collect();
-        latest.sort_by_key(|i| std::cmp::Reverse(self.talks.get(*i).map(|t| t.last)));
+        latest.sort_by_cached_key(heard);
         let (mut needed, mut others): (Vec<usize>, Vec<usize>) = latest.into_iter().partition(|i| needed.contains(i));
-        others.splice(..0, needed.drain(needed.len().min(LATEST / 2)..));
+        others.extend(needed.drain(needed.len().min(LATEST / 2)..));
+        others.sort_by_cached_key(heard);
         let room = (LATEST - EIGHTH).saturating_sub(needed.len());
         let mut held = vec![false; self.talks.len()];
         needed.iter().chain(others.iter().take(room)).for_each(|i| held.iter_mut().skip(*i).take(1).for_each(|h| *h = true));
@@ -87,6 +91,7 @@ impl Talks {
         if matches!(o.verdict, Verdict::Traced | Verdict::Translated) {
             return None;
         }
+        self.heard += 1;
         let (sent, reply) = Sent::of(o);
         let found = self.find(&sent, o.src_port);
         let reply = reply || found.is_some_and(|(_, turned)| turned);
@@ -110,6 +115,7 @@ impl Talks {
                     home: 0,
                     example: None,
                     serial: self.begun,
+                    heard: self.heard,
                     first: at,
                     last: at,
                 });
@@ -117,6 +123,7 @@ impl Talks {
             }
         };
         let talk = self.talks.get_mut(id)?;
+        talk.heard = self.heard;
         talk.first = talk.first.min(at);
         talk.last = talk.last.max(at);
         if sent.is_reply.is_some() {
@@ -399,9 +406,12 @@ mod tests {
         assert!(t.by_serial(3).is_none() && t.by_serial(7).is_some_and(|t| t.flow.dst_port == 6));
         assert_eq!((t.add(&to(0), Nanos(100)), t.add(&to(6), Nanos(100)), t.add(&to(2), Nanos(100))), (Some(0), Some(2), Some(28)));
         assert_eq!(t.get(2).map(|t| (t.egress.forwarded, t.first, t.last)), Some((2, Nanos(6), Nanos(100))));
-        // Where causes need them all the latest stay, and no more than fit.
-        let all = (0..t.len()).collect();
-        t.make_room(&all);
-        assert_eq!((t.len(), t.iter().map(|t| t.last).min()), (28, Some(Nanos(7))));
+        // Where causes need more than half, the latest of those stay, and beyond them whatever was heard last.
+        (40..43).for_each(|port| _ = t.add(&to(port), Nanos(0)));
+        assert!(t.is_full());
+        let needed = (0..28).collect();
+        let moved = t.make_room(&needed);
+        assert_eq!((t.len(), moved.place(1), moved.place(31)), (28, None, Some(27)));
+        assert_eq!(t.iter().filter(|t| t.flow.dst_port >= 40).count(), 3, "whatever their clocks say");
     }
 }

@@ -75,8 +75,8 @@ pub struct Usage {
     /// Distinct findings, and which one each conversation has.
     findings: Vec<(Vec<Say>, bool)>,
     ids: HashMap<(Vec<Say>, bool), u32>,
-    of: Vec<u32>,
-    /// By which numbers of conversations.
+    /// By the conversations' serial numbers, which rise.
+    of: Vec<(u64, u32)>,
     sweeps: u64,
 }
 
@@ -89,9 +89,9 @@ impl Usage {
 
     /// Judges conversations that were not judged yet while `more` allows. Returns whether something changed.
     pub fn advance(&mut self, engine: &Engine, more: &mut dyn FnMut() -> bool) -> bool {
-        if !self.is_of(engine) {
-            let (generation, sweeps) = (Some(engine.clusters.generation()), engine.talks().sweeps());
-            *self = Self { generation, sweeps, ..Self::default() };
+        let generation = engine.clusters.generation();
+        if self.generation != Some(generation) {
+            *self = Self { generation: Some(generation), ..Self::default() };
             for home in engine.clusters.homes() {
                 for p in engine.policies_of(home).iter() {
                     if self.places.insert((home, p.id.clone()), 0).is_none() {
@@ -104,6 +104,7 @@ impl Usage {
         } else if !self.behind(engine) {
             return false;
         }
+        self.let_go(engine);
         for n in 1.. {
             let Some(talk) = engine.talks().get(self.of.len()) else { break };
             let mut says = Vec::new();
@@ -127,7 +128,7 @@ impl Usage {
             if id == next {
                 self.findings.push(finding);
             }
-            self.of.push(id);
+            self.of.push((talk.serial, id));
             if n % SLICE == 0 && !more() {
                 break;
             }
@@ -145,12 +146,19 @@ impl Usage {
 
     /// Whether conversations wait to be judged.
     pub fn behind(&self, engine: &Engine) -> bool {
-        !self.is_of(engine) || self.of.len() < engine.talks().len()
+        (self.generation, self.sweeps) != (Some(engine.clusters.generation()), engine.talks().sweeps())
+            || self.of.len() < engine.talks().len()
     }
 
-    /// Whether it was judged by the policies as they are, and conversations have the same numbers.
-    fn is_of(&self, engine: &Engine) -> bool {
-        (self.generation, self.sweeps) == (Some(engine.clusters.generation()), engine.talks().sweeps())
+    /// Conversations that are not held any more count no more; of the others those that were judged come first, as before.
+    fn let_go(&mut self, engine: &Engine) {
+        if std::mem::replace(&mut self.sweeps, engine.talks().sweeps()) != engine.talks().sweeps() {
+            let mut held = engine.talks().iter().map(|t| t.serial).peekable();
+            self.of.retain(|(serial, _)| {
+                while held.next_if(|s| s < serial).is_some() {}
+                held.next_if_eq(serial).is_some()
+            });
+        }
     }
 
     /// How many conversations were judged.
@@ -160,12 +168,10 @@ impl Usage {
 
     /// Counts the flows: what passed of the conversations judged so far, and what was stopped.
     pub fn count(&mut self, engine: &Engine) {
-        if self.sweeps != engine.talks().sweeps() {
-            self.of.clear();
-        }
+        self.let_go(engine);
         // By finding: records that passed in either direction.
         let mut sums = vec![[0u64; 2]; self.findings.len()];
-        for (talk, id) in engine.talks().iter().zip(&self.of) {
+        for (talk, (_, id)) in engine.talks().iter().zip(&self.of) {
             if let Some(passed) = sums.get_mut(*id as usize) {
                 for (sum, d) in passed.iter_mut().zip([Direction::Egress, Direction::Ingress]) {
                     *sum += passed_by(talk, d);

@@ -52,6 +52,8 @@ pub struct Talk {
     pub last: Nanos,
     /// How many had begun with it: its own for ever, and rising in the order in which they are held.
     pub serial: u64,
+    /// How many records of whatever conversation had come with its newest: clocks differ, and this is in the order in which they came.
+    pub heard: u64,
 }
 
 impl Talk {

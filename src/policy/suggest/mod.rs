@@ -48,7 +48,7 @@ pub struct Ask<'a> {
     pub audit: bool,
     /// Its conversations, by their numbers in the ground.
     pub talks: &'a [usize],
-    /// None of them gave way.
+    /// They are all that were met: none gave way.
     pub whole: bool,
     /// Events that servers lost, and what the capture was limited to: what the proof cannot have seen.
     pub lost: u64,
@@ -269,7 +269,7 @@ fn finish(ask: &Ask<'_>, ground: &Ground<'_>, plan: &Plan<'_>, advice: Option<Ad
         out.notes.push("the others of this cause need a change of their own: ask again once this one is made".to_owned());
     }
     if !ask.whole {
-        out.notes.push("more conversations of this cause were stopped than are held: whether it admits those too is not known".to_owned());
+        out.notes.push("not every conversation of this cause is held: whether it admits the others too is not known".to_owned());
     }
     let unsaid = plan.ids.iter().filter_map(|id| ground.talk(*id)).any(|t| t.flow.is_reply.is_none());
     if unsaid {

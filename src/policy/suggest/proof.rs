@@ -295,7 +295,7 @@ mod tests {
         let talk = |src: &Party, dst: &Party| {
             let (egress, ingress, unsaid) = Default::default();
             let flow = Observed { src: src.clone(), dst: dst.clone(), ..Observed::default() };
-            Talk { flow, egress, ingress, unsaid, replies: 0, home: 0, example: None, first: Nanos(1), last: Nanos(1), serial: 0 }
+            Talk { flow, egress, ingress, unsaid, replies: 0, home: 0, example: None, first: Nanos(1), last: Nanos(1), serial: 0, heard: 0 }
         };
         let talks = [talk(&shop, &outside), talk(&bank, &stranger)];
         let (world, mut set, opt) = (World::new(), PolicySet::new(), Options::default());

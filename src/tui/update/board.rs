@@ -102,11 +102,13 @@ pub fn settle(m: &mut Model, engine: &Engine) {
         Screen::Policies(p) => {
             // Counting goes over every conversation: with many of them once a second is enough.
             let judged = p.usage.judged();
-            if p.counted.is_none_or(|(at, n)| ms >= at + SECOND_MS || (n != judged && judged < FEW)) {
+            // What was judged last is counted at once: without it a policy may seem to be of no use.
+            let whole = !p.usage.behind(engine);
+            if p.counted.is_none_or(|(at, n)| ms >= at + SECOND_MS || (n != judged && (judged < FEW || whole && !p.whole))) {
                 p.usage.count(engine);
                 p.counted = Some((ms, judged));
             }
-            p.whole = !p.usage.behind(engine);
+            p.whole = whole;
             let order = policies::order(p);
             p.list.renew(order, ms, p.whole && !reads(m));
         }
