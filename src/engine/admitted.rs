@@ -499,3 +499,56 @@ fn doubt(why: &Why) -> Option<String> {
     let said = || why.because.first().cloned().unwrap_or_else(|| why.text.clone());
     (why.agreement != Agreement::Agrees).then(said)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::Limits;
+    use super::super::{Explain, Fold, Options};
+    use super::*;
+    use crate::model::input::{Codec, Frame, Input};
+
+    /// What the sender's node saw of a conversation with a port: the request, or its answer.
+    fn record(port: u16, reply: bool) -> Input {
+        let side =
+            |name: &str, id: u32| format!(r#"{{"identity":{id},"namespace":"pay","pod_name":"{name}-0","labels":["k8s:app={name}"]}}"#);
+        let (mut ends, mut ports) = ([side("web", 1000), side("db", 1001)], [40_000, port]);
+        if reply {
+            ends.reverse();
+            ports.reverse();
+        }
+        let [src, dst] = ends;
+        let [from, to] = ports;
+        let line = format!(
+            r#"{{"flow":{{"time":"2026-04-13T14:02:00Z","verdict":"FORWARDED","is_reply":{reply},"traffic_direction":"{}","IP":{{"source":"10.0.0.{}","destination":"10.0.0.{}"}},"l4":{{"TCP":{{"source_port":{from},"destination_port":{to}}}}},"source":{src},"destination":{dst}}},"time":"2026-04-13T14:02:00Z"}}"#,
+            if reply { "INGRESS" } else { "EGRESS" },
+            1 + u8::from(reply),
+            2 - u8::from(reply),
+        );
+        Input::Frame(Frame { codec: Codec::HubbleJson, from: "s".into(), line: 0, bytes: line.into_bytes().into(), broken: None })
+    }
+
+    #[test]
+    fn who_was_let_in_stays_on_the_list_when_its_conversation_gives_way_and_is_counted_on() {
+        let fold = Some(Fold::Latest);
+        let mut engine = Engine::new(Options { explain: Explain::Drops, fold, hold: Some(Limits::default()), ..Options::default() });
+        let mut found = Admitted::default();
+        let mut look = |engine: &Engine| {
+            let end = engine.store().seqs().end;
+            found.advance(engine, |from| from..end, &mut || true);
+            (found.shown().map(|l| (l.port, l.flows, l.sight)).collect::<Vec<_>>(), found.left)
+        };
+        [false, true].into_iter().for_each(|reply| engine.feed(record(1, reply), &mut |_| {}));
+        let answered = |flows| vec![(1, flows, Sight::Answered)];
+        assert_eq!(look(&engine), (answered(1), 0));
+        (100..140).for_each(|port| engine.feed(record(port, false), &mut |_| {}));
+        assert_eq!(look(&engine), (answered(1), 40));
+        assert!(engine.talks().by_serial(1).is_none(), "it gave way");
+        [false, true, false].into_iter().for_each(|reply| engine.feed(record(1, reply), &mut |_| {}));
+        assert_eq!(look(&engine), (answered(3), 40));
+        // Many between two looks: what nobody looked at while it was held was never seen to be answered.
+        [false, true].into_iter().for_each(|reply| engine.feed(record(2, reply), &mut |_| {}));
+        (200..260).for_each(|port| engine.feed(record(port, false), &mut |_| {}));
+        let (lines, left) = look(&engine);
+        assert_eq!((lines.iter().map(|l| l.1).sum::<u64>() + left, lines[0]), (3 + 40 + 1 + 60, (1, 3, Sight::Answered)));
+    }
+}
