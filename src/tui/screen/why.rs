@@ -174,6 +174,9 @@ fn side(p: &Party, short: bool) -> String {
     }
 }
 
+/// Screens with fewer lines have no room for anything but the answer.
+const LOW: u16 = 14;
+
 /// Policies and workloads named on the page, one list each.
 const MOST_NAMED: usize = 50;
 
@@ -239,14 +242,16 @@ fn request(l7: &L7) -> String {
 fn evidence(m: &Model, engine: &Engine, c: &Case, (w, beside): (u16, u16), (apart, tight): (bool, bool)) -> Evidence {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
-    let mut out: Vec<Vec<Seg>> = vec![Vec::new()];
+    // On the lowest screens the answer goes before everything else: the line above names both ends, and no line stays empty.
+    let low = m.height < LOW;
+    let mut out: Vec<Vec<Seg>> = if low { Vec::new() } else { vec![Vec::new()] };
     let Some(why) = &c.why else {
         for l in passed(c) {
             out.extend(wrap(&l, w).into_iter().map(|l| vec![seg(format!(" {l}"), look.plain())]));
         }
         return Evidence { head: out.len(), lines: out };
     };
-    out.extend(wrap(&sentence(why, c.observed.as_ref()), w).into_iter().map(|l| vec![seg(format!(" {l}"), look.strong())]));
+    out.extend(wrap(&sentence(why, c.observed.as_ref(), !low), w).into_iter().map(|l| vec![seg(format!(" {l}"), look.strong())]));
     let note = |out: &mut Vec<Vec<Seg>>, head: &str, text: &str, style| {
         let indent = 3 + width(head) + if head.is_empty() { 0 } else { 2 };
         for (i, l) in wrap(text, w.saturating_sub(indent)).into_iter().enumerate() {
@@ -410,10 +415,10 @@ fn passed(c: &Case) -> Vec<String> {
     }
 }
 
-/// The one sentence of the page.
-pub fn sentence(why: &Why, o: Option<&Observed>) -> String {
+/// The one sentence of the page, with the pod that it is about or without.
+fn sentence(why: &Why, o: Option<&Observed>, whose: bool) -> String {
     let audit = o.is_some_and(|o| o.verdict == Verdict::Audit);
-    let subject = why.subject.as_deref().unwrap_or("");
+    let subject = why.subject.as_deref().filter(|_| whose).unwrap_or("");
     let at = match why.direction {
         Some(Direction::Ingress) if !subject.is_empty() => format!(" on ingress to {subject}"),
         Some(Direction::Egress) if !subject.is_empty() => format!(" on egress from {subject}"),
