@@ -97,9 +97,11 @@ fn head(pen: &mut Pen<'_>, area: Rect, titles: &[Vec<Seg>], notes: &[String]) {
     let room = usize::from(area.width);
     let fits = |title: &&Vec<Seg>, note: &str| length(title) + if note.is_empty() { 1 } else { width(note) + 5 } <= room;
     let found = notes.iter().find_map(|note| Some((titles.iter().find(|t| fits(t, note))?, note)));
-    match (found, titles.last()) {
-        (Some((title, note)), _) => pen.rule(area, title, note),
-        (None, last) => pen.rule(area, last.map_or(&[], Vec::as_slice), ""),
+    match (found, titles.last(), notes.last()) {
+        (Some((title, note)), ..) => pen.rule(area, title, note),
+        // What is lacking is said before what is there: that stands on the lines.
+        (None, _, Some(note)) if !note.is_empty() => pen.rule(area, &[], note),
+        (None, last, _) => pen.rule(area, last.map_or(&[], Vec::as_slice), ""),
     }
 }
 
