@@ -109,7 +109,8 @@ struct Sent {
     talk: u64,
     line: usize,
     sum: Sum,
-    /// Whether it was answered and nothing showed it at its receiver, when it was held last.
+    /// Whether its receiver's node has shown it, and whether it was answered, when it was held last.
+    arrived: bool,
     answered: bool,
 }
 
@@ -198,14 +199,17 @@ impl Admitted {
                 continue;
             }
             places.push(None);
-            match self.lines.get_mut(s.line).filter(|_| s.answered) {
-                Some(l) => l.answered = l.answered.plus(s.sum),
-                None => self.gone += s.sum.flows,
+            match self.lines.get_mut(s.line) {
+                _ if s.arrived => {}
+                Some(l) if s.answered => l.answered = l.answered.plus(s.sum),
+                _ => self.gone += s.sum.flows,
             }
         }
         self.sent_of = self.sent.iter().enumerate().map(|(i, s)| ((s.talk, s.line), i)).collect();
         self.known.retain(|_, place| match place {
             Place::Sent(i) => places.get(*i).copied().flatten().map(|now| *i = now).is_some(),
+            // There may be room for it now.
+            Place::Left => false,
             _ => true,
         });
     }
@@ -310,7 +314,7 @@ impl Admitted {
                 let next = self.sent.len();
                 let i = *self.sent_of.entry((talk, line)).or_insert(next);
                 if i == next {
-                    self.sent.push(Sent { talk, line, sum: Sum::NONE, answered: false });
+                    self.sent.push(Sent { talk, line, sum: Sum::NONE, arrived: false, answered: false });
                 }
                 Place::Sent(i)
             }
@@ -328,13 +332,14 @@ impl Admitted {
         let mut sums: Vec<(Sum, Sight)> = self.lines.iter().map(known).collect();
         let mut left = self.gone;
         for s in &mut self.sent {
-            // Where the receiver's node has shown it too, it is counted there.
             if let Some(talk) = engine.talks().by_serial(s.talk) {
-                s.answered = talk.answered() && !talk.arrived();
+                (s.arrived, s.answered) = (talk.arrived(), talk.answered());
             }
-            match sums.get_mut(s.line).filter(|_| s.answered) {
-                Some((sum, sight)) => (*sum, *sight) = (sum.plus(s.sum), Sight::Answered),
-                None => left += s.sum.flows,
+            match sums.get_mut(s.line) {
+                // It is counted there.
+                _ if s.arrived => {}
+                Some((sum, sight)) if s.answered => (*sum, *sight) = (sum.plus(s.sum), Sight::Answered),
+                _ => left += s.sum.flows,
             }
         }
         let against = unexplained(engine);
@@ -509,6 +514,10 @@ mod tests {
 
     /// What the sender's node saw of a conversation with a port: the request, or its answer.
     fn record(port: u16, reply: bool) -> Input {
+        seen(port, reply, if reply { "INGRESS" } else { "EGRESS" })
+    }
+
+    fn seen(port: u16, reply: bool, direction: &str) -> Input {
         let side =
             |name: &str, id: u32| format!(r#"{{"identity":{id},"namespace":"pay","pod_name":"{name}-0","labels":["k8s:app={name}"]}}"#);
         let (mut ends, mut ports) = ([side("web", 1000), side("db", 1001)], [40_000, port]);
@@ -519,8 +528,7 @@ mod tests {
         let [src, dst] = ends;
         let [from, to] = ports;
         let line = format!(
-            r#"{{"flow":{{"time":"2026-04-13T14:02:00Z","verdict":"FORWARDED","is_reply":{reply},"traffic_direction":"{}","IP":{{"source":"10.0.0.{}","destination":"10.0.0.{}"}},"l4":{{"TCP":{{"source_port":{from},"destination_port":{to}}}}},"source":{src},"destination":{dst}}},"time":"2026-04-13T14:02:00Z"}}"#,
-            if reply { "INGRESS" } else { "EGRESS" },
+            r#"{{"flow":{{"time":"2026-04-13T14:02:00Z","verdict":"FORWARDED","is_reply":{reply},"traffic_direction":"{direction}","IP":{{"source":"10.0.0.{}","destination":"10.0.0.{}"}},"l4":{{"TCP":{{"source_port":{from},"destination_port":{to}}}}},"source":{src},"destination":{dst}}},"time":"2026-04-13T14:02:00Z"}}"#,
             1 + u8::from(reply),
             2 - u8::from(reply),
         );
@@ -545,10 +553,13 @@ mod tests {
         assert!(engine.talks().by_serial(1).is_none(), "it gave way");
         [false, true, false].into_iter().for_each(|reply| engine.feed(record(1, reply), &mut |_| {}));
         assert_eq!(look(&engine), (answered(3), 40));
+        // What the receiver's node shows is counted there, once, whether or not it was answered.
+        ["EGRESS", "INGRESS"].into_iter().for_each(|direction| engine.feed(seen(3, false, direction), &mut |_| {}));
+        assert_eq!(look(&engine), (vec![(1, 3, Sight::Answered), (3, 1, Sight::Told)], 40));
         // Many between two looks: what nobody looked at while it was held was never seen to be answered.
         [false, true].into_iter().for_each(|reply| engine.feed(record(2, reply), &mut |_| {}));
         (200..260).for_each(|port| engine.feed(record(port, false), &mut |_| {}));
         let (lines, left) = look(&engine);
-        assert_eq!((lines.iter().map(|l| l.1).sum::<u64>() + left, lines[0]), (3 + 40 + 1 + 60, (1, 3, Sight::Answered)));
+        assert_eq!((lines.iter().map(|l| l.1).sum::<u64>() + left, lines[0]), (3 + 40 + 1 + 1 + 60, (1, 3, Sight::Answered)));
     }
 }

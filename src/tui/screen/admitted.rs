@@ -158,9 +158,9 @@ pub fn draw(pen: &mut Pen<'_>, m: &Model, engine: &Engine, x: &Admitted, area: R
         (true, _) => vec!["judging".to_owned()],
         // Whom only their own node shows came in if they were answered, which only a conversation that is held tells.
         (_, 0) if engine.talks().overflow > 0 && x.found.left > 0 => {
-            let lacking = format!("{} shown at their sender alone may be lacking", many(x.found.left, "flow"));
-            let whole = if limits.is_empty() { lacking } else { format!("{lacking}; captured with {limits}") };
-            vec![whole, "some may be lacking".to_owned()]
+            let lacking = format!("of {} shown at their sender some may be lacking", many(x.found.left, "flow"));
+            let whole = if limits.is_empty() { lacking.clone() } else { format!("{lacking}; captured with {limits}") };
+            vec![whole, lacking, "some may be lacking".to_owned()]
         }
         (_, 0) if limits.is_empty() => vec![String::new()],
         (_, 0) => vec![format!("captured with {limits}"), "captured in part".to_owned()],

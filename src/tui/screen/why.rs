@@ -270,6 +270,7 @@ fn evidence(m: &Model, engine: &Engine, c: &Case, (w, beside): (u16, u16), (apar
                 "was foreseen; not all of its conversations are held, so it is not known whether all pass now",
                 look.warn(),
             ),
+            (true, true) if engine.looks_ahead() => {}
             (true, true) => note(&mut out, "", "was foreseen; the policies as they were saved last let it pass", look.pass()),
             (false, true) if engine.state(cause, m.now(engine)) == State::Fixed => {
                 note(&mut out, "", "the saved text lets all of it pass, and it has passed since", look.pass())

@@ -106,7 +106,7 @@ pub fn settle(m: &mut Model, engine: &Engine) {
             let whole = !p.usage.behind(engine);
             if p.counted.is_none_or(|(at, n)| ms >= at + SECOND_MS || (n != judged && (judged < FEW || whole && !p.whole))) {
                 p.usage.count(engine);
-                p.counted = Some((ms, judged));
+                p.counted = Some((ms, p.usage.judged()));
             }
             p.whole = whole;
             let order = policies::order(p);
