@@ -242,7 +242,8 @@ fn request(l7: &L7) -> String {
 fn evidence(m: &Model, engine: &Engine, c: &Case, (w, beside): (u16, u16), (apart, tight): (bool, bool)) -> Evidence {
     let look = m.look;
     let w = usize::from(w).saturating_sub(2).max(10);
-    // On the lowest screens the answer goes before everything else: the line above names both ends, and no line stays empty.
+    // On the lowest screens the answer goes before everything else: the line above names both ends, as far as it has room, and none
+    // stays empty between them.
     let low = m.height < LOW;
     let mut out: Vec<Vec<Seg>> = if low { Vec::new() } else { vec![Vec::new()] };
     let Some(why) = &c.why else {
